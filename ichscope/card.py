@@ -1,0 +1,97 @@
+"""The model card: every number that defines a model, in one file beside its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+CARD_FILE = "card.json"
+
+
+class ModelError(Exception):
+    """A model folder that cannot be trusted or used; the message names file, expected and found."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the study probability of `any`-like labels, with what it gave on the validation patients."""
+
+    name: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What card.json holds.
+
+    labels : label names in the order of the graph's outputs, each one of ichscope.labels.LABELS
+    input_size : side of the encoder's input in pixels
+    thresholds : per label, the probability from which a study is called positive, at the default point
+    operating_points : the points on `any` to choose from; `default_point` names the one in force
+    sha256 : per file of the folder
+    """
+
+    name: str
+    version: str
+    description: str
+    labels: tuple[str, ...]
+    input_size: int
+    thresholds: dict[str, float]
+    operating_points: tuple[OperatingPoint, ...]
+    default_point: str
+    sha256: dict[str, str]
+    training_data: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    software: dict[str, str] = field(default_factory=dict)
+    limits: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelCard:
+        """Read card.json of a model folder.
+
+        Raises
+        ------
+        ModelError
+            if the file is missing or is not a card
+        """
+        path = folder / CARD_FILE
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            points = tuple(OperatingPoint(**point) for point in raw.pop("operating_points"))
+            return cls(**{**raw, "labels": tuple(raw["labels"]), "operating_points": points})
+        except FileNotFoundError:
+            raise ModelError(f"{path}: expected a model card, found no file") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"{path}: expected a model card, found {error}") from None
+
+    def write(self, folder: Path) -> None:
+        """Write card.json into a model folder."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def verify(self, folder: Path) -> None:
+        """Compare the files of the folder with their hashes.
+
+        Raises
+        ------
+        ModelError
+            if a file is missing or differs from what the card says
+        """
+        for name, expected in self.sha256.items():
+            path = folder / name
+            if not path.is_file():
+                raise ModelError(f"{path}: expected a file with SHA-256 {expected[:12]}, found none")
+            if (found := file_sha256(path)) != expected:
+                raise ModelError(f"{path}: expected SHA-256 {expected[:12]}, found {found[:12]}; not loaded")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,100 @@
+"""From a series to what the models see. Training and inference make the same call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+INPUT_SIZE = 224
+# Brain, blood and bone lie above this in HU and in brain-window pictures alike; air, fat and most head holders below.
+_HEAD_HU = 15
+_AIR_HU = -1000
+_MARGIN = 0.06
+_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class Box:
+    """The square of the original slice that the model sees, in pixels; may reach beyond the slice."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+
+
+def model_input(
+    hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float] | None = None, size: int = INPUT_SIZE
+) -> tuple[NDArray[np.int16], Box]:
+    """Crop a series to the head and resample it with one antialiased linear map.
+
+    Parameters
+    ----------
+    hu : (slices, rows, columns) int16 HU
+    pixel_spacing_mm : distance of rows and of columns; only their ratio is used
+    size : side of the result in pixels
+
+    Returns
+    -------
+    (slices, size, size) int16 HU, and the box of the original slice that it covers
+    """
+    box = head_box(hu, pixel_spacing_mm)
+    return resample(hu, box, size), box
+
+
+def head_box(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float] | None = None) -> Box:
+    """Find the square around the head that suits most slices of the series.
+
+    The largest connected component above 15 HU is the head; its typical (90th percentile) extents over the
+    slices give the box, so that a shoulder or a head holder in a few slices does not shrink the head.
+    """
+    rows, columns = hu.shape[1:]
+    row_mm, column_mm = pixel_spacing_mm or (1.0, 1.0)
+    extents = _extents(hu[:, ::_STRIDE, ::_STRIDE] > _HEAD_HU)
+    if extents is None:
+        top, left, bottom, right = 0.0, 0.0, float(rows), float(columns)
+    else:
+        top, left, bottom, right = (_STRIDE * edge for edge in extents)
+    side_mm = max((bottom - top) * row_mm, (right - left) * column_mm) * (1 + 2 * _MARGIN)
+    height, width = side_mm / row_mm, side_mm / column_mm
+    return Box((top + bottom - height) / 2, (left + right - width) / 2, height, width)
+
+
+def _extents(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    components, count = ndimage.label(ndimage.binary_opening(mask, np.ones((1, 3, 3))))
+    if count == 0:
+        return None
+    head = components == 1 + np.argmax(np.bincount(components.ravel())[1:])
+    edges = []
+    for axis in (1, 2):
+        profile = head.any(axis=3 - axis)
+        profile = profile[profile.any(axis=1)]
+        first = profile.argmax(axis=1)
+        last = profile.shape[1] - profile[:, ::-1].argmax(axis=1)
+        edges.append((np.percentile(first, 10), np.percentile(last, 90)))
+    (top, bottom), (left, right) = edges
+    return float(top), float(left), float(bottom), float(right)
+
+
+def resample(hu: NDArray[np.int16], box: Box, size: int = INPUT_SIZE) -> NDArray[np.int16]:
+    """Resample the box of every slice to (slices, size, size); outside the slice is air."""
+    rows = _weights(hu.shape[1], box.top, box.height, size)
+    columns = _weights(hu.shape[2], box.left, box.width, size)
+    out = np.empty((len(hu), size, size), np.int16)
+    for i, one in enumerate(hu):
+        out[i] = np.rint(rows @ (one.astype(np.float32) - _AIR_HU) @ columns.T + _AIR_HU)
+    return out
+
+
+def _weights(length: int, start: float, extent: float, size: int) -> NDArray[np.float32]:
+    """(size, length) triangle filter whose width is one output pixel, or one input pixel when enlarging."""
+    step = extent / size
+    centre = start + (np.arange(size) + 0.5) * step
+    distance = np.abs(np.arange(length) + 0.5 - centre[:, None]) / max(step, 1.0)
+    weight = np.maximum(0.0, 1.0 - distance)
+    inside = (centre >= 0) & (centre <= length)
+    weight *= inside[:, None] / np.maximum(weight.sum(axis=1, keepdims=True), 1e-6)
+    return weight.astype(np.float32)

@@ -1,0 +1,73 @@
+"""What every reader of files produces and everything else consumes: one series of slices in HU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Level = Literal["ok", "warning", "not analysable"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check of a series: how grave it is, a stable code for filters, and words for the reader."""
+
+    level: Level
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where one slice came from: file name as the user knows it, SOP Instance UID ("" if absent), place in mm."""
+
+    file: str
+    sop: str
+    position_mm: float | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """Header facts that quality checks and subgroups need. None or "" or () means that the file does not say."""
+
+    modality: str = ""
+    body_part: str = ""
+    image_type: tuple[str, ...] = ()
+    manufacturer: str = ""
+    scanner: str = ""
+    institution: str = ""
+    kernel: str = ""
+    contrast: str = ""
+    kvp: float | None = None
+    slice_thickness_mm: float | None = None
+    gantry_tilt_deg: float | None = None
+    age_years: float | None = None
+    sex: str = ""
+    study_date: date | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A series of axial slices, or of pictures.
+
+    hu : (slices, rows, columns) int16, Hounsfield units. Where the orientation is known, rows run to the
+        patient's back, columns to the patient's left and slices from foot to head, whatever the files' order.
+    spacing_mm : (between slices, between rows, between columns), None where unknown.
+    orientation : ImageOrientationPatient of the files, before any flip.
+    findings : what reading itself noticed (duplicates, unreadable files, uneven spacing, ...).
+    study, key : short hashes that stand for the study and the series in every output.
+    """
+
+    study: str
+    key: str
+    kind: Literal["ct", "picture"]
+    hu: NDArray[np.int16]
+    slices: tuple[Slice, ...]
+    spacing_mm: tuple[float | None, float, float] | None = None
+    orientation: tuple[float, ...] | None = None
+    header: Header = field(default_factory=Header)
+    findings: tuple[Finding, ...] = ()
