@@ -1,0 +1,1 @@
+"""Training of ICHScope's models: data, synthetic bleeds, augmentation, models, fit and evaluation."""
