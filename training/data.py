@@ -28,7 +28,7 @@ from scipy import ndimage
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.preprocess import INPUT_SIZE, head_box, resample
 
-ADAPTER_VERSION = 1
+ADAPTER_VERSION = 2
 SOURCES = ("ct-ich", "phe-sich", "rsna-sdh", "rsna-sample")
 DEFAULT_CACHE = Path(".cache/training")
 # A picture is read as level 40, width 80, as ichscope.images does.
@@ -41,6 +41,7 @@ class TrainingStudy:
 
     hu : (n, 224, 224) int16 HU, as ``ichscope.preprocess.model_input`` gives it
     labels : (n, 6) float32 in the order of LABELS; nan is unknown
+    patient : prefixed by the hospital's collection; the two RSNA sources share theirs, since they share patients
     mask : (n, 224, 224) uint8, 1 where readers outlined the bleed; None where nobody outlined
     names : the file of each slice, relative to the collection
     pictures : the HU come from 8-bit pictures and end at the window's limits (0 to 80 HU)
@@ -195,12 +196,20 @@ def rebuild_hu(brain: NDArray[np.uint8], bone: NDArray[np.uint8] | None) -> NDAr
 # --- PHE-SICH ------------------------------------------------------------------------------------------
 
 
+# This scan starts at the chest, which would set the box of the whole study.
+_PHE_SICH_HEAD_FROM = {"0163": 36}
+
+
 def _phe_sich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
     patients = defaultdict(list)
     for row in _rows(root / "labels.csv"):
         patients[row["patient"]].append(row)
     for patient, rows in sorted(patients.items()):
         rows.sort(key=lambda row: int(row["slice"]))
+        first = _PHE_SICH_HEAD_FROM.get(patient, 0)
+        if first:
+            found.append(Problem(rows[0]["file"], f"slices 0 to {first - 1} show no head: left out"))
+            rows = rows[first:]
         read = [(row, _grey(root / row["file"], found)) for row in rows]
         kept = [(row, grey) for row, grey in read if grey is not None]
         if not kept:
@@ -255,7 +264,7 @@ def _rsna_sdh(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
         if grey is None:
             continue
         labels = [[float(row[name] or "nan") for name in LABELS]]
-        patient, study = f"rsna-sdh/{row['group']}", f"rsna-sdh/{Path(row['file']).stem}"
+        patient, study = f"rsna/{row['group']}", f"rsna-sdh/{Path(row['file']).stem}"
         yield _study(
             "rsna-sdh", patient, study, _picture_hu(grey[None]), labels, [row["file"]], pictures=True
         )
@@ -280,7 +289,7 @@ def _rsna_sample(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
         spacing = tuple(float(value) for value in files[0][1].PixelSpacing)
         yield _study(
             "rsna-sample",
-            f"rsna-sample/{files[0][1].PatientID}",
+            f"rsna/{files[0][1].PatientID}",
             f"rsna-sample/{uid}",
             np.stack([hu for _, _, hu in files]),
             [labels.get(path.stem, unknown) for path, _, _ in files],
@@ -367,9 +376,12 @@ def folds(studies: Sequence[TrainingStudy], k: int = 5, seed: int = 0) -> NDArra
     Iterative stratification (Sechidis et al., ECML PKDD 2011): patients with the rarest label go first, each
     to the fold that has fewest of that label.
     """
+    source_of: dict[str, str] = {}
+    for study in studies:
+        source_of.setdefault(study.patient, study.source)
     fold_of: dict[str, int] = {}
-    for source in sorted({study.source for study in studies}):
-        fold_of |= _source_folds([study for study in studies if study.source == source], k, seed)
+    for source in sorted(set(source_of.values())):
+        fold_of |= _source_folds([study for study in studies if source_of[study.patient] == source], k, seed)
     return np.array([fold_of[study.patient] for study in studies], np.int64)
 
 
