@@ -1,0 +1,62 @@
+# ICHScope: `make run` opens the dashboard, `make test` checks everything. `make help` lists the rest.
+
+PYTHON ?= python3.11
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+# What each installation depends on; a stamp newer than these means that nothing is left to do.
+INPUTS := pyproject.toml requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test lint format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PORT=8501)
+	@echo "ICHScope: http://localhost:$(PORT)  (this computer only; stop with Ctrl+C)"
+	@$(BIN)/streamlit run dashboard/app.py --server.address localhost --server.port $(PORT) \
+		--server.headless true --browser.gatherUsageStats false
+
+install: $(VENV)/.all-installed ## Install everything: dashboard, training, tests
+
+test: lint ## Check style, types and behaviour (everything)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.all-installed ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.all-installed ## Put the code into the common format
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.all-installed ## Look for newer versions and write requirements.lock
+	$(INSTALL) uv
+	{ sed -n '/^#/p;/^[^#]/q' requirements.lock; \
+	  $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## Remove the environment and caches (results in var/ and runs/ stay)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "ICHScope needs Python 3.11 with its venv module; '$(PYTHON)' is missing, older or incomplete."; \
+		echo "Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; \
+		echo "Installed elsewhere: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: $(INPUTS) | $(BIN)/python
+	@echo "Installing what the dashboard needs (a few minutes the first time) ..."
+	$(INSTALL) --editable '.[dashboard]'
+	@touch $@
+
+$(VENV)/.all-installed: $(INPUTS) | $(BIN)/python
+	@echo "Installing everything (several minutes the first time) ..."
+	$(INSTALL) --editable '.[dashboard,training,dev]'
+	@touch $(VENV)/.run-installed $@
