@@ -1,0 +1,154 @@
+"""The house rules that no single module can hold: who imports whom, and what is never in the repository."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Package -> what it must not import. Files are what passes between packages, never code the wrong way round.
+FORBIDDEN = {
+    "ichscope": {"training", "export", "dashboard", "tests", "streamlit", "plotly", "tensorflow", "keras"},
+    "training": {"export", "dashboard", "tests", "streamlit"},
+    "export": {"dashboard", "tests", "streamlit"},
+    "dashboard": {"training", "export", "tests", "tensorflow", "keras", "torch", "tf2onnx"},
+}
+HEAVY = ("tensorflow", "keras", "torch", "tf2onnx")
+LARGEST_FILE = 50 * 2**20
+
+
+def imported(source: str) -> set[str]:
+    """Top-level names of the packages that a module imports anywhere, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@cache
+def tracked() -> tuple[Path, ...]:
+    """Files that git tracks and that are there."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return tuple(path for name in listing.stdout.split("\0") if name and (path := ROOT / name).is_file())
+
+
+@cache
+def tracked_text() -> dict[str, str]:
+    texts = {}
+    for path in tracked():
+        data = path.read_bytes()
+        if b"\0" not in data[:8192] and path != Path(__file__):
+            texts[path.relative_to(ROOT).as_posix()] = data.decode("utf-8", errors="replace")
+    return texts
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in memory of a fresh interpreter that ran the code."""
+    code += "\nimport sys; print('\\n'.join(sorted(m for m in sys.modules if '.' not in m)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import keras.layers as k", {"keras"}),
+        ("def f():\n    from tensorflow.io import gfile", {"tensorflow"}),
+        ("from . import keras", set()),
+        ("'import keras'", set()),
+    ],
+)
+def test_imported_sees_every_form(source: str, expected: set[str]) -> None:
+    assert imported(source) == expected
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_one_way(package: str) -> None:
+    wrong = {
+        path.relative_to(ROOT).as_posix(): sorted(found)
+        for path in (ROOT / package).rglob("*.py")
+        if (found := imported(path.read_text(encoding="utf-8")) & FORBIDDEN[package])
+    }
+    assert not wrong
+
+
+def test_export_takes_only_model_functions_from_training() -> None:
+    pattern = re.compile(r"^\s*(?:from|import) (training\S*)(?: import (.*))?", re.MULTILINE)
+    for path in (ROOT / "export").rglob("*.py"):
+        for module, names in pattern.findall(path.read_text(encoding="utf-8")):
+            assert "models" in module or names.strip("() ").startswith("models"), (
+                f"{path.name}: {module} {names}"
+            )
+
+
+def test_command_line_starts_without_heavy_modules() -> None:
+    assert not loaded_after("import ichscope.cli") & {"numpy", "scipy", "pydicom", "onnxruntime", *HEAVY}
+
+
+def test_dashboard_process_loads_no_training_library() -> None:
+    page = """
+from streamlit.testing.v1 import AppTest
+at = AppTest.from_file("dashboard/app.py", default_timeout=60).run()
+assert not at.exception, at.exception
+"""
+    modules = loaded_after(page)
+    assert "onnxruntime" in modules, (
+        "the page did not come as far as the models; this test would prove nothing"
+    )
+    assert not modules & set(HEAVY)
+
+
+def test_repository_holds_no_data_and_no_huge_file() -> None:
+    suffixes = {".dcm", ".dicom", ".ima", ".jpg", ".jpeg", ".npz", ".npy", ".nii", ".keras", ".h5", ".pkl"}
+    names = [str(p) for p in tracked() if p.suffix.lower() in suffixes]
+    large = [str(p) for p in tracked() if p.stat().st_size > LARGEST_FILE]
+    # DICOM files need no extension; the magic word stands at byte 128.
+    dicom = [str(p) for p in tracked() if p.read_bytes()[128:132] == b"DICM"]
+    assert not names + large + dicom
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("package index", r"(?:--(?:extra-)?index-url|--find-links)[ =]\S+://"),
+        ("package host", r"https?://[\w.-]*(?:pypi|pythonhosted|npmjs|npm)\.[\w.-]+"),
+        ("path of one machine", r"(?<![\w./-])/(?:work|root|home/\w+|Users/\w+)/"),
+    ],
+)
+def test_tracked_files_name_no(what: str, pattern: str) -> None:
+    found = {name: hit.group() for name, text in tracked_text().items() if (hit := re.search(pattern, text))}
+    assert not found, f"{what}: {found}"
+
+
+def test_requirements_say_the_same_as_pyproject() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    declared = {*project["dependencies"], *(line for extra in extras for line in extra)}
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if line and not line.startswith("#")} == declared
+
+
+def test_lock_pins_the_lower_bounds() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split(" ;")[0].split("==") for line in lock if line and not line.startswith("#"))
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if ">=" in line:
+            name, bound = line.split(">=")
+            assert pins.get(name) == bound, (
+                f"{name}: the lower bound {bound} is not the version that is tested"
+            )
