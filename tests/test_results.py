@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ichscope import results
+
+MODEL = SimpleNamespace(
+    name="cranioscan",
+    version="1.0",
+    provider="CPU fp32",
+    seconds=0.21234,
+    operating_point="balanced",
+    threshold=0.31,
+    flagged=True,
+    probability={"any": 0.93456, "subdural": 0.05},
+)
+ANALYSED = SimpleNamespace(
+    name="a",
+    study="s",
+    series="k",
+    status="limited",
+    reasons=("one", "two"),
+    slices=(1, 2),
+    models={"c": MODEL},
+)
+FAILED = SimpleNamespace(
+    name="b", study="", series="", status="not analysed", reasons=("MR, not CT",), slices=(), models={}
+)
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_csv_gives_a_row_per_model_and_one_for_a_series_without_result() -> None:
+    both = [*results.csv_rows(ANALYSED), *results.csv_rows(FAILED)]
+    analysed, failed = read(results.csv_text(both))
+    assert analysed["reasons"] == "one; two"
+    assert (analysed["slices"], analysed["seconds"], analysed["flagged"]) == ("2", "0.212", "yes")
+    assert (analysed["probability_any"], analysed["probability_subdural"]) == ("0.9346", "0.05")
+    assert analysed["probability_epidural"] == "", "a label that the model does not have is empty, not 0"
+    assert failed["reasons"] == "MR, not CT"
+    assert {failed[c] for c in results.CSV_COLUMNS[6:]} == {""}
+
+
+def test_csv_of_nothing_is_the_header() -> None:
+    assert results.csv_text([]).strip().split(",") == list(results.CSV_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("scan 1", "scan 1"),
+        ('a,"b"\nc', 'a,"b"\nc'),
+        ("=cmd()", "'=cmd()"),
+        ("@x", "'@x"),
+        ("-1+1", "'-1+1"),
+    ],
+)
+def test_csv_never_starts_a_formula(name: str, cell: str) -> None:
+    assert read(results.csv_text([{"name": name}]))[0]["name"] == cell
+
+
+def test_json_is_a_list_and_refuses_what_json_cannot_say() -> None:
+    assert json.loads(results.json_text([{"name": "Schädel"}])) == [{"name": "Schädel"}]
+    with pytest.raises(ValueError, match="JSON"):
+        results.json_text([{"p": float("nan")}])
+
+
+def test_write_replaces_a_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    results.write(target, "new")
+    assert target.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_write_keeps_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    target = tmp_path / "out.json"
+    target.write_text("old")
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        results.write(target, "new")
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_write_follows_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    link.symlink_to(real)
+    results.write(link, "text")
+    assert link.is_symlink()
+    assert real.read_text() == "text"
+
+
+def test_write_to_a_device_does_not_replace_it() -> None:
+    results.write(Path(os.devnull), "text")
+    assert not Path(os.devnull).is_file()
