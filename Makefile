@@ -16,8 +16,7 @@ help: ## Show this list
 
 run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PORT=8501)
 	@echo "ICHScope: http://localhost:$(PORT)  (this computer only; stop with Ctrl+C)"
-	@$(BIN)/streamlit run dashboard/app.py --server.address localhost --server.port $(PORT) \
-		--server.headless true --browser.gatherUsageStats false
+	@$(BIN)/streamlit run dashboard/app.py --server.port $(PORT)
 
 install: $(VENV)/.all-installed ## Install everything: dashboard, training, tests
 
