@@ -1,0 +1,1 @@
+"""The pages: a Streamlit app over ichscope. This process never loads TensorFlow, Keras or PyTorch."""

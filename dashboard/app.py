@@ -1,0 +1,16 @@
+"""The router: `streamlit run dashboard/app.py`. Pages live in views/."""
+
+from pathlib import Path
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+
+st.set_page_config(page_title="ICHScope", layout="wide")
+st.logo(str(_HERE / "logo.svg"), size="large")
+st.html(_HERE / "page.css")
+
+page = st.navigation(
+    [st.Page(_HERE / "views/study_check.py", title="Study check", default=True)], position="top"
+)
+page.run()

@@ -1,0 +1,50 @@
+"""Every cache of the pages. Caches are shared by all users, so no patient's data enters one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from ichscope import phantom
+from ichscope.analyse import load_detectors
+from ichscope.card import CARD_FILE, file_sha256
+from ichscope.inference import Detector
+
+MODELS_FOLDER = Path(__file__).parents[1] / "models"
+
+Upload = tuple[str, bytes]
+
+
+def models_folder() -> Path:
+    """The folder of the models; ICHSCOPE_MODELS names another one."""
+    return Path(os.environ.get("ICHSCOPE_MODELS", MODELS_FOLDER))
+
+
+def detectors() -> dict[str, Detector]:
+    """One session a model for the whole process; a changed card loads anew.
+
+    Raises
+    ------
+    ichscope.card.ModelError
+        if a model is not what its card says
+    """
+    folder = models_folder()
+    cards = sorted(folder.glob(f"*/{CARD_FILE}"))
+    return _detectors(str(folder), tuple(file_sha256(card) for card in cards))
+
+
+@st.cache_resource(max_entries=1, show_spinner="Loading the models")
+def _detectors(folder: str, cards: tuple[str, ...]) -> dict[str, Detector]:
+    return load_detectors(Path(folder))
+
+
+@st.cache_data(max_entries=3, show_spinner="Making a synthetic study")
+def sample(bleed: str | None) -> list[Upload]:
+    """A synthetic study as DICOM files, by the kind of its bleed."""
+    made = phantom.make(bleed, seed=1)
+    folder = f"synthetic-{bleed or 'normal'}"
+    return [
+        (f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(one)) for i, one in enumerate(phantom.datasets(made), 1)
+    ]

@@ -1,0 +1,139 @@
+"""The parts of a result, each placed by one call."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from dashboard import charts, viewer
+from dashboard.charts import number
+from dashboard.text import count, plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, verdict
+from ichscope import results as files
+from ichscope.analyse import ModelResult, StudyResult
+
+_SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
+_LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents an analysis"}
+_LIST_HEIGHT = 210
+
+
+def choose(results: list[StudyResult]) -> StudyResult:
+    """A list with the headline of every series and every rejected file; the one that the reader picks."""
+    levels = [verdict(result).level for result in results]
+    summary = ", ".join(f"{levels.count(level)} {word}" for level, word in _SHORT.items() if level in levels)
+    with st.container(height=_LIST_HEIGHT if len(results) > 3 else "content", border=True):
+        index = st.radio(
+            f"{count(len(results), 'result')}: {summary}",
+            range(len(results)),
+            format_func=lambda i: f"**{_SHORT[levels[i]]}**  {plain(results[i].name)}",
+            captions=[_caption(result) for result in results],
+            key="chosen",
+            width="stretch",
+        )
+    return results[index or 0]
+
+
+def _caption(result: StudyResult) -> str:
+    if verdict(result).level == "none":
+        return plain(verdict(result).detail)
+    scores = [f"{model.name} {number(model.probability['any'])}" for model in result.models.values()]
+    return ", ".join([count(len(result.slices), "slice"), *scores])
+
+
+def identity(result: StudyResult, synthetic: bool) -> None:
+    """Which series this is."""
+    what = count(len(result.slices), "slice")
+    origin = "**Synthetic study, no patient.** " if synthetic else ""
+    st.markdown(f"{origin}{plain(result.name)}, {what}")
+
+
+def headline(result: StudyResult) -> None:
+    """The answer, in words that do not need their colour."""
+    answer = verdict(result)
+    limited = result.status == "limited"
+    badge = '<span class="limited">LIMITED</span>' if limited else ""
+    why = f"<div>Limited: {escape(' '.join(result.reasons))}</div>" if limited else ""
+    # Everything here is ICHScope's own or escaped; Streamlit sanitises the rest.
+    st.html(
+        f'<div class="verdict {answer.level}" role="status"><span class="notice">{NOT_FOR_DIAGNOSIS}</span>'
+        f'<div class="title">{escape(answer.title)}{badge}</div><div>{escape(answer.detail)}</div>{why}</div>'
+    )
+
+
+def pictures(result: StudyResult) -> None:
+    """The viewer, wherever there is a picture to see."""
+    if result.series_data is not None:
+        viewer.show(result)
+    else:
+        st.text(f"{result.name}: there is no picture to show. The rest of the upload is not affected.")
+
+
+def models(result: StudyResult) -> None:
+    """Both models side by side, whether they agree, and the six probabilities of the first that has them."""
+    found = list(result.models.values())
+    if not found:
+        return
+    st.html(_model_table(found))
+    level, text = agreement(found)
+    if level == "warning":
+        st.warning(text)
+    else:
+        st.markdown(f"**{text}**")
+    fullest = max(found, key=lambda model: len(model.probability))
+    st.plotly_chart(
+        charts.probability_bars(fullest.probability, fullest.thresholds),
+        theme=None,
+        config=charts.config("study-probabilities"),
+        key="bars",
+        alt=_in_words(fullest),
+    )
+
+
+def _model_table(found: list[ModelResult]) -> str:
+    head = "<tr><th>Model</th><th>Probability</th><th>Threshold</th><th>Result</th></tr>"
+    points = escape("; ".join(dict.fromkeys(model.operating_point for model in found)))
+    caption = f"<caption>Any haemorrhage in the series. Operating point: {points}.</caption>"
+    return f"<table class='models'>{caption}{head}{''.join(map(_model_cells, found))}</table>"
+
+
+def _model_cells(model: ModelResult) -> str:
+    cells = (number(model.probability["any"]), number(model.threshold))
+    numbers = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    result = "<td class='yes'>FLAGGED</td>" if model.flagged else "<td>Not flagged</td>"
+    name = f"{escape(model.name)} <small>{escape(model.version)}</small>"
+    return f"<tr><td>{name}</td>{numbers}{result}</tr>"
+
+
+def _in_words(model: ModelResult) -> str:
+    values = ", ".join(f"{label} {number(value)}" for label, value in model.probability.items())
+    return f"Probabilities of {model.name} for the whole series: {values}"
+
+
+def quality(result: StudyResult) -> None:
+    """The findings of the quality checks, the grave ones first."""
+    if not result.findings:
+        return
+    order = list(_LEVEL_WORDS)[::-1]
+    st.subheader("Quality checks")
+    for finding in sorted(result.findings, key=lambda finding: order.index(finding.level)):
+        st.markdown(f"- **{_LEVEL_WORDS[finding.level]}:** {plain(finding.text)}")
+
+
+def downloads(results: list[StudyResult]) -> None:
+    """All results of this upload as files; made by the browser's click, without a new run of the page."""
+    entries = in_reading_order(results)
+    rows = [row for result in entries for row in files.csv_rows(result)]
+    kinds = {
+        "JSON": (files.json_text(result.to_json() for result in entries), "application/json"),
+        "CSV": (files.csv_text(rows), "text/csv"),
+    }
+    for name, (text, mime) in kinds.items():
+        st.download_button(
+            name,
+            text,
+            f"ichscope-results.{name.lower()}",
+            mime,
+            on_click="ignore",
+            icon=":material/download:",
+        )

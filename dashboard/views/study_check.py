@@ -1,0 +1,181 @@
+"""Study check: a head CT in, an answer out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import cached, panels
+from dashboard.text import count, plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS, in_reading_order
+from ichscope.analyse import StudyResult, analyse
+from ichscope.card import ModelError
+from ichscope.inference import Detector
+
+MANY_FILES = 900
+SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+Inputs = Sequence[Path | tuple[str, bytes]]
+
+
+def page() -> None:
+    detectors = _detectors()
+    if detectors is None:
+        return
+    if "results" in st.session_state:
+        _show(st.session_state["results"])
+        return
+    inputs = _intake()
+    if inputs:
+        _run(inputs, detectors, st.session_state.get("as_series", False))
+
+
+def _detectors() -> dict[str, Detector] | None:
+    try:
+        return cached.detectors()
+    except ModelError as error:
+        st.error("**No model can be used, so nothing can be analysed.** " + plain(str(error)))
+        return None
+
+
+# ---- from the user to inputs ---------------------------------------------------------------------------
+
+
+def _intake() -> Inputs | None:
+    st.title("Study check")
+    st.write(f"Looks for signs of a haemorrhage on a head CT. **{NOT_FOR_DIAGNOSIS}.**")
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        uploaded = _upload()
+    with right:
+        sample = _samples()
+    return uploaded or sample
+
+
+def _upload() -> Inputs | None:
+    st.subheader("Drop a study here")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        kind = st.segmented_control(
+            "What to upload",
+            ["Files or ZIP", "Folder"],
+            default="Files or ZIP",
+            required=True,
+            label_visibility="collapsed",
+        )
+        st.checkbox(
+            "Read pictures as one series",
+            key="as_series",
+            help="JPG and PNG files of one folder or ZIP become the slices of one series, in the order "
+            "of their names. Otherwise each picture is looked at by itself. Pictures have no CT numbers: "
+            "their result is always limited.",
+        )
+        with st.popover("Folder on the server"):
+            folder = _server_folder()
+    files = st.file_uploader(
+        "DICOM files, a ZIP, or JPG and PNG pictures",
+        accept_multiple_files="directory" if kind == "Folder" else True,
+        key=f"upload-{kind}",
+    )
+    st.caption(
+        "Up to 200 MB a file. Several studies at once are fine: each series gets its own result. "
+        f"More than about {MANY_FILES} files: pack them into a ZIP, or use a folder on the server."
+    )
+    return [(file.name, file.getvalue()) for file in files] or folder
+
+
+def _server_folder() -> Inputs | None:
+    """A folder that the server can read: any on one's own computer, else what the administrator opens."""
+    root = os.environ.get("ICHSCOPE_IMPORT")
+    if root is None and st.get_option("server.address") not in _LOCAL:
+        st.write("The administrator can open a folder for this by setting `ICHSCOPE_IMPORT`.")
+        return None
+    text = st.text_input(
+        "Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key="server_path"
+    )
+    if not st.button("Analyse this folder", disabled=not text):
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.exists() or (root is not None and not path.is_relative_to(Path(root).resolve())):
+        st.error(
+            f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page."
+        )
+        return None
+    return [path]
+
+
+def _samples() -> Inputs | None:
+    st.subheader("Or try a synthetic study")
+    chosen = None
+    for name, bleed in SAMPLES.items():
+        if st.button(f"{name} (synthetic)", width="stretch"):
+            chosen = cached.sample(bleed)
+            st.session_state["synthetic"] = True
+    st.caption("Computed heads, no patient. They show how the page works, not how good the models are.")
+    return chosen
+
+
+# ---- from inputs to results ----------------------------------------------------------------------------
+
+
+def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> None:
+    bar = st.progress(0.0, "Reading the files")
+
+    def progress(done: int, total: int, text: str) -> None:
+        bar.progress(min(done / max(total, 1), 1.0), f"{plain(text)}: slice {done} of {total}")
+
+    results = list(analyse(inputs, detectors, pictures_as_series=as_series, progress=progress))
+    if not results:
+        bar.empty()
+        st.warning(
+            "No CT series and no picture was found there. Expected DICOM files, JPG or PNG, or a ZIP of them."
+        )
+        return
+    st.session_state.pop("chosen", None)
+    st.session_state["results"] = in_reading_order(results)
+    # Kept only where a second reading makes sense: pictures that were read one by one.
+    pictures = [one for one in results if one.series_data is not None and one.series_data.kind == "picture"]
+    st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
+    st.rerun()
+
+
+# ---- from results to the screen ------------------------------------------------------------------------
+
+
+def _show(results: list[StudyResult]) -> None:
+    left, right = st.columns([7, 3], gap="medium")
+    with right:
+        with st.container(horizontal=True):
+            st.button("New study", type="primary", on_click=_clear, icon=":material/arrow_back:")
+            panels.downloads(results)
+        _again()
+        result = panels.choose(results) if len(results) > 1 else results[0]
+        panels.identity(result, st.session_state.get("synthetic", False))
+        panels.models(result)
+        panels.quality(result)
+    with left:
+        panels.headline(result)
+        panels.pictures(result)
+
+
+def _again() -> None:
+    inputs = st.session_state.get("again")
+    if inputs is None:
+        return
+    st.write(f"{count(len(inputs), 'file')}, each read by itself.")
+    if not st.button("Read the pictures as one series"):
+        return
+    detectors = _detectors()
+    if detectors is not None:
+        _run(inputs, detectors, as_series=True)
+
+
+def _clear() -> None:
+    for key in ("results", "again", "chosen", "synthetic"):
+        st.session_state.pop(key, None)
+
+
+page()
