@@ -1,0 +1,97 @@
+"""A trained model, ready to run: the slice encoder in micro-batches, then the head over the whole sequence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope import providers
+from ichscope.card import ModelCard, ModelError
+
+# Small batches stay in the CPU's cache: measured fastest at 8 slices a call (benchmarks/study.py --batches).
+MICRO_BATCH = 8
+
+ENCODER_FILE = "encoder.onnx"
+HEAD_FILE = "head.onnx"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one series.
+
+    slice_probability : (slices, labels) float32
+    study_probability : (labels,) float32
+    evidence : (slices, h, w, labels) float32, 0 to 1, over the model's input
+    seconds : by stage, "encoder" and "head"
+    """
+
+    slice_probability: NDArray[np.float32]
+    study_probability: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+    seconds: dict[str, float]
+
+
+class Detector:
+    """One model folder on one provider. `run` may be called from several threads at once.
+
+    Parameters
+    ----------
+    folder : a folder below models/ with encoder.onnx, head.onnx and card.json
+    provider : "auto" (the best that is there), "cuda", "openvino" or "cpu"
+
+    Raises
+    ------
+    ModelError
+        if the files do not match their card, or the provider cannot be had
+    """
+
+    def __init__(self, folder: Path, provider: str = "auto") -> None:
+        self.card = ModelCard.read(folder)
+        for name in (ENCODER_FILE, HEAD_FILE):
+            if name not in self.card.sha256:
+                raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
+        self.card.verify(folder)
+        try:
+            chosen = providers.choose(provider)
+            self._encoder = providers.session(folder / ENCODER_FILE, chosen)
+            # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
+            self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"))
+        except providers.ProviderError as error:
+            raise ModelError(str(error)) from None
+        self.provider = chosen.label
+
+    def run(self, hu: NDArray[np.int16], progress: Callable[[int, int], None] | None = None) -> Prediction:
+        """Predict one series.
+
+        Parameters
+        ----------
+        hu : (slices, size, size) int16 HU from preprocess.model_input, at least one slice
+        progress : called with (slices done, slices) after every micro-batch
+        """
+        start = time.perf_counter()
+        features, evidence = self.encode(hu, progress)
+        encoded = time.perf_counter()
+        slice_probability, study_probability = self._head.run(
+            ["slice_probability", "study_probability"], {"features": features}
+        )
+        seconds = {"encoder": encoded - start, "head": time.perf_counter() - encoded}
+        return Prediction(slice_probability, study_probability, evidence, seconds)
+
+    def encode(
+        self, hu: NDArray[np.int16], progress: Callable[[int, int], None] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the encoder alone: (slices, size, size) int16 HU to features (slices, d) and evidence."""
+        features, evidence = [], []
+        for at in range(0, len(hu), MICRO_BATCH):
+            some = hu[at : at + MICRO_BATCH]
+            of_some, seen = self._encoder.run(["features", "evidence"], {"hu": some})
+            features.append(of_some)
+            evidence.append(seen)
+            if progress:
+                progress(at + len(some), len(hu))
+        return np.concatenate(features), np.concatenate(evidence)
