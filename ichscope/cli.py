@@ -52,9 +52,7 @@ def _main(
 @app.command(epilog=_EXIT_CODES)
 def analyse(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be repeated.")
-    ] = None,
+    model: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be repeated.")] = None,
     models_folder: Annotated[
         Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Where the models are.")
     ] = None,
@@ -109,6 +107,15 @@ def phantom(
     typer.echo(f"{folder}: {len(files)} slices, {bleed or 'no'} haemorrhage, synthetic")
 
 
+@app.command("providers")
+def show_providers() -> None:
+    """Show what the models can run on here; the first is taken by default."""
+    from ichscope import providers
+
+    for found in providers.available():
+        typer.echo(f"{found.choice:<10}{found.label}")
+
+
 @app.command("version")
 def show_version() -> None:
     """Show the version."""
@@ -128,9 +135,8 @@ def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) 
     from ichscope.analyse import load_detectors
     from ichscope.card import ModelError
 
-    where = {} if folder is None else {"models_folder": folder}
     try:
-        return load_detectors(names=names or None, provider=provider, **where)
+        return load_detectors(folder, names, provider)
     except ModelError as error:
         _fail(str(error))
 

@@ -19,7 +19,7 @@ BROKEN = b"this is a text, not a scan"
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    tiny_model.build(folder / "cranioscan", name="cranioscan")
+    tiny_model.build(folder, name="cranioscan")
     return folder
 
 
@@ -153,12 +153,18 @@ def test_wrong_use_is_said_before_any_work(
 
 
 def test_a_changed_model_is_refused(models: Path, study: Path, tmp_path: Path) -> None:
-    folder = tiny_model.build(tmp_path / "cranioscan", name="cranioscan")
+    folder = tiny_model.build(tmp_path, name="cranioscan")
     with (folder / "head.onnx").open("ab") as file:
         file.write(b"\0")
     result = run("analyse", "--models-folder", tmp_path, study)
     assert result.exit_code == 2
     assert "SHA-256" in result.stderr
+
+
+def test_providers_end_with_the_one_that_is_always_there() -> None:
+    result = run("providers")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1].split() == ["cpu", "CPU", "fp32"]
 
 
 def test_phantom_writes_a_study_that_can_be_analysed(analyse, tmp_path: Path) -> None:
