@@ -1,0 +1,189 @@
+"""A rough map of the inside of a head on CT: enough to know where a bleed of each kind may lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_BONE_HU = 100
+_PICTURE_BONE_HU = 79
+# Pixels are near 1 mm: the model input shows a head of about 20 cm in 200 pixels.
+_SUTURE_PX = 4
+_SMALLEST_AREA_PX = 300
+_SMALLEST_SLICE_PX = 1500
+# Lateral ventricles lie this far below the vertex; fluid further down is mostly cisterns.
+_VENTRICLES_BELOW_VERTEX_MM = (25.0, 80.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """Maps of one study, each (n, rows, columns) unless said otherwise.
+
+    inside : bool, the intracranial space
+    depth : float16, distance in pixels to the inner table
+    ventricles, sulci : bool, and float16 0..1: fluid in the middle; fluid at the surface and in cisterns
+    centres : (n, 2) row and column of the intracranial centre; angle : tilt of the midline in radians
+    brain_hu : median HU of brain tissue; noise_hu : spread of the noise
+    """
+
+    inside: NDArray[np.bool_]
+    depth: NDArray[np.float16]
+    ventricles: NDArray[np.bool_]
+    sulci: NDArray[np.float16]
+    centres: NDArray[np.float64]
+    angle: float
+    brain_hu: float
+    noise_hu: float
+
+    @property
+    def area(self) -> NDArray[np.int64]:
+        """Intracranial pixels of each slice, (n,)."""
+        return np.asarray(self.inside.sum(axis=(1, 2)))
+
+    def frame(self, part: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Distance from the midline (signed), and position along it (front negative), of some slices."""
+        rows, columns = np.indices(self.inside.shape[1:], dtype=np.float32)
+        dy = rows - self.centres[part, 0, None, None]
+        dx = columns - self.centres[part, 1, None, None]
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return (dx * cosine - dy * sine).astype(np.float32), (dx * sine + dy * cosine).astype(np.float32)
+
+
+def study_anatomy(hu: NDArray[np.int16], spacing_mm: float = 5.0) -> Anatomy:
+    """Map a study of model input, (n, rows, columns) int16 HU from foot to head."""
+    inside = intracranial(hu)
+    depth = np.stack([ndimage.distance_transform_edt(one) for one in inside]).astype(np.float32)
+    smooth = masked_gaussian(hu, inside, 1.0)
+    tissue = hu[inside & (hu > 15) & (hu < 60)]
+    brain_hu = float(np.median(tissue)) if tissue.size else 33.0
+    grain = (hu - smooth)[inside]
+    noise_hu = 1.48 * float(np.median(np.abs(grain))) if grain.size else 0.0
+    centres = np.array([ndimage.center_of_mass(one) if one.any() else (np.nan, np.nan) for one in inside])
+    centres = np.where(np.isnan(centres), np.array(hu.shape[1:]) / 2, centres)
+    angle = _midline_angle(inside)
+    ventricles = np.zeros_like(inside)
+    sulci = np.zeros(inside.shape, np.float16)
+    bare = Anatomy(inside, depth.astype(np.float16), ventricles, sulci, centres, angle, brain_hu, noise_hu)
+    side, _ = bare.frame(slice(None))
+    ventricles[:] = _ventricles(smooth, depth, side, brain_hu, inside, spacing_mm)
+    fluid = np.clip((brain_hu - 7 - smooth) / 10, 0, 1)
+    # White matter is a little dark too: far from the surface only clear fluid (cisterns, fissures) counts.
+    fluid = np.where(depth < 22, fluid, np.clip((brain_hu - 13 - smooth) / 8, 0, 1)) * inside
+    fluid[ndimage.binary_dilation(ventricles, np.ones((1, 5, 5)))] = 0
+    sulci[:] = fluid
+    return bare
+
+
+def intracranial(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Find the intracranial space: enclosed by bone in the widest slice, followed slice by slice both ways."""
+    bone_hu = _BONE_HU if hu.max() > 2 * _BONE_HU else _PICTURE_BONE_HU
+    enclosed = np.stack([_enclosed(one, bone_hu) for one in hu])
+    start = int(enclosed.sum(axis=(1, 2)).argmax())
+    inside = np.zeros(hu.shape, bool)
+    inside[start] = enclosed[start]
+    for order in (range(start + 1, len(hu)), range(start - 1, -1, -1)):
+        previous = inside[start]
+        for i in order:
+            here = _components_over(enclosed[i], _SMALLEST_AREA_PX, previous)
+            if here.sum() < _SMALLEST_SLICE_PX:
+                break
+            inside[i] = previous = here
+    return inside
+
+
+def _enclosed(hu: NDArray[np.int16], bone_hu: int) -> NDArray[np.bool_]:
+    """The soft regions inside the skull of one slice; fractures and sutures are bridged."""
+    bone = _components_over(hu >= bone_hu, 150)
+    closed = ndimage.distance_transform_edt(~bone) <= _SUTURE_PX
+    closed = ndimage.distance_transform_edt(closed) > _SUTURE_PX - 0.5
+    wall = closed | bone
+    within = ndimage.binary_fill_holes(wall)
+    soft = within & ~wall & (hu > -10)
+    core = _components_over(_open(soft, 3), _SMALLEST_AREA_PX)
+    components, count = ndimage.label(core)
+    for number in range(1, count + 1):
+        piece = components == number
+        if not _looks_like_brain(hu[piece]):
+            core[piece] = False
+    if not core.any():
+        return core
+    near = ndimage.distance_transform_edt(~core) <= 4.5
+    return np.asarray(ndimage.binary_fill_holes(core | (near & within & (hu < bone_hu) & (hu > -15))))
+
+
+def _looks_like_brain(values: NDArray[np.int16]) -> bool:
+    return bool(np.mean((values > 2) & (values < 75)) > 0.85 and 20 < np.median(values) < 50)
+
+
+def _open(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    core = ndimage.distance_transform_edt(mask) > radius
+    return np.asarray(ndimage.distance_transform_edt(~core) <= radius)
+
+
+def _components_over(
+    mask: NDArray[np.bool_], size: int, touching: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Keep components of at least ``size`` pixels, of which a third lies over ``touching`` if given."""
+    components, _ = ndimage.label(mask)
+    sizes = np.bincount(components.ravel())
+    keep = sizes >= size
+    keep[0] = False
+    if touching is not None:
+        keep &= np.bincount(components.ravel(), touching.ravel(), len(sizes)) > sizes / 3
+    return np.asarray(keep[components])
+
+
+def masked_gaussian(
+    values: NDArray[np.generic], mask: NDArray[np.bool_], sigma: float
+) -> NDArray[np.float32]:
+    """Gaussian in every slice that takes no pixel from outside the mask; 0 outside."""
+    widths = (0, sigma, sigma)
+    total = ndimage.gaussian_filter(np.where(mask, values, 0).astype(np.float32), widths, truncate=3)
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), widths, truncate=3)
+    return np.asarray(np.where(mask, total / np.maximum(weight, 1e-3), 0), np.float32)
+
+
+def _midline_angle(inside: NDArray[np.bool_]) -> float:
+    """Tilt in radians of the axis of best mirror symmetry of the wide slices."""
+    area = inside.sum(axis=(1, 2))
+    chosen = area > 0.6 * max(area.max(), 1)
+    if not chosen.any() or not area.any():
+        return 0.0
+    mean = ndimage.zoom(inside[chosen].mean(axis=0), 0.25, order=1)
+    return float(np.deg2rad(min(range(-40, 41, 4), key=lambda degrees: _asymmetry(mean, degrees))))
+
+
+def _asymmetry(mean: NDArray[np.float64], degrees: float) -> float:
+    turned = ndimage.rotate(mean, -degrees, reshape=False, order=1)
+    total = turned.sum()
+    centre = (turned.sum(axis=0) * np.arange(turned.shape[1])).sum() / total
+    mirrored = ndimage.shift(turned[:, ::-1], (0, 2 * centre - turned.shape[1] + 1), order=1)
+    # A nearly round head has no clear axis: prefer an upright one.
+    return float(np.abs(turned - mirrored).sum() / total) + abs(degrees) / 400
+
+
+def _ventricles(
+    smooth: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    side: NDArray[np.float32],
+    brain_hu: float,
+    inside: NDArray[np.bool_],
+    spacing_mm: float,
+) -> NDArray[np.bool_]:
+    """Fluid deep in the brain and near the midline, in pieces that are not specks."""
+    reach = depth.max(axis=(1, 2), keepdims=True)
+    fluid = inside & (smooth < brain_hu - 12) & (depth > 0.4 * reach) & (np.abs(side) < 0.6 * reach)
+    present = np.flatnonzero(inside.any(axis=(1, 2)))
+    if len(present) > 4:
+        below = (present[-1] - np.arange(len(inside))) * spacing_mm
+        nearest, furthest = _VENTRICLES_BELOW_VERTEX_MM
+        fluid[(below < nearest) | (below > furthest)] = False
+    for one in fluid:
+        one[:] = _components_over(one, 12)
+    components, _ = ndimage.label(fluid, np.ones((3, 3, 3)))
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= 60)[components] if len(inside) > 1 else fluid)
