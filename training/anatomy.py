@@ -136,9 +136,7 @@ def _components_over(
     return np.asarray(keep[components])
 
 
-def masked_gaussian(
-    values: NDArray[np.generic], mask: NDArray[np.bool_], sigma: float
-) -> NDArray[np.float32]:
+def masked_gaussian(values: NDArray[np.generic], mask: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
     """Gaussian in every slice that takes no pixel from outside the mask; 0 outside."""
     widths = (0, sigma, sigma)
     total = ndimage.gaussian_filter(np.where(mask, values, 0).astype(np.float32), widths, truncate=3)

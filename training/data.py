@@ -95,9 +95,7 @@ def _load_source(root: Path, source: str, cache: Path) -> list[TrainingStudy]:
     folder = _cache_folder(root, source, cache)
     if not (folder / "index.json").is_file():
         if not (root / source).is_dir():
-            raise FileNotFoundError(
-                f"{root / source}: expected the collection {source} here, found no folder"
-            )
+            raise FileNotFoundError(f"{root / source}: expected the collection {source} here, found no folder")
         found: list[Problem] = []
         _save(folder, list(_ADAPTERS[source](root / source, found)), found)
     return _restore(folder)
@@ -120,9 +118,7 @@ def _save(folder: Path, studies: list[TrainingStudy], found: list[Problem]) -> N
         start = stop
     hu.flush()
     mask.flush()
-    np.save(
-        folder / "labels.npy", np.concatenate([s.labels for s in studies] or [np.zeros((0, len(LABELS)))])
-    )
+    np.save(folder / "labels.npy", np.concatenate([s.labels for s in studies] or [np.zeros((0, len(LABELS)))]))
     index = {"studies": entries, "problems": [vars(problem) for problem in found]}
     (folder / "index.json").write_text(json.dumps(index, indent=1))
 
@@ -265,9 +261,7 @@ def _rsna_sdh(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
             continue
         labels = [[float(row[name] or "nan") for name in LABELS]]
         patient, study = f"rsna/{row['group']}", f"rsna-sdh/{Path(row['file']).stem}"
-        yield _study(
-            "rsna-sdh", patient, study, _picture_hu(grey[None]), labels, [row["file"]], pictures=True
-        )
+        yield _study("rsna-sdh", patient, study, _picture_hu(grey[None]), labels, [row["file"]], pictures=True)
 
 
 def _rsna_sample(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
@@ -399,9 +393,7 @@ def _source_folds(studies: Sequence[TrainingStudy], k: int, seed: int) -> dict[s
     order = sorted(range(len(patients)), key=lambda i: totals[rarest[i]] if rarest[i] >= 0 else np.inf)
     for i in order:
         wanted = counts[:, rarest[i]] if rarest[i] >= 0 else counts[:, 0]
-        fold = (
-            int(np.lexsort((sizes, counts.sum(axis=1), wanted))[0]) if rarest[i] >= 0 else int(sizes.argmin())
-        )
+        fold = int(np.lexsort((sizes, counts.sum(axis=1), wanted))[0]) if rarest[i] >= 0 else int(sizes.argmin())
         counts[fold] += table[i]
         sizes[fold] += 1
         fold_of[patients[i]] = fold
@@ -413,9 +405,7 @@ def _source_folds(studies: Sequence[TrainingStudy], k: int, seed: int) -> dict[s
 
 def summary(studies: Sequence[TrainingStudy]) -> str:
     """Tell patients, studies, slices and, for each label, positive slices / known slices (patients)."""
-    lines = [
-        f"{'source':<12} {'patients':>8} {'studies':>8} {'slices':>7}" + "".join(f"{n:>22}" for n in LABELS)
-    ]
+    lines = [f"{'source':<12} {'patients':>8} {'studies':>8} {'slices':>7}" + "".join(f"{n:>22}" for n in LABELS)]
     for source, count in Counter(study.source for study in studies).items():
         mine = [study for study in studies if study.source == source]
         labels = np.concatenate([study.labels for study in mine])

@@ -137,9 +137,7 @@ def _pushed(hu: Field, inside: NDArray[np.bool_], push: tuple[Field, Field]) -> 
         if max(np.abs(push[0][i]).max(), np.abs(push[1][i]).max()) < 0.3:
             continue
         filled = _extended(one, inside[i])
-        moved = ndimage.map_coordinates(
-            filled, (rows - push[0][i], columns - push[1][i]), order=1, mode="nearest"
-        )
+        moved = ndimage.map_coordinates(filled, (rows - push[0][i], columns - push[1][i]), order=1, mode="nearest")
         out[i] = np.where(inside[i], moved, one)
     return out
 
@@ -160,9 +158,7 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], scale: tuple[float,
     """Smooth random field of mean 0 and spread 1 whose lumps have about ``scale`` voxels."""
     coarse = [max(2, int(np.ceil(size / step)) + 2) for size, step in zip(shape, scale, strict=True)]
     field = rng.standard_normal(coarse)
-    zoomed = ndimage.zoom(
-        field, [size / c for size, c in zip(shape, coarse, strict=True)], order=3, mode="nearest"
-    )
+    zoomed = ndimage.zoom(field, [size / c for size, c in zip(shape, coarse, strict=True)], order=3, mode="nearest")
     return np.asarray((zoomed - zoomed.mean()) / (zoomed.std() + 1e-6), np.float32)
 
 
@@ -173,9 +169,7 @@ def _span(head: Anatomy, middle: int, reach_mm: float, spacing_mm: float) -> sli
     return slice(max(present[0], middle - reach), min(present[-1], middle + reach) + 1)
 
 
-def _pick_slice(
-    head: Anatomy, rng: np.random.Generator, smallest: float, low: float = 0, high: float = 1
-) -> int:
+def _pick_slice(head: Anatomy, rng: np.random.Generator, smallest: float, low: float = 0, high: float = 1) -> int:
     """A slice that shows at least ``smallest`` of the widest intracranial area, low..high from base to vertex."""
     area = head.area
     fit = np.flatnonzero(area >= smallest * area.max())
@@ -232,15 +226,11 @@ def _intraparenchymal(head: Anatomy, rng: np.random.Generator, spacing_mm: float
     return _with_surroundings(head, rng, part, body, radius)
 
 
-def _parenchymal_centre(
-    head: Anatomy, rng: np.random.Generator, middle: int, radius: float
-) -> tuple[float, float]:
+def _parenchymal_centre(head: Anatomy, rng: np.random.Generator, middle: int, radius: float) -> tuple[float, float]:
     """A place in the brain; half of them around the deep grey matter, where hypertensive bleeds are."""
     side, along = head.frame(slice(middle, middle + 1))
     depth = head.depth[middle].astype(np.float32)
-    weight = (head.inside[middle] & ~head.ventricles[middle] & (depth > min(3 + 0.5 * radius, 25))).astype(
-        float
-    )
+    weight = (head.inside[middle] & ~head.ventricles[middle] & (depth > min(3 + 0.5 * radius, 25))).astype(float)
     if not weight.any():
         raise NoRoomError("no brain tissue deep enough")
     if rng.random() < 0.5:
@@ -285,9 +275,7 @@ def _blob(
     return np.asarray(distance, np.float32)
 
 
-def _with_surroundings(
-    head: Anatomy, rng: np.random.Generator, part: slice, body: Field, radius: float
-) -> Bleed:
+def _with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, body: Field, radius: float) -> Bleed:
     """Soft edge, oedema and mass effect around a body given as distances (steps, n, rows, columns)."""
     inside = head.inside[part]
     room = inside & (head.depth[part] > 1.5)
@@ -328,9 +316,7 @@ def _contusions(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> B
     weight = near * np.where(along[0] < 0, 3.0, 1.0)
     if not near.any():
         raise NoRoomError("no brain near the surface")
-    row, column = np.unravel_index(
-        int(rng.choice(weight.size, p=weight.ravel() / weight.sum())), weight.shape
-    )
+    row, column = np.unravel_index(int(rng.choice(weight.size, p=weight.ravel() / weight.sum())), weight.shape)
     bodies = []
     for _ in range(int(rng.integers(2, 7))):
         radius = float(rng.uniform(1.5, 5))
@@ -441,10 +427,7 @@ def _parafalcine(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> 
     layers = []
     for step in _THROUGH_SLICE:
         z = ((heights + step * spacing_mm) / half_height) ** 2
-        ends = (
-            np.maximum(1 - ((along / length - place) / half_length) ** 2, 0)
-            * np.maximum(1 - z, 0)[:, None, None]
-        )
+        ends = np.maximum(1 - ((along / length - place) / half_length) ** 2, 0) * np.maximum(1 - z, 0)[:, None, None]
         width = thickness * np.sqrt(ends) * wave
         from_falx = (side + curve) * hand
         layers.append(np.minimum(_soft(width - from_falx, 1.5), _soft(from_falx + 1, 1.5)) * (width > 0.8))
@@ -508,14 +491,10 @@ def _cast(room: NDArray[np.bool_], side: Field, rng: np.random.Generator) -> Fie
     return np.asarray(chosen * _soft(lumps + rng.uniform(0.4, 2.0), 0.8), np.float32)
 
 
-def _clot(
-    head: Anatomy, rng: np.random.Generator, part: slice, room: NDArray[np.bool_], spacing_mm: float
-) -> Field:
+def _clot(head: Anatomy, rng: np.random.Generator, part: slice, room: NDArray[np.bool_], spacing_mm: float) -> Field:
     places = np.argwhere(room)
     z, row, column = places[rng.integers(len(places))]
-    body = _blob(
-        head, rng, part, part.start + int(z), (float(row), float(column)), rng.uniform(4, 14), spacing_mm
-    )
+    body = _blob(head, rng, part, part.start + int(z), (float(row), float(column)), rng.uniform(4, 14), spacing_mm)
     return np.asarray(_soft(body, 2).mean(axis=0), np.float32)
 
 
