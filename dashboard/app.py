@@ -10,7 +10,5 @@ st.set_page_config(page_title="ICHScope", layout="wide")
 st.logo(str(_HERE / "logo.svg"), size="large")
 st.html(_HERE / "page.css")
 
-page = st.navigation(
-    [st.Page(_HERE / "views/study_check.py", title="Study check", default=True)], position="top"
-)
+page = st.navigation([st.Page(_HERE / "views/study_check.py", title="Study check", default=True)], position="top")
 page.run()

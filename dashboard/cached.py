@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import streamlit as st
 
 from ichscope import phantom
-from ichscope.analyse import load_detectors
+from ichscope.analyse import default_models_folder, load_detectors
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.inference import Detector
 
-MODELS_FOLDER = Path(__file__).parents[1] / "models"
-
 Upload = tuple[str, bytes]
-
-
-def models_folder() -> Path:
-    """The folder of the models; ICHSCOPE_MODELS names another one."""
-    return Path(os.environ.get("ICHSCOPE_MODELS", MODELS_FOLDER))
 
 
 def detectors() -> dict[str, Detector]:
@@ -30,7 +22,7 @@ def detectors() -> dict[str, Detector]:
     ichscope.card.ModelError
         if a model is not what its card says
     """
-    folder = models_folder()
+    folder = default_models_folder()
     cards = sorted(folder.glob(f"*/{CARD_FILE}"))
     return _detectors(str(folder), tuple(file_sha256(card) for card in cards))
 
@@ -45,6 +37,4 @@ def sample(bleed: str | None) -> list[Upload]:
     """A synthetic study as DICOM files, by the kind of its bleed."""
     made = phantom.make(bleed, seed=1)
     folder = f"synthetic-{bleed or 'normal'}"
-    return [
-        (f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(one)) for i, one in enumerate(phantom.datasets(made), 1)
-    ]
+    return [(f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(one)) for i, one in enumerate(phantom.datasets(made), 1)]

@@ -26,8 +26,8 @@ SHORT_NAMES: Final = {
     "subdural": "SDH",
 }
 # Mid-grey reads on the dark and on the light page alike.
-_INK = "#98a4ae"
-_GRID = "rgba(152, 164, 174, 0.25)"
+_INK = "#84919c"
+_GRID = "rgba(132, 145, 156, 0.3)"
 
 _AXIS = {
     "gridcolor": _GRID,
@@ -90,9 +90,7 @@ def probability_bars(probability: dict[str, float], thresholds: dict[str, float]
         hovertemplate="threshold %{x:.3g}<extra></extra>",
     )
     # Room on the right of a full bar for its number.
-    figure.update_xaxes(
-        range=[0, 1.18], tickvals=[0, 0.25, 0.5, 0.75, 1], title="Probability; | is the threshold"
-    )
+    figure.update_xaxes(range=[0, 1.18], tickvals=[0, 0.25, 0.5, 0.75, 1], title="Probability; | is the threshold")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 

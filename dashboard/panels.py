@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import charts, viewer
 from dashboard.charts import number
 from dashboard.text import count, plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, verdict
+from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, ordered, verdict
 from ichscope import results as files
 from ichscope.analyse import ModelResult, StudyResult
 
@@ -22,7 +22,7 @@ def choose(results: list[StudyResult]) -> StudyResult:
     """A list with the headline of every series and every rejected file; the one that the reader picks."""
     levels = [verdict(result).level for result in results]
     summary = ", ".join(f"{levels.count(level)} {word}" for level, word in _SHORT.items() if level in levels)
-    with st.container(height=_LIST_HEIGHT if len(results) > 3 else "content", border=True):
+    with st.container(height=_LIST_HEIGHT if len(results) > 2 else "content", border=True):
         index = st.radio(
             f"{count(len(results), 'result')}: {summary}",
             range(len(results)),
@@ -36,8 +36,8 @@ def choose(results: list[StudyResult]) -> StudyResult:
 
 def _caption(result: StudyResult) -> str:
     if verdict(result).level == "none":
-        return plain(verdict(result).detail)
-    scores = [f"{model.name} {number(model.probability['any'])}" for model in result.models.values()]
+        return plain(" ".join(verdict(result).lines))
+    scores = [f"{model.name} {number(model.probability['any'])}" for model in ordered(result)]
     return ", ".join([count(len(result.slices), "slice"), *scores])
 
 
@@ -53,11 +53,12 @@ def headline(result: StudyResult) -> None:
     answer = verdict(result)
     limited = result.status == "limited"
     badge = '<span class="limited">LIMITED</span>' if limited else ""
-    why = f"<div>Limited: {escape(' '.join(result.reasons))}</div>" if limited else ""
+    reasons = (f"Limited: {' '.join(result.reasons)}",) if limited else ()
+    lines = "".join(f"<div>{escape(line)}</div>" for line in (*answer.lines, *reasons))
     # Everything here is ICHScope's own or escaped; Streamlit sanitises the rest.
     st.html(
         f'<div class="verdict {answer.level}" role="status"><span class="notice">{NOT_FOR_DIAGNOSIS}</span>'
-        f'<div class="title">{escape(answer.title)}{badge}</div><div>{escape(answer.detail)}</div>{why}</div>'
+        f'<div class="title">{escape(answer.title)}{badge}</div>{lines}</div>'
     )
 
 
@@ -71,7 +72,7 @@ def pictures(result: StudyResult) -> None:
 
 def models(result: StudyResult) -> None:
     """Both models side by side, whether they agree, and the six probabilities of the first that has them."""
-    found = list(result.models.values())
+    found = ordered(result)
     if not found:
         return
     st.html(_model_table(found))
@@ -80,13 +81,12 @@ def models(result: StudyResult) -> None:
         st.warning(text)
     else:
         st.markdown(f"**{text}**")
-    fullest = max(found, key=lambda model: len(model.probability))
     st.plotly_chart(
-        charts.probability_bars(fullest.probability, fullest.thresholds),
+        charts.probability_bars(found[0].probability, found[0].thresholds),
         theme=None,
         config=charts.config("study-probabilities"),
         key="bars",
-        alt=_in_words(fullest),
+        alt=_in_words(found[0]),
     )
 
 

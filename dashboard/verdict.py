@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,45 +11,55 @@ from ichscope.analyse import ModelResult, StudyResult
 from ichscope.labels import DISPLAY_NAMES
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
+DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for one series: `title` for the eye at a distance, `detail` for the second look."""
+    """The answer for one series: `title` for the eye at a distance, `lines` for the second look."""
 
     level: Literal["flagged", "clear", "none"]
     title: str
-    detail: str
+    lines: tuple[str, ...]
 
 
 def verdict(result: StudyResult) -> Verdict:
     """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
-    if result.status == "not analysed" or not result.models:
-        return Verdict("none", "NOT ANALYSED", " ".join(result.reasons) or "No model is installed.")
-    flagging = [model for model in result.models.values() if model.flagged]
-    if flagging:
-        return Verdict("flagged", "FLAGGED - possible haemorrhage", _flagged_detail(result, flagging))
-    return Verdict("clear", "Not flagged", f"{_who(result.models.values(), 'below threshold')}. {_NO_PROOF}")
+    found = ordered(result)
+    if result.status == "not analysed" or not found:
+        return Verdict("none", "NOT ANALYSED", (" ".join(result.reasons) or "No model is installed.",))
+    flagging = [model for model in found if model.flagged]
+    others = [model for model in found if not model.flagged]
+    if not flagging:
+        who = f"Below threshold: {_with_numbers(found)}."
+        return Verdict("clear", "Not flagged", (who, f"This does not rule out a haemorrhage. {_points(found)}"))
+    who = f"Flagged by {_with_numbers(flagging)}"
+    if others:
+        who = f"{who}, not by {_with_numbers(others)}. {DISAGREE}"
+    return Verdict("flagged", "FLAGGED - possible haemorrhage", (f"{who.rstrip('.')}.", _where(flagging)))
 
 
-_NO_PROOF = "This does not rule out a haemorrhage."
+def _with_numbers(models: Sequence[ModelResult]) -> str:
+    return " and ".join(
+        f"{model.name} ({number(model.probability['any'])}, threshold {number(model.threshold)})" for model in models
+    )
 
 
-def _flagged_detail(result: StudyResult, flagging: Sequence[ModelResult]) -> str:
-    series = flagging[0].slice_probability["any"]
-    highest = f"Highest on slice {int(series.argmax()) + 1} of {len(series)}"
-    kinds = [DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model)]
-    first = f"Flagged by {_names(flagging)}"
-    return f"{first}. {highest}. Kind: {', '.join(kinds)}." if kinds else f"{first}. {highest}."
+def _where(flagging: Sequence[ModelResult]) -> str:
+    along = flagging[0].slice_probability["any"]
+    kinds = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
+    kind = f" Kind: {', '.join(kinds)}." if kinds else ""
+    return f"Highest on slice {int(along.argmax()) + 1} of {len(along)}.{kind} {_points(flagging)}"
 
 
-def _who(models: Iterable[ModelResult], what: str) -> str:
-    return f"{_names(models)}: {what}"
+def _points(models: Sequence[ModelResult]) -> str:
+    return f"Operating point: {', '.join(dict.fromkeys(model.operating_point for model in models))}."
 
 
-def _names(models: Iterable[ModelResult]) -> str:
-    return " and ".join(model.name for model in models)
+def ordered(result: StudyResult) -> list[ModelResult]:
+    """The models of a result, the one that tells most kinds apart first."""
+    return sorted(result.models.values(), key=lambda model: -len(model.probability))
 
 
 def positive_subtypes(model: ModelResult) -> list[str]:
@@ -73,14 +83,8 @@ def agreement(models: Sequence[ModelResult]) -> tuple[Literal["ok", "warning"], 
         return "ok", "One model only: no second opinion."
     flags = {model.flagged for model in models}
     if len(flags) == 2:
-        return "warning", "The models disagree: read with care."
+        return "warning", DISAGREE
     return "ok", "Both models flag this series." if flags == {True} else "Neither model flags this series."
-
-
-def model_line(model: ModelResult) -> str:
-    """The number, its threshold and the operating point: "any 0.931, threshold 0.310 (sensitivity 0.95)"."""
-    threshold = f"threshold {number(model.threshold)} ({model.operating_point})"
-    return f"any {number(model.probability['any'])}, {threshold}"
 
 
 def in_reading_order(results: Sequence[StudyResult]) -> list[StudyResult]:

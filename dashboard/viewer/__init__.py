@@ -16,6 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.charts import LABEL_COLOURS, SHORT_NAMES
+from dashboard.verdict import ordered
 from ichscope.analyse import ModelResult, StudyResult
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.series import Series
@@ -55,7 +56,7 @@ def packet(result: StudyResult) -> bytes:
     if (series := result.series_data) is None:
         raise ValueError(f"{result.name}: expected a series with voxels, found none")
     hu, step = _reduced(series.hu)
-    models = list(result.models.values())
+    models = ordered(result)
     header = json.dumps({**_series_header(result, series, hu, step), **_model_header(result, models)})
     encoded = header.encode()
     encoded += b" " * (-len(encoded) % 4)

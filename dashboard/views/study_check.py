@@ -93,16 +93,12 @@ def _server_folder() -> Inputs | None:
     if root is None and st.get_option("server.address") not in _LOCAL:
         st.write("The administrator can open a folder for this by setting `ICHSCOPE_IMPORT`.")
         return None
-    text = st.text_input(
-        "Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key="server_path"
-    )
+    text = st.text_input("Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key="server_path")
     if not st.button("Analyse this folder", disabled=not text):
         return None
     path = Path(text).expanduser().resolve()
     if not path.exists() or (root is not None and not path.is_relative_to(Path(root).resolve())):
-        st.error(
-            f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page."
-        )
+        st.error(f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page.")
         return None
     return [path]
 
@@ -125,14 +121,15 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
     bar = st.progress(0.0, "Reading the files")
 
     def progress(done: int, total: int, text: str) -> None:
-        bar.progress(min(done / max(total, 1), 1.0), f"{plain(text)}: slice {done} of {total}")
+        slices = total // len(detectors)
+        model, one = divmod(max(done - 1, 0), slices)
+        place = f"slice {one + 1} of {slices}, model {model + 1} of {len(detectors)}"
+        bar.progress(min(done / total, 1.0), f"{plain(text)}: {place}")
 
     results = list(analyse(inputs, detectors, pictures_as_series=as_series, progress=progress))
     if not results:
         bar.empty()
-        st.warning(
-            "No CT series and no picture was found there. Expected DICOM files, JPG or PNG, or a ZIP of them."
-        )
+        st.warning("No CT series and no picture was found there. Expected DICOM files, JPG or PNG, or a ZIP of them.")
         return
     st.session_state.pop("chosen", None)
     st.session_state["results"] = in_reading_order(results)
