@@ -12,11 +12,8 @@ from ichscope import __version__, results
 from ichscope.labels import SUBTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from rich.table import Table
-
-    from ichscope.analyse import ModelResult, StudyResult
     from ichscope.inference import Detector
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
@@ -74,15 +71,19 @@ def analyse(
     """
     _check_targets(json_file, csv_file)
     detectors = _load(model, models_folder, provider)
-    entries: list[Mapping[str, Any]] = []
-    rows: list[Mapping[str, Any]] = []
-    table = _table(detectors)
-    for result in _with_progress(paths, detectors, pictures_as_series):
-        # Only what will be written is kept: the pixels of one series at a time stay in memory.
-        entries.append(result.to_json())
-        rows.extend(results.csv_rows(result))
-        table.add_row(*_row(result, list(detectors)))
-    _show(table, entries, to_stderr=Path("-") in (json_file, csv_file))
+    from ichscope import terminal
+    from ichscope.analyse import analyse as analyse_inputs
+
+    entries: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    report = terminal.Report(detectors)
+    with terminal.progress() as progress:
+        for result in analyse_inputs(paths, detectors, pictures_as_series, progress):
+            # Only what will be written is kept: the pixels of one series at a time stay in memory.
+            entries.append(result.to_json())
+            rows.extend(results.csv_rows(result))
+            report.add(result)
+    report.show(to_stderr=Path("-") in (json_file, csv_file))
     _save(json_file, results.json_text(entries))
     _save(csv_file, results.csv_text(rows))
     raise typer.Exit(_exit_code([entry["status"] for entry in entries]))
@@ -144,71 +145,6 @@ def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) 
 def _fail(message: str) -> NoReturn:
     typer.echo(f"Error: {message}", err=True)
     raise typer.Exit(USAGE)
-
-
-def _with_progress(
-    paths: Sequence[Path], detectors: dict[str, Detector], pictures_as_series: bool
-) -> Iterator[StudyResult]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from ichscope.analyse import analyse as analyse_inputs
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Looking for series", total=None)
-
-        def progress(done: int, total: int, text: str) -> None:
-            bar.update(task, completed=done, total=total, description=_plain(text))
-
-        yield from analyse_inputs(paths, detectors, pictures_as_series, progress)
-
-
-def _table(detectors: Mapping[str, Detector]) -> Table:
-    from rich.table import Table
-
-    running = ", ".join(f"{name} {d.card.version} on {d.provider}" for name, d in detectors.items())
-    table = Table(caption=f"{running}. Research use only, not for diagnosis.", caption_justify="left")
-    table.add_column("Series", overflow="fold")
-    table.add_column("Slices", justify="right")
-    table.add_column("Status")
-    for name in detectors:
-        table.add_column(name)
-    table.add_column("Why", overflow="fold")
-    return table
-
-
-def _row(result: StudyResult, names: Sequence[str]) -> list[str]:
-    from rich.markup import escape
-
-    cells = [_verdict(result.models[name]) if name in result.models else "" for name in names]
-    why = "; ".join(result.reasons)
-    return [escape(_plain(result.name)), str(len(result.slices)), result.status, *cells, escape(_plain(why))]
-
-
-def _verdict(model: ModelResult) -> str:
-    """Say `flagged 0.93: subdural`, with the kinds of bleed that are above their own thresholds."""
-    score = f"{model.probability['any']:.2f}"
-    if not model.flagged:
-        return f"not flagged {score}"
-    kinds = [k for k in SUBTYPES if model.probability.get(k, 0.0) >= model.thresholds.get(k, 2.0)]
-    return f"[bold red]flagged[/] {score}" + (f": {', '.join(kinds)}" if kinds else "")
-
-
-def _plain(text: str) -> str:
-    """Show file names from outside without what a terminal would take as a command."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _show(table: Table, entries: Sequence[Mapping[str, Any]], to_stderr: bool) -> None:
-    from rich.console import Console
-
-    console = Console(stderr=to_stderr)
-    if not entries:
-        Console(stderr=True).print("Found nothing to analyse: no CT series and no JPG or PNG picture.")
-        return
-    console.print(table)
 
 
 def _save(target: Path | None, text: str) -> None:

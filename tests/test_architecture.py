@@ -89,9 +89,7 @@ def test_export_takes_only_model_functions_from_training() -> None:
     pattern = re.compile(r"^\s*(?:from|import) (training\S*)(?: import (.*))?", re.MULTILINE)
     for path in (ROOT / "export").rglob("*.py"):
         for module, names in pattern.findall(path.read_text(encoding="utf-8")):
-            assert "models" in module or names.strip("() ").startswith("models"), (
-                f"{path.name}: {module} {names}"
-            )
+            assert "models" in module or names.strip("() ").startswith("models"), f"{path.name}: {module} {names}"
 
 
 def test_command_line_starts_without_heavy_modules() -> None:
@@ -105,9 +103,7 @@ at = AppTest.from_file("dashboard/app.py", default_timeout=60).run()
 assert not at.exception, at.exception
 """
     modules = loaded_after(page)
-    assert "onnxruntime" in modules, (
-        "the page did not come as far as the models; this test would prove nothing"
-    )
+    assert "onnxruntime" in modules, "the page did not come as far as the models; this test would prove nothing"
     assert not modules & set(HEAVY)
 
 
@@ -149,6 +145,4 @@ def test_lock_pins_the_lower_bounds() -> None:
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         if ">=" in line:
             name, bound = line.split(">=")
-            assert pins.get(name) == bound, (
-                f"{name}: the lower bound {bound} is not the version that is tested"
-            )
+            assert pins.get(name) == bound, f"{name}: the lower bound {bound} is not the version that is tested"
