@@ -72,7 +72,7 @@ def _most(complaints: Sequence[str]) -> str:
 
 
 def _step(hu: NDArray[np.int16]) -> int:
-    return max(1, max(hu.shape[1:]) // _GRID)
+    return max(1, int(max(hu.shape[1:])) // _GRID)
 
 
 def _sample(hu: NDArray[np.int16]) -> NDArray[np.int16]:

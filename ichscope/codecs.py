@@ -10,7 +10,7 @@ from typing import Any
 import gdcm
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGExtended12Bit, RLELossless
 
@@ -46,23 +46,25 @@ def decode(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) 
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
+        decoder = None
+    if decoder is None or not decoder.is_available:
         known = "an uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000 image"
-        raise DicomError.about(file, "TransferSyntaxUID", syntax.name, known) from None
+        raise DicomError.about(file, "TransferSyntaxUID", syntax.name, known)
     try:
         for codestream in generate_frames(data, number_of_frames=frames):
             _check_size(codestream, syntax, form, file)
-        if syntax == JPEGExtended12Bit and form.stored > 8:
-            yield from (_gdcm(one, syntax, form) for one in generate_frames(data, number_of_frames=frames))
-        else:
-            options = _pydicom_options(frames, form)
-            yield from (array for array, _ in decoder.iter_array(data, raw=True, **options))
+            _check_end(codestream, syntax, file)
+            if syntax == JPEGExtended12Bit and form.stored > 8:
+                yield _gdcm(codestream, syntax, form)
+            else:
+                yield decoder.as_array(encapsulate([codestream], has_bot=False), raw=True, **_options(form))[0]
     except _DECODE_ERRORS as error:
         _LOG.debug("decoding failed: %s", type(error).__name__)
         expected = f"an image of {form.columns} x {form.rows}"
         raise DicomError.about(file, "PixelData", f"damaged {syntax.name} data", expected) from None
 
 
-def _pydicom_options(frames: int, form: FrameFormat) -> dict[str, Any]:
+def _options(form: FrameFormat) -> dict[str, Any]:
     return {
         "rows": form.rows,
         "columns": form.columns,
@@ -72,12 +74,12 @@ def _pydicom_options(frames: int, form: FrameFormat) -> dict[str, Any]:
         "bits_stored": form.stored,
         "pixel_representation": int(form.signed),
         "pixel_keyword": "PixelData",
-        "number_of_frames": frames,
+        "number_of_frames": 1,
     }
 
 
 def _check_size(codestream: bytes, syntax: UID, form: FrameFormat, file: str) -> None:
-    """A few bytes can announce a picture of gigabytes: believe only one of the size that the header says."""
+    """A few bytes can announce an image of gigabytes: believe only one of the size that the header says."""
     size = None
     if syntax in JPEG2000TransferSyntaxes:
         size = _j2k_size(codestream)
@@ -86,6 +88,13 @@ def _check_size(codestream: bytes, syntax: UID, form: FrameFormat, file: str) ->
     if size and size != (form.rows, form.columns):
         found = f"an image of {size[1]} x {size[0]}"
         raise DicomError.about(file, "PixelData", found, f"{form.columns} x {form.rows}")
+
+
+def _check_end(codestream: bytes, syntax: UID, file: str) -> None:
+    """A transfer that broke off leaves zeros where the end marker was; decoders would paint over the hole."""
+    end = codestream[-256:].rstrip(b"\0")
+    if syntax != RLELossless and len(end) < min(len(codestream), 256) - 16 and not end.endswith(b"\xff\xd9"):
+        raise DicomError.about(file, "PixelData", "an image that breaks off", "a whole one")
 
 
 def _j2k_size(codestream: bytes) -> tuple[int, int] | None:

@@ -16,7 +16,6 @@ from .geometry import (
     clusters,
     is_axial,
     is_transposed,
-    position_mm,
     same_place,
     tilt_degrees,
     upright,
@@ -34,8 +33,8 @@ def read_series(sources: Sequence[Source | Path | bytes]) -> Series:
 
     Returns
     -------
-    Series of kind "ct": (slices, rows, columns) int16 HU from foot to head. A file that cannot be read, does not fit
-    or repeats another is left out and named in the findings.
+    Series of kind "ct": (slices, rows, columns) int16 HU from foot to head. A file that cannot be read, does not
+    fit or repeats another is left out and named in the findings.
 
     Raises
     ------
@@ -48,9 +47,9 @@ def read_series(sources: Sequence[Source | Path | bytes]) -> Series:
     frames, mixed = _largest_cluster(frames)
     frames, order = _sorted_by_place(frames)
     frames, repeated = _without_repeats(frames)
-    places = [_place(frame) for frame in frames]
+    places = [frame.place for frame in frames]
     findings += mixed + order + repeated + _spacing_findings(frames, places) + _other_findings(frames)
-    content = "" if frames[0].study and frames[0].series else digest(files)
+    content = "" if _uids(frames[0]) else digest(files)
     return _assemble(frames, places, tuple(findings), content)
 
 
@@ -68,9 +67,7 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
         else:
             voxels += sum(frame.hu.size for frame in found)
         if voxels > MAX_VOXELS:
-            raise DicomError(
-                f"{source.name}: found more than {MAX_VOXELS >> 20} million pixels, expected a head CT"
-            )
+            raise DicomError(f"{source.name}: found more than {MAX_VOXELS >> 20} million pixels, expected a head CT")
     if not frames:
         more = f" (and {len(failures) - 1} more files like it)" if len(failures) > 1 else ""
         raise DicomError(failures[0] + more if failures else "found no files, expected a CT series")
@@ -82,10 +79,8 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
 
 def _check_one_series(frames: list[Frame]) -> None:
     for frame in frames:
-        if (frame.study, frame.series) != (frames[0].study, frames[0].series):
-            raise DicomError.about(
-                frame.file, "SeriesInstanceUID", "another series than in the first file", "the same"
-            )
+        if _uids(frame) != _uids(frames[0]):
+            raise DicomError.about(frame.file, "SeriesInstanceUID", "another series than in the first file", "the same")
 
 
 def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
@@ -95,18 +90,19 @@ def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
         return frames, []
     kept = [frames[i] for i in groups[0]]
     left = [frames[i] for members in groups[1:] for i in members]
-    text = f"{len(left)} of {len(frames)} images {_are(len(left))} left out, because they do not form one volume with "
-    text += f"the others ({kept[0].shape}): " + name_some([f"{frame.file} ({frame.shape})" for frame in left])
+    text = f"{len(left)} of {len(frames)} images do not form one volume with the others ({kept[0].shape}) and "
+    text += f"{_are(len(left))} left out: " + name_some([f"{frame.file} ({frame.shape})" for frame in left])
     return kept, [Finding("warning", "mixed-series", text)]
 
 
-def _place(frame: Frame) -> float | None:
-    return None if frame.position is None else position_mm(frame.position, frame.shape.orientation)
+def _uids(frame: Frame) -> tuple[str, str] | None:
+    study, series = frame.uid("StudyInstanceUID"), frame.uid("SeriesInstanceUID")
+    return (study, series) if study and series else None
 
 
 def _sorted_by_place(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
     """From foot to head; by Instance Number where positions are missing."""
-    places = [_place(frame) for frame in frames]
+    places = [frame.place for frame in frames]
     known = [place for place in places if place is not None]
     if len(known) == len(frames):
         return [frames[i] for i in np.argsort(known, kind="stable")], []
@@ -131,11 +127,11 @@ def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
             (same if np.array_equal(rival.hu, frame.hu) else different).append(frame.file)
     findings = []
     if same:
-        text = f"{len(same)} image{'s' * (len(same) > 1)} came twice and {_are(len(same))} used once: {name_some(same)}"
+        text = f"{_images(same)} came twice and {_are(len(same))} used once: {name_some(same)}"
         findings.append(Finding("warning", "duplicate-slices", text))
     if different:
-        text = f"{len(different)} image{'s' * (len(different) > 1)} lie where another one lies, with other pixels "
-        text += f"(repeat scan, perfusion or second kernel?); only the first is used: {name_some(different)}"
+        text = f"{_images(different)} in the place of another, with other pixels (repeat scan, perfusion or "
+        text += f"second kernel?); only the first is used: {name_some(different)}"
         findings.append(Finding("warning", "duplicate-positions", text))
     return kept, findings
 
@@ -143,7 +139,7 @@ def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
 def _repeats(one: Frame, other: Frame) -> bool:
     if one.position is None or other.position is None:
         return one.order == other.order and np.array_equal(one.hu, other.hu)
-    return same_place(_place(one), _place(other))
+    return same_place(one.place, other.place)
 
 
 def _spacing_findings(frames: list[Frame], places: list[float | None]) -> list[Finding]:
@@ -155,22 +151,18 @@ def _other_findings(frames: list[Frame]) -> list[Finding]:
     findings = []
     orientation = frames[0].shape.orientation
     if orientation is None:
-        text = "Image Orientation (Patient) (0020,0037) is missing: the picture is shown as stored, left may be right."
+        text = "Image Orientation (Patient) (0020,0037) is missing: slices are shown as stored, left may be right."
         findings.append(Finding("warning", "no-orientation", text))
     elif is_axial(orientation) and abs(tilt := tilt_degrees(orientation)) > _TILTED_DEG:
-        text = (
-            f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
-        )
+        text = f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
         findings.append(Finding("ok", "tilt", text))
-    if frames[0].unit == "US":
+    if frames[0].uid("RescaleType") == "US":
         text = "Rescale Type (0028,1054) says 'unspecified', not HU: grey values may be off."
         findings.append(Finding("warning", "unit", text))
     return findings
 
 
-def _assemble(
-    frames: list[Frame], places: list[float | None], findings: tuple[Finding, ...], content: str
-) -> Series:
+def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[Finding, ...], content: str) -> Series:
     first = frames[0]
     orientation, spacing = first.shape.orientation, first.shape.spacing
     volume: NDArray[np.int16] = np.stack([frame.hu for frame in frames])
@@ -180,20 +172,25 @@ def _assemble(
     known = [place for place in places if place is not None]
     between = float(np.median(np.diff(known))) if len(known) == len(places) > 1 else None
     row_mm, column_mm = (spacing[::-1] if transposed else spacing) if spacing else (0.0, 0.0)
-    tilt = first.header.gantry_tilt_deg
+    header = first.header
+    tilt = header.gantry_tilt_deg
     if tilt is None and orientation is not None and is_axial(orientation):
         tilt = round(tilt_degrees(orientation), 1)
     return Series(
-        study=short_hash(first.study or content),
-        key=short_hash(first.study, first.series, content),
+        study=short_hash(first.uid("StudyInstanceUID") or content),
+        key=short_hash(first.uid("StudyInstanceUID"), first.uid("SeriesInstanceUID"), content),
         kind="ct",
         hu=volume,
-        slices=tuple(Slice(f.file, f.sop, place) for f, place in zip(frames, places, strict=True)),
+        slices=tuple(Slice(f.file, f.uid("SOPInstanceUID"), place) for f, place in zip(frames, places, strict=True)),
         spacing_mm=(between, row_mm, column_mm) if spacing else None,
         orientation=orientation,
-        header=replace(first.header, gantry_tilt_deg=tilt),
+        header=replace(header, gantry_tilt_deg=tilt),
         findings=findings,
     )
+
+
+def _images(names: list[str]) -> str:
+    return f"{len(names)} image{'s' * (len(names) > 1)}"
 
 
 def _are(count: int) -> str:

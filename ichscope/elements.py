@@ -1,7 +1,7 @@
-"""DICOM files into datasets, and datasets into numbers and words, with errors that name file, tag, found, expected.
+"""DICOM files into datasets, and datasets into numbers and words; errors name file, tag, found and expected.
 
-Values are taken from pydicom's raw elements: no warnings about values that break the standard (RSNA 2019 files are full
-of them), and no header value of a patient ever reaches a log.
+Values are taken from pydicom's raw elements: no warnings about values that break the standard (RSNA 2019 files
+are full of them), and no header value of a patient ever reaches a log.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import hashlib
 import math
 import struct
 import zlib
+from functools import cache
 from io import BytesIO
+from typing import Literal
 
 from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
@@ -25,9 +27,10 @@ _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 MAX_INFLATED = 1 << 30
 # What pydicom raises on damaged input; found by cutting and corrupting files.
 PARSE_ERRORS = (
-    InvalidDicomError, struct.error, zlib.error, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    NotImplementedError, OverflowError, RecursionError, LookupError,
+    InvalidDicomError, struct.error, zlib.error, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    NotImplementedError, OverflowError, RecursionError,
 )  # fmt: skip
+_PIXEL_DATA, _BEFORE_PIXELS, _UNDEFINED_LENGTH = 0x7FE00010, 0x7FE0000F, 0xFFFFFFFF
 _TEXT_DELIMITERS = {0x5C}
 
 
@@ -45,14 +48,19 @@ def short_hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return BaseTag(tag_for_keyword(keyword) or 0)
+
+
 def describe(keyword: str) -> str:
     """Name and number of a tag, as 'Rescale Slope (0028,1053)'."""
-    tag = BaseTag(tag_for_keyword(keyword) or 0)
+    tag = _tag(keyword)
     return f"{dictionary_description(tag)} ({tag.group:04X},{tag.elem:04X})"
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Does a file start as DICOM: 'DICM' at byte 128, or, without preamble, with an element of group 0002 or 0008?"""
+    """Whether a file has 'DICM' at byte 128 or, without preamble, starts with an element of group 0002 or 0008."""
     if head[128:132] == b"DICM":
         return True
     group, element = head[:2], head[2:4]
@@ -61,8 +69,8 @@ def looks_like_dicom(head: bytes) -> bool:
     return len(head) >= 16 and (little or big)
 
 
-def parse(data: bytes, file: str, last_tag: int | None = None) -> tuple[FileDataset, bool]:
-    """Read a DICOM file from memory.
+def parse(data: bytes, file: str, last_tag: int = _BEFORE_PIXELS) -> tuple[FileDataset, memoryview]:
+    """Read the header of a DICOM file from memory.
 
     Parameters
     ----------
@@ -72,7 +80,7 @@ def parse(data: bytes, file: str, last_tag: int | None = None) -> tuple[FileData
 
     Returns
     -------
-    the dataset, and whether a tag beyond `last_tag` was seen (if not, `data` may have been too short)
+    the dataset, and the bytes from the first tag beyond `last_tag` on (none if `data` ends before)
 
     Raises
     ------
@@ -83,19 +91,33 @@ def parse(data: bytes, file: str, last_tag: int | None = None) -> tuple[FileData
 
     def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
         nonlocal beyond
-        beyond = last_tag is not None and tag > last_tag
+        beyond = int(tag) > last_tag
         return beyond
 
     if not looks_like_dicom(data[:132]):
         raise DicomError(f"{file}: found no 'DICM' at byte 128, expected a DICOM file")
     if DEFLATED in data[132:1024]:
-        data = _inflate(data, file, 1 << 20 if last_tag is not None else MAX_INFLATED)
+        data = _inflate(data, file, 1 << 20 if last_tag < _BEFORE_PIXELS else MAX_INFLATED)
+    stream = BytesIO(data)
     try:
-        return read_partial(BytesIO(data), stop, force=True), beyond
+        dataset = read_partial(stream, stop, force=True)
     except PARSE_ERRORS as error:
-        raise DicomError(
-            f"{file}: found a damaged DICOM header ({type(error).__name__}), expected a whole one"
-        ) from None
+        found = f"a damaged DICOM header ({type(error).__name__})"
+        raise DicomError(f"{file}: found {found}, expected a whole one") from None
+    dataset.buffer = None  # or it keeps the whole file in memory
+    return dataset, memoryview(data)[stream.tell() :] if beyond else memoryview(b"")
+
+
+def pixel_data(dataset: FileDataset, rest: memoryview) -> memoryview | None:
+    """The value of Pixel Data, as far as it is there, if `rest` starts with that element; nothing is copied."""
+    implicit, little = dataset.original_encoding
+    order: Literal["little", "big"] = "little" if little else "big"
+    start = 12 if not implicit and rest[4:6].tobytes() in (b"OB", b"OW", b"UN") else 8
+    tag = int.from_bytes(rest[:2], order) << 16 | int.from_bytes(rest[2:4], order)
+    if tag != _PIXEL_DATA or len(rest) < start:
+        return None
+    length = int.from_bytes(rest[start - 4 : start], order)
+    return rest[start:] if length == _UNDEFINED_LENGTH else rest[start : start + length]
 
 
 def _inflate(data: bytes, file: str, limit: int) -> bytes:
@@ -112,19 +134,16 @@ def _inflate(data: bytes, file: str, limit: int) -> bytes:
     except zlib.error:
         raise DicomError(f"{file}: found a damaged deflate stream, expected a whole one") from None
     if len(body) >= MAX_INFLATED:
-        raise DicomError(
-            f"{file}: found more than {MAX_INFLATED >> 20} MiB when inflated, expected a CT image"
-        )
+        raise DicomError(f"{file}: found more than {MAX_INFLATED >> 20} MiB when inflated, expected a CT image")
     return data[:start].replace(DEFLATED, _EXPLICIT, 1) + body
 
 
 def _raw(dataset: Dataset, keyword: str) -> tuple[object, bool]:
-    """The value of an element as it stands in the file, and whether it is little endian; None where absent."""
-    tag = tag_for_keyword(keyword)
-    if tag is None or tag not in dataset:
-        return None, True
-    element = dataset.get_item(tag)
-    return element.value, element.is_little_endian if isinstance(element, RawDataElement) else True
+    """The value of an element as it stands in the file (None where absent), and whether it is little endian."""
+    element: RawDataElement | DataElement | None = dataset.get_item(_tag(keyword))
+    if isinstance(element, RawDataElement):
+        return element.value, element.is_little_endian
+    return (element.value if element else None), True
 
 
 def _encodings(dataset: Dataset) -> list[str]:
@@ -206,11 +225,10 @@ def items(dataset: Dataset, keyword: str, file: str) -> list[Dataset]:
     DicomError
         if the sequence is damaged
     """
-    tag = tag_for_keyword(keyword)
-    if tag is None or tag not in dataset:
+    if _raw(dataset, keyword)[0] is None:
         return []
     try:
-        return list(dataset[tag].value or [])
+        return list(dataset[_tag(keyword)].value or [])
     except PARSE_ERRORS:
         raise DicomError.about(file, keyword, "a damaged sequence", "a whole one") from None
 

@@ -14,17 +14,18 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 from scipy import ndimage
 
 from . import codecs
-from .elements import DicomError, integer, items, number, numbers, parse, text, texts
-from .geometry import Numbers, Shape, is_direction
+from .elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
+from .geometry import Numbers, Shape, is_direction, position_mm
 from .header import header_of
 from .series import Header
 
 Stored = NDArray[np.integer[Any]]
 AIR_HU = -1024
-_HIGHEST = int(np.iinfo(np.int16).max)
+_LOWEST, _HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 _LARGEST_SIDE = 8192
 MAX_VOXELS = 1 << 30
 _BODY_HU = (-500, 3000)
+_NO_GROUPS = Dataset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,19 +34,30 @@ class Frame:
 
     position : Image Position (Patient) in mm, None where absent
     order : Instance Number or number of the frame, for files that say nothing better
-    study, series : the UIDs
+    dataset, shared : the header without pixels, and the shared functional groups of an Enhanced image
     """
 
     file: str
-    sop: str
-    study: str
-    series: str
     hu: NDArray[np.int16]
     shape: Shape
     position: Numbers | None
     order: float
-    header: Header
-    unit: str
+    dataset: Dataset
+    shared: Dataset
+
+    def uid(self, keyword: str) -> str:
+        """An identifier from the header, "" where absent."""
+        return text(self.dataset, keyword)
+
+    @property
+    def place(self) -> float | None:
+        """Place along the slice normal in mm, None where unknown."""
+        return None if self.position is None else position_mm(self.position, self.shape.orientation)
+
+    @property
+    def header(self) -> Header:
+        """Facts of the header."""
+        return header_of(self.dataset, self.shared)
 
 
 @dataclass(frozen=True)
@@ -69,27 +81,24 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     DicomError
         if it is no CT image, lacks what HU needs, or is damaged
     """
-    dataset, _ = parse(data, file)
+    dataset, rest = parse(data, file)
     _check_kind(dataset, file)
     pixels = _pixels(dataset, file)
     shared, own = _functional_groups(dataset, pixels.frames, file)
-    header, padding = header_of(dataset, shared), _padding(dataset, pixels)
+    padding = _padding(dataset, pixels)
     first = number(dataset, "InstanceNumber", file) if pixels.frames == 1 else None
     frames = []
-    for index, stored in enumerate(_stored(dataset, pixels, file)):
+    for index, stored in enumerate(_stored(dataset, pixel_data(dataset, rest), pixels, file)):
         groups = (own[index], shared) if own else (shared,)
         frames.append(
             Frame(
                 file=file if pixels.frames == 1 else f"{file}, frame {index + 1}",
-                sop=text(dataset, "SOPInstanceUID"),
-                study=text(dataset, "StudyInstanceUID"),
-                series=text(dataset, "SeriesInstanceUID"),
                 hu=_to_hu(stored, pixels, _rescale(dataset, groups, file), padding),
                 shape=_shape(dataset, groups, pixels, file),
                 position=_grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
                 order=index if first is None else first,
-                header=header,
-                unit=text(dataset, "RescaleType"),
+                dataset=dataset,
+                shared=shared,
             )
         )
     return frames
@@ -134,7 +143,7 @@ def _functional_groups(dataset: Dataset, frames: int, file: str) -> tuple[Datase
     own = items(dataset, "PerFrameFunctionalGroupsSequence", file)
     if own and len(own) != frames:
         raise DicomError.about(file, "PerFrameFunctionalGroupsSequence", f"{len(own)} items", f"{frames}, one a frame")
-    return shared[0] if shared else Dataset(), own
+    return shared[0] if shared else _NO_GROUPS, own
 
 
 def _grouped(
@@ -175,7 +184,7 @@ def _rescale(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> tuple[
 
 
 def _padding(dataset: Dataset, pixels: _Pixels) -> tuple[int, int] | None:
-    """Stored values from..to that mean 'no pixel' (PS3.3 C.7.5.1.1.2), whichever sign they were written with."""
+    """Stored values from..to that mean 'no pixel' (PS3.3 C.7.5.1.1.2), written with whichever sign."""
     ends = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         try:
@@ -188,24 +197,23 @@ def _padding(dataset: Dataset, pixels: _Pixels) -> tuple[int, int] | None:
     return (min(ends), max(ends)) if ends else None
 
 
-def _stored(dataset: FileDataset, pixels: _Pixels, file: str) -> Iterator[Stored]:
+def _stored(dataset: FileDataset, data: memoryview | None, pixels: _Pixels, file: str) -> Iterator[Stored]:
     """(rows, columns) stored values of each frame."""
-    raw = dataset.get_item("PixelData") if "PixelData" in dataset else None
     expected = f"an image of {pixels.columns} x {pixels.rows}"
-    if raw is None or not isinstance(raw.value, bytes) or not raw.value:
+    if not data:
         raise DicomError.about(file, "PixelData", "none", expected)
     syntax = _transfer_syntax(dataset, file)
     if syntax.is_encapsulated:
         frame = codecs.FrameFormat(pixels.rows, pixels.columns, pixels.allocated, pixels.stored, pixels.signed)
-        yield from codecs.decode(raw.value, syntax, pixels.frames, frame, file)
+        yield from codecs.decode(bytes(data), syntax, pixels.frames, frame, file)
         return
     kind = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
     kind = kind.newbyteorder("<" if syntax.is_little_endian else ">")
     length = pixels.frames * pixels.rows * pixels.columns
-    if len(raw.value) < length * kind.itemsize:
-        found = f"{len(raw.value)} bytes"
+    if len(data) < length * kind.itemsize:
+        found = f"{len(data)} bytes"
         raise DicomError.about(file, "PixelData", found, f"{length * kind.itemsize} bytes ({expected})")
-    yield from np.frombuffer(raw.value, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
+    yield from np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
 
 
 def _transfer_syntax(dataset: FileDataset, file: str) -> UID:
@@ -225,14 +233,17 @@ def _to_hu(
 ) -> NDArray[np.int16]:
     """Hounsfield units in int16; nothing lies below air, and padding is air."""
     slope, intercept = rescale
-    values = _drop_unused_bits(stored, pixels)
-    in_int16 = pixels.stored <= (16 if pixels.signed else 15) and -31744 <= intercept <= 0
-    if slope == 1 and intercept == int(intercept) and in_int16:
-        hu = values.astype(np.int16)
-        np.maximum(hu, AIR_HU - int(intercept), out=hu)
-        hu += np.int16(intercept)
+    stored = _drop_unused_bits(stored, pixels)
+    low, high = int(stored.min()), int(stored.max())
+    whole = slope == 1 and intercept == int(intercept) and abs(intercept) < -_LOWEST + AIR_HU
+    if whole and low >= _LOWEST and max(high, high + intercept) <= _HIGHEST:
+        same_size = stored.dtype.isnative and stored.dtype.itemsize == 2
+        values = stored.view(np.int16) if same_size else stored.astype(np.int16)
+        if low + intercept < AIR_HU:
+            values = np.maximum(values, np.int16(AIR_HU - intercept))
+        hu = values + np.int16(intercept)
     else:
-        wide = values.astype(np.float64) * slope + intercept
+        wide = stored.astype(np.float64) * slope + intercept
         hu = np.rint(np.clip(wide, AIR_HU, _HIGHEST)).astype(np.int16)
     if padding is not None:
         hu[_padded(stored, padding, slope, intercept)] = AIR_HU
@@ -243,6 +254,10 @@ def _drop_unused_bits(stored: Stored, pixels: _Pixels) -> Stored:
     """The bits from High Bit down; those around them may hold anything, old overlays too (PS3.5 8.1.1)."""
     bits = 8 * stored.dtype.itemsize
     if pixels.stored >= bits:
+        return stored
+    half = 1 << (pixels.stored - 1)
+    lowest, highest = (-half, half - 1) if pixels.signed else (0, 2 * half - 1)
+    if pixels.high == pixels.stored - 1 and lowest <= stored.min() and stored.max() <= highest:
         return stored
     shifted = stored << (bits - 1 - min(pixels.high, bits - 1))
     shifted >>= bits - pixels.stored

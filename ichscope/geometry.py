@@ -1,7 +1,8 @@
-"""Where slices lie in the patient. DICOM's patient axes: x to the left, y to the back, z to the head (PS3.3 C.7.6.2)."""
+"""Where slices lie in the patient, whose axes are x to the left, y to the back, z to the head (PS3.3 C.7.6.2)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Shape:
     localizer: bool = False
 
     def fits(self, other: Shape) -> bool:
-        """May both be slices of one volume?"""
+        """Whether both may be slices of one volume."""
         same = (self.rows, self.columns, self.localizer) == (other.rows, other.columns, other.localizer)
         return (
             same
@@ -46,7 +47,7 @@ class Shape:
 def _close(one: Numbers | None, other: Numbers | None, tolerance: float) -> bool:
     if one is None or other is None:
         return one is other
-    return bool(np.allclose(one, other, atol=tolerance))
+    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
 
 
 def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
@@ -64,36 +65,35 @@ def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
 
 def normal(orientation: Numbers) -> NDArray[np.float64]:
     """Unit normal of a slice, pointing to the head (or, of an upright slice, to left or back)."""
-    vector = np.cross(orientation[:3], orientation[3:])
-    vector = vector / np.linalg.norm(vector)
+    rx, ry, rz, cx, cy, cz = orientation
+    vector = np.array([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx])
+    vector /= np.linalg.norm(vector)
     leading = vector[2] if abs(vector[2]) >= _AXIAL else vector[np.argmax(np.abs(vector))]
     return vector if leading > 0 else -vector
 
 
 def is_direction(orientation: Numbers) -> bool:
-    """Are these six numbers two unit vectors at a right angle?"""
-    row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    lengths = np.linalg.norm([row, column], axis=1)
-    return bool(np.all(np.abs(lengths - 1) < 0.02) and abs(row @ column) < 0.02)
+    """Whether these six numbers are two unit vectors at a right angle."""
+    row, column = orientation[:3], orientation[3:]
+    across = sum(a * b for a, b in zip(row, column, strict=True))
+    return abs(math.hypot(*row) - 1) < 0.02 and abs(math.hypot(*column) - 1) < 0.02 and abs(across) < 0.02
 
 
 def plane_name(orientation: Numbers | None) -> str:
     """'axial', 'coronal' or 'sagittal', whichever is nearest; "" where unknown."""
     if orientation is None:
         return ""
-    return ("sagittal", "coronal", "axial")[
-        int(np.argmax(np.abs(np.cross(orientation[:3], orientation[3:]))))
-    ]
+    return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(normal(orientation))))]
 
 
 def is_axial(orientation: Numbers) -> bool:
-    """Is the slice within 45 degrees of axial?"""
+    """Whether the slice is within 45 degrees of axial."""
     return bool(abs(normal(orientation)[2]) >= _AXIAL)
 
 
 def tilt_degrees(orientation: Numbers) -> float:
     """Angle between the slice's normal and the body axis about the left-right axis, signed."""
-    x, y, z = normal(orientation)
+    _, y, z = normal(orientation)
     return float(np.rad2deg(np.arctan2(-y, z)))
 
 
@@ -103,7 +103,7 @@ def position_mm(position: Numbers, orientation: Numbers | None) -> float:
 
 
 def upright(volume: NDArray[np.int16], orientation: Numbers) -> NDArray[np.int16]:
-    """View of (slices, rows, columns) with rows running to the back and columns to the left of the patient."""
+    """View of (slices, rows, columns) whose rows run to the back and columns to the left of the patient."""
     along_columns, along_rows = np.array(orientation[:3]), np.array(orientation[3:])
     if abs(along_columns[0]) < abs(along_rows[0]):
         volume = volume.transpose(0, 2, 1)
@@ -112,12 +112,12 @@ def upright(volume: NDArray[np.int16], orientation: Numbers) -> NDArray[np.int16
 
 
 def is_transposed(orientation: Numbers) -> bool:
-    """Does `upright` exchange rows and columns?"""
+    """Whether `upright` exchanges rows and columns."""
     return abs(orientation[0]) < abs(orientation[3])
 
 
 def same_place(one: float | None, other: float | None) -> bool:
-    """Do two slices lie in the same place?"""
+    """Whether two slices lie in the same place."""
     return one is not None and other is not None and abs(one - other) < _SAME_PLACE_MM
 
 
@@ -141,7 +141,5 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
         text = f"{missing} slice{'s' * (missing > 1)} seem{'s' * (missing == 1)} to be missing ({where}): "
         text += f"gap of {steps[odd].max():.1f} mm where slices are {usual:.1f} mm apart."
         return [Finding("warning", "missing-slices", text)]
-    text = (
-        f"Slices are unevenly spaced: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
-    )
+    text = f"Slices are unevenly spaced: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
     return [Finding("warning", "uneven-spacing", text)]

@@ -1,4 +1,4 @@
-"""Header facts of one CT image, classic or Enhanced. A fact that is absent or garbage is unknown, not an error."""
+"""Header facts of one CT image, classic or Enhanced; absent or garbage means unknown, not an error."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class ImageError(Exception):
 def read_pictures(sources: Sequence[Source | Path | bytes]) -> Series:
     """Read JPEG or PNG pictures of axial slices, in the order given, as a series of kind "picture".
 
-    Grey is taken as the brain window (level 40, width 80), so HU are 0..80 and rough. A picture that cannot be read
-    or has another size than most is left out and named in the findings.
+    Grey is taken as the brain window (level 40, width 80), so HU are 0..80 and rough. A picture that cannot be
+    read or has another size than most is left out and named in the findings.
 
     Raises
     ------
@@ -105,12 +105,12 @@ def _read(source: Source) -> tuple[NDArray[np.int16], bool]:
 def _grey(picture: Image.Image) -> tuple[NDArray[np.float32], bool]:
     """Grey 0..1 of any mode, transparent parts black, and whether it is coloured."""
     if picture.mode.startswith(("I", "F")):
-        return np.clip(np.asarray(picture, np.float32) / 65535, 0, 1), False
+        return np.clip(np.asarray(picture, np.float32) / np.float32(65535), 0, 1), False
     if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"), np.float32) / 255, False
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255), False
     black = Image.new("RGBA", picture.size, "black")
     flat = Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")
-    channels = np.asarray(flat, np.float32) / 255
+    channels = np.asarray(flat, np.float32) / np.float32(255)
     spread = channels.max(axis=2) - channels.min(axis=2)
     grey: NDArray[np.float32] = channels @ np.array([0.299, 0.587, 0.114], np.float32)
     return grey, bool(np.mean(spread > _COLOUR_STEP) > _COLOURED_SHARE)

@@ -20,8 +20,8 @@ from .source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
 __all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order"]
 
 MAX_FILES = 100_000
-# A ZIP may hold this much when unpacked, and this much times its own size where it is large: deflate packs CT about
-# 2:1 and blank images up to 1029:1, so a few blank slices pass and a bomb does not.
+# A ZIP may hold this much when unpacked, and this much times its own size where it is large: deflate packs CT
+# about 2:1 and blank images up to 1029:1, so a few blank slices pass and a bomb does not.
 MAX_ZIP_BYTES = 16 << 30
 MAX_ZIP_RATIO = 100
 _SMALL_ZIP_BYTES = 256 << 20
@@ -47,9 +47,9 @@ _DOCUMENT_NAMES = (
     ".keras",
 )
 _OTHER_FORMATS = {
-    ".nii": "NIfTI", ".nii.gz": "NIfTI", ".nrrd": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage", ".tif": "TIFF",
-    ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".heic": "HEIC", ".7z": "7z", ".rar": "RAR",
-    ".gz": "gzip", ".tar": "tar", ".tgz": "tar", ".bz2": "bzip2", ".xz": "xz",
+    ".nii": "NIfTI", ".nii.gz": "NIfTI", ".nrrd": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".webp": "WebP", ".heic": "HEIC",
+    ".7z": "7z", ".rar": "RAR", ".gz": "gzip", ".tar": "tar", ".tgz": "tar", ".bz2": "bzip2", ".xz": "xz",
 }  # fmt: skip
 _STRAY_NAMES = (
     "dicomdir",
@@ -84,7 +84,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Intake:
-    """All that was handed over: series, files that should have been readable, and strays that plainly are no images."""
+    """All that was handed over: series, files that should have been readable, and strays that are no images."""
 
     groups: tuple[Group, ...]
     rejected: tuple[Rejected, ...]
@@ -140,9 +140,7 @@ def collect(inputs: Iterable[Path | str | tuple[str, bytes]], pictures_as_series
 def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Sorting key that puts image2 before image10."""
     return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", name.lower())
-        if part
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower()) if part
     ]
 
 
@@ -155,19 +153,15 @@ def _sort_path(path: Path, pile: _Pile) -> None:
         before = len(pile.ignored)
         _sort_in(Source(path.name, path=path), pile)
         if len(pile.ignored) > before and not _is_stray(path.name):
-            pile.reject(
-                pile.ignored.pop(), "is not an image; expected DICOM, JPEG, PNG, a ZIP or a folder of them"
-            )
+            pile.reject(pile.ignored.pop(), "is not an image; expected DICOM, JPEG, PNG, a ZIP or a folder of them")
     else:
         pile.reject(str(path), "does not exist; expected a file or a folder")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """All regular files below a folder; links to folders are not followed, devices and pipes are not opened."""
+    """All regular files below a folder; links to folders are not followed, devices and pipes not opened."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            (name for name in folders if name.lower() not in _STRAY_FOLDERS), key=natural_order
-        )
+        folders[:] = sorted((name for name in folders if name.lower() not in _STRAY_FOLDERS), key=natural_order)
         for name in sorted(files, key=natural_order):
             if (file := Path(place, name)).is_file():
                 yield file
@@ -239,7 +233,7 @@ def _clean(name: str) -> str:
 
 
 def _unpack(source: Source, pile: _Pile) -> None:
-    """Sort in the members of an archive; nothing is written to disk, and nothing is inflated before it is needed."""
+    """Sort in the members of an archive; nothing is written to disk or inflated before it is needed."""
     origin = source.data if source.data is not None else source.path
     assert origin is not None, "archives inside archives are refused before"
     archive = Archive(origin)
@@ -261,21 +255,19 @@ def _check_bomb(members: Sequence[zipfile.ZipInfo]) -> None:
     unpacked = sum(member.file_size for member in members)
     packed = max(1, sum(member.compress_size for member in members))
     if unpacked > MAX_ZIP_BYTES or (unpacked > _SMALL_ZIP_BYTES and unpacked > MAX_ZIP_RATIO * packed):
-        raise SourceError(
-            f"would unpack from {packed >> 10} KiB to {unpacked >> 20} MiB; expected a ZIP of CT images"
-        )
+        raise SourceError(f"would unpack from {packed >> 10} KiB to {unpacked >> 20} MiB; expected a ZIP of CT images")
 
 
 def _sort_dicom(source: Source, head: bytes, pile: _Pile) -> None:
     try:
-        dataset, beyond = parse(head, source.name, _PIXEL_SPACING)
-        if not beyond and source.size > len(head):
-            dataset, beyond = parse(source.read(), source.name, _PIXEL_SPACING)
+        dataset, rest = parse(head, source.name, _PIXEL_SPACING)
+        if not rest and source.size > len(head):
+            dataset, rest = parse(source.read(), source.name, _PIXEL_SPACING)
         rows, columns = integer(dataset, "Rows", source.name), integer(dataset, "Columns", source.name)
     except DicomError as error:
         raise SourceError(str(error).removeprefix(f"{source.name}: ")) from None
     modality = text(dataset, "Modality")
-    if not rows and not beyond and "DirectoryRecordSequence" not in dataset:
+    if not rows and not rest and "DirectoryRecordSequence" not in dataset:
         raise SourceError("ends inside its header; expected a whole DICOM file")
     if not rows and modality != "CT":
         pile.ignored.append(source.name)

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-# A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; nothing that a head study is made of comes near.
+# A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; no file of a head study comes near.
 MAX_FILE_BYTES = 2 << 30
 
 
@@ -45,9 +45,7 @@ class Archive:
         try:
             return [info for info in self._open().infolist() if not info.is_dir()]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise SourceError(
-                f"found a damaged ZIP archive ({_short(error)}), expected a complete one"
-            ) from None
+            raise SourceError(f"found a damaged ZIP archive ({_short(error)}), expected a complete one") from None
 
     def read(self, member: zipfile.ZipInfo, limit: int | None = None) -> bytes:
         """The first `limit` bytes of a member, or all of them.
@@ -63,17 +61,13 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
             raise SourceError(f"is damaged inside its ZIP archive ({_short(error)})") from None
         except NotImplementedError:
-            raise SourceError(
-                "is packed with a ZIP method that is not supported; unpack the archive first"
-            ) from None
+            raise SourceError("is packed with a ZIP method that is not supported; unpack the archive first") from None
         except RuntimeError:
             raise SourceError("is encrypted; unpack the archive with its password first") from None
 
     def _open(self) -> zipfile.ZipFile:
         if self._zip is None:
-            self._zip = zipfile.ZipFile(
-                BytesIO(self.origin) if isinstance(self.origin, bytes) else self.origin
-            )
+            self._zip = zipfile.ZipFile(BytesIO(self.origin) if isinstance(self.origin, bytes) else self.origin)
         return self._zip
 
 
@@ -111,7 +105,7 @@ class Source:
         try:
             assert self.path is not None, "a Source has a path, data or an archive"
             with self.path.open("rb") as file:
-                return file.read(MAX_FILE_BYTES if limit is None else limit)
+                return file.read(-1 if limit is None else limit)
         except OSError as error:
             raise SourceError(f"cannot be read ({error.strerror})") from None
 
