@@ -15,7 +15,7 @@ _SUTURE_PX = 4
 _SMALLEST_AREA_PX = 300
 _SMALLEST_SLICE_PX = 1500
 # Lateral ventricles lie this far below the vertex; fluid further down is mostly cisterns.
-_VENTRICLES_BELOW_VERTEX_MM = (25.0, 80.0)
+_VENTRICLES_BELOW_VERTEX_MM = (25.0, 71.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ and a density in HU. Tissue is pushed aside first; the noise of the scan is kept
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,26 @@ def implant(
     return out, mask, labels
 
 
+def decoy(
+    hu: NDArray[np.int16],
+    rng: np.random.Generator,
+    anatomy: Anatomy | None = None,
+    spacing_mm: float = 5.0,
+) -> NDArray[np.int16]:
+    """Put something that is no bleed into a study, by the same brush; its labels stay as they are.
+
+    Fluid under the skull, a dark or equally dense patch of brain, pushed tissue, calcifications: a model
+    trained with these cannot take the marks of the brush for blood.
+    """
+    head = anatomy or study_anatomy(hu, spacing_mm)
+    if not head.inside.any():
+        raise NoRoomError("found no brain enclosed by a skull")
+    draw = _DECOYS[int(rng.integers(len(_DECOYS)))]
+    out = hu.copy()
+    paint(out, head, draw(head, rng, spacing_mm))
+    return out
+
+
 def _mark(labels: NDArray[np.float32], area: NDArray[np.int64], column: int) -> None:
     labels[(area >= _DOUBTFUL_PX) & (area < _POSITIVE_PX) & (labels[:, column] != 1), column] = np.nan
     labels[area >= _POSITIVE_PX, column] = 1
@@ -111,7 +131,7 @@ def paint(hu: NDArray[np.int16], head: Anatomy, bleed: Bleed) -> NDArray[np.bool
     part, inside = bleed.part, head.inside[bleed.part]
     before = hu[part].astype(np.float32)
     tissue = before if bleed.push is None else _pushed(before, inside, bleed.push)
-    base = masked_gaussian(tissue, inside, 1.6)
+    base = masked_gaussian(tissue, inside, 2.0)
     grain = np.clip(tissue - base, -2.2 * head.noise_hu, 2.2 * head.noise_hu)
     if bleed.oedema is not None:
         brain = np.clip((base - head.brain_hu + 16) / 10, 0, 1) * (base < 60)
@@ -155,11 +175,23 @@ def _extended(one: Field, inside: NDArray[np.bool_]) -> Field:
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], scale: tuple[float, ...]) -> Field:
-    """Smooth random field of mean 0 and spread 1 whose lumps have about ``scale`` voxels."""
-    coarse = [max(2, int(np.ceil(size / step)) + 2) for size, step in zip(shape, scale, strict=True)]
-    field = rng.standard_normal(coarse)
-    zoomed = ndimage.zoom(field, [size / c for size, c in zip(shape, coarse, strict=True)], order=3, mode="nearest")
-    return np.asarray((zoomed - zoomed.mean()) / (zoomed.std() + 1e-6), np.float32)
+    """Smooth random field of mean 0 and spread 1 whose lumps have about ``scale`` voxels: cubic B-splines."""
+    weights = [_spline_weights(size, step, rng.random()) for size, step in zip(shape, scale, strict=True)]
+    field = rng.standard_normal([weight.shape[1] for weight in weights], np.float32)
+    for weight in weights:
+        # Each product contracts the first axis and appends its result, so the axes end in their old order.
+        field = np.tensordot(field, weight, axes=(0, 1))
+    spread = float(field[..., ::4, ::4].std())
+    return np.asarray((field - field[..., ::4, ::4].mean()) / (spread + 1e-6), np.float32)
+
+
+def _spline_weights(size: int, step: float, phase: float) -> Field:
+    """(size, knots) weights of a cubic B-spline with a knot every ``step`` voxels."""
+    position = np.arange(size) / max(step, 1e-3) + phase + 1
+    distance = np.abs(position[:, None] - np.arange(int(position[-1]) + 3))
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = np.maximum(2 - distance, 0) ** 3 / 6
+    return np.where(distance < 1, near, far).astype(np.float32)
 
 
 def _span(head: Anatomy, middle: int, reach_mm: float, spacing_mm: float) -> slice:
@@ -187,14 +219,14 @@ def _soft(distance: Field, edge: float) -> Field:
 
 
 def _blurred(fraction: Field, rng: np.random.Generator, inside: NDArray[np.bool_]) -> Field:
-    sigma = float(rng.uniform(0.5, 1.0))
+    sigma = float(rng.uniform(0.4, 0.9))
     return np.asarray(masked_gaussian(fraction, inside, sigma) * inside, np.float32)
 
 
 def _density(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Field:
     """Blood of one age, a little lumpy; at times of two ages, or settled with the denser part behind."""
     mean = rng.uniform(low, high)
-    hu = mean + rng.uniform(1, 4) * _noise(rng, shape, (2, 9, 9))
+    hu = mean + rng.uniform(1, 5) * _noise(rng, shape, (2, 9, 9)) + rng.uniform(0.5, 4) * _noise(rng, shape, (1, 3, 3))
     style = rng.random()
     if style < 0.15:
         hu = hu - rng.uniform(6, 18) * _soft(_noise(rng, shape, (3, 16, 16)) - 0.6, 0.8)
@@ -256,9 +288,11 @@ def _blob(
     lumps = _noise(
         rng, (len(heights), *rows.shape), (max(1.0, radius / spacing_mm), radius * 0.8 + 2, radius * 0.8 + 2)
     )
-    roughness = rng.uniform(0.04, 0.22)
+    fine = 0.3 * radius + 1.5
+    knobs = _noise(rng, lumps.shape, (max(1.0, fine / spacing_mm), fine, fine))
+    roughness, bumps = rng.uniform(0.05, 0.25), rng.uniform(0.02, 0.13)
     parts = []
-    for number in range(1 + (rng.random() < 0.35) + (rng.random() < 0.2)):
+    for number in range(1 + (rng.random() < 0.45) + (rng.random() < 0.3)):
         away = 0.0 if number == 0 else 0.8 * radius
         turn, shift = rng.uniform(0, np.pi), rng.normal(0, away / 1.6, 3)
         size = radius * (1.0 if number == 0 else rng.uniform(0.35, 0.8))
@@ -271,7 +305,7 @@ def _blob(
             z = (heights - shift[2] + step * spacing_mm) / axes[2]
             shells.append(1 - np.sqrt(u[None] ** 2 + v[None] ** 2 + z[:, None, None] ** 2))
         parts.append(np.stack(shells) * min(axes[:2]))
-    distance = np.max(parts, axis=0) + roughness * radius * lumps
+    distance = np.max(parts, axis=0) + radius * (roughness * lumps + bumps * knobs)
     return np.asarray(distance, np.float32)
 
 
@@ -279,7 +313,7 @@ def _with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, bod
     """Soft edge, oedema and mass effect around a body given as distances (steps, n, rows, columns)."""
     inside = head.inside[part]
     room = inside & (head.depth[part] > 1.5)
-    fraction = _blurred(_soft(body, rng.uniform(1.0, 2.2)).mean(axis=0) * room, rng, inside)
+    fraction = _blurred(_soft(body, rng.uniform(0.8, 1.6)).mean(axis=0) * room, rng, inside)
     distance = body.mean(axis=0)
     oedema = None
     if rng.random() < 0.75:
@@ -289,7 +323,7 @@ def _with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, bod
     push = None
     if radius > 5:
         push = _radial_push(head, part, distance, radius * rng.uniform(0.1, 0.45))
-    hu = _density(rng, fraction.shape, 50, 74)
+    hu = _density(rng, fraction.shape, 48, 72)
     if radius < 5:
         hu = hu - rng.uniform(0, 8)
     return Bleed(part, fraction, hu, push, oedema)
@@ -333,7 +367,7 @@ def _contusions(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> B
 def _epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
     """A lens on the inner table: thick in the middle, ending where its outline does."""
     middle = _pick_slice(head, rng, 0.3)
-    half_width = float(np.exp(rng.uniform(np.log(7), np.log(42))))
+    half_width = float(np.exp(rng.uniform(np.log(8), np.log(48))))
     half_height = half_width * rng.uniform(0.6, 1.1)
     thickness = float(np.clip(half_width * rng.uniform(0.16, 0.6), 2.5, 26))
     part = _span(head, middle, half_height, spacing_mm)
@@ -349,7 +383,7 @@ def _epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Ble
     for step in _THROUGH_SLICE:
         z = ((heights + step * spacing_mm) / half_height) ** 2
         lens.append(thickness * np.maximum(1 - along - z[:, None, None], 0) ** power * wave)
-    return _on_inner_table(head, rng, part, np.stack(lens), (52, 74))
+    return _on_inner_table(head, rng, part, np.stack(lens), (50, 74))
 
 
 def _surface_point(head: Anatomy, rng: np.random.Generator, middle: int) -> tuple[int, int]:
@@ -385,7 +419,7 @@ def _subdural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Ble
     if rng.random() < 0.25:
         return _parafalcine(head, rng, spacing_mm)
     middle = _pick_slice(head, rng, 0.45)
-    thickness = float(np.exp(rng.uniform(np.log(2.2), np.log(16))))
+    thickness = float(np.exp(rng.uniform(np.log(2.5), np.log(18))))
     half_height = rng.uniform(10, 50)
     part = _span(head, middle, half_height, spacing_mm)
     side, along = head.frame(part)
@@ -452,7 +486,7 @@ def _intraventricular(head: Anatomy, rng: np.random.Generator, spacing_mm: float
     style = rng.random()
     widened = ndimage.binary_dilation(room, np.ones((1, 3, 3))) & head.inside[part] if style > 0.5 else room
     wall = masked_gaussian(widened.astype(np.float32), head.inside[part], 0.8)
-    side, along = head.frame(part)
+    side, _ = head.frame(part)
     if style < 0.5:
         fill = _settled(room, rng)
     elif style < 0.8:
@@ -502,7 +536,7 @@ def _subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) ->
     """Thin blood in sulci of one region, or in the cisterns and fissures around the brain's base."""
     basal = rng.random() < 0.35
     middle = _pick_slice(head, rng, 0.5, 0.0, 0.45) if basal else _pick_slice(head, rng, 0.35, 0.1, 1.0)
-    reach = rng.uniform(25, 60) if basal else float(np.exp(rng.uniform(np.log(12), np.log(45))))
+    reach = rng.uniform(35, 90) if basal else float(np.exp(rng.uniform(np.log(18), np.log(60))))
     part = _span(head, middle, reach, spacing_mm)
     inside, depth = head.inside[part], head.depth[part].astype(np.float32)
     row, column = head.centres[middle] + rng.normal(0, 8, 2) if basal else _surface_point(head, rng, middle)
@@ -511,13 +545,15 @@ def _subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) ->
     square = ((rows - row) ** 2 + (columns - column) ** 2)[None] + (heights**2)[:, None, None]
     region = _soft(1 - np.sqrt(square) / reach + 0.25 * _noise(rng, inside.shape, (2, 12, 12)), 0.5)
     grooves = head.sulci[part].astype(np.float32)
-    grooves = np.clip(1.3 * grooves, 0, 1)
+    if rng.random() < 0.6:
+        grooves = np.maximum(grooves, 0.8 * ndimage.grey_dilation(grooves, (1, 3, 3)))
+    grooves = np.clip(1.4 * grooves, 0, 1)
     lines = _folds(head, rng, part, depth) * (0.0 if basal and grooves.sum() > 400 else 1.0)
-    patchy = np.clip(0.85 + 0.4 * _noise(rng, inside.shape, (1.5, 8, 8)), 0, 1)
+    patchy = np.clip(0.95 + 0.35 * _noise(rng, inside.shape, (1.5, 8, 8)), 0, 1)
     fraction = np.maximum(grooves, lines) * region * patchy * inside
     if (fraction > 0.4).sum() < _POSITIVE_PX:
         raise NoRoomError("no sulci or cisterns in the region")
-    hu = _density(rng, fraction.shape, 46, 66)
+    hu = _density(rng, fraction.shape, 48, 68)
     return Bleed(part, _blurred(fraction.astype(np.float32), rng, inside), hu)
 
 
@@ -525,11 +561,67 @@ def _folds(head: Anatomy, rng: np.random.Generator, part: slice, depth: Field) -
     """Narrow winding lines that run in from the surface, for brains whose sulci are closed."""
     field = _noise(rng, depth.shape, (1.6, 11, 11))
     slope = np.hypot(*np.gradient(field, axis=(1, 2))) + 0.03
-    width = rng.uniform(0.7, 1.5)
+    width = rng.uniform(0.9, 2.0)
     line = _soft(width - np.abs(field) / slope, 1.0)
     ends = rng.uniform(8, 20) + 5 * _noise(rng, depth.shape, (2, 12, 12))
-    rim = _soft(1.2 - depth, 1.0) * _soft(_noise(rng, depth.shape, (2, 12, 12)) - 0.2, 0.5)
+    rim = _soft(1.2 - depth, 1.0) * _soft(_noise(rng, depth.shape, (2, 12, 12)) - 0.1, 0.5)
     return np.asarray(np.maximum(line * _soft(ends - depth, 5), rim * 0.8), np.float32)
+
+
+# --- decoys --------------------------------------------------------------------------------------------
+
+
+def _hygroma(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+    crescent = _subdural(head, rng, spacing_mm)
+    return replace(crescent, hu=_level(crescent, rng.uniform(4, 20)))
+
+
+def _infarct(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+    patch = _intraparenchymal(head, rng, spacing_mm)
+    return replace(patch, hu=_level(patch, head.brain_hu - rng.uniform(3, 18)), oedema=None)
+
+
+def _same_density(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+    name = str(rng.choice(("epidural", "intraparenchymal", "subdural")))
+    patch = _DRAW[name](head, rng, spacing_mm)
+    return replace(patch, hu=_level(patch, head.brain_hu + rng.uniform(-3, 3)))
+
+
+def _shift_alone(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+    name = str(rng.choice(("epidural", "intraparenchymal", "subdural")))
+    bleed = _DRAW[name](head, rng, spacing_mm)
+    return replace(bleed, fraction=np.zeros_like(bleed.fraction))
+
+
+def _calcifications(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+    """Small and denser than blood, where they are common: ventricle walls, midline, both deep nuclei."""
+    middle = _pick_slice(head, rng, 0.6, 0.2, 0.8)
+    part = _span(head, middle, 4.0, spacing_mm)
+    side, along = head.frame(part)
+    walls = ndimage.binary_dilation(head.ventricles[part], np.ones((1, 3, 3)))
+    walls &= (head.depth[part] > 8) & (along > 0)
+    deep = (np.abs(np.abs(side) - 18) < 4) & (np.abs(along) < 12)
+    places = [np.argwhere(where & head.inside[part]) for where in (walls, np.abs(side) < 1.5, deep)]
+    fraction = np.zeros(side.shape, np.float32)
+    for spots in rng.permutation(np.array([len(spots) > 0 for spots in places]).nonzero()[0])[:2]:
+        for z, row, column in places[spots][rng.integers(len(places[spots]), size=int(rng.integers(1, 3)))]:
+            body = _blob(
+                head,
+                rng,
+                part,
+                part.start + int(z),
+                (float(row), float(column)),
+                rng.uniform(0.9, 3),
+                spacing_mm,
+            )
+            fraction = np.maximum(fraction, _soft(body, 1.0).mean(axis=0))
+    # Thick slices dilute calcium to the density of blood; so small a dilute spot would be an honest doubt.
+    hu = np.full(fraction.shape, rng.uniform(150, 500), np.float32)
+    return Bleed(part, fraction * head.inside[part], hu)
+
+
+def _level(bleed: Bleed, mean: float) -> Field:
+    return np.asarray(mean + 0.6 * (bleed.hu - bleed.hu.mean()), np.float32)
 
 
 _DRAW: dict[str, Callable[[Anatomy, np.random.Generator, float], Bleed]] = {
@@ -539,4 +631,5 @@ _DRAW: dict[str, Callable[[Anatomy, np.random.Generator, float], Bleed]] = {
     "subarachnoid": _subarachnoid,
     "subdural": _subdural,
 }
+_DECOYS = (_hygroma, _infarct, _same_density, _shift_alone, _calcifications)
 assert set(_DRAW) == set(SUBTYPES)
