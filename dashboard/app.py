@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent
 
 st.set_page_config(page_title="ICHScope", layout="wide")
 st.logo(str(_HERE / "logo.svg"), size="large")

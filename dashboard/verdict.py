@@ -50,7 +50,8 @@ def _where(flagging: Sequence[ModelResult]) -> str:
     along = flagging[0].slice_probability["any"]
     kinds = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
     kind = f" Kind: {', '.join(kinds)}." if kinds else ""
-    return f"Highest on slice {int(along.argmax()) + 1} of {len(along)}.{kind} {_points(flagging)}"
+    place = f"Highest on slice {int(along.argmax()) + 1} of {len(along)}." if len(along) > 1 else "One slice."
+    return f"{place}{kind} {_points(flagging)}"
 
 
 def _points(models: Sequence[ModelResult]) -> str:
@@ -88,5 +89,5 @@ def agreement(models: Sequence[ModelResult]) -> tuple[Literal["ok", "warning"], 
 
 
 def in_reading_order(results: Sequence[StudyResult]) -> list[StudyResult]:
-    """Flagged first, then not flagged, then not analysed; otherwise as they came."""
-    return sorted(results, key=lambda result: _ORDER.index(verdict(result).level))
+    """Flagged first, then not flagged, then not analysed; whole series before single slices."""
+    return sorted(results, key=lambda result: (_ORDER.index(verdict(result).level), -len(result.slices)))

@@ -1,0 +1,80 @@
+import plotly.graph_objects as go
+import pytest
+
+from dashboard import charts
+from ichscope.labels import DISPLAY_NAMES, LABELS
+
+PROBABILITY = dict(zip(LABELS, (0.9, 0.01, 0.8, 0.1, 0.3, 0.02), strict=True))
+THRESHOLDS = dict(zip(LABELS, (0.3, 0.5, 0.4, 0.5, 0.3, 0.5), strict=True))
+
+
+def figure(probability: dict[str, float] = PROBABILITY, thresholds: dict[str, float] = THRESHOLDS) -> go.Figure:
+    return charts.probability_bars(probability, thresholds)
+
+
+def test_every_label_has_a_colour_and_a_short_name_of_its_own() -> None:
+    for table in (charts.LABEL_COLOURS, charts.SHORT_NAMES):
+        assert tuple(table) == LABELS
+        assert len(set(table.values())) == len(LABELS)
+
+
+def test_red_stays_free_for_flagged() -> None:
+    for colour in charts.LABEL_COLOURS.values():
+        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        assert not red > 2 * max(green, blue), colour
+
+
+def test_bars_address_probabilities_by_name_whatever_the_order() -> None:
+    shuffled = dict(reversed(PROBABILITY.items()))
+    bar = figure(shuffled).data[0]
+    assert dict(zip(bar.y, bar.x, strict=True)) == {DISPLAY_NAMES[label]: PROBABILITY[label] for label in LABELS}
+    assert list(bar.y) == [DISPLAY_NAMES[label] for label in LABELS]
+
+
+def test_ticks_stand_at_the_thresholds() -> None:
+    ticks = figure().data[1]
+    assert dict(zip(ticks.y, ticks.x, strict=True)) == {DISPLAY_NAMES[label]: THRESHOLDS[label] for label in LABELS}
+
+
+def test_a_label_without_threshold_has_a_bar_and_no_tick() -> None:
+    bar, ticks = figure({"any": 0.2, "subdural": 0.1}, {"any": 0.5}).data
+    assert (len(bar.y), list(ticks.y)) == (2, [DISPLAY_NAMES["any"]])
+    assert bar.hovertext[1] == "Subdural (SDH): 0.100"
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"), [(0.31, "at or above its threshold"), (0.3, "at or above"), (0.29, "below its threshold")]
+)
+def test_hover_says_the_value_and_the_side_of_the_threshold(probability: float, words: str) -> None:
+    hover = figure({"any": probability}, {"any": 0.3}).data[0].hovertext[0]
+    assert hover.startswith(f"Any haemorrhage: {probability:.3f}")
+    assert words in hover
+
+
+def test_axes_have_a_title_and_the_template() -> None:
+    layout = figure().layout
+    assert "Probability" in layout.xaxis.title.text
+    assert layout.template.layout.yaxis.automargin
+
+
+def test_the_only_button_saves_the_chart() -> None:
+    settings = charts.config("bars")
+    assert settings["modeBarButtons"] == [["toImage"]]
+    assert settings["displaylogo"] is False
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "<0.001"),
+        (0.0004, "<0.001"),
+        (0.001, "0.001"),
+        (0.0314, "0.031"),
+        (0.5, "0.500"),
+        (0.9984, "0.998"),
+        (0.9996, ">0.999"),
+        (1.0, ">0.999"),
+    ],
+)
+def test_number(value: float, text: str) -> None:
+    assert charts.number(value) == text
