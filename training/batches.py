@@ -1,0 +1,223 @@
+"""What the models train on: a pool of implanted studies, batches of single slices, and their masked losses."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from ichscope.labels import LABELS, SUBTYPES
+from training.augment import augment
+from training.data import TrainingStudy
+from training.implants import NoRoomError, implant
+
+IMPLANTED = "implanted"
+# Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
+# to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
+_SHARES = {"implant": 0.40, "beside implant": 0.12, "outlined": 0.16, "normal": 0.24, "picture": 0.08}
+_CELL = 8
+# A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
+_COVERED = 0.2
+
+
+def implanted(
+    studies: Sequence[TrainingStudy], per_kind: int, seed: int, cache: Path, report: Callable[[str], None] = print
+) -> list[TrainingStudy]:
+    """Put `per_kind` bleeds of every subtype into each study without a bleed; cached as they are made."""
+    pool = []
+    for done, study in enumerate(studies, 1):
+        for kind in SUBTYPES:
+            for number in range(per_kind):
+                key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
+                one = _implanted(study, kind, cache / f"{key}.npz")
+                pool += [one] if one else []
+        if done % 5 == 0 or done == len(studies):
+            report(f"implants: {done} of {len(studies)} studies")
+    return pool
+
+
+def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | None:
+    """One study with a bleed; None where there is no room for this kind."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
+        try:
+            hu, mask, labels = implant(study.hu, rng, kind, spacing_mm=study.spacing_mm or 5.0)
+        except NoRoomError:
+            hu, mask, labels = study.hu[:0], np.zeros(study.hu[:0].shape, bool), study.labels[:0]
+        part = path.with_suffix(".part.npz")
+        np.savez(part, hu=hu, mask=mask, labels=labels)
+        part.replace(path)
+    with np.load(path) as saved:
+        if not len(saved["hu"]):
+            return None
+        return replace(
+            study,
+            source=IMPLANTED,
+            study=path.stem,
+            hu=saved["hu"],
+            mask=saved["mask"].astype(np.uint8),
+            labels=saved["labels"],
+        )
+
+
+def is_normal(study: TrainingStudy) -> bool:
+    """Tell whether readers found no bleed on any slice."""
+    return bool((study.labels[:, 0] == 0).all())
+
+
+@dataclass(frozen=True)
+class _Place:
+    study: TrainingStudy
+    index: int
+
+
+class SliceBatches(keras.utils.PyDataset):
+    """Random augmented slices for the encoder.
+
+    Gives (n, crop, crop) int16 HU with targets, nan where unknown:
+    `evidence` (n, grid, grid, labels) and `slice` (n, labels) float32.
+
+    Parameters
+    ----------
+    crop : side of a random part of the slice (a multiple of 32), or the whole 224; parts train a fully
+        convolutional encoder at the same scale for a fraction of the time
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[TrainingStudy],
+        labels: Sequence[str],
+        batch: int,
+        steps: int,
+        seed: int,
+        crop: int = 224,
+        **parallel: Any,
+    ) -> None:
+        super().__init__(**parallel)
+        self._columns = [LABELS.index(label) for label in labels]
+        self._batch, self._steps, self._seed, self._crop = batch, steps, seed, crop
+        self._epoch = 0
+        self._pools = _pools(studies)
+        if crop < 224:  # without an outline nobody knows what a part of a slice shows
+            self._pools.pop("picture", None)
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def on_epoch_end(self) -> None:
+        self._epoch += 1
+
+    def __getitem__(self, step: int) -> tuple[NDArray[np.int16], dict[str, NDArray[np.float32]]]:
+        rng = np.random.default_rng((self._seed, self._epoch, step))
+        items = [self._item(rng) for _ in range(self._batch)]
+        hu, evidence, slices = (np.stack(part) for part in zip(*items, strict=True))
+        return hu, {"evidence": evidence[..., self._columns], "slice": slices[:, self._columns]}
+
+    def _item(self, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        names = list(self._pools)
+        share = np.array([_SHARES[name] for name in names])
+        groups = self._pools[names[rng.choice(len(names), p=share / share.sum())]]
+        group = groups[rng.integers(len(groups))]
+        place = group[rng.integers(len(group))]
+        study, at = place.study, slice(place.index, place.index + 1)
+        mask = study.mask if study.mask is not None else _empty_if_normal(study)
+        hu, seen = augment(study.hu[at], None if mask is None else mask[at], rng)
+        labels = study.labels[place.index]
+        if self._crop == hu.shape[1]:
+            return hu[0], evidence_target(None if seen is None else seen[0], labels), labels
+        assert seen is not None
+        part = _part(seen[0], self._crop, rng)
+        seen = seen[0][part]
+        return hu[0][part], evidence_target(seen, labels), _part_labels(seen, labels)
+
+
+def _pools(studies: Sequence[TrainingStudy]) -> dict[str, list[list[_Place]]]:
+    """Sort slices by role; within a role by what must be drawn equally often (kind of bleed, or patient)."""
+    pools: dict[str, dict[str, list[_Place]]] = {}
+
+    def put(role: str, group: str, place: _Place) -> None:
+        pools.setdefault(role, {}).setdefault(group, []).append(place)
+
+    for study in studies:
+        for i, labels in enumerate(study.labels):
+            place = _Place(study, i)
+            if study.pictures:
+                if np.isfinite(labels).any():
+                    put("picture", str(np.nanmax(labels)), place)
+            elif study.source == IMPLANTED:
+                kinds = [name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1]
+                put("implant" if kinds else "beside implant", kinds[0] if kinds else "", place)
+            elif labels[0] == 1:
+                if study.mask is not None and study.mask[i].any():
+                    put("outlined", study.patient, place)
+            else:
+                put("normal", study.patient, place)
+    return {role: list(groups.values()) for role, groups in pools.items()}
+
+
+def _empty_if_normal(study: TrainingStudy) -> NDArray[np.uint8] | None:
+    return np.zeros(study.hu.shape, np.uint8) if is_normal(study) else None
+
+
+def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) mask of any bleed and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
+
+    Where several subtypes are on one slice the mask does not say which is which: inside it they are unknown.
+    """
+    side = 224 if mask is None else len(mask)
+    target = np.full((side // _CELL, side // _CELL, len(LABELS)), np.nan, np.float32)
+    if mask is None:
+        return target
+    cells = (mask > 0).reshape(side // _CELL, _CELL, side // _CELL, _CELL).mean(axis=(1, 3))
+    blood = np.where(cells >= _COVERED, 1.0, np.where(cells > 0, np.nan, 0.0))
+    target[..., 0] = blood
+    sure = (labels[1:] == 1).sum() == 1 and np.isfinite(labels[1:]).all()
+    for i, label in enumerate(labels[1:], 1):
+        if label == 1:
+            target[..., i] = blood if sure else np.where(blood == 0, 0.0, np.nan)
+        else:
+            target[..., i] = 0.0 if label == 0 else np.where(blood == 0, 0.0, np.nan)
+    return target
+
+
+def _part(mask: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Choose a square part: anywhere, or around some blood."""
+    room = len(mask) - side
+    corner = rng.integers(0, room + 1, 2)
+    blood = np.argwhere(mask)
+    if len(blood):
+        corner = np.clip(blood[rng.integers(len(blood))] - rng.integers(side // 6, side - side // 6, 2), 0, room)
+    top, left = corner
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _part_labels(mask: NDArray[np.uint8], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Labels of a part of a slice: what is bleeding elsewhere is not on it."""
+    area = int(np.count_nonzero(mask))
+    if area == 0:
+        return np.where(labels == 1, 0.0, labels).astype(np.float32)
+    sure = (labels[1:] == 1).sum() <= 1
+    return labels if area >= 14 and sure else np.where(labels == 1, np.nan, labels).astype(np.float32)
+
+
+def masked_loss(positive_weight: float = 1.0) -> Callable[[Any, Any], Any]:
+    """Cross-entropy of logits that leaves out unknown (nan) targets; `any` counts twice, as in RSNA's metric."""
+
+    def loss(target: Any, logits: Any) -> Any:
+        known = ops.cast(ops.logical_not(ops.isnan(target)), logits.dtype)
+        target = ops.where(ops.isnan(target), ops.zeros_like(target), target)
+        weight = known * (1.0 + (positive_weight - 1.0) * target)
+        if logits.shape[-1] > 1:
+            weight = weight * ops.convert_to_tensor([2.0] + [1.0] * (logits.shape[-1] - 1), logits.dtype)
+        each = ops.softplus(logits) - target * logits
+        return ops.sum(each * weight) / (ops.sum(weight) + 1.0)
+
+    return loss

@@ -1,0 +1,180 @@
+"""Both models as functions of layers. Pure Keras 3: any backend trains them, and they export to ONNX.
+
+Each model is a slice encoder, HU in, `features` and `evidence` out, followed by a head over the slices of a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from ichscope.labels import LABELS
+from ichscope.preprocess import INPUT_SIZE
+
+# Level and width in HU: brain, subdural, soft tissue (FIELD: the windows radiologists read ICH in).
+WINDOWS: Final = ((40, 80), (80, 200), (40, 380))
+CHANNELS: Final = 128
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A CNN from keras.applications: its layers at strides 8, 16 and 32, and the range its weights expect."""
+
+    build: Any
+    stages: tuple[str, str, str]
+    input_range: float
+
+
+BACKBONES: Final = {
+    "resnet50": Backbone(
+        keras.applications.ResNet50, ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out"), 127.5
+    ),
+    "mobilenetv2": Backbone(
+        keras.applications.MobileNetV2, ("block_6_expand_relu", "block_13_expand_relu", "out_relu"), 1.0
+    ),
+    "inceptionv3": Backbone(keras.applications.InceptionV3, ("mixed2", "mixed7", "mixed10"), 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What makes the one model and the other."""
+
+    backbone: str
+    head: str
+    labels: tuple[str, ...]
+
+
+ARCHITECTURES: Final = {
+    "cranioscan": Architecture("resnet50", "transformer", LABELS),
+    "cerebroscan": Architecture("mobilenetv2", "lstm", ("any",)),
+}
+
+
+def slice_encoder(
+    backbone: str,
+    labels: Sequence[str],
+    weights: str | None = None,
+    size: int | None = INPUT_SIZE,
+) -> keras.Model:
+    """Encode slices one by one (TimeDistributed, with slices as the batch).
+
+    Parameters
+    ----------
+    backbone : one of BACKBONES
+    weights : "imagenet" (downloads), a path to no-top weights, or None for random ones
+    size : side of the input in pixels; None lets training use crops
+
+    Returns
+    -------
+    Model of `hu` (n, size, size) int16 HU to
+    `features` (n, d) float32: average and maximum of every stage, fused map and evidence, and
+    `evidence` (n, size/8, size/8, labels) float32 logits: where the slice looks like each label
+    """
+    kind = BACKBONES[backbone]
+    hu = keras.Input((size, size), dtype="int16", name="hu")
+    cnn = kind.build(
+        include_top=False, input_shape=(size, size, 3), weights="imagenet" if weights == "imagenet" else None
+    )
+    if weights not in (None, "imagenet"):
+        cnn.load_weights(weights)
+    stages = keras.Model(cnn.input, [cnn.get_layer(name).output for name in kind.stages], name=backbone)
+    fine, middle, coarse = stages(windowed(hu, kind.input_range))
+    maps = [layers.Conv2D(CHANNELS, 1, name=f"lateral_{i}")(one) for i, one in enumerate((fine, middle, coarse))]
+    fused = layers.Activation("relu")(maps[1] + _enlarged(maps[2], maps[1]))
+    fused = layers.Activation("relu")(maps[0] + _enlarged(fused, maps[0]))
+    fused = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="fuse")(fused)
+    evidence = layers.Conv2D(len(labels), 1, dtype="float32", name="evidence", bias_initializer=_rare())(fused)
+    pooled = [pool(one) for one in (*maps, fused, evidence) for pool in (_average, _maximum)]
+    features = layers.Concatenate(dtype="float32", name="features")(pooled)
+    return keras.Model(hu, {"features": features, "evidence": evidence}, name=f"{backbone}_encoder")
+
+
+def windowed(hu: Any, input_range: float) -> Any:
+    """(n, h, w) int16 HU to (n, h, w, 3): the windows, each from -input_range to input_range."""
+    value = ops.expand_dims(ops.cast(hu, "float32"), -1)
+    parts = [ops.clip((value - level) / (width / 2), -1.0, 1.0) for level, width in WINDOWS]
+    return ops.concatenate(parts, axis=-1) * input_range
+
+
+def _enlarged(coarse: Any, like: Any) -> Any:
+    """Double a map; InceptionV3 has odd ones (25, 12, 5), whose missing rim is filled with zeros."""
+    double = layers.UpSampling2D(2)(coarse)
+    missing = [(want or 0) - (have or 0) for want, have in zip(like.shape[1:3], double.shape[1:3], strict=True)]
+    if not any(missing):
+        return double
+    return layers.ZeroPadding2D([(n // 2, n - n // 2) for n in missing])(double)
+
+
+def _average(x: Any) -> Any:
+    return layers.GlobalAveragePooling2D(dtype="float32")(x)
+
+
+def _maximum(x: Any) -> Any:
+    return layers.GlobalMaxPooling2D(dtype="float32")(x)
+
+
+def _rare() -> keras.initializers.Initializer:
+    # Blood fills about a hundredth of a slice; starting there spares the first epochs the way down.
+    return keras.initializers.Constant(-4.0)
+
+
+def sequence_head(kind: str, features: int, labels: Sequence[str], width: int = 128) -> keras.Model:
+    """Look at a slice among its neighbours, and at the study as a whole.
+
+    Parameters
+    ----------
+    kind : "transformer" or "lstm"
+    features : d, the length of a slice's features
+
+    Returns
+    -------
+    Model of `features` (n, slices, d) float32, any number of slices, to
+    `slice` (n, slices, labels) and `study` (n, labels) float32 logits
+    """
+    inputs = keras.Input((None, features), name="features")
+    # Fixed to the statistics of the training features by `normalise_features`. A Normalization layer would do the
+    # same, but tf2onnx leaves its numbers outside the graph.
+    x = layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, trainable=False, name="normalise")(inputs)
+    x = layers.Dropout(0.3)(x)
+    x = layers.Dense(width, name="project")(x)
+    x = _BODIES[kind](x, width)
+    alone = layers.Dense(len(labels), name="slice_logits", bias_initializer=_rare())(x)
+    study = layers.Dense(len(labels), name="study_logits", bias_initializer=_rare())(x)
+    # A study is as suspicious as its most suspicious slices: a smooth maximum, which one slice passes unchanged.
+    study = ops.logsumexp(study, axis=1)
+    return keras.Model(inputs, {"slice": alone, "study": study}, name=f"{kind}_head")
+
+
+def normalise_features(head: keras.Model, features: NDArray[np.float32]) -> None:
+    """Set the head's input statistics from features (slices, d)."""
+    head.get_layer("normalise").set_weights([features.mean(axis=0), features.var(axis=0)])
+
+
+def _transformer(x: Any, width: int, blocks: int = 2, heads: int = 4) -> Any:
+    """Pre-norm Transformer encoder; a convolution over three slices tells who is whose neighbour."""
+    x = x + layers.Conv1D(width, 3, padding="same", name="neighbours")(x)
+    for i in range(blocks):
+        y = layers.LayerNormalization(name=f"norm_{i}a")(x)
+        y = layers.MultiHeadAttention(heads, width // heads, dropout=0.1, name=f"attend_{i}")(y, y)
+        x = x + y
+        y = layers.LayerNormalization(name=f"norm_{i}b")(x)
+        y = layers.Dense(2 * width, name=f"expand_{i}")(y)
+        y = layers.Dropout(0.1)(ops.gelu(y, approximate=True))  # exact GELU has no ONNX Runtime kernel
+        x = x + layers.Dense(width, name=f"contract_{i}")(y)
+    return layers.LayerNormalization(name="norm_out")(x)
+
+
+def _lstm(x: Any, width: int) -> Any:
+    """One bidirectional LSTM; the slice itself passes beside it."""
+    y = layers.Bidirectional(layers.LSTM(width // 2, return_sequences=True), name="lstm")(x)
+    return layers.LayerNormalization(name="norm_out")(x + y)
+
+
+_BODIES: Final = {"transformer": _transformer, "lstm": _lstm}

@@ -1,0 +1,91 @@
+"""Keras models as ONNX files with the names that ichscope.inference expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from keras import ops
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from ichscope.preprocess import INPUT_SIZE
+
+OPSET = 18
+# Smaller tensors (biases, batch norm) stay in fp32: nothing is gained by rounding them.
+_HALF_FROM_VALUES = 4096
+
+
+def encoder_function(encoder: keras.Model) -> Any:
+    """Wrap the encoder: `hu` (n, 224, 224) int16 to `features` and `evidence`, as probabilities."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE), tf.int16, name="hu")])
+    def run(hu: Any) -> dict[str, Any]:
+        out = encoder(hu, training=False)
+        return {"features": out["features"], "evidence": ops.sigmoid(out["evidence"])}
+
+    return run
+
+
+def head_function(head: keras.Model, calibration: Mapping[str, Sequence[Sequence[float]]]) -> Any:
+    """Wrap the head: `features` (slices, d) to calibrated `slice_probability` and `study_probability`.
+
+    calibration : for "slice" and "study", a slope and an intercept a label: logit -> slope * logit + intercept
+    """
+    numbers = {level: np.asarray(rows, np.float32).T for level, rows in calibration.items()}
+    width = head.input_shape[-1]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32, name="features")])
+    def run(features: Any) -> dict[str, Any]:
+        out = head(features[None], training=False)
+        probability = {
+            level: ops.sigmoid(out[level][0] * slope + intercept) for level, (slope, intercept) in numbers.items()
+        }
+        return {"slice_probability": probability["slice"], "study_probability": probability["study"]}
+
+    return run
+
+
+def convert(function: Any, path: Path, half: bool = False) -> None:
+    """Write a wrapped model as ONNX, checked; `half` stores large weights as fp16 (they compute in fp32)."""
+    model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
+    _check_names(model, function)
+    if half:
+        _store_half(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _check_names(model: onnx.ModelProto, function: Any) -> None:
+    """Refuse what tf2onnx is known to do at times: outputs renamed, weights left as inputs."""
+    found = [one.name for one in model.graph.input], {one.name for one in model.graph.output}
+    inputs = [spec.name for spec in function.input_signature]
+    expected = inputs, set(function.get_concrete_function().structured_outputs)
+    if found != expected:
+        raise ValueError(f"expected a graph with inputs and outputs {expected}, found {found}")
+
+
+def _store_half(model: onnx.ModelProto) -> None:
+    """Replace large fp32 weights by fp16 ones and a Cast, which the runtime folds away when it loads the file."""
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _HALF_FROM_VALUES:
+            continue
+        name, value = weight.name, numpy_helper.to_array(weight).astype(np.float16)
+        weight.CopyFrom(numpy_helper.from_array(value, f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def keras_outputs(function: Any, value: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    """Run the wrapped Keras model itself, for comparison."""
+    return {name: np.asarray(out) for name, out in function(value).items()}

@@ -1,0 +1,128 @@
+"""The second half of training: a head over the slices of a study, on the features of a trained encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ichscope import providers
+from training import models, onnx_files
+from training.augment import augment
+from training.batches import IMPLANTED, masked_loss
+from training.data import TrainingStudy
+
+# Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
+# a batch have the same length, so nothing is padded or masked, and the ONNX files stay plain.
+_LENGTHS = (1, 4, 12, 24)
+_MICRO_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedStudy:
+    """Features (slices, d) of one study, with its labels (slices, 6), nan where unknown."""
+
+    source: str
+    patient: str
+    study: str
+    features: NDArray[np.float32]
+    labels: NDArray[np.float32]
+
+
+def embed(
+    encoder: keras.Model,
+    run: Path,
+    studies: Sequence[TrainingStudy],
+    rng: np.random.Generator | None = None,
+    copies: int = 1,
+) -> list[EmbeddedStudy]:
+    """Encode studies on ONNX Runtime (some ten times as fast as Keras), `copies` times each, augmented if `rng`."""
+    path = run / "encoder.onnx"
+    if not path.is_file():
+        onnx_files.convert(onnx_files.encoder_function(encoder), path)
+    session = providers.session(path, providers.choose())
+    return [
+        EmbeddedStudy(
+            study.source,
+            study.patient,
+            study.study,
+            _features(session, study.hu if rng is None else augment(study.hu, None, rng)[0]),
+            study.labels,
+        )
+        for study in studies
+        for _ in range(copies)
+    ]
+
+
+def _features(session: ort.InferenceSession, hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    parts = range(0, len(hu), _MICRO_BATCH)
+    return np.concatenate([session.run(["features"], {"hu": np.asarray(hu[i : i + _MICRO_BATCH])})[0] for i in parts])
+
+
+def fit_head(
+    kind: str,
+    labels: Sequence[str],
+    columns: Sequence[int],
+    studies: Sequence[EmbeddedStudy],
+    steps: int,
+    run: Path,
+    batch: int = 32,
+) -> keras.Model:
+    """Train the sequence head on random pieces of the studies."""
+    head = models.sequence_head(kind, studies[0].features.shape[1], labels)
+    models.normalise_features(head, np.concatenate([study.features for study in studies]))
+    rate = keras.optimizers.schedules.CosineDecay(5e-5, steps, 0.02, warmup_target=1e-3, warmup_steps=steps // 20)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
+    head.compile(optimizer, {"slice": masked_loss(), "study": masked_loss()}, loss_weights={"slice": 1.0, "study": 0.5})
+    epochs = 10
+    head.fit(
+        _pieces(studies, columns, batch),
+        steps_per_epoch=steps // epochs,
+        epochs=epochs,
+        verbose=2,
+        callbacks=[keras.callbacks.CSVLogger(str(run / "head.csv"))],
+    )
+    return head
+
+
+def _pieces(
+    studies: Sequence[EmbeddedStudy], columns: Sequence[int], batch: int
+) -> Iterator[tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]]:
+    """Endless batches: every source of studies equally often, every piece of a batch equally long."""
+    rng = np.random.default_rng(0)
+    groups: dict[str, list[EmbeddedStudy]] = {}
+    for study in studies:
+        bleeding = "with" if np.nanmax(study.labels, initial=0) > 0 else "without"
+        role = study.source if study.source == IMPLANTED else f"{study.source} {bleeding}"
+        groups.setdefault(role, []).append(study)
+    # Implants weigh double: they are the variety.
+    roles = [*groups, *([IMPLANTED] if IMPLANTED in groups else [])]
+    while True:
+        length = int(rng.choice(_LENGTHS))
+        drawn = [_piece(groups[roles[rng.integers(len(roles))]], length, rng) for _ in range(batch)]
+        features, slices = (np.stack(part) for part in zip(*drawn, strict=True))
+        slices = slices[:, :, columns]
+        yield features, {"slice": slices, "study": study_labels(slices)}
+
+
+def _piece(
+    group: Sequence[EmbeddedStudy], length: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    study = group[rng.integers(len(group))]
+    start = rng.integers(0, max(1, len(study.features) - length + 1))
+    index = np.arange(start, start + length)
+    index = np.minimum(index, len(study.features) - 1)
+    if rng.random() < 0.5:  # head first or feet first: neighbours are neighbours
+        index = index[::-1]
+    return study.features[index], study.labels[index]
+
+
+def study_labels(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, slices, labels) to (n, labels): 1 where any slice is, 0 where all are, nan where that is not known."""
+    positive = (slices == 1).any(axis=1)
+    return np.where(positive, 1.0, np.where(np.isnan(slices).any(axis=1), np.nan, 0.0)).astype(np.float32)
