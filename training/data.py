@@ -118,7 +118,10 @@ def _save(folder: Path, studies: list[TrainingStudy], found: list[Problem]) -> N
         start = stop
     hu.flush()
     mask.flush()
-    np.save(folder / "labels.npy", np.concatenate([s.labels for s in studies] or [np.zeros((0, len(LABELS)))]))
+    np.save(
+        folder / "labels.npy",
+        np.concatenate([np.zeros((0, len(LABELS)), np.float32), *(study.labels for study in studies)]),
+    )
     index = {"studies": entries, "problems": [vars(problem) for problem in found]}
     (folder / "index.json").write_text(json.dumps(index, indent=1))
 
@@ -296,7 +299,7 @@ def _rsna_sample(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
 def dicom_hu(data: pydicom.Dataset) -> NDArray[np.int16]:
     """HU of one CT file: (rows, columns) int16. Padding outside the reconstruction becomes air."""
     hu = data.pixel_array.astype(np.float32) * float(data.RescaleSlope) + float(data.RescaleIntercept)
-    return np.clip(hu, -1024, 4095).astype(np.int16)
+    return np.asarray(np.clip(hu, -1024, 4095), np.int16)
 
 
 def kaggle_labels(path: Path) -> dict[str, list[float]]:

@@ -130,12 +130,14 @@ def paint(hu: NDArray[np.int16], head: Anatomy, bleed: Bleed) -> NDArray[np.bool
     """Paint a bleed into ``hu`` in place and return the mask (n, rows, columns) of blood that shows."""
     part, inside = bleed.part, head.inside[bleed.part]
     before = hu[part].astype(np.float32)
-    tissue = before if bleed.push is None else _pushed(before, inside, bleed.push)
+    tissue = before
+    if bleed.push is not None:
+        tissue = _pushed(before, head.depth[part].astype(np.float32), bleed.push)
     base = masked_gaussian(tissue, inside, 2.0)
     grain = np.clip(tissue - base, -2.2 * head.noise_hu, 2.2 * head.noise_hu)
     if bleed.oedema is not None:
         brain = np.clip((base - head.brain_hu + 16) / 10, 0, 1) * (base < 60)
-        tissue = tissue + bleed.oedema * brain
+        tissue = np.asarray(tissue + bleed.oedema * brain, np.float32)
     blood = bleed.hu + grain
     # Bone shares its edge voxels and calcifications stay: blood never makes them darker.
     blood = np.where(tissue > 75, np.maximum(blood, tissue), blood)
@@ -149,26 +151,28 @@ def paint(hu: NDArray[np.int16], head: Anatomy, bleed: Bleed) -> NDArray[np.bool
     return mask
 
 
-def _pushed(hu: Field, inside: NDArray[np.bool_], push: tuple[Field, Field]) -> Field:
-    """Move tissue by ``push`` pixels; the skull and what lies outside stay."""
+def _pushed(hu: Field, depth: Field, push: tuple[Field, Field]) -> Field:
+    """Move tissue by ``push`` pixels; what is not moved stays as it was to the last bit."""
     rows, columns = np.indices(hu.shape[1:], dtype=np.float32)
     out = hu.copy()
     for i, one in enumerate(hu):
-        if max(np.abs(push[0][i]).max(), np.abs(push[1][i]).max()) < 0.3:
+        down, across = push[0][i], push[1][i]
+        # The outermost pixels share their voxel with bone and stay with it.
+        share = np.clip((np.hypot(down, across) - 0.1) / 0.4, 0, 1) * (depth[i] > 1.5)
+        if not share.any():
             continue
-        filled = _extended(one, inside[i])
-        moved = ndimage.map_coordinates(filled, (rows - push[0][i], columns - push[1][i]), order=1, mode="nearest")
-        out[i] = np.where(inside[i], moved, one)
+        brain = _extended(one, depth[i] >= 2.5)
+        moved = ndimage.map_coordinates(brain, (rows - down, columns - across), order=1, mode="nearest")
+        out[i] = one + share * (moved - one)
     return out
 
 
-def _extended(one: Field, inside: NDArray[np.bool_]) -> Field:
-    """Continue the brain's values beyond the inner table, so that no bone is dragged inside."""
-    core = inside & (one < 75)
+def _extended(one: Field, core: NDArray[np.bool_]) -> Field:
+    """Continue the brain's values up to and beyond the inner table, so that no bone is dragged inside."""
     if not core.any():
         return one
-    _, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
-    return np.asarray(one[tuple(nearest)])
+    nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
+    return np.asarray(one[tuple(nearest)], np.float32)
 
 
 # --- shared shapes -------------------------------------------------------------------------------------
@@ -215,7 +219,7 @@ def _offsets(part: slice, middle: int, spacing_mm: float) -> NDArray[np.float64]
 
 def _soft(distance: Field, edge: float) -> Field:
     """0..1 across an edge of ``edge`` pixels at distance 0 (positive inside)."""
-    return np.clip(0.5 + distance / edge, 0, 1)
+    return np.asarray(np.clip(0.5 + distance / edge, 0, 1), np.float32)
 
 
 def _blurred(fraction: Field, rng: np.random.Generator, inside: NDArray[np.bool_]) -> Field:
@@ -390,7 +394,8 @@ def _surface_point(head: Anatomy, rng: np.random.Generator, middle: int) -> tupl
     """A point of the inner table, mostly lateral (temporal and parietal)."""
     side, _ = head.frame(slice(middle, middle + 1))
     edge = np.argwhere((head.depth[middle] > 0) & (head.depth[middle] < 1.5))
-    weight = 0.15 + (np.abs(side[0][tuple(edge.T)]) / np.abs(side[0][tuple(edge.T)]).max()) ** 2
+    lateral = np.abs(side[0])[edge[:, 0], edge[:, 1]]
+    weight = 0.15 + (lateral / lateral.max()) ** 2
     row, column = edge[rng.choice(len(edge), p=weight / weight.sum())]
     return int(row), int(column)
 
@@ -539,7 +544,9 @@ def _subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) ->
     reach = rng.uniform(35, 90) if basal else float(np.exp(rng.uniform(np.log(18), np.log(60))))
     part = _span(head, middle, reach, spacing_mm)
     inside, depth = head.inside[part], head.depth[part].astype(np.float32)
-    row, column = head.centres[middle] + rng.normal(0, 8, 2) if basal else _surface_point(head, rng, middle)
+    row, column = _surface_point(head, rng, middle)
+    if basal:
+        row, column = head.centres[middle] + rng.normal(0, 8, 2)
     rows, columns = np.indices(inside.shape[1:], dtype=np.float32)
     heights = _offsets(part, middle, spacing_mm)
     square = ((rows - row) ** 2 + (columns - column) ** 2)[None] + (heights**2)[:, None, None]
@@ -560,7 +567,8 @@ def _subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) ->
 def _folds(head: Anatomy, rng: np.random.Generator, part: slice, depth: Field) -> Field:
     """Narrow winding lines that run in from the surface, for brains whose sulci are closed."""
     field = _noise(rng, depth.shape, (1.6, 11, 11))
-    slope = np.hypot(*np.gradient(field, axis=(1, 2))) + 0.03
+    down, across = np.gradient(field, axis=(1, 2))
+    slope = np.hypot(down, across) + 0.03
     width = rng.uniform(0.9, 2.0)
     line = _soft(width - np.abs(field) / slope, 1.0)
     ends = rng.uniform(8, 20) + 5 * _noise(rng, depth.shape, (2, 12, 12))
@@ -588,8 +596,7 @@ def _same_density(head: Anatomy, rng: np.random.Generator, spacing_mm: float) ->
 
 
 def _shift_alone(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
-    name = str(rng.choice(("epidural", "intraparenchymal", "subdural")))
-    bleed = _DRAW[name](head, rng, spacing_mm)
+    bleed = _intraparenchymal(head, rng, spacing_mm)
     return replace(bleed, fraction=np.zeros_like(bleed.fraction))
 
 
