@@ -129,13 +129,13 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
     steps = np.diff(positions)
     if len(steps) < 2:
         return []
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     ratio = steps / usual
     odd = np.flatnonzero(np.abs(ratio - 1) > _EVEN)
     if not len(odd):
         return []
     whole = (np.abs(ratio[odd] - np.round(ratio[odd])) < _EVEN) & (ratio[odd] > 1.5)
-    if whole.all() and len(odd) <= max(1, len(steps) // 4):
+    if whole.all() and len(odd) <= max(2, len(steps) // 4):
         missing = int(np.sum(np.round(ratio[odd]) - 1))
         where = ", ".join(f"after {names[i]}" for i in odd[:3]) + (" and elsewhere" if len(odd) > 3 else "")
         text = f"{missing} slice{'s' * (missing > 1)} seem{'s' * (missing == 1)} to be missing ({where}): "

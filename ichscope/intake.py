@@ -152,7 +152,7 @@ def _sort_path(path: Path, pile: _Pile) -> None:
     elif path.is_file():
         before = len(pile.ignored)
         _sort_in(Source(path.name, path=path), pile)
-        if len(pile.ignored) > before and not _is_stray(path.name):
+        if pile.ignored[before:] == [path.name] and not _is_stray(path.name):
             pile.reject(pile.ignored.pop(), "is not an image; expected DICOM, JPEG, PNG, a ZIP or a folder of them")
     else:
         pile.reject(str(path), "does not exist; expected a file or a folder")

@@ -1,0 +1,25 @@
+"""Shared fixtures: one small synthetic head, and the folder of real scans where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ichscope import phantom
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def head() -> phantom.Phantom:
+    """A normal head of 8 slices of 128 x 128."""
+    return phantom.make(slices=8, size=128)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real scans, which is no part of the repository."""
+    folder = Path(os.environ.get("ICHSCOPE_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real scans: {folder} does not exist (set ICHSCOPE_DATA)")
+    return folder
