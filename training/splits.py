@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from training.batches import implanted, is_normal
+from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
 
 # RSNA slices are never trained on: they show how a model does at other hospitals.
@@ -47,3 +48,36 @@ def split(root: Path, cache: Path, implants_per_kind: int = 3) -> Split:
 
 def _hosts(studies: Sequence[TrainingStudy]) -> list[TrainingStudy]:
     return [study for study in studies if not study.pictures and is_normal(study)]
+
+
+_CITATIONS = {
+    "ct-ich": ("CC BY 4.0", "Hssayeni et al., Data 2020, 5(1):14"),
+    "phe-sich": ("free for non-commercial use", "Ma et al., arXiv 2308.10521"),
+    "rsna-sample": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
+    "imagenet": ("Apache-2.0 (weights)", "Deng et al., CVPR 2009; Sandler et al., CVPR 2018"),
+}
+
+
+def provenance(data: Split, pretrained: bool) -> list[dict[str, Any]]:
+    """List what trained, validated and tested a model, with licences, for its card."""
+    rows = []
+    for use in ("training", "training_implants", "validation", "test", "elsewhere"):
+        studies: list[TrainingStudy] = getattr(data, use)
+        for source in sorted({study.source for study in studies}):
+            some = [study for study in studies if study.source == source]
+            licence, citation = _CITATIONS.get(source, _CITATIONS["ct-ich"])
+            rows.append(
+                {
+                    "name": "synthetic bleeds in normal ct-ich heads" if source == IMPLANTED else source,
+                    "use": "figures only" if use == "elsewhere" else use.removesuffix("_implants"),
+                    "patients": len({study.patient for study in some}),
+                    "slices": sum(len(study.labels) for study in some),
+                    "licence": licence,
+                    "citation": citation,
+                }
+            )
+    if pretrained:
+        licence, citation = _CITATIONS["imagenet"]
+        words = {"name": "ImageNet", "use": "pre-trained backbone", "patients": 0, "slices": 0}
+        rows.append({**words, "licence": licence, "citation": citation})
+    return rows

@@ -28,7 +28,7 @@ from training import models
 from training.batches import IMPLANTED, SliceBatches, masked_loss
 from training.evaluate import calibrate, measure, operating_points, slice_auc
 from training.sequences import embed, fit_head
-from training.splits import Split, split
+from training.splits import Split, provenance, split
 
 ENCODER_FILE, HEAD_FILE, CONFIG_FILE, METRICS_FILE = (
     "encoder.weights.h5",
@@ -65,7 +65,7 @@ class Recipe:
 RECIPES = {
     # The pre-trained backbone is kept while the new layers learn, then moves a little.
     "cerebroscan": Recipe(
-        (Phase(10, 1e-3, backbone=False), Phase(6, 5e-5)),
+        (Phase(7, 1e-3, backbone=False), Phase(3, 1e-4)),
         folded=True,
     ),
     # No pre-trained weights: many small parts first, whole slices last, so that batch norm knows them.
@@ -186,6 +186,7 @@ def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
     _save(head, run / HEAD_FILE)
     calibration = calibrate(head, embedded["validation"], embedded["validation_implants"], columns)
     metrics = {
+        "training_data": provenance(data, pretrained=config["options"]["backbone_weights"] != "none"),
         "calibration": calibration,
         "operating_points": operating_points(
             head, calibration, embedded["validation"], embedded["validation_implants"], labels, columns
