@@ -66,7 +66,7 @@ def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
 def normal(orientation: Numbers) -> NDArray[np.float64]:
     """Unit normal of a slice, pointing to the head (or, of an upright slice, to left or back)."""
     rx, ry, rz, cx, cy, cz = orientation
-    vector = np.array([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx])
+    vector = np.array([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx], float)
     vector /= np.linalg.norm(vector)
     leading = vector[2] if abs(vector[2]) >= _AXIAL else vector[np.argmax(np.abs(vector))]
     return vector if leading > 0 else -vector

@@ -1,18 +1,24 @@
 """Shared fixtures: one small synthetic head, and the folder of real scans where there is one."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ichscope import phantom
+if TYPE_CHECKING:
+    from ichscope.phantom import Phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def head() -> phantom.Phantom:
+def head() -> Phantom:
     """A normal head of 8 slices of 128 x 128."""
+    from ichscope import phantom
+
     return phantom.make(slices=8, size=128)
 
 
