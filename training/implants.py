@@ -30,6 +30,7 @@ _COMPANIONS = {
 # outlines of CT-ICH is 25 to 60); with less, but some, its label is unknown.
 _POSITIVE_PX = 14
 _DOUBTFUL_PX = 4
+_ATTEMPTS = 5
 # Steps through the thickness of a slice whose mean is what the slice shows.
 _THROUGH_SLICE = (-1 / 3, 0.0, 1 / 3)
 
@@ -89,16 +90,32 @@ def implant(
     labels = np.zeros((len(hu), len(LABELS)), np.float32)
     for number, name in enumerate(kinds):
         try:
-            bleed = _DRAW[name](head, rng, spacing_mm)
+            out, visible = _painted(out, head, rng, name, spacing_mm)
         except NoRoomError:
             if number == 0:
                 raise
             continue
-        visible = paint(out, head, bleed)
         mask |= visible
         _mark(labels, visible.sum(axis=(1, 2)), LABELS.index(name))
     _mark(labels, mask.sum(axis=(1, 2)), LABELS.index("any"))
     return out, mask, labels
+
+
+def _painted(
+    hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, kind: str, spacing_mm: float
+) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """Draw until a bleed finds room and shows in at least one slice."""
+    refused = NoRoomError("what was drawn is too faint to see")
+    for _ in range(_ATTEMPTS):
+        out = hu.copy()
+        try:
+            visible = paint(out, head, _DRAW[kind](head, rng, spacing_mm))
+        except NoRoomError as error:
+            refused = error
+            continue
+        if visible.sum(axis=(1, 2)).max() >= _POSITIVE_PX:
+            return out, visible
+    raise refused
 
 
 def decoy(
@@ -254,7 +271,7 @@ def _gradient(field: Field) -> tuple[Field, Field]:
 def _intraparenchymal(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
     if rng.random() < 0.2:
         return _contusions(head, rng, spacing_mm)
-    radius = float(np.exp(rng.uniform(np.log(2.2), np.log(26))))
+    radius = float(np.exp(rng.uniform(np.log(2.6), np.log(27))))
     middle = _pick_slice(head, rng, 0.35)
     part = _span(head, middle, 1.6 * radius, spacing_mm)
     centre = _parenchymal_centre(head, rng, middle, radius)
@@ -337,8 +354,8 @@ def _radial_push(head: Anatomy, part: slice, distance: Field, most: float) -> tu
     """Push away from a body: ``most`` at its edge, fading with distance and towards the skull."""
     down, across = _gradient(-distance)
     reach = max(2.5 * most, 14.0)
-    size = most * np.exp(-np.maximum(-distance, 0) / reach) * np.clip(1 + distance / -3, 0, 1)
-    size = np.where(distance > 0, most * np.exp(-distance / (0.5 * most + 1)), size)
+    within = np.where(distance > 0, 0.5 * most + 1, reach)
+    size = most * np.exp(-np.abs(distance) / within)
     size = ndimage.gaussian_filter(size, (0, 2, 2)) * np.clip(head.depth[part] / 18, 0, 1)
     return np.asarray(down * size, np.float32), np.asarray(across * size, np.float32)
 
@@ -394,7 +411,7 @@ def _surface_point(head: Anatomy, rng: np.random.Generator, middle: int) -> tupl
     """A point of the inner table, mostly lateral (temporal and parietal)."""
     side, _ = head.frame(slice(middle, middle + 1))
     edge = np.argwhere((head.depth[middle] > 0) & (head.depth[middle] < 1.5))
-    lateral = np.abs(side[0])[edge[:, 0], edge[:, 1]]
+    lateral = np.abs(side)[0, edge[:, 0], edge[:, 1]]
     weight = 0.15 + (lateral / lateral.max()) ** 2
     row, column = edge[rng.choice(len(edge), p=weight / weight.sum())]
     return int(row), int(column)
