@@ -14,6 +14,8 @@ _HEAD_HU = 15
 _AIR_HU = -1000
 _MARGIN = 0.06
 _STRIDE = 4
+# Output rows or columns that one small matrix product makes.
+_BAND = 32
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ def head_box(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float] | None
 
 
 def _extents(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    components, count = ndimage.label(ndimage.binary_opening(mask, np.ones((1, 3, 3))))
+    components, count = ndimage.label(_opened(mask))
     if count == 0:
         return None
-    head = components == 1 + np.argmax(np.bincount(components.ravel())[1:])
+    sizes = np.bincount(components.ravel())
+    head = components == 1 + np.argmax(sizes[1:])
     edges = []
     for axis in (1, 2):
         profile = head.any(axis=3 - axis)
@@ -79,14 +82,59 @@ def _extents(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | Non
     return float(top), float(left), float(bottom), float(right)
 
 
+def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Open every slice by 3 x 3 pixels, as ndimage.binary_opening does, in a tenth of its time."""
+    inner = mask[:, :-2] & mask[:, 1:-1] & mask[:, 2:]
+    inner = inner[:, :, :-2] & inner[:, :, 1:-1] & inner[:, :, 2:]
+    opened = np.zeros_like(mask)
+    tall = np.zeros((len(mask), mask.shape[1], inner.shape[2]), bool)
+    for i in range(3):
+        tall[:, i : i + inner.shape[1]] |= inner
+    for i in range(3):
+        opened[:, :, i : i + inner.shape[2]] |= tall
+    return opened
+
+
 def resample(hu: NDArray[np.int16], box: Box, size: int = INPUT_SIZE) -> NDArray[np.int16]:
     """Resample the box of every slice to (slices, size, size); outside the slice is air."""
-    rows = _weights(hu.shape[1], box.top, box.height, size)
-    columns = _weights(hu.shape[2], box.left, box.width, size)
-    out = np.empty((len(hu), size, size), np.int16)
+    rows = _bands(hu.shape[1], box.top, box.height, size)
+    columns = _bands(hu.shape[2], box.left, box.width, size)
+    out = np.full((len(hu), size, size), _AIR_HU, np.int16)
+    if not rows or not columns:
+        return out
+    left, right = columns[0].source.start, columns[-1].source.stop
+    narrow = np.full((size, hu.shape[2]), _AIR_HU, np.float32)
+    small = np.full((size, size), _AIR_HU, np.float32)
     for i, one in enumerate(hu):
-        out[i] = np.rint(rows @ (one.astype(np.float32) - _AIR_HU) @ columns.T + _AIR_HU)
+        for row in rows:
+            part = one[row.source, left:right].astype(np.float32)
+            narrow[row.target, left:right] = row.weight @ part
+        for column in columns:
+            small[:, column.target] = narrow[:, column.source] @ column.weight.T
+        out[i] = np.rint(small)
     return out
+
+
+@dataclass(frozen=True)
+class _Band:
+    """A run of output pixels, the run of input pixels that they depend on, and (target, source) weights."""
+
+    target: slice
+    source: slice
+    weight: NDArray[np.float32]
+
+
+def _bands(length: int, start: float, extent: float, size: int) -> list[_Band]:
+    """Cut the weights into bands: all but a few per cent of the whole matrix is zero."""
+    weight = _weights(length, start, extent, size)
+    inside = np.flatnonzero(weight.any(axis=1))
+    bands = []
+    for first in range(0, len(inside), _BAND):
+        target = slice(inside[first], inside[first : first + _BAND][-1] + 1)
+        used = np.flatnonzero(weight[target].any(axis=0))
+        source = slice(used[0], used[-1] + 1)
+        bands.append(_Band(target, source, np.ascontiguousarray(weight[target, source])))
+    return bands
 
 
 def _weights(length: int, start: float, extent: float, size: int) -> NDArray[np.float32]:
