@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gdcm
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGExtended12Bit, RLELossless
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
 from .elements import PARSE_ERRORS, DicomError
 
@@ -50,14 +50,18 @@ def decode(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) 
     if decoder is None or not decoder.is_available:
         known = "an uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000 image"
         raise DicomError.about(file, "TransferSyntaxUID", syntax.name, known)
+    # pylibjpeg-rle is written in Rust and panics on damaged data, which no `except Exception` catches.
+    plugin = "pydicom" if syntax == RLELossless else ""
     try:
         for codestream in generate_frames(data, number_of_frames=frames):
             _check_size(codestream, syntax, form, file)
             _check_end(codestream, syntax, file)
-            if syntax == JPEGExtended12Bit and form.stored > 8:
-                yield _gdcm(codestream, syntax, form)
+            own = _own_precision(codestream, syntax, form)
+            if syntax == JPEGExtended12Bit and own.stored > 8:
+                yield _gdcm(codestream, syntax, own)
             else:
-                yield decoder.as_array(encapsulate([codestream], has_bot=False), raw=True, **_options(form))[0]
+                alone = encapsulate([codestream], has_bot=False)
+                yield decoder.as_array(alone, raw=True, decoding_plugin=plugin, **_options(own))[0]
     except _DECODE_ERRORS as error:
         _LOG.debug("decoding failed: %s", type(error).__name__)
         expected = f"an image of {form.columns} x {form.rows}"
@@ -84,7 +88,7 @@ def _check_size(codestream: bytes, syntax: UID, form: FrameFormat, file: str) ->
     if syntax in JPEG2000TransferSyntaxes:
         size = _j2k_size(codestream)
     elif syntax != RLELossless:
-        size = _jpeg_size(codestream)
+        size = _jpeg_header(codestream)[:2]
     if size and size != (form.rows, form.columns):
         found = f"an image of {size[1]} x {size[0]}"
         raise DicomError.about(file, "PixelData", found, f"{form.columns} x {form.rows}")
@@ -106,16 +110,24 @@ def _j2k_size(codestream: bytes) -> tuple[int, int] | None:
     return rows - top, columns - left
 
 
-def _jpeg_size(codestream: bytes) -> tuple[int, int] | None:
-    """Rows and columns of the frame header (ITU-T T.81 B.2.2; T.87 C.2.2 for JPEG-LS)."""
+def _own_precision(codestream: bytes, syntax: UID, form: FrameFormat) -> FrameFormat:
+    """Of lossy JPEG, the bits that the codestream has; headers often say 16 where it has 8 or 12."""
+    if syntax not in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        return form
+    precision = _jpeg_header(codestream)[2]
+    return replace(form, allocated=8 if precision == 8 else 16, stored=min(form.stored, precision))
+
+
+def _jpeg_header(codestream: bytes) -> tuple[int, int, int]:
+    """Rows, columns and bits of the frame header (ITU-T T.81 B.2.2; T.87 C.2.2 for JPEG-LS)."""
     at = 2
     while at + 9 < len(codestream) and codestream[at] == 0xFF:
         marker = codestream[at + 1]
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             rows, columns = (int.from_bytes(codestream[at + i : at + i + 2], "big") for i in (5, 7))
-            return rows, columns
+            return rows, columns, codestream[at + 4]
         at += 1 if marker == 0xFF else 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
-    return None
+    raise ValueError("no frame header")
 
 
 def _gdcm(codestream: bytes, syntax: UID, form: FrameFormat) -> NDArray[np.integer[Any]]:

@@ -18,7 +18,7 @@ from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
@@ -27,8 +27,8 @@ _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 MAX_INFLATED = 1 << 30
 # What pydicom raises on damaged input; found by cutting and corrupting files.
 PARSE_ERRORS = (
-    InvalidDicomError, struct.error, zlib.error, EOFError, ValueError, TypeError, LookupError, AttributeError,
-    NotImplementedError, OverflowError, RecursionError,
+    InvalidDicomError, BytesLengthException, NotImplementedError, RecursionError, OSError, EOFError, struct.error,
+    zlib.error, ValueError, TypeError, LookupError, AttributeError, OverflowError,
 )  # fmt: skip
 _PIXEL_DATA, _BEFORE_PIXELS, _UNDEFINED_LENGTH = 0x7FE00010, 0x7FE0000F, 0xFFFFFFFF
 _TEXT_DELIMITERS = {0x5C}
@@ -140,7 +140,7 @@ def _inflate(data: bytes, file: str, limit: int) -> bytes:
 
 def _raw(dataset: Dataset, keyword: str) -> tuple[object, bool]:
     """The value of an element as it stands in the file (None where absent), and whether it is little endian."""
-    element: RawDataElement | DataElement | None = dataset.get_item(_tag(keyword))
+    element: RawDataElement | DataElement | None = dataset.get_item(_tag(keyword), keep_deferred=True)
     if isinstance(element, RawDataElement):
         return element.value, element.is_little_endian
     return (element.value if element else None), True

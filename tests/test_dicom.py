@@ -162,14 +162,33 @@ def test_lossy_transfer_syntaxes_come_close(head: Phantom, syntax: UID, signed: 
     assert np.abs(read_series([encoded]).hu[0] - hu).mean() < 8
 
 
-def test_jpeg_baseline_has_8_bits(head: Phantom) -> None:
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_jpeg_baseline_has_8_bits(head: Phantom, allocated: int) -> None:
     tags = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "RescaleSlope": 8}
     one = datasets(head, **tags)[4]
     eight = (np.clip(head.hu[4], -1024, 1015) + 1024) // 8
     one["PixelData"].value = eight.astype(np.uint8).tobytes()
     one["PixelData"].VR = "OB"
-    encoded = encoders.encode(to_bytes(one), JPEGBaseline8Bit)
-    assert np.abs(read_series([encoded]).hu[0] - (eight * 8 - 1024)).mean() < 16
+    encoded = dcmread(BytesIO(encoders.encode(to_bytes(one), JPEGBaseline8Bit)))
+    encoded.BitsAllocated = allocated
+    assert np.abs(read([encoded]).hu[0] - (eight * 8 - 1024)).mean() < 16
+
+
+@pytest.mark.parametrize("syntax", encoders.LOSSLESS[4:], ids=lambda uid: uid.keyword)
+def test_a_header_that_says_16_bits_of_a_12_bit_codestream(head: Phantom, syntax: UID) -> None:
+    plain, hu = one_slice(head, False, 12)
+    one = dcmread(BytesIO(encoders.encode(plain, syntax)))
+    one.BitsStored, one.HighBit = 16, 15
+    np.testing.assert_array_equal(read([one]).hu[0], hu)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_jpeg_extended_of_12_bits_from_a_scanner(bits: int) -> None:
+    """PET counts 0..264 of a lossy 12-bit JPEG, relabelled as CT."""
+    one = dcmread(str(get_testdata_file("JPEG-lossy.dcm", download=False)))
+    one.Modality, one.RescaleSlope, one.RescaleIntercept, one.BitsStored, one.HighBit = "CT", 1, 0, bits, bits - 1
+    hu = read([one]).hu
+    assert (hu.shape, hu.min(), hu.max()) == ((1, 1024, 256), 0, 264)
 
 
 @pytest.mark.parametrize("name", ["693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm", "CT_small.dcm"])
