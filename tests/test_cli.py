@@ -70,7 +70,7 @@ def test_a_study_becomes_table_json_and_csv(analyse, study: Path, tmp_path: Path
     assert len(model["per_slice"]) == 8
     assert set(model["per_slice"][0]) == {"file", "sop", "position_mm", "probability"}
     assert set(model["per_slice"][0]["probability"]) == set(model["probability"])
-    (row,) = csv.DictReader((tmp_path / "out.csv").open())
+    (row,) = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
     assert (row["series"], row["status"]) == (entry["series"], entry["status"])
     assert float(row["probability_any"]) == pytest.approx(model["probability"]["any"], abs=1e-4)
 
@@ -110,7 +110,7 @@ def test_exit_code_says_how_many_could_be_analysed(
     if bad:
         assert "scan.dcm" in result.stdout
     if not entries:
-        assert "Found nothing" in result.stderr
+        assert "Found nothing" in result.stdout
 
 
 def test_a_zip_is_read_like_its_folder(analyse, study: Path, tmp_path: Path) -> None:
