@@ -64,12 +64,15 @@ class Recipe:
 
 RECIPES = {
     # The pre-trained backbone is kept while the new layers learn, then moves a little.
-    "cerebroscan": Recipe(
-        (Phase(7, 1e-3, backbone=False), Phase(3, 1e-4)),
-        folded=True,
-    ),
+    "cerebroscan": Recipe((Phase(7, 1e-3, backbone=False), Phase(2, 1e-4, steps=60)), folded=True),
     # No pre-trained weights: many small parts first, whole slices last, so that batch norm knows them.
-    "cranioscan": Recipe((Phase(24, 1e-3, crop=96, batch=32), Phase(8, 5e-4, crop=160, batch=16), Phase(2, 1e-4))),
+    "cranioscan": Recipe(
+        (
+            Phase(14, 1e-3, crop=64, batch=48, steps=50),
+            Phase(5, 5e-4, crop=128, batch=16, steps=50),
+            Phase(2, 1e-4, batch=8, steps=40),
+        )
+    ),
 }
 
 
