@@ -18,6 +18,12 @@ _LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "P
 _LIST_HEIGHT = 210
 
 
+def warm_up() -> None:
+    """Let the browser load its chart library while the user still looks for files, not under the first result."""
+    with st.container(key="warm-up"):
+        st.plotly_chart(charts.probability_bars({}, {}), theme=None, key="warm-up-chart")
+
+
 def choose(results: list[StudyResult]) -> StudyResult:
     """A list with the headline of every series and every rejected file; the one that the reader picks."""
     levels = [verdict(result).level for result in results]

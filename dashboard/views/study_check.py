@@ -53,6 +53,7 @@ def _intake() -> Inputs | None:
         uploaded = _upload()
     with right:
         sample = _samples()
+    panels.warm_up()
     return uploaded or sample
 
 
@@ -151,11 +152,13 @@ def _show(results: list[StudyResult]) -> None:
         _again()
         result = panels.choose(results) if len(results) > 1 else results[0]
         panels.identity(result, st.session_state.get("synthetic", False))
-        panels.models(result)
-        panels.quality(result)
+    # The answer and the pictures are sent first: the browser needs longest for the first chart.
     with left:
         panels.headline(result)
         panels.pictures(result)
+    with right:
+        panels.models(result)
+        panels.quality(result)
 
 
 def _again() -> None:

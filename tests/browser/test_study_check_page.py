@@ -9,9 +9,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from ichscope import phantom
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=20_000)
 SIZE = {"width": 1280, "height": 800}
 SLICES = 12
-WAIT_MS = 30_000
+WAIT_MS = 60_000
 PHANTOM = phantom.make("intraparenchymal", slices=SLICES, size=256)
 
 
