@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import threading
 import zipfile
 import zlib
@@ -14,6 +15,11 @@ from typing import Any
 
 # A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; no file of a head study comes near.
 MAX_FILE_BYTES = 2 << 30
+
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, NotImplementedError,
+)  # fmt: skip
 
 
 class SourceError(Exception):
@@ -44,7 +50,7 @@ class Archive:
         """
         try:
             return [info for info in self._open().infolist() if not info.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except _ZIP_ERRORS as error:
             raise SourceError(f"found a damaged ZIP archive ({_short(error)}), expected a complete one") from None
 
     def read(self, member: zipfile.ZipInfo, limit: int | None = None) -> bytes:
@@ -58,10 +64,10 @@ class Archive:
         try:
             with self._lock, self._open().open(member) as file:
                 return file.read(-1 if limit is None else limit)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise SourceError(f"is damaged inside its ZIP archive ({_short(error)})") from None
         except NotImplementedError:
             raise SourceError("is packed with a ZIP method that is not supported; unpack the archive first") from None
+        except _ZIP_ERRORS as error:
+            raise SourceError(f"is damaged inside its ZIP archive ({_short(error)})") from None
         except RuntimeError:
             raise SourceError("is encrypted; unpack the archive with its password first") from None
 
@@ -123,16 +129,14 @@ def as_sources(items: Sequence[Source | Path | bytes]) -> list[Source]:
 
 
 def digest(sources: Sequence[Source]) -> str:
-    """SHA-256 over the contents of files in this order, as hexadecimal.
-
-    Raises
-    ------
-    SourceError
-        if one cannot be read
-    """
+    """SHA-256 over the contents of files in this order, as hexadecimal; of an unreadable one, over its name."""
     total = hashlib.sha256()
     for source in sources:
-        total.update(hashlib.sha256(source.read()).digest())
+        try:
+            content = source.read()
+        except SourceError:
+            content = source.name.encode()
+        total.update(hashlib.sha256(content).digest())
     return total.hexdigest()
 
 

@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 
 from ichscope import intake
 from ichscope.dicom import read_series
+from ichscope.images import ImageError, read_pictures
 from ichscope.intake import Intake, collect, natural_order
 
 
@@ -245,6 +246,17 @@ def test_bombs_and_encrypted_archives_are_not_unpacked(
     found = collect([("bomb.zip", bomb(kind)), *uploads(datasets(head))])
     assert [(one.name, one.reason[: len(reason)]) for one in found.rejected] == [("bomb.zip", reason)]
     assert len(found.groups) == 1
+
+
+def test_a_picture_damaged_inside_its_archive_is_named() -> None:
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)).save(noise, "PNG")
+    data = bytearray(zipped({"a.png": noise.getvalue(), "b.png": png(7)}, zipfile.ZIP_STORED))
+    data[60_000] ^= 255
+    damaged, whole = collect([("p.zip", bytes(data))]).groups
+    with pytest.raises(ImageError, match=r"^p.zip/a.png: is damaged inside its ZIP archive"):
+        read_pictures(damaged.sources)
+    assert read_pictures(whole.sources).hu.shape == (1, 80, 80)
 
 
 def test_a_lying_archive_does_not_give_more_than_it_says() -> None:
