@@ -4,7 +4,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from ichscope import phantom
@@ -119,6 +121,32 @@ def test_two_series_are_two_results_the_flagged_one_first(app: AppTest) -> None:
 def test_names_from_outside_are_shown_as_they_are(app: AppTest) -> None:
     check(app, [*uploads(), ("![x](y.png) <b>.dcm", b"", "application/dicom")])
     assert r"\!\[x\]\(y\.png\) \<b\>\.dcm" in app.radio[0].options[1]
+
+
+def pictures() -> list[tuple[str, bytes, str]]:
+    """Slices of a phantom as grey PNG in a brain window."""
+    files = []
+    for i, hu in enumerate(phantom.make(BLEED, slices=8, size=128).hu):
+        grey = io.BytesIO()
+        Image.fromarray((np.clip(hu / 80, 0, 1) * 255).astype(np.uint8)).save(grey, "PNG")
+        files.append((f"head/{i}.png", grey.getvalue(), "image/png"))
+    return files
+
+
+def test_pictures_are_limited_and_can_become_one_series(app: AppTest) -> None:
+    text = words(check(app, pictures()))
+    assert len(app.radio[0].options) == 8
+    assert 'class="limited">LIMITED' in text
+    next(button for button in app.button if button.label == "Read the pictures as one series").click()
+    text = words(app.run())
+    assert not app.radio
+    assert "head, 8 slices" in text
+    assert 'class="limited">LIMITED' in text
+
+
+def test_the_choice_to_read_pictures_as_one_series_holds_from_the_start(app: AppTest) -> None:
+    app.checkbox[0].check().run()
+    assert "head, 8 slices" in words(check(app, pictures()))
 
 
 def test_new_study_forgets_the_result(app: AppTest) -> None:

@@ -2,6 +2,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -279,6 +280,21 @@ def test_a_broken_file_beside_a_good_study(browser: Browser, server: str) -> Non
     assert "Traceback" not in body
     assert "<img src=x onerror=alert(1)>.dcm" in body
     assert not [event for event in traffic if event.startswith("error")]
+    page.close()
+
+
+@pytest.mark.parametrize("how", ["files", "folder"])
+def test_many_files_at_once_are_one_whole_series(browser: Browser, server: str, tmp_path: Path, how: str) -> None:
+    page, _ = open_page(browser, server)
+    paths = phantom.write(PHANTOM, tmp_path / "head")
+    if how == "folder":
+        page.get_by_text("Folder", exact=True).click()
+        page.locator("input[type=file][webkitdirectory]").set_input_files(tmp_path / "head", timeout=WAIT_MS)
+    else:
+        page.locator("input[type=file]").set_input_files(paths)
+    page.locator(".verdict").wait_for(timeout=WAIT_MS)
+    expect(page.locator(".place")).to_contain_text(f"/{SLICES}", timeout=WAIT_MS)
+    expect(page.get_by_role("radio")).to_have_count(0)
     page.close()
 
 
