@@ -1,0 +1,233 @@
+"""Providers that this machine lacks are tested by what ONNX Runtime would be asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import tiny_model
+
+from ichscope import providers
+from ichscope.providers import Provider, ProviderError
+
+CPU = Provider("cpu", "CPU fp32", "CPUExecutionProvider")
+CUDA = Provider("cuda", "CUDA fp32", "CUDAExecutionProvider")
+OPENVINO = Provider("openvino", "OpenVINO bf16", "OpenVINOExecutionProvider")
+HEAD = np.array([[0.25], [0.75]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.build(tmp_path_factory.mktemp("models")) / "head.onnx"
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *there: Provider) -> None:
+    """Let `available` find these providers, whatever the machine has."""
+    by_choice = {provider.choice: provider for provider in there}
+    monkeypatch.setattr(providers, "_FIND", {name: lambda name=name: by_choice.get(name) for name in providers.CHOICES})
+
+
+class Recorded:
+    """Stands for InferenceSession: keeps what it was asked for, and says where it runs."""
+
+    def __init__(self, runs_on: list[str], error: Exception | None = None) -> None:
+        self.runs_on, self.error, self.calls = runs_on, error, []
+
+    def __call__(self, path: Path, options: Any, **keywords: Any) -> SimpleNamespace:
+        self.calls.append((path, options, keywords))
+        if self.error:
+            raise self.error
+        return SimpleNamespace(get_providers=lambda: self.runs_on)
+
+
+# ---------------------------------------------------------------- choosing
+
+
+def test_the_cpu_is_always_there_and_last() -> None:
+    assert providers.available()[-1] == CPU
+
+
+def test_what_is_available_can_open_a_file(model: Path) -> None:
+    for provider in providers.available():
+        found = providers.session(model, provider).run(["study_probability"], {"features": HEAD})[0]
+        assert found == pytest.approx([0.75] * 6, abs=1e-2), provider.label
+
+
+@pytest.mark.parametrize(
+    ("there", "choice", "expected"),
+    [
+        ((CPU,), "auto", CPU),
+        ((CPU, OPENVINO), "auto", OPENVINO),
+        ((CPU, OPENVINO, CUDA), "auto", CUDA),
+        ((CPU, OPENVINO, CUDA), "cpu", CPU),
+        ((CPU, OPENVINO, CUDA), "openvino", OPENVINO),
+    ],
+)
+def test_choose(monkeypatch: pytest.MonkeyPatch, there: tuple, choice: str, expected: Provider) -> None:
+    pretend(monkeypatch, *there)
+    assert providers.choose(choice) == expected
+
+
+@pytest.mark.parametrize("choice", ["cuda", "openvino", "tpu", "CPU", ""])
+def test_what_is_not_there_is_refused_with_what_is(monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    pretend(monkeypatch, CPU)
+    with pytest.raises(ProviderError, match=f"'{choice}' is not available .* has: cpu"):
+        providers.choose(choice)
+
+
+@pytest.mark.parametrize(
+    ("listed", "vendor", "driver", "expected"),
+    [
+        (True, "NVIDIA", False, CUDA),
+        (True, None, True, CUDA),
+        (True, None, False, None),
+        (True, "Intel", False, None),
+        (False, "NVIDIA", True, None),
+    ],
+)
+def test_cuda_needs_a_card_besides_its_name_in_the_list(
+    monkeypatch: pytest.MonkeyPatch, listed: bool, vendor: str | None, driver: bool, expected: Provider | None
+) -> None:
+    gpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.GPU, vendor=vendor)
+    names = ["CPUExecutionProvider", *(["CUDAExecutionProvider"] if listed else [])]
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: [SimpleNamespace(device=gpu)] if vendor else [])
+    monkeypatch.setattr(ort, "get_available_providers", lambda: names)
+    monkeypatch.setattr(Path, "exists", lambda path: driver and path == Path("/proc/driver/nvidia/version"))
+    assert providers._cuda.__wrapped__() == expected
+
+
+def test_cuda_is_not_claimed_here_without_a_card() -> None:
+    gpus = [device for device in ort.get_ep_devices() if device.device.type == ort.OrtHardwareDeviceType.GPU]
+    if gpus or Path("/proc/driver/nvidia/version").exists():
+        pytest.skip("this machine has a graphics card")
+    assert "cuda" not in {provider.choice for provider in providers.available()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fma avx512_bf16", True), ("amx_bf16 amx_int8", True), ("avx2 avx512f", False)]
+)
+def test_bf16_is_asked_for_only_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, flags: str, expected: bool
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: f"flags : {flags}\n")
+    assert providers._has_bf16() is expected
+
+
+def test_bf16_is_not_assumed_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(path: Path, **_: str) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert providers._has_bf16() is False
+
+
+def test_an_openvino_plugin_that_does_not_load_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime_ep_openvino")
+
+    def fails(name: str, library: str) -> None:
+        raise providers.state.Fail("built for another ONNX Runtime")
+
+    monkeypatch.setattr(ort, "get_ep_devices", list)
+    monkeypatch.setattr(ort, "register_execution_provider_library", fails)
+    assert providers._openvino.__wrapped__() is None
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def test_cuda_is_asked_for_in_true_fp32_and_without_silent_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Recorded(["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    providers.session(Path("encoder.onnx"), CUDA, threads=3)
+    ((path, options, keywords),) = asked.calls
+    assert path == Path("encoder.onnx")
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert keywords["enable_fallback"] == 0
+    ((name, wanted),) = keywords["providers"]
+    assert name == "CUDAExecutionProvider"
+    assert wanted == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def test_opening_on_cuda_leaves_stdout_to_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ort, "InferenceSession", Recorded(["CUDAExecutionProvider"]))
+    monkeypatch.setattr(ort, "preload_dlls", lambda: sys.stdout.write("Failed to load libcudnn\n"))
+    providers.session(Path("encoder.onnx"), CUDA)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "InferenceSession", Recorded(["CPUExecutionProvider"]))
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    with pytest.raises(ProviderError, match=r"expected to run on CUDA fp32, found \['CPUExecutionProvider'\]"):
+        providers.session(Path("encoder.onnx"), CUDA)
+
+
+@pytest.mark.parametrize(("label", "precision"), [("OpenVINO bf16", "bf16"), ("OpenVINO fp32", "f32")])
+def test_openvino_is_asked_for_its_cpu_precision_and_threads(
+    monkeypatch: pytest.MonkeyPatch, label: str, precision: str
+) -> None:
+    kinds = (ort.OrtHardwareDeviceType.GPU, ort.OrtHardwareDeviceType.CPU)
+    devices = [SimpleNamespace(ep_name=OPENVINO.runtime_name, device=SimpleNamespace(type=kind)) for kind in kinds]
+    asked: list[tuple[list[Any], dict[str, str]]] = []
+    options = SimpleNamespace(add_provider_for_devices=lambda *given: asked.append(given))
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: devices)
+    monkeypatch.setattr(ort, "SessionOptions", lambda: options)
+    monkeypatch.setattr(ort, "InferenceSession", Recorded([OPENVINO.runtime_name]))
+    providers.session(Path("encoder.onnx"), Provider("openvino", label, OPENVINO.runtime_name), threads=2)
+    ((chosen, wanted),) = asked
+    assert chosen == devices[1:]
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": "2"}
+    assert json.loads(wanted["load_config"]) == {"CPU": hints}
+
+
+def test_threads_default_to_the_cores_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Recorded(["CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    providers.session(Path("encoder.onnx"), CPU)
+    assert asked.calls[0][1].intra_op_num_threads == providers.cores() >= 1
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no model", b"\x08\x07"])
+def test_a_file_that_is_no_model_is_a_provider_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "encoder.onnx").write_bytes(content)
+    with pytest.raises(ProviderError, match=r"encoder\.onnx: does not open on CPU fp32"):
+        providers.session(tmp_path / "encoder.onnx", CPU)
+
+
+# ---------------------------------------------------------------- open_best
+
+
+def broken(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
+    raise providers.state.RuntimeException(f"{provider.label}: libcudnn is missing")
+
+
+def test_auto_goes_on_to_the_next_where_one_does_not_open(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    pretend(monkeypatch, CUDA, CPU)
+    monkeypatch.setitem(providers._OPEN, "cuda", broken)
+    provider, session = providers.open_best(model)
+    assert provider == CPU
+    assert session.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_a_chosen_provider_that_does_not_open_is_not_replaced(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    pretend(monkeypatch, CUDA, CPU)
+    monkeypatch.setitem(providers._OPEN, "cuda", broken)
+    with pytest.raises(ProviderError, match="libcudnn is missing"):
+        providers.open_best(model, "cuda")
+
+
+def test_when_nothing_opens_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    pretend(monkeypatch, CUDA, CPU)
+    monkeypatch.setitem(providers._OPEN, "cuda", broken)
+    monkeypatch.setitem(providers._OPEN, "cpu", broken)
+    with pytest.raises(ProviderError, match=r"CUDA fp32.*; .*CPU fp32"):
+        providers.open_best(model)
