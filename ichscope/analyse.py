@@ -20,7 +20,7 @@ from ichscope.inference import Detector, Prediction
 from ichscope.intake import Group, Rejected, collect
 from ichscope.labels import LABELS
 from ichscope.preprocess import Box, model_input
-from ichscope.series import Finding, Series, Slice
+from ichscope.series import Finding, Level, Series, Slice
 
 Progress = Callable[[int, int, str], None]
 
@@ -95,9 +95,7 @@ class StudyResult:
                     "file": one.file,
                     "sop": one.sop,
                     "position_mm": one.position_mm,
-                    "probability": {
-                        label: round(float(p[i]), 6) for label, p in model.slice_probability.items()
-                    },
+                    "probability": {label: round(float(p[i]), 6) for label, p in model.slice_probability.items()},
                 }
                 for i, one in enumerate(self.slices)
             ],
@@ -144,10 +142,11 @@ def analyse(
         yield analyse_group(group, detectors, progress)
 
 
-def analyse_group(
-    group: Group, detectors: Mapping[str, Detector], progress: Progress | None = None
-) -> StudyResult:
-    """Read one series, judge whether it may be analysed, and run every model on it. Never raises for bad input."""
+def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Progress | None = None) -> StudyResult:
+    """Read one series, judge whether it may be analysed, and run every model on it.
+
+    Never raises for bad input, nor for a model that fails: both become a status and a reason.
+    """
     name = series_name(group)
     try:
         series = read_series(group.sources) if group.kind == "ct" else read_pictures(group.sources)
@@ -156,19 +155,33 @@ def analyse_group(
         return StudyResult(group.study, group.key, name, "not analysed", (str(error),), (finding,))
     findings = quality.assess(series)
     status = quality.status(findings)
-    reasons = tuple(finding.text for finding in findings if finding.level != "ok")
     if status == "not analysed":
-        return StudyResult(
-            group.study, group.key, name, status, reasons, findings, series.slices, series_data=series
-        )
+        reasons = _reasons(findings)
+        return StudyResult(group.study, group.key, name, status, reasons, findings, series.slices, series_data=series)
     hu, box = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+    models, failures = _run_models(hu, detectors, progress, name)
+    findings = (*failures, *findings)
+    status, reasons = quality.status(findings), _reasons(findings)
+    return StudyResult(group.study, group.key, name, status, reasons, findings, series.slices, models, box, series)
+
+
+def _reasons(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(finding.text for finding in findings if finding.level != "ok")
+
+
+def _run_models(
+    hu: NDArray[np.int16], detectors: Mapping[str, Detector], progress: Progress | None, name: str
+) -> tuple[dict[str, ModelResult], list[Finding]]:
+    """Run every model; one that fails limits the result, and when none is left there is no result."""
     models: dict[str, ModelResult] = {}
-    for label, detector in detectors.items():
-        report = _counter(progress, len(models), len(detectors), name)
-        models[label] = _model_result(detector, hu, report)
-    return StudyResult(
-        group.study, group.key, name, status, reasons, findings, series.slices, models, box, series
-    )
+    failures = []
+    for number, (key, detector) in enumerate(detectors.items()):
+        try:
+            models[key] = _model_result(detector, hu, _counter(progress, number, len(detectors), name))
+        except ModelError as error:
+            failures.append(str(error))
+    level: Level = "warning" if models else "not analysable"
+    return models, [Finding(level, "model-failed", text) for text in failures]
 
 
 def series_name(group: Group) -> str:
@@ -180,9 +193,7 @@ def series_name(group: Group) -> str:
     return shared or f"{names[0]} and {len(names) - 1} more"
 
 
-def _counter(
-    progress: Progress | None, models_done: int, models: int, name: str
-) -> Callable[[int, int], None] | None:
+def _counter(progress: Progress | None, models_done: int, models: int, name: str) -> Callable[[int, int], None] | None:
     """Turn a model's own progress into one count over all models."""
     if progress is None:
         return None
@@ -212,9 +223,7 @@ def _model_result(
 
 
 def _by_label(labels: Sequence[str], prediction: Prediction) -> dict[str, NDArray[np.float32]]:
-    return {
-        label: prediction.slice_probability[:, labels.index(label)] for label in LABELS if label in labels
-    }
+    return {label: prediction.slice_probability[:, labels.index(label)] for label in LABELS if label in labels}
 
 
 def _rejected(file: Rejected) -> StudyResult:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ichscope.labels import LABELS
+
 CARD_FILE = "card.json"
 
 
@@ -58,17 +60,33 @@ class ModelCard:
         Raises
         ------
         ModelError
-            if the file is missing or is not a card
+            if the file is missing, is not a card, or contradicts itself
         """
         path = folder / CARD_FILE
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             points = tuple(OperatingPoint(**point) for point in raw.pop("operating_points"))
-            return cls(**{**raw, "labels": tuple(raw["labels"]), "operating_points": points})
-        except FileNotFoundError:
-            raise ModelError(f"{path}: expected a model card, found no file") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{path}: expected a model card, found {error}") from None
+            card = cls(**{**raw, "labels": tuple(raw["labels"]), "operating_points": points})
+        except OSError as error:
+            raise ModelError(f"{path}: expected a model card, found none ({error.strerror})") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path}: expected a model card, found {error!r}") from None
+        if problem := card._problem():
+            raise ModelError(f"{path}: {problem}")
+        return card
+
+    def _problem(self) -> str:
+        """What makes the card unusable, or ""; results go by label name, so labels must be right."""
+        if unknown := [label for label in self.labels if label not in LABELS]:
+            return f"expected labels among {', '.join(LABELS)}, found {unknown[0]!r}"
+        if "any" not in self.labels:
+            return f"expected the label 'any', found only {', '.join(self.labels)}"
+        if missing := [label for label in self.labels if label not in self.thresholds]:
+            return f"expected a threshold of every label, found none of {missing[0]!r}"
+        names = [point.name for point in self.operating_points]
+        if self.default_point not in names:
+            return f"expected the default point among {', '.join(names)}, found {self.default_point!r}"
+        return ""
 
     def write(self, folder: Path) -> None:
         """Write card.json into a model folder."""

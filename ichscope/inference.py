@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ichscope import providers
@@ -57,8 +59,7 @@ class Detector:
                 raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
         self.card.verify(folder)
         try:
-            chosen = providers.choose(provider)
-            self._encoder = providers.session(folder / ENCODER_FILE, chosen)
+            chosen, self._encoder = providers.open_best(folder / ENCODER_FILE, provider)
             # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
             self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"))
         except providers.ProviderError as error:
@@ -72,13 +73,20 @@ class Detector:
         ----------
         hu : (slices, size, size) int16 HU from preprocess.model_input, at least one slice
         progress : called with (slices done, slices) after every micro-batch
+
+        Raises
+        ------
+        ModelError
+            if ONNX Runtime fails (out of memory, a graphics card that was lost) or gives what is no probability
         """
         start = time.perf_counter()
         features, evidence = self.encode(hu, progress)
         encoded = time.perf_counter()
-        slice_probability, study_probability = self._head.run(
-            ["slice_probability", "study_probability"], {"features": features}
+        slice_probability, study_probability = self._run(
+            self._head, ["slice_probability", "study_probability"], "features", features
         )
+        if not (np.isfinite(slice_probability).all() and np.isfinite(study_probability).all()):
+            raise ModelError(f"{self.card.name} on {self.provider}: expected probabilities, found no numbers")
         seconds = {"encoder": encoded - start, "head": time.perf_counter() - encoded}
         return Prediction(slice_probability, study_probability, evidence, seconds)
 
@@ -89,9 +97,18 @@ class Detector:
         features, evidence = [], []
         for at in range(0, len(hu), MICRO_BATCH):
             some = hu[at : at + MICRO_BATCH]
-            of_some, seen = self._encoder.run(["features", "evidence"], {"hu": some})
+            of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
             features.append(of_some)
             evidence.append(seen)
             if progress:
                 progress(at + len(some), len(hu))
         return np.concatenate(features), np.concatenate(evidence)
+
+    def _run(
+        self, session: ort.InferenceSession, outputs: list[str], name: str, value: NDArray[Any]
+    ) -> list[NDArray[np.float32]]:
+        try:
+            found: list[NDArray[np.float32]] = session.run(outputs, {name: value})
+        except providers.RUNTIME_ERRORS as error:
+            raise ModelError(f"{self.card.name} on {self.provider} failed: {error}") from None
+        return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import os
 from collections.abc import Callable
@@ -10,13 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+# What ONNX Runtime raises; these have no base of their own.
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+    *(state.EPFail, state.EngineError, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
+    *(state.NotImplemented, state.RuntimeException, RuntimeError),
+)
 
 # In order of preference where the user does not choose.
 CHOICES = ("cuda", "openvino", "cpu")
 
 
 class ProviderError(Exception):
-    """A provider that was asked for is not there."""
+    """A provider that was asked for is not there, or cannot run a file."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,25 @@ def choose(choice: str = "auto") -> Provider:
     raise ProviderError(f"provider {choice!r} is not available on this machine, which has: {names}")
 
 
+def open_best(path: Path, choice: str = "auto") -> tuple[Provider, ort.InferenceSession]:
+    """Open an ONNX file on the chosen provider; with "auto", on the first that really runs it.
+
+    A graphics card whose libraries are missing shows only when a session is opened.
+
+    Raises
+    ------
+    ProviderError
+        if the chosen one is not there or does not run the file, or with "auto" none does
+    """
+    reasons = []
+    for provider in available() if choice == "auto" else (choose(choice),):
+        try:
+            return provider, session(path, provider)
+        except ProviderError as error:
+            reasons.append(str(error))
+    raise ProviderError("; ".join(reasons))
+
+
 def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSession:
     """Open an ONNX file on a provider, and make sure that it runs there.
 
@@ -59,21 +87,46 @@ def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSe
     Raises
     ------
     ProviderError
-        if the session runs elsewhere
+        if the file does not open, or the session runs elsewhere
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if provider.choice == "openvino":
-        device = next(d for d in ort.get_ep_devices() if d.ep_name == provider.runtime_name)
-        options.add_provider_for_devices([device], _openvino_options(provider))
-        opened = ort.InferenceSession(path, options)
-    else:
-        opened = ort.InferenceSession(path, options, providers=[provider.runtime_name])
+    try:
+        opened = _OPEN[provider.choice](path, provider, options)
+    except RUNTIME_ERRORS as error:
+        raise ProviderError(f"{path}: does not open on {provider.label} ({error})") from None
     if provider.runtime_name not in opened.get_providers():
         raise ProviderError(f"{path}: expected to run on {provider.label}, found {opened.get_providers()}")
     return opened
+
+
+def _on_cpu(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
+    return ort.InferenceSession(path, options, providers=[provider.runtime_name], enable_fallback=0)
+
+
+def _on_cuda(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
+    # Finds CUDA and cuDNN installed as Python packages; what it says on stdout would spoil `--json -`.
+    with contextlib.redirect_stdout(io.StringIO()):
+        ort.preload_dlls()
+    return ort.InferenceSession(path, options, providers=[(provider.runtime_name, _CUDA_OPTIONS)], enable_fallback=0)
+
+
+def _on_openvino(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
+    device = next(d for d in ort.get_ep_devices() if d.ep_name == provider.runtime_name and _is_cpu(d))
+    options.add_provider_for_devices([device], _openvino_options(provider, options.intra_op_num_threads))
+    return ort.InferenceSession(path, options, enable_fallback=0)
+
+
+# fp32 is meant: without this, tensor cores round to TF32. An exhaustive search for the fastest convolution would run
+# again for every new batch size, and the last batch of a series has any.
+_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+_OPEN: dict[str, Callable[[Path, Provider, ort.SessionOptions], ort.InferenceSession]] = {
+    "cuda": _on_cuda,
+    "openvino": _on_openvino,
+    "cpu": _on_cpu,
+}
 
 
 def cores() -> int:
@@ -81,9 +134,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _openvino_options(provider: Provider) -> dict[str, str]:
+def _openvino_options(provider: Provider, threads: int) -> dict[str, str]:
     precision = "bf16" if provider.label.endswith("bf16") else "f32"
-    cpu = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": str(cores())}
+    cpu = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": str(threads)}
     return {"load_config": json.dumps({"CPU": cpu})}
 
 
@@ -108,7 +161,10 @@ def _openvino() -> Provider | None:
         return None
     name = plugin.get_ep_name()
     if not any(device.ep_name == name for device in ort.get_ep_devices()):
-        ort.register_execution_provider_library(name, plugin.get_library_path())
+        try:
+            ort.register_execution_provider_library(name, plugin.get_library_path())
+        except RUNTIME_ERRORS:  # built for another ONNX Runtime, or a library that it needs is missing
+            return None
     if not any(d.ep_name == name and _is_cpu(d) for d in ort.get_ep_devices()):
         return None
     return Provider("openvino", f"OpenVINO {'bf16' if _has_bf16() else 'fp32'}", name)
