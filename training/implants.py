@@ -253,7 +253,7 @@ def _density(rng: np.random.Generator, shape: tuple[int, ...], low: float, high:
     mean = rng.uniform(low, high)
     hu = (
         mean
-        + rng.uniform(1, 5) * _noise(rng, shape, (2, 9, 9))
+        + rng.uniform(1.5, 6.5) * _noise(rng, shape, (2, 8, 8))
         + rng.uniform(0.5, 4.5) * _noise(rng, shape, (1, 2.5, 2.5))
     )
     style = rng.random()
