@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard import charts, viewer
 from dashboard.charts import number
-from dashboard.text import count, plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, ordered, verdict
+from dashboard.text import count, plain, sentence
+from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
 from ichscope.analyse import ModelResult, StudyResult
 
@@ -49,9 +49,9 @@ def _caption(result: StudyResult) -> str:
 
 def identity(result: StudyResult, synthetic: bool) -> None:
     """Which series this is."""
-    what = count(len(result.slices), "slice")
+    what = f", {count(len(result.slices), 'slice')}" if result.slices else ""
     origin = "**Synthetic study, no patient.** " if synthetic else ""
-    st.markdown(f"{origin}{plain(result.name)}, {what}")
+    st.markdown(f"{origin}{plain(result.name)}{what}")
 
 
 def headline(result: StudyResult) -> None:
@@ -59,8 +59,8 @@ def headline(result: StudyResult) -> None:
     answer = verdict(result)
     limited = result.status == "limited"
     badge = '<span class="limited">LIMITED</span>' if limited else ""
-    reasons = (f"Limited: {' '.join(result.reasons)}",) if limited else ()
-    lines = "".join(f"<div>{escape(line)}</div>" for line in (*answer.lines, *reasons))
+    why = (f"Limited: {reasons(result)}",) if limited else ()
+    lines = "".join(f"<div>{escape(line)}</div>" for line in (*answer.lines, *why))
     # Everything here is ICHScope's own or escaped; Streamlit sanitises the rest.
     st.html(
         f'<div class="verdict {answer.level}" role="status"><span class="notice">{NOT_FOR_DIAGNOSIS}</span>'
@@ -122,8 +122,9 @@ def quality(result: StudyResult) -> None:
         return
     order = list(_LEVEL_WORDS)[::-1]
     st.subheader("Quality checks")
-    for finding in sorted(result.findings, key=lambda finding: order.index(finding.level)):
-        st.markdown(f"- **{_LEVEL_WORDS[finding.level]}:** {plain(finding.text)}")
+    graded = sorted(result.findings, key=lambda finding: order.index(finding.level))
+    lines = (f"- **{_LEVEL_WORDS[finding.level]}:** {plain(sentence(finding.text))}" for finding in graded)
+    st.markdown("\n".join(lines))
 
 
 def downloads(results: list[StudyResult]) -> None:

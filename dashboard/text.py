@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_WORD = re.compile(r"[a-z]+( |$)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&])")
 
 
@@ -14,6 +15,14 @@ def plain(text: str) -> str:
     'a\\_b \\[x\\]\\(http\\://y\\)'
     """
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def sentence(text: str) -> str:
+    """Text as a sentence of its own: a capital first, unless that is a file's name, and a full stop last."""
+    text = text.strip()
+    if _WORD.match(text):
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text and not text.endswith((".", "!", "?")) else text
 
 
 def count(number: int, noun: str) -> str:

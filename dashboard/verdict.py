@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dashboard.charts import number
+from dashboard.text import sentence
 from ichscope.analyse import ModelResult, StudyResult
 from ichscope.labels import DISPLAY_NAMES
 
@@ -28,7 +29,7 @@ def verdict(result: StudyResult) -> Verdict:
     """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
     found = ordered(result)
     if result.status == "not analysed" or not found:
-        return Verdict("none", "NOT ANALYSED", (" ".join(result.reasons) or "No model is installed.",))
+        return Verdict("none", "NOT ANALYSED", (reasons(result) or "No model is installed.",))
     flagging = [model for model in found if model.flagged]
     others = [model for model in found if not model.flagged]
     if not flagging:
@@ -56,6 +57,11 @@ def _where(flagging: Sequence[ModelResult]) -> str:
 
 def _points(models: Sequence[ModelResult]) -> str:
     return f"Operating point: {', '.join(dict.fromkeys(model.operating_point for model in models))}."
+
+
+def reasons(result: StudyResult) -> str:
+    """Why a result is limited or missing, as sentences."""
+    return " ".join(map(sentence, result.reasons))
 
 
 def ordered(result: StudyResult) -> list[ModelResult]:

@@ -43,7 +43,7 @@ def test_not_flagged_never_says_normal() -> None:
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (result(status="not analysed", reasons=("a.dcm: found 0 bytes.", "Empty.")), "a.dcm: found 0 bytes. Empty."),
+        (result(status="not analysed", reasons=("is empty", "Why not?")), "Is empty. Why not?"),
         (result(model(along=HIGH), status="not analysed", reasons=("The modality is MR.",)), "The modality is MR."),
         (result(status="analysed"), "No model is installed."),
     ],
