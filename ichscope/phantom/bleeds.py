@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -51,9 +52,9 @@ class Bleed:
             scene = replace(scene, x=x + np.float32(self.side * self.shift) * give)
         if self.thickness:
             layer = self._layer(scene)
-            inside = scene.cover(np.minimum(depth, layer - depth))
-            scene.bleed(self._density(scene), inside)
-            depth = np.where(layer > 0, depth - layer - 0.5, depth)
+            scene.bleed(self._density(scene), scene.cover(np.minimum(depth, layer - depth)))
+            depth = np.where(layer > 0, depth - layer - np.float32(0.5), depth)
+            scene = replace(scene, room=scene.cover(depth))
         return scene, depth
 
     def sulcal_width(self, scene: Scene) -> Array:
@@ -74,7 +75,7 @@ class Bleed:
         if self.kind != "intraventricular":
             return
         x, y, z = scene.x, scene.y, scene.z
-        level = y - self.centre[1] - 1.5 * self.waves(x, y, z)
+        level = y - self.centre[1] - 1.5 * self.waves(scene)
         filled = np.where((x * self.side > -4) & self.cast, 50, level)
         scene.bleed(self._density(scene), scene.cover(np.minimum(depth, filled), 1.2))
 
@@ -89,17 +90,17 @@ class Bleed:
         power = 1.0 if self.kind == "epidural" else 0.6
         layer = self.thickness * np.maximum(1 - distance, 0) ** power
         if self.kind == "subdural":
-            layer = layer * (1 + 0.15 * self.waves(x, y, z)) * step(x * self.side, 1, 6)
+            layer = layer * (1 + 0.15 * self.waves(scene)) * step(x * self.side, 1, 6)
         return np.asarray(np.where(layer > 0.4, layer, 0), np.float32)
 
     def _density(self, scene: Scene) -> Array:
         """HU of the blood: swirls, and older blood that has sunk less in front."""
-        wave = self.waves(scene.x, scene.y, scene.z)
+        wave = self.waves(scene)
         return self.hu + 2.5 * wave - self.mixed * 16 * step(wave - (scene.y - self.centre[1]) / 30, -0.6, 0.6)
 
     def _paint_lump(self, scene: Scene, depth: Array) -> None:
         x, y, z = scene.x, scene.y, scene.z
-        rough = 1 + 0.16 * self.waves(x, y, z) + 0.09 * self.waves(2.3 * x, 2.3 * y, 2.3 * z)
+        rough = 1 + 0.16 * self.waves(scene) + 0.09 * self.waves(scene, (2.3, 2.3, 2.3))
         radii = (self.radii[0], self.radii[1], self.radii[2])
         lump = ellipsoid(x, y, z, self.centre, radii) + min(radii) * (rough - 1)
         brain_only = scene.cover(depth - 2)
@@ -111,10 +112,10 @@ class Bleed:
         """Blood where fluid was, strongest around the centre."""
         x, y, z = scene.x, scene.y, scene.z
         near = step(ellipsoid(x, y, z, self.centre, self.radii), 0, 0.25 * min(self.radii))
-        distance, reach = brain.sulci(scene, head, depth)
+        distance, reach = brain.sulci(scene, head)
         surface = np.minimum(0.9 + 0.6 * head.atrophy - distance, np.minimum(reach - depth, depth))
         surface = np.maximum(surface, np.minimum(1.2 + head.atrophy - depth, depth))
-        fluid = np.maximum(surface, np.maximum(brain._sylvian(scene, head) + 0.5, brain.fissure(scene, head, depth)))
+        fluid = np.maximum(surface, np.maximum(brain.sylvian(scene, head) + 0.5, brain.fissure(scene, head)))
         if z.min() < 46:
             hind = (z < brain.tentorium(scene)) & (y > 10)
             fluid = np.where(hind, -5, fluid)
@@ -133,7 +134,12 @@ def draw(kind: str | None, seed: int, covered: tuple[float, float]) -> Bleed | N
     low, high = covered[0] + 4, covered[1] - 4
     x, y, z = bleed.centre
     z = float(np.clip(z, low, high)) if low < high else sum(covered) / 2
-    return replace(bleed, centre=(x, y, z))
+    return replace(bleed, centre=(float(x), float(y), z), radii=_floats(bleed.radii))
+
+
+def _floats(values: Iterable[float]) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def _epidural(rng: np.random.Generator, side: int) -> Bleed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,9 @@ def paint(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
 
     depth : mm below the inner surface of the skull, as `scene`
     """
-    scene.paint(CSF, scene.cover(depth))
+    skull = scene.cover(depth)
+    scene = replace(scene, room=skull)
+    scene.paint(CSF, skull)
     if bleed is not None:
         scene, depth = bleed.push(scene, depth)
     _paint_cortex(scene, head, depth, bleed)
@@ -40,6 +43,14 @@ def paint(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
     _paint_dura(scene, head, depth)
     if bleed is not None:
         bleed.paint(scene, head, depth)
+    _harden(scene, depth, skull)
+
+
+def _harden(scene: Scene, depth: Array, skull: Array) -> None:
+    """Beam hardening: brighter under the skull, a dark band between the petrous bones."""
+    scene.hu[...] += skull * (2.5 * np.maximum(0, 1 - np.abs(depth) * np.float32(1 / 14)))
+    if scene.z.min() < 21:
+        scene.hu[...] -= skull * (6 * bump(scene.y, 8, 9) * bump(scene.z, 5, 16) * bump(scene.x, 0, 60))
 
 
 def midline(scene: Scene, head: Head) -> Array:
@@ -48,18 +59,25 @@ def midline(scene: Scene, head: Head) -> Array:
     return scene.x + 0.6 * np.sin(y * np.float32(0.06) + head.egg * 3000) * np.sin(z * np.float32(0.05))
 
 
-def sulci(scene: Scene, head: Head, depth: Array) -> tuple[Array, Array]:
+def sulci(scene: Scene, head: Head) -> tuple[Array, Array]:
     """Distance to the nearest sulcus in mm, and how deep sulci reach there."""
-    x, y, z = scene.x, scene.y, scene.z - 38
+    # The pattern is smooth enough to be computed for every second point.
+    x, y, z = (axis[:, ::2, ::2] for axis in (scene.x, scene.y, scene.z - 38))
     # The pattern of the surface reaches inwards along the radius: sulci stand upright on the skull.
-    out = 66 / np.sqrt(x * x + y * y * np.float32(0.7) + z * z + 60)
-    bend = 0.12
-    n = head.gyri(x * (out + bend), y * (out + bend), z * (out + bend))
-    distance = np.abs(n) * np.float32(25 / (2 * np.pi) * 1.25)
-    return distance, 13 + 4 * head.depth(x, y, z)
+    out = 66 / np.sqrt(x * x + y * y * np.float32(0.7) + z * z + 60) + np.float32(0.12)
+    pattern = head.gyri.bent(x * out, y * out, z * out)
+    rows, columns = (_between(count) for count in scene.x.shape[1:])
+    distance = np.abs(rows @ pattern @ columns.T) * np.float32(25 / (2 * np.pi) * 1.25)
+    return distance, 13 + 4 * head.depth(scene)
 
 
-def fissure(scene: Scene, head: Head, depth: Array) -> Array:
+def _between(count: int) -> Array:
+    """(count, half) weights that fill in the points between every second one."""
+    place = np.minimum(np.arange(count) / 2, (count - 1) // 2)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange((count + 1) // 2))).astype(np.float32)
+
+
+def fissure(scene: Scene, head: Head) -> Array:
     """Depth in the fluid between the halves of the brain, negative outside it."""
     y, z = scene.y, scene.z
     half = 0.5 + 1.1 * head.atrophy + 0.8 * step(y, -40, -75) * head.atrophy
@@ -70,30 +88,33 @@ def fissure(scene: Scene, head: Head, depth: Array) -> Array:
 def _paint_cortex(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
     """White matter, the grey ribbon along every surface, and fluid in sulci and Sylvian fissures."""
     below = depth - (0.4 + 2.2 * head.atrophy * step(scene.z, 20, 60))
-    distance, reach = sulci(scene, head, depth)
-    cleft = fissure(scene, head, depth)
-    sylvian = _sylvian(scene, head)
+    distance, reach = sulci(scene, head)
+    cleft = fissure(scene, head)
+    side = sylvian(scene, head)
     rest = np.maximum(below - reach, 0)
     to_sulcus = np.sqrt(distance * distance + rest * rest)
-    ribbon = np.minimum(np.minimum(below, to_sulcus), np.minimum(-cleft, -sylvian))
+    ribbon = np.minimum(np.minimum(below, to_sulcus), np.minimum(-cleft, -side))
     tissue = WHITE + (head.grey_hu - WHITE) * scene.cover(_RIBBON_MM - ribbon, 1.5)
     scene.paint(tissue, scene.cover(below))
     width = (0.15 + 1.3 * head.atrophy) * np.clip(1.15 - below / reach, 0, 1) * step(scene.z, 10, 75)
     if bleed is not None:
         width = width * bleed.sulcal_width(scene)
     fluid = np.maximum(np.maximum(scene.cover(width - to_sulcus, 1.3) * (width > 0.05), scene.cover(cleft, 1.2)), 0)
-    scene.paint(CSF, np.maximum(fluid, scene.cover(sylvian, 1.2)) * scene.cover(depth))
+    scene.paint(CSF, np.maximum(fluid, scene.cover(side, 1.2)))
 
 
-def _sylvian(scene: Scene, head: Head) -> Array:
+def sylvian(scene: Scene, head: Head) -> Array:
     """Depth in the fluid of the Sylvian fissures: a slit from the side and its floor over the insula."""
     y, z = scene.y, scene.z
+    if z.min() > 62 or z.max() < 24:
+        return np.full_like(y, -50)
     ax = np.abs(scene.x)
-    half = 0.5 + 1.6 * head.atrophy
-    slit = half + 0.4 - np.abs(y + 9 - 0.75 * (z - 42) + 2.2 * np.sin(ax * np.float32(0.35)))
+    wave = head.texture(scene, (0.7, 0.7, 0.7))
+    half = 0.4 + 1.5 * head.atrophy + 0.5 * wave
+    slit = half + 0.5 - np.abs(y + 9 - 0.75 * (z - 42) + 2 * np.sin(ax * np.float32(0.35)) + wave)
     slit = np.minimum(slit, np.minimum(ax - 39, 14 - np.abs(z - 43)))
-    floor = half - np.abs(ax - 41 + 0.012 * (y + 4) ** 2)
-    floor = np.minimum(floor, np.minimum(22 - np.abs(y + 4), 13 - np.abs(z - 44)))
+    floor = half - np.abs(ax - 41 + 0.016 * (y + 4) ** 2 + wave)
+    floor = np.minimum(floor, np.minimum(15 - np.abs(y + 6), 12 - np.abs(z - 44)))
     return np.maximum(slit, floor)
 
 
@@ -148,17 +169,16 @@ def _paint_hindbrain(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     x, y, z = scene.x, scene.y, scene.z
     ax = np.abs(x)
     cerebellum = np.minimum(tentorium(scene) - z, y - 12 - 0.25 * ax)
-    leaves = np.abs(head.folia(0.7 * x, 0.9 * y, 2.2 * z)) * 2.2
+    leaves = np.abs(head.folia(scene, (0.8, 1.2, 2.2))) * 2.2
     hu = head.grey_hu - 1 - 4 * scene.cover(1.0 - leaves, 2) * step(ax, 0, 12)
     hu -= 5 * scene.cover(ellipsoid(ax, y, z, (20, 36, 2), (13, 13, 12)), 6)
-    inside = scene.hu < 60
-    scene.paint(hu, scene.cover(cerebellum - 1) * inside)
-    scene.paint(CSF, scene.cover(cisterns(scene, head)) * inside)
+    scene.paint(hu, scene.cover(cerebellum - 1))
+    scene.paint(CSF, scene.cover(cisterns(scene, head)))
     stem = np.maximum(
         capsule(x, y, z, ((0, 15, -34), (0, 14, -4)), (7.5, 9)),
         np.maximum(ellipsoid(x, y, z, (0, 9, 11), (16, 13, 16)), capsule(ax, y, z, ((5, 12, 18), (7, 8, 36)), (10, 8))),
     )
-    scene.paint(head.grey_hu - 4, scene.cover(stem, 1.5) * inside)
+    scene.paint(head.grey_hu - 4, scene.cover(stem, 1.5))
 
 
 def tentorium(scene: Scene) -> Array:
@@ -172,12 +192,12 @@ def cisterns(scene: Scene, head: Head) -> Array:
     x, y, z = scene.x, scene.y, scene.z
     ax = np.abs(x)
     wide = 0.8 + 0.5 * head.atrophy
-    ring = 1.6 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5)
-    ring = np.minimum(ring, np.minimum(10 - np.abs(z - 33), y - 2))
+    ring = 1.3 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5)
+    ring = np.minimum(ring, np.minimum(6 - np.abs(z - 31), y - 6))
     parts = (
         ring,
         ellipsoid(x, y, z, (0, -13, 24), (10 * wide, 9 * wide, 7)),
-        np.minimum(ellipsoid(ax, y, z, (9, -17, 25), (14, 3.5 * wide, 4)), 1e3),
+        ellipsoid(ax, y, z, (9, -17, 25), (14, 3.5 * wide, 4)),
         ellipsoid(x, y, z, (0, -6, 8), (13, 5 * wide, 15)),
         ellipsoid(ax, y, z, (22, 12, 3), (9, 4 * wide, 9)),
         ellipsoid(x, y, z, (0, 27, 37), (11 * wide, 4.5 * wide, 8)),
@@ -189,20 +209,19 @@ def cisterns(scene: Scene, head: Head) -> Array:
 def _paint_dura(scene: Scene, head: Head, depth: Array) -> None:
     """Falx, tentorium and the large sinuses, slightly denser than brain."""
     x, y, z = scene.x, scene.y, scene.z
-    within = scene.cover(depth)
     off = np.abs(midline(scene, head))
     beyond = np.sqrt(((y - 4) / 58) ** 2 + ((z - 42) / 36) ** 2) - 1
     falx = np.minimum(np.minimum(0.75 - off, 20 * beyond), z - 26 - 0.12 * np.maximum(y, 0))
-    scene.paint(DURA, scene.cover(falx, 1.2) * within)
+    scene.paint(DURA, scene.cover(falx, 1.2))
     sinus = np.minimum(4.2 - off, 5.5 - depth - off) * ((y > 20) | (z > 80)) * (z > 34)
-    scene.paint(DURA + 2, scene.cover(sinus - 0.3) * within)
+    scene.paint(DURA + 2, scene.cover(sinus - 0.3))
     if z.min() > 48:
         return
     sheet = np.minimum(0.7 - np.abs(z - tentorium(scene)) * 0.6, np.minimum(y - 14 - 0.2 * off, off - 2))
     away = np.sqrt(x * x + (y - 11) ** 2) - 19
-    scene.paint(DURA - 6, scene.cover(np.minimum(sheet, away), 1.4) * within)
+    scene.paint(DURA - 6, scene.cover(np.minimum(sheet, away), 1.4))
     transverse = np.minimum(4.5 - depth, 4.5 - np.abs(z - 19)) * (y > 45)
-    scene.paint(DURA, scene.cover(transverse) * within)
+    scene.paint(DURA, scene.cover(transverse))
 
 
 _DEEP_PARTS = (

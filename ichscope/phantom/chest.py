@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Chest:
     def paint(self, scene: Scene) -> None:
         """Paint the chest into a scene of air; z is 0 at the level of the carina."""
         x, y = scene.x / np.float32(self.scale[0]), scene.y / np.float32(self.scale[1])
-        body = Scene(x, y, scene.z, scene.hu, scene.blood, scene.mm)
+        body = replace(scene, x=x, y=y)
         outline = ellipsoid(x, y, scene.z, (0, 0, 0), (172, 112, _LONG))
         body.paint(_FAT, body.cover(outline))
         body.paint(_MUSCLE, body.cover(outline - 14))
@@ -43,7 +43,7 @@ class Chest:
         x, y, z = body.x, body.y, body.z
         for side in (-1, 1):
             lung = ellipsoid(x, y, z, (side * 72, 4, -15), (58, 84, 170))
-            airy = np.maximum(body.cover(6 * np.abs(self.vessels(x, y, z)) - 1, 3.0), 0.1)
+            airy = np.maximum(body.cover(6 * np.abs(self.vessels(body)) - 1, 3.0), 0.1)
             body.paint(_BLOOD + (_LUNG - _BLOOD) * airy, body.cover(lung))
 
 

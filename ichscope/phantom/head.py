@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from . import brain, skull
 from .bleeds import Bleed
-from .scene import Array, Scene, Waves, bump, rotation
+from .scene import Scene, Waves, rotation
 
 HEIGHT_MM = 158.0
 MIDDLE_MM = 47.0
@@ -80,30 +80,14 @@ class Head:
 
 def paint(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     """Paint a head into a scene of air."""
-    surface = skull.surface(scene, head)
     skull.paint_holder(scene)
-    skull.paint_scalp(scene, head, surface)
-    cavity = skull.paint_bone(scene, head, surface)
-    inside = _bounds(scene, cavity)
-    if inside is not None:
-        part, depth = inside
-        brain.paint(part, head, depth, bleed)
-        _harden(part, depth)
+    whole = scene.cut(*_BOX)
+    if whole is None:
+        return
+    cavity = skull.paint(whole, head)
+    window = whole.window((cavity > -whole.mm).any(axis=0))
+    if window is not None:
+        brain.paint(whole.at(window), head, cavity[window], bleed)
 
 
-def _bounds(scene: Scene, cavity: Array) -> tuple[Scene, Array] | None:
-    """The part of a scene with the skull's cavity, and the depth in it."""
-    filled = (cavity > -1).any(axis=0)
-    rows, columns = filled.any(axis=1).nonzero()[0], filled.any(axis=0).nonzero()[0]
-    if not len(rows):
-        return None
-    window = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    arrays = (scene.x, scene.y, scene.z, scene.hu, scene.blood)
-    return Scene(*(array[window] for array in arrays), scene.mm), cavity[window]
-
-
-def _harden(part: Scene, depth: Array) -> None:
-    """Beam hardening: brighter under the skull, a dark band between the petrous bones."""
-    inside = part.cover(depth)
-    part.hu[...] += inside * 2.5 * np.maximum(0, 1 - depth / 14)
-    part.hu[...] -= inside * 6 * bump(part.y, 8, 9) * bump(part.z, 5, 16) * bump(part.x, 0, 60)
+_BOX = ((-92.0, -118.0, -200.0), (92.0, 104.0, 200.0))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
+Window = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +19,8 @@ class Scene:
 
     x, y, z : (sub-slices, rows, columns) mm in the standard body: to the left, to the back, to the head
     hu : HU painted so far; blood : share of each point that is blood, 0..1
+    room : share of each point that may be painted on, 0..1, or None for all
+    lines : parts (3, n) of x, y, z that depend on sub-slice, row and column; they add up to x, y, z
     mm : distance of neighbouring points, over which edges are soft
     """
 
@@ -26,40 +29,65 @@ class Scene:
     z: Array
     hu: Array
     blood: Array
+    room: Array | None
+    lines: tuple[Array, Array, Array]
     mm: float
+
+    @classmethod
+    def of_air(cls, lines: tuple[Array, Array, Array], mm: float) -> Scene:
+        """Air where the lines meet."""
+        x, y, z = (lines[0][i][:, None, None] + lines[1][i][:, None] + lines[2][i] for i in range(3))
+        return cls(x, y, z, np.full_like(x, -1000), np.zeros_like(x), None, lines, mm)
+
+    def window(self, inside: NDArray[np.bool_]) -> Window | None:
+        """The smallest window of rows and columns that holds `inside` (rows, columns); None if that is empty."""
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if not len(rows):
+            return None
+        return slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+    def at(self, window: Window) -> Scene:
+        """The part of the scene in a window, as views."""
+        x, y, z, hu, blood = (array[window] for array in (self.x, self.y, self.z, self.hu, self.blood))
+        lines = (self.lines[0], self.lines[1][:, window[1]], self.lines[2][:, window[2]])
+        return Scene(x, y, z, hu, blood, None if self.room is None else self.room[window], lines, self.mm)
 
     def cut(self, low: Triple, high: Triple) -> Scene | None:
         """The part of the scene that holds a box of the standard body, as views; None if they do not meet."""
-        middle = len(self.x) // 2
         if self.z.max() < low[2] or self.z.min() > high[2]:
             return None
-        inside = (self.x[middle] >= low[0]) & (self.x[middle] <= high[0])
-        inside &= (self.y[middle] >= low[1]) & (self.y[middle] <= high[1])
-        rows, columns = inside.any(axis=1).nonzero()[0], inside.any(axis=0).nonzero()[0]
-        if not len(rows):
-            return None
-        window = np.s_[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return Scene(*(a[window] for a in (self.x, self.y, self.z, self.hu, self.blood)), self.mm)
+        x, y = self.x[len(self.x) // 2], self.y[len(self.y) // 2]
+        window = self.window((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+        return None if window is None else self.at(window)
 
     def cover(self, distance: Array, width: float = 0.0) -> Array:
         """Share of each point that lies inside a shape, from its signed distance in mm (positive inside)."""
-        return np.clip(distance * np.float32(1 / max(width, self.mm)) + np.float32(0.5), 0, 1)
+        share = distance * np.float32(1 / max(width, self.mm))
+        share += np.float32(0.5)
+        return np.clip(share, 0, 1, out=share)
 
     def paint(self, hu: Array | float, share: Array) -> None:
         """Mix HU into the scene."""
+        if self.room is not None:
+            share = share * self.room
         self.hu[...] += (np.asarray(hu, np.float32) - self.hu) * share
 
     def bleed(self, hu: Array | float, share: Array) -> None:
         """Mix blood into the scene and note it as truth."""
         self.paint(hu, share)
-        np.maximum(self.blood, share, out=self.blood)
+        np.maximum(self.blood, share if self.room is None else share * self.room, out=self.blood)
 
 
 def ellipsoid(x: Array, y: Array, z: Array, centre: Triple, radii: Triple) -> Array:
     """Roughly the signed distance to an ellipsoid in mm, positive inside."""
-    parts = zip((x, y, z), centre, radii, strict=True)
-    r = np.sqrt(sum(((axis - c) * np.float32(1 / radius)) ** 2 for axis, c, radius in parts))
-    return np.asarray((1 - r) * np.float32(min(radii)), np.float32)
+    total = np.zeros_like(x)
+    for axis, middle, radius in zip((x, y, z), centre, radii, strict=True):
+        part = axis - np.float32(middle)
+        part *= np.float32(1 / radius)
+        part *= part
+        total += part
+    least = np.float32(min(radii))
+    return np.sqrt(total, out=total) * -least + least
 
 
 def capsule(x: Array, y: Array, z: Array, ends: tuple[Triple, Triple], radii: tuple[float, float]) -> Array:
@@ -98,11 +126,27 @@ class Waves:
         vectors *= 2 * np.pi / wavelength / np.linalg.norm(vectors, axis=1, keepdims=True)
         return cls(vectors.astype(np.float32), rng.uniform(0, 2 * np.pi, count).astype(np.float32))
 
-    def __call__(self, x: Array, y: Array, z: Array) -> Array:
-        """Values with a root mean square near 1."""
+    def __call__(self, scene: Scene, scale: Triple = (1, 1, 1)) -> Array:
+        """Values over a scene, with a root mean square near 1.
+
+        Every wave is a product of one factor a sub-slice, a row and a column, so their sum is a matrix product.
+        """
+        vectors = self.vectors * np.array(scale, np.float32)
+        sub, rows, columns = (np.exp(1j * (vectors @ line)) for line in scene.lines)
+        sub = sub * (np.exp(1j * self.phases) * np.float32(np.sqrt(2 / len(self.phases))))[:, None]
+        left = (sub[:, :, None] * rows[:, None, :]).reshape(len(vectors), -1).T
+        parts = np.concatenate([left.real, -left.imag], axis=1) @ np.concatenate([columns.real, columns.imag])
+        return np.asarray(parts.reshape(scene.x.shape), np.float32)
+
+    def bent(self, x: Array, y: Array, z: Array) -> Array:
+        """Values at points that lie on no straight grid."""
         total = np.zeros_like(x)
         for (kx, ky, kz), phase in zip(self.vectors, self.phases, strict=True):
-            total += np.cos(x * kx + y * ky + (z * kz + phase))
+            angle = x * kx
+            angle += y * ky
+            angle += z * kz
+            angle += phase
+            total += np.cos(angle, out=angle)
         return total * np.float32(np.sqrt(2 / len(self.phases)))
 
 

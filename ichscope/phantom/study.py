@@ -119,9 +119,9 @@ def _blank(z: NDArray[np.float64], work: int, mm: float, placement: _Placement) 
     """Air at sub-slices z of a scan, with the places that its points have in the standard body."""
     matrix, shift = placement
     line = (np.arange(work) - (work - 1) / 2) * mm
-    x, y, z = line[None, None, :] - shift[0], line[None, :, None] - shift[1], z[:, None, None] - shift[2]
-    body = [(row[0] * x + row[1] * y + row[2] * z).astype(np.float32) for row in matrix]
-    return Scene(body[0], body[1], body[2], np.full_like(body[0], -1000), np.zeros_like(body[0]), mm)
+    steps = (z - shift[2], line - shift[1], line - shift[0])
+    sub, rows, columns = (np.outer(matrix[:, axis], steps[2 - axis]).astype(np.float32) for axis in (2, 1, 0))
+    return Scene.of_air((sub, rows, columns), mm)
 
 
 def _add_noise(hu: Array, rng: np.random.Generator, sigma: float) -> None:
