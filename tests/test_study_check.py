@@ -1,4 +1,5 @@
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -68,10 +69,27 @@ def test_an_uploaded_study_gives_a_headline_with_model_threshold_and_operating_p
     assert "Both models flag this series." in text
 
 
-def test_a_normal_phantom_is_not_flagged_and_not_called_normal(app: AppTest) -> None:
-    text = words(check(app, uploads(None)))
+def raise_threshold(model: Path) -> None:
+    """Make a model that never flags."""
+    card = json.loads((model / "card.json").read_text())
+    card["thresholds"] = dict.fromkeys(card["thresholds"], 1.5)
+    (model / "card.json").write_text(json.dumps(card))
+
+
+def test_below_the_threshold_is_not_flagged_and_not_called_normal(models: Path) -> None:
+    for model in models.iterdir():
+        raise_threshold(model)
+    text = words(check(AppTest.from_file(APP, default_timeout=60).run(), uploads()))
+    assert "FLAGGED" not in text
     assert "Not flagged" in text
     assert "does not rule out a haemorrhage" in text
+
+
+def test_models_that_disagree_still_flag_and_ask_for_care(models: Path) -> None:
+    raise_threshold(models / "cerebroscan")
+    text = words(check(AppTest.from_file(APP, default_timeout=60).run(), uploads()))
+    assert "FLAGGED - possible haemorrhage" in text
+    assert text.count("The models disagree: read with care.") == 2  # in the headline and beside the numbers
 
 
 def test_a_zip_is_read(app: AppTest) -> None:
@@ -112,10 +130,10 @@ def test_a_chest_gets_no_probability(app: AppTest) -> None:
 
 
 def test_two_series_are_two_results_the_flagged_one_first(app: AppTest) -> None:
-    other = uploads(None, "other", SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3")
+    other = uploads(BLEED, "neck", SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3", BodyPartExamined="NECK")
     check(app, [*other, *uploads()])
     (rows,) = app.radio
-    assert [option.split("**")[1] for option in rows.options] == ["FLAGGED", "Not flagged"]
+    assert rows.options == ["**FLAGGED**  head", "**NOT ANALYSED**  neck"]
 
 
 def test_names_from_outside_are_shown_as_they_are(app: AppTest) -> None:
@@ -209,7 +227,8 @@ from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({APP!r}, default_timeout=120).run()
 next(button for button in app.button if button.label.startswith("Subdural")).click()
 app.run()
-assert "results" in app.session_state and not app.exception
+assert not app.exception, app.exception
+assert "results" in app.session_state
 print(sorted(set("tensorflow keras torch jax".split()) & set(name.partition(".")[0] for name in sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
