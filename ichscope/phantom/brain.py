@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .bleeds import Bleed
     from .head import Head
 
-CSF, WHITE, DURA = 6, 28.5, 54
-_RIBBON_MM = 3.4
+CSF, WHITE, DURA = 6, 28.5, 50
+_RIBBON_MM = 4.3
 # Chain of each lateral ventricle: x to the side, y to the back, z up, radius, all in mm.
 _HORN, _NECK, _FRONT = (15, -37, 50, 3.2), (6.5, -17, 52, 5.0), (11, -28, 61, 4.4)
 _BODY, _BACK, _ATRIUM = (8.5, -2, 64, 4.8), (14, 16, 65, 5.4), (26, 34, 55, 7.0)
@@ -80,7 +80,7 @@ def _between(count: int) -> Array:
 def fissure(scene: Scene, head: Head) -> Array:
     """Depth in the fluid between the halves of the brain, negative outside it."""
     y, z = scene.y, scene.z
-    half = 0.5 + 1.1 * head.atrophy + 0.8 * step(y, -40, -75) * head.atrophy
+    half = 0.1 + 0.9 * head.atrophy + 0.8 * step(y, -40, -75) * head.atrophy + 0.5 * head.depth(scene)
     beyond = np.sqrt(((y + 2) / 47) ** 2 + ((z - 47) / 29) ** 2) - 1
     return np.minimum(half - np.abs(midline(scene, head)), 30 * beyond)
 
@@ -94,7 +94,7 @@ def _paint_cortex(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -
     rest = np.maximum(below - reach, 0)
     to_sulcus = np.sqrt(distance * distance + rest * rest)
     ribbon = np.minimum(np.minimum(below, to_sulcus), np.minimum(-cleft, -side))
-    tissue = WHITE + (head.grey_hu - WHITE) * scene.cover(_RIBBON_MM - ribbon, 1.5)
+    tissue = WHITE + (head.grey_hu - WHITE) * scene.cover(_RIBBON_MM - ribbon, 3)
     scene.paint(tissue, scene.cover(below))
     width = (0.15 + 1.3 * head.atrophy) * np.clip(1.15 - below / reach, 0, 1) * step(scene.z, 10, 75)
     if bleed is not None:
@@ -122,15 +122,15 @@ def _paint_ganglia(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     """Caudate, lentiform nucleus, claustrum's insula and thalamus; capsules between them stay white."""
     y, z = scene.y, scene.z
     ax = np.abs(scene.x)
-    scene.paint(WHITE, scene.cover(ellipsoid(ax, y, z, (20, -2, 48), (19, 34, 17)), 3))
+    scene.paint(WHITE, scene.cover(ellipsoid(ax, y, z, (20, -2, 48), (19, 34, 17)), 5))
     for centre, radii in (
         ((13, -19, 53), (6.5, 10, 12)), ((15, 2, 62), (3.5, 14, 6)),
         ((11, 10, 50), (8.5, 13.5, 10)), ((36, -4, 45), (2, 18, 13)),
     ):  # fmt: skip
-        scene.paint(head.grey_hu, scene.cover(ellipsoid(ax, y, z, centre, radii), 1.5))
+        scene.paint(head.grey_hu, scene.cover(ellipsoid(ax, y, z, centre, radii), 3))
     # The lentiform nucleus lies along a line from front and middle to back and side.
     u, v = (ax - 24) * 0.94 - (y + 4) * 0.34, (ax - 24) * 0.34 + (y + 4) * 0.94
-    scene.paint(head.grey_hu + 0.5, scene.cover(ellipsoid(u, v, z, (0, 0, 48), (6.5, 16, 11)), 1.5))
+    scene.paint(head.grey_hu + 0.5, scene.cover(ellipsoid(u, v, z, (0, 0, 48), (6.5, 16, 11)), 3))
 
 
 def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
@@ -145,7 +145,7 @@ def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
     depth = np.minimum(depth, side - 0.9)
     # The head of the caudate dents the frontal horn from the side.
     depth = np.minimum(depth, -ellipsoid(side, y, z, (15.5, -20, 52), (6, 8.5, 10)) + 0.6)
-    third = np.minimum(2.4 * width - side, np.minimum(13 - np.abs(y - 1), 9 - np.abs(z - 45)))
+    third = np.minimum(2.6 * width - 0.012 * (y - 1) ** 2 - side, np.minimum(13 - np.abs(y - 1), 9 - np.abs(z - 45)))
     fourth = ellipsoid(side, y, z, (0, 27, 6), (7 * width, 4.5 * width, 10))
     return np.maximum(np.maximum(depth, third), fourth)
 
@@ -161,7 +161,8 @@ def _paint_ventricles(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     if pineal:
         scene.paint(180, scene.cover(ellipsoid(x, y, z, (0.5, 20, 45), (2.2, 2.6, 2.6))))
     if plexus:
-        scene.paint(150, scene.cover(ellipsoid(np.abs(x), y, z, (24, 38, 54), (2.2, 3.6, 2.4))))
+        rough = 0.8 * head.texture(scene)
+        scene.paint(110, scene.cover(ellipsoid(np.abs(x), y, z, (24, 38, 54), (2.0, 4, 2.4)) + rough))
 
 
 def _paint_hindbrain(scene: Scene, head: Head, bleed: Bleed | None) -> None:
@@ -192,7 +193,7 @@ def cisterns(scene: Scene, head: Head) -> Array:
     x, y, z = scene.x, scene.y, scene.z
     ax = np.abs(x)
     wide = 0.8 + 0.5 * head.atrophy
-    ring = 1.3 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5)
+    ring = 0.9 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5 + 1.2 * head.texture(scene))
     ring = np.minimum(ring, np.minimum(6 - np.abs(z - 31), y - 6))
     parts = (
         ring,
@@ -200,7 +201,7 @@ def cisterns(scene: Scene, head: Head) -> Array:
         ellipsoid(ax, y, z, (9, -17, 25), (14, 3.5 * wide, 4)),
         ellipsoid(x, y, z, (0, -6, 8), (13, 5 * wide, 15)),
         ellipsoid(ax, y, z, (22, 12, 3), (9, 4 * wide, 9)),
-        ellipsoid(x, y, z, (0, 27, 37), (11 * wide, 4.5 * wide, 8)),
+        ellipsoid(x, y, z, (0, 27, 37), (10 * wide, 4 * wide, 6)),
         ellipsoid(x, y, z, (0, 62, -14), (13, 7 * wide, 9)),
     )
     return np.asarray(np.max(parts, axis=0), np.float32)
@@ -211,16 +212,16 @@ def _paint_dura(scene: Scene, head: Head, depth: Array) -> None:
     x, y, z = scene.x, scene.y, scene.z
     off = np.abs(midline(scene, head))
     beyond = np.sqrt(((y - 4) / 58) ** 2 + ((z - 42) / 36) ** 2) - 1
-    falx = np.minimum(np.minimum(0.75 - off, 20 * beyond), z - 26 - 0.12 * np.maximum(y, 0))
+    falx = np.minimum(np.minimum(0.5 - off, 20 * beyond), z - 26 - 0.12 * np.maximum(y, 0))
     scene.paint(DURA, scene.cover(falx, 1.2))
-    sinus = np.minimum(4.2 - off, 5.5 - depth - off) * ((y > 20) | (z > 80)) * (z > 34)
+    sinus = np.minimum(np.minimum(4.2 - off, 5.5 - depth - off), np.minimum(np.maximum(y - 20, z - 80), z - 34))
     scene.paint(DURA + 2, scene.cover(sinus - 0.3))
     if z.min() > 48:
         return
     sheet = np.minimum(0.7 - np.abs(z - tentorium(scene)) * 0.6, np.minimum(y - 14 - 0.2 * off, off - 2))
     away = np.sqrt(x * x + (y - 11) ** 2) - 19
     scene.paint(DURA - 6, scene.cover(np.minimum(sheet, away), 1.4))
-    transverse = np.minimum(4.5 - depth, 4.5 - np.abs(z - 19)) * (y > 45)
+    transverse = np.minimum(np.minimum(4.5 - depth, 4.5 - np.abs(z - 19)), y - 45)
     scene.paint(DURA, scene.cover(transverse))
 
 

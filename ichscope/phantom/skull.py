@@ -59,7 +59,7 @@ def paint_holder(scene: Scene) -> None:
     if part is None:
         return
     shell = 118 - np.sqrt(part.x * part.x + (part.y + 6) ** 2)
-    back = step(part.y, 60, 75)
+    back = step(part.y, 74, 88)
     part.paint(-965, part.cover(shell) * back)
     part.paint(-180, part.cover(1.2 - np.abs(shell)) * back)
 
@@ -73,11 +73,11 @@ def _paint_scalp(scene: Scene, head: Head, surface: _Surface) -> None:
         ear = ellipsoid(ax, y, z, (80, 17, 3), (10, 14, 26))
         scene.paint(-10, scene.cover(1.5 - np.abs(ear + 1), 2) * step(ax, 68, 74))
         skin += 4 * bump(y, 92, 40) * step(z, 30, -5)
-        nose = ellipsoid(ax, y, z, (0, -93, -16), (10, 15, 20))
+        nose = ellipsoid(ax, y, z, (0, -90, -16), (9, 13, 19))
         skin = np.maximum(skin, np.maximum(nose, ellipsoid(ax, y, z, (32, -79, 4), (16.5, 15.5, 15))))
     scene.paint(_SKIN, scene.cover(skin))
-    scene.paint(_FAT, scene.cover(np.minimum(skin - 2.2, -1.4 - surface.outline)))
-    muscle = np.minimum(surface.outline + 1.6, skin - 3)
+    scene.paint(_FAT, scene.cover(np.minimum(skin - 3.0, -1.4 - surface.outline)))
+    muscle = np.minimum(surface.outline + 1.6, skin - 3.6)
     scene.paint(_MUSCLE + 4 * head.texture(scene), scene.cover(muscle))
 
 
@@ -97,9 +97,9 @@ def _paint_bone(scene: Scene, head: Head, surface: _Surface) -> Array:
         _paint_face(scene, head, surface)
     # The vault runs down to its base only; below lie jaw and neck muscles.
     scene.paint(table, scene.cover(np.minimum(surface.bone, 5 - below)))
-    slab = 5.5 - 2.5 * step(scene.y, -20, -40)
-    scene.paint(900 + 150 * texture, scene.cover(np.minimum(np.minimum(surface.bone - 1, slab - below), below + 1), 1.6))
-    _paint_petrous(scene, texture, cavity)
+    slab = 4 - 1.8 * step(scene.y, -20, -40) + 10 * bump(np.abs(scene.x), 26, 30) * bump(scene.y, 0, 32)
+    scene.paint(850 + 350 * texture, scene.cover(np.minimum(np.minimum(surface.bone - 1, slab - below), below + 1), 1.6))
+    _paint_petrous(scene, head, cavity)
     return np.asarray(np.minimum(cavity, -0.75 * below), np.float32)
 
 
@@ -114,8 +114,8 @@ def _floor(scene: Scene) -> Array:
     """Height of the skull base: three steps down from front to back, with petrous ridges between the last two."""
     x, y = scene.x, scene.y
     ax = np.abs(x)
-    front = 13 + 9 * step(ax, 5, 20) + 5 * bump(ax, 32, 24) * bump(y, -58, 30)
-    middle = np.minimum(-3 + 0.013 * (ax - 38) ** 2, 14)
+    front = 12 + 17 * np.maximum(0, 1 - np.sqrt(((ax - 31) / 27) ** 2 + ((y + 70) / 42) ** 2))
+    middle = np.minimum(-6 + 0.6 * np.sqrt((ax - 38) ** 2 + (y + 16) ** 2), 14)
     back = -22 + 0.0085 * (x * x + (y - 34) ** 2)
     clivus = 15 - 1.45 * np.maximum(y + 6, 0) - 40 * step(ax, 13, 20)
     across, along = (y + 2) * 0.897 - (ax - 9) * 0.44, (ax - 9) * 0.897 + (y + 2) * 0.44
@@ -129,8 +129,8 @@ def _floor(scene: Scene) -> Array:
 def _paint_face(scene: Scene, head: Head, surface: _Surface) -> None:
     """Muscles with fat between them, jaw, throat, sinuses and orbits."""
     within = scene.cover(surface.outline - 1)
-    planes = scene.cover(np.abs(head.folia(scene, (0.55, 0.55, 0.3))) * 9 - 1.3, 2.5)
-    scene.paint(_FAT + (_MUSCLE + 4 - _FAT) * planes, within)
+    planes = scene.cover(np.abs(head.folia(scene, (0.55, 0.75, 0.3))) * 8 - 0.6 + 1.2 * head.texture(scene, (0.6, 0.6, 0.6)), 3)
+    scene.paint(_FAT + (_MUSCLE + 6 * head.depth(scene, (1.5, 1.5, 1.5)) - _FAT) * planes, within)
     _paint_jaw(scene)
     nasal = scene.cut((-48, -90, -_ALL), (48, 0, 45))
     if nasal is not None:
@@ -158,7 +158,8 @@ def _paint_sinuses(scene: Scene, head: Head) -> None:
     frontal = ellipsoid(ax, y, z, (11, -83, 27), (15, 4.5, 13))
     maxillary = ellipsoid(ax, y, z, (29, -60, -24), (14, 17, 16))
     hollow = np.maximum(np.maximum(nose, sphenoid), np.maximum(frontal, maxillary))
-    scene.paint(600, scene.cover(hollow + 1.5))
+    hollow += 1.3 * head.texture(scene, (0.8, 0.8, 0.8))
+    scene.paint(450, scene.cover(hollow + 0.9))
     scene.paint(_AIR, scene.cover(hollow))
     bend = np.float32(1.5) * head.depth(scene)
     walls = np.minimum(1.0 - np.abs(head.texture(scene, (0.9, 0.7, 0.5))) * 2.2, 14 - ax)
@@ -183,7 +184,7 @@ def _paint_orbits(scene: Scene) -> None:
     scene.paint(75, scene.cover(ellipsoid(ax, y, z, (32, -88, 4), (4.6, 2.2, 4.6))))
 
 
-def _paint_petrous(scene: Scene, texture: Array, cavity: Array) -> None:
+def _paint_petrous(scene: Scene, head: Head, cavity: Array) -> None:
     """Dense pyramids, mastoid cells, ear canals."""
     ax, y, z = np.abs(scene.x), scene.y, scene.z
     if z.min() > 24:
@@ -191,7 +192,7 @@ def _paint_petrous(scene: Scene, texture: Array, cavity: Array) -> None:
     pyramid = capsule(ax, y, z, ((12, 2, 4), (50, 17, 4)), (5, 11))
     pyramid = np.maximum(pyramid, ellipsoid(ax, y, z, (56, 24, -4), (13, 17, 20)))
     pyramid = np.minimum(pyramid, cavity + 7)
-    scene.paint(1050 + 250 * texture, scene.cover(pyramid, 1.5))
-    cells = np.minimum(ellipsoid(ax, y, z, (57, 25, -3), (10, 13, 16)), 0.6 + 1.5 * texture)
+    scene.paint(1050 + 250 * head.texture(scene), scene.cover(pyramid, 1.5))
+    cells = np.minimum(ellipsoid(ax, y, z, (57, 25, -3), (10, 13, 16)), 0.5 + 1.5 * head.texture(scene, (2, 2, 1.3)))
     scene.paint(-750, scene.cover(cells, 1.5))
     scene.paint(_AIR, scene.cover(capsule(ax, y, z, ((50, 8, -4), (84, 9, -6)), (3, 3))))
