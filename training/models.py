@@ -20,6 +20,8 @@ from ichscope.preprocess import INPUT_SIZE
 # Level and width in HU: brain, subdural, soft tissue (FIELD: the windows radiologists read ICH in).
 WINDOWS: Final = ((40, 80), (80, 200), (40, 380))
 CHANNELS: Final = 128
+# Pixels of the input to a cell of the evidence, along each side.
+STRIDE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def slice_encoder(
     fine, middle, coarse = stages(windowed(hu, kind.input_range))
     maps = [layers.Conv2D(CHANNELS, 1, name=f"lateral_{i}")(one) for i, one in enumerate((fine, middle, coarse))]
     fused = layers.Activation("relu")(maps[1] + _enlarged(maps[2], maps[1]))
-    fused = layers.Activation("relu")(maps[0] + _enlarged(fused, maps[0]))
+    finest = _rimmed(maps[0], (size and size // STRIDE,) * 2)
+    fused = layers.Activation("relu")(finest + _enlarged(fused, finest))
     fused = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="fuse")(fused)
     evidence = layers.Conv2D(len(labels), 1, dtype="float32", name="evidence", bias_initializer=_rare())(fused)
     pooled = [pool(one) for one in (*maps, fused, evidence) for pool in (_average, _maximum)]
@@ -104,12 +107,15 @@ def windowed(hu: Any, input_range: float) -> Any:
 
 
 def _enlarged(coarse: Any, like: Any) -> Any:
-    """Double a map; InceptionV3 has odd ones (25, 12, 5), whose missing rim is filled with zeros."""
-    double = layers.UpSampling2D(2)(coarse)
-    missing = [(want or 0) - (have or 0) for want, have in zip(like.shape[1:3], double.shape[1:3], strict=True)]
+    return _rimmed(layers.UpSampling2D(2)(coarse), like.shape[1:3])
+
+
+def _rimmed(x: Any, sides: Sequence[int | None]) -> Any:
+    """Put zeros around a map; InceptionV3, which does not pad, leaves 25, 12 and 5 cells of 28, 14 and 7."""
+    missing = [(want or 0) - (have or 0) for want, have in zip(sides, x.shape[1:3], strict=True)]
     if not any(missing):
-        return double
-    return layers.ZeroPadding2D([(n // 2, n - n // 2) for n in missing])(double)
+        return x
+    return layers.ZeroPadding2D([(n // 2, n - n // 2) for n in missing])(x)
 
 
 def _average(x: Any) -> Any:

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ichscope.labels import LABELS, SUBTYPES
+
+batches = pytest.importorskip("training.batches")
+data = pytest.importorskip("training.data")
+
+SIZE = 224
+NAN = float("nan")
+# any, epidural, intraparenchymal, intraventricular, subarachnoid, subdural
+NORMAL = (0, 0, 0, 0, 0, 0)
+SUBDURAL = (1, 0, 0, 0, 0, 1)
+TWO_KINDS = (1, 0, 1, 1, 0, 0)
+ANY_ONLY = (1, NAN, NAN, NAN, NAN, NAN)
+UNKNOWN = (NAN,) * 6
+
+
+def labels(*rows: tuple[float, ...]) -> NDArray[np.float32]:
+    return np.array(rows, np.float32)
+
+
+def mask(*squares: tuple[slice, slice]) -> NDArray[np.uint8]:
+    made = np.zeros((SIZE, SIZE), np.uint8)
+    for square in squares:
+        made[square] = 1
+    return made
+
+
+def study(
+    *rows: tuple[float, ...], source: str = "ct-ich", patient: str = "p", outlined: bool = True, pictures: bool = False
+):
+    count = len(rows)
+    hu = np.full((count, SIZE, SIZE), 30, np.int16)
+    masks = np.stack([mask((slice(64, 128), slice(80, 144))) if row[0] == 1 else mask() for row in rows])
+    return data.TrainingStudy(
+        source,
+        patient,
+        f"{source}/{patient}",
+        hu,
+        labels(*rows),
+        masks if outlined else None,
+        ("x",) * count,
+        5.0,
+        pictures,
+    )
+
+
+# ---------------------------------------------------------------- evidence_target
+
+
+def test_without_an_outline_nothing_is_known() -> None:
+    target = batches.evidence_target(None, labels(SUBDURAL)[0])
+    assert target.shape == (28, 28, len(LABELS))
+    assert np.isnan(target).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(0, 0.0), (1, NAN), (2, 1.0), (8, 1.0)], ids=["none", "an eighth", "a quarter", "all"]
+)
+def test_a_cell_counts_by_its_share_of_blood(rows: int, expected: float) -> None:
+    blood = mask((slice(40, 40 + rows), slice(80, 88)))
+    target = batches.evidence_target(blood, labels(SUBDURAL)[0])
+    np.testing.assert_equal(target[5, 10, 0], np.float32(expected))
+    assert target[5, 11, 0] == target[6, 10, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "inside", "outside"),
+    [
+        (NORMAL, (1, 0, 0, 0, 0, 0), NORMAL),
+        (SUBDURAL, SUBDURAL, NORMAL),
+        (TWO_KINDS, (1, 0, NAN, NAN, 0, 0), NORMAL),
+        (ANY_ONLY, (1, NAN, NAN, NAN, NAN, NAN), NORMAL),
+        ((1, 0, 1, NAN, 0, 0), (1, 0, NAN, NAN, 0, 0), NORMAL),
+    ],
+)
+def test_the_mask_tells_a_kind_only_where_there_is_one(
+    row: tuple[float, ...], inside: tuple[float, ...], outside: tuple[float, ...]
+) -> None:
+    target = batches.evidence_target(mask((slice(64, 128), slice(80, 144))), labels(row)[0])
+    np.testing.assert_array_equal(target[10, 12], np.float32(inside))
+    np.testing.assert_array_equal(target[2, 2], np.float32(outside))
+
+
+def test_a_part_has_a_smaller_grid() -> None:
+    assert batches.evidence_target(mask()[:96, :96], labels(NORMAL)[0]).shape == (12, 12, 6)
+
+
+# ---------------------------------------------------------------- parts of slices
+
+
+def test_a_part_is_inside_the_slice_and_often_on_the_blood() -> None:
+    rng = np.random.default_rng(0)
+    blood = mask((slice(4, 12), slice(210, 220)))
+    hits = 0
+    for _ in range(200):
+        part = batches._part(blood, 96, rng)
+        assert blood[part].shape == (96, 96)
+        hits += bool(blood[part].any())
+    assert hits == 200
+
+
+def test_without_blood_parts_are_drawn_everywhere() -> None:
+    rng = np.random.default_rng(0)
+    corners = np.array([[side.start for side in batches._part(mask(), 96, rng)] for _ in range(400)])
+    assert corners.min() == 0
+    assert corners.max() == SIZE - 96
+    assert np.abs(corners.mean(axis=0) - 64) == pytest.approx([0, 0], abs=8)
+
+
+@pytest.mark.parametrize(
+    ("row", "pixels", "expected"),
+    [
+        (NORMAL, 0, NORMAL),
+        (SUBDURAL, 0, NORMAL),
+        (SUBDURAL, 14, SUBDURAL),
+        (SUBDURAL, 13, (NAN, 0, 0, 0, 0, NAN)),
+        (TWO_KINDS, 0, NORMAL),
+        (TWO_KINDS, 500, (NAN, 0, NAN, NAN, 0, 0)),
+        (ANY_ONLY, 0, (0, NAN, NAN, NAN, NAN, NAN)),
+    ],
+)
+def test_labels_of_a_part(row: tuple[float, ...], pixels: int, expected: tuple[float, ...]) -> None:
+    seen = np.zeros(96 * 96, np.uint8)
+    seen[:pixels] = 1
+    found = batches._part_labels(seen.reshape(96, 96), labels(row)[0])
+    np.testing.assert_array_equal(found, np.float32(expected))
+    assert found.dtype == np.float32
+
+
+# ---------------------------------------------------------------- masked_loss
+
+
+def by_hand(
+    target: NDArray[np.float32], logits: NDArray[np.float32], positive_weight: float, column_weights: tuple[float, ...]
+) -> float:
+    """Weighted mean cross-entropy over known targets, one extra unit of weight below the line."""
+    total = weights = 0.0
+    for index in np.ndindex(target.shape):
+        if np.isnan(target[index]):
+            continue
+        p = 1 / (1 + np.exp(-np.float64(logits[index])))
+        weight = column_weights[index[-1]] * (positive_weight if target[index] == 1 else 1.0)
+        total += weight * -np.log(p if target[index] == 1 else 1 - p)
+        weights += weight
+    return total / (weights + 1)
+
+
+@pytest.mark.parametrize("positive_weight", [1.0, 3.0])
+@pytest.mark.parametrize(
+    ("shape", "column_weights"), [((5, 6), (2, 1, 1, 1, 1, 1)), ((5, 1), (1,)), ((2, 4, 4, 6), (2, 1, 1, 1, 1, 1))]
+)
+def test_masked_loss_is_cross_entropy_of_what_is_known(
+    shape: tuple[int, ...], column_weights: tuple[float, ...], positive_weight: float
+) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, shape).astype(np.float32)
+    target = rng.choice(np.array([0, 1, NAN], np.float32), shape)
+    found = float(batches.masked_loss(positive_weight)(batches.ops.convert_to_tensor(target), logits))
+    assert found == pytest.approx(by_hand(target, logits, positive_weight, column_weights), rel=1e-5)
+
+
+def test_masked_loss_of_nothing_known_is_zero() -> None:
+    target = batches.ops.convert_to_tensor(np.full((3, 6), NAN, np.float32))
+    assert float(batches.masked_loss()(target, np.ones((3, 6), np.float32))) == 0
+
+
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_masked_loss_of_sure_logits_is_finite(logit: float) -> None:
+    target = batches.ops.convert_to_tensor(np.array([[0.0], [1.0], [NAN]], np.float32))
+    assert float(batches.masked_loss()(target, np.full((3, 1), logit, np.float32))) == pytest.approx(200 / 3, rel=1e-4)
+
+
+def test_unknown_targets_leave_no_gradient() -> None:
+    tf = pytest.importorskip("tensorflow")
+    target = tf.constant([[0.0], [NAN], [1.0]])
+    logits = tf.Variable([[0.5], [0.5], [0.5]])
+    with tf.GradientTape() as tape:
+        loss = batches.masked_loss()(target, logits)
+    gradient = tape.gradient(loss, logits).numpy()[:, 0]
+    assert gradient[0] > 0
+    assert gradient[1] == 0
+    assert gradient[2] < 0
+
+
+# ---------------------------------------------------------------- SliceBatches
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return [
+        study(NORMAL, NORMAL, patient="n"),
+        study(SUBDURAL, NORMAL, patient="b"),
+        study(SUBDURAL, NORMAL, source=batches.IMPLANTED, patient="i"),
+        study(SUBDURAL, UNKNOWN, source="phe-sich", patient="x", outlined=False, pictures=True),
+    ]
+
+
+@pytest.mark.parametrize(("crop", "grid"), [(224, 28), (96, 12)])
+@pytest.mark.parametrize("names", [LABELS, ("any",), ("any", "subdural")])
+def test_batches_have_the_shapes_of_the_model(studies, crop: int, grid: int, names: tuple[str, ...]) -> None:
+    made = batches.SliceBatches(studies, names, batch=5, steps=3, seed=0, crop=crop)
+    assert len(made) == 3
+    hu, target = made[0]
+    assert (hu.shape, hu.dtype) == ((5, crop, crop), np.int16)
+    assert target["evidence"].shape == (5, grid, grid, len(names))
+    assert target["slice"].shape == (5, len(names))
+    assert {value.dtype for value in target.values()} == {np.dtype(np.float32)}
+
+
+def test_columns_are_chosen_by_name(studies) -> None:
+    whole, some = (
+        batches.SliceBatches(studies, names, batch=12, steps=1, seed=3)[0][1] for names in (LABELS, ("any", "subdural"))
+    )
+    for name in whole:
+        np.testing.assert_array_equal(whole[name][..., [0, 5]], some[name])
+
+
+def test_batches_can_be_made_again_and_differ(studies) -> None:
+    one, same = (batches.SliceBatches(studies, LABELS, batch=3, steps=2, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(one[0][0], same[0][0])
+    assert not np.array_equal(one[0][0], one[1][0])
+    same.on_epoch_end()
+    assert not np.array_equal(one[0][0], same[0][0])
+
+
+def test_every_role_is_drawn_by_its_share(studies) -> None:
+    pools = batches._pools(studies)
+    assert {role: sum(map(len, groups)) for role, groups in pools.items()} == {
+        "normal": 3,
+        "outlined": 1,
+        "implant": 1,
+        "beside implant": 1,
+        "picture": 1,
+    }
+    assert set(pools) == set(batches._SHARES)
+    assert sum(batches._SHARES.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("row", "outlined", "roles"),
+    [
+        (SUBDURAL, False, set()),
+        (UNKNOWN, True, {"normal"}),
+        (NORMAL, False, {"normal"}),
+    ],
+)
+def test_a_bleed_without_outline_is_left_out(row: tuple[float, ...], outlined: bool, roles: set[str]) -> None:
+    assert set(batches._pools([study(row, outlined=outlined)])) == roles
+
+
+def test_parts_need_an_outline(studies) -> None:
+    made = batches.SliceBatches(studies, LABELS, batch=4, steps=1, seed=0, crop=96)
+    assert "picture" not in made._pools
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [((NORMAL, NORMAL), True), ((NORMAL, SUBDURAL), False), ((NORMAL, UNKNOWN), False)],
+)
+def test_is_normal(rows: tuple[tuple[float, ...], ...], expected: bool) -> None:
+    assert batches.is_normal(study(*rows)) is expected
+
+
+# ---------------------------------------------------------------- implants
+
+
+def fake_implant(hu, rng, kind, spacing_mm):
+    if kind == "epidural":
+        raise batches.NoRoomError(kind)
+    row = [1.0 if name in ("any", kind) else 0.0 for name in LABELS]
+    return hu + np.int16(1), np.ones(hu.shape, bool), labels(*[row] * len(hu))
+
+
+def test_implants_are_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "implant", fake_implant)
+    host = study(NORMAL, NORMAL)
+    lines: list[str] = []
+    pool = batches.implanted([host], per_kind=2, seed=0, cache=tmp_path, report=lines.append)
+    assert len(pool) == 2 * (len(SUBTYPES) - 1), "no room for an epidural one"
+    assert {one.source for one in pool} == {batches.IMPLANTED}
+    assert {one.patient for one in pool} == {host.patient}
+    assert len({one.study for one in pool}) == len(pool)
+    assert pool[0].mask.dtype == np.uint8
+    assert lines == ["implants: 1 of 1 studies"]
+    monkeypatch.setattr(batches, "implant", lambda *_: pytest.fail("was made before"))
+    again = batches.implanted([host], per_kind=2, seed=0, cache=tmp_path, report=lines.append)
+    for one, other in zip(pool, again, strict=True):
+        np.testing.assert_array_equal(one.hu, other.hu)
+        np.testing.assert_array_equal(one.labels, other.labels)
