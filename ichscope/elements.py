@@ -31,6 +31,7 @@ PARSE_ERRORS = (
     zlib.error, ValueError, TypeError, LookupError, AttributeError, OverflowError,
 )  # fmt: skip
 _PIXEL_DATA, _BEFORE_PIXELS, _UNDEFINED_LENGTH = 0x7FE00010, 0x7FE0000F, 0xFFFFFFFF
+_NUMERIC = set("0123456789+-.,eE \\")
 _TEXT_DELIMITERS = {0x5C}
 
 
@@ -189,7 +190,8 @@ def numbers(dataset: Dataset, keyword: str, file: str, count: int | None = None)
         values = (math.nan,)
     if not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
         wanted = "a number" if count in (None, 1) else f"{count} numbers"
-        raise DicomError.about(file, keyword, repr("\\".join(words)[:24]), wanted)
+        found = "\\".join(words)[:24]
+        raise DicomError.about(file, keyword, found if set(found) <= _NUMERIC else "letters", wanted)
     return values
 
 

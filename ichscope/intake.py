@@ -27,6 +27,7 @@ MAX_ZIP_RATIO = 100
 _SMALL_ZIP_BYTES = 256 << 20
 _HEAD_BYTES = 1 << 15
 _PIXEL_SPACING = 0x00280030
+_COUNTS = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
 
 _DICOM_NAMES = (".dcm", ".dicom", ".dic", ".ima")
 _PICTURE_NAMES = (".jpg", ".jpeg", ".jpe", ".png")
@@ -100,6 +101,8 @@ class _Image:
     series: str
     modality: str
     shape: Shape
+    kernel: str
+    position: tuple[float, ...] | None
 
 
 @dataclass
@@ -280,13 +283,14 @@ def _sort_dicom(source: Source, head: bytes, pile: _Pile) -> None:
         "LOCALIZER" in texts(dataset, "ImageType"),
     )
     study, series = text(dataset, "StudyInstanceUID"), text(dataset, "SeriesInstanceUID")
-    pile.images.append(_Image(source, study, series, modality, shape))
+    kernel, position = text(dataset, "ConvolutionKernel"), _numbers_or_none(dataset, "ImagePositionPatient")
+    pile.images.append(_Image(source, study, series, modality, shape, kernel, position))
 
 
 def _numbers_or_none(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
     """For grouping only: garbage is named when the series is read."""
     try:
-        return numbers(dataset, keyword, "", {"PixelSpacing": 2}.get(keyword, 6))
+        return numbers(dataset, keyword, "", _COUNTS[keyword])
     except DicomError:
         return None
 
@@ -299,13 +303,25 @@ def _series_groups(images: list[_Image]) -> list[Group]:
         series[image.study, image.series, image.modality, folder].append(image)
     groups = []
     for (study, uid, *_), members in series.items():
-        parts = clusters([image.shape for image in members])
+        volumes = clusters([image.shape for image in members])
+        parts = [part for volume in volumes for part in _by_kernel([members[i] for i in volume])]
         content = "" if study and uid else digest([image.source for image in members])
         for number, part in enumerate(parts):
-            sources = tuple(members[i].source for i in part)
+            sources = tuple(image.source for image in part)
             key = short_hash(study, uid, content, *([str(number)] if number else []))
             groups.append(Group("ct", short_hash(study or content), key, sources))
     return groups
+
+
+def _by_kernel(images: list[_Image]) -> list[list[_Image]]:
+    """Two reconstructions of the same places are two volumes; a kernel that changes on the way up is not."""
+    places = {image.position for image in images}
+    kernels: dict[str, list[_Image]] = defaultdict(list)
+    for image in images:
+        kernels[image.kernel].append(image)
+    if len(places) == len(images) or any(len({one.position for one in part}) < 2 for part in kernels.values()):
+        return [images]
+    return sorted(kernels.values(), key=len, reverse=True)
 
 
 def _picture_groups(pile: _Pile, as_series: bool) -> list[Group]:
