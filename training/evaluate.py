@@ -137,7 +137,7 @@ def _point(
     threshold = (min(thresholds[at], 1.0) + below) / 2
     return {
         "name": name,
-        "threshold": round(float(threshold), 4),
+        "threshold": float(threshold),
         "sensitivity": round(float(sensitivity[at]), 3),
         "specificity": round(float(1 - fall_out[at]), 3),
     }

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ichscope import providers
-from training import models, onnx_files
+from training import models
 from training.augment import augment
 from training.batches import IMPLANTED, masked_loss
 from training.data import TrainingStudy
@@ -42,8 +42,10 @@ def embed(
     copies: int = 1,
 ) -> list[EmbeddedStudy]:
     """Encode studies on ONNX Runtime (some ten times as fast as Keras), `copies` times each, augmented if `rng`."""
-    path = run / "encoder.onnx"
-    if not path.is_file():
+    path, weights = run / "encoder.onnx", run / "encoder.weights.h5"
+    # Left by an earlier run, the file may hold other weights.
+    stale = weights.is_file() and path.is_file() and path.stat().st_mtime < weights.stat().st_mtime
+    if stale or not path.is_file():
         onnx_files.convert(onnx_files.encoder_function(encoder), path)
     session = providers.session(path, providers.choose())
     return [

@@ -27,6 +27,7 @@ from ichscope.labels import LABELS
 from training import models
 from training.batches import IMPLANTED, SliceBatches, masked_loss
 from training.evaluate import calibrate, measure, operating_points, slice_auc
+from training.fused import use_fused_batch_norm
 from training.sequences import embed, fit_head
 from training.splits import Split, provenance, split
 
@@ -68,9 +69,9 @@ RECIPES = {
     # No pre-trained weights: many small parts first, whole slices last, so that batch norm knows them.
     "cranioscan": Recipe(
         (
-            Phase(14, 1e-3, crop=64, batch=48, steps=50),
-            Phase(5, 5e-4, crop=128, batch=16, steps=50),
-            Phase(2, 1e-4, batch=8, steps=40),
+            Phase(12, 1e-3, crop=96, batch=32, steps=50),
+            Phase(3, 3e-4, crop=160, batch=12, steps=50),
+            Phase(1, 1e-4, batch=8, steps=40),
         )
     ),
 }
@@ -79,6 +80,7 @@ RECIPES = {
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, train, and leave the run folder behind."""
     options = _parse(arguments)
+    use_fused_batch_norm()
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp32": "float32"}[options.precision])
     run = options.run or Path("runs") / options.model
@@ -88,8 +90,10 @@ def main(arguments: list[str] | None = None) -> None:
     config = {"model": options.model, **asdict(architecture), "recipe": asdict(RECIPES[options.model])}
     config |= {"backbone": options.backbone or architecture.backbone, "options": _plain(vars(options))}
     (run / CONFIG_FILE).write_text(json.dumps(config, indent=2))
-    train_encoder(run, config, data, options)
-    train_head(run, config, data)
+    if options.stage in ("encoder", "all"):
+        train_encoder(run, config, data, options)
+    if options.stage in ("head", "all"):
+        train_head(run, config, data)
 
 
 def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argparse.Namespace) -> None:
@@ -162,16 +166,13 @@ class _ValidationAuc(keras.callbacks.Callback):
         last = epoch + 1 == self.params["epochs"]
         logs["auc_slice"] = logs["auc_evidence"] = float("nan")
         if last or (epoch + 1) % self._every == 0:
-            parts = [self.model(self._hu[at : at + 16], training=False) for at in range(0, len(self._hu), 16)]
-            evidence = np.concatenate([np.asarray(part["evidence"])[..., 0] for part in parts])
-            logs["auc_slice"] = slice_auc(
-                self._truth, np.concatenate([np.asarray(part["slice"]) for part in parts])[:, 0]
-            )
-            logs["auc_evidence"] = slice_auc(self._truth, evidence.max(axis=(1, 2)))
+            found = self.model.predict(self._hu, batch_size=16, verbose=0)
+            logs["auc_slice"] = slice_auc(self._truth, found["slice"][:, 0])
+            logs["auc_evidence"] = slice_auc(self._truth, found["evidence"][..., 0].max(axis=(1, 2)))
 
 
 def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
-    """Fit, calibrate and measure the head on the encoder's features, to runs/<name>/."""
+    """Fit, calibrate and measure the head on the encoder's features, to runs/<name>/. Needs TensorFlow, for ONNX."""
     labels = config["labels"]
     encoder = models.slice_encoder(config["backbone"], labels)
     encoder.load_weights(run / ENCODER_FILE)
@@ -227,6 +228,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, help="folder to write (runs/<model>)")
     parser.add_argument("--backbone", choices=sorted(models.BACKBONES), help="another CNN than the model's own")
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
+    parser.add_argument("--stage", choices=("encoder", "head", "all"), default="all")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="fp32")
     parser.add_argument("--implants", type=int, default=3, help="synthetic bleeds a kind and normal study")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
