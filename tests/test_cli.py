@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import tiny_model
 from typer.testing import CliRunner, Result
 
 from ichscope import __version__, phantom
 from ichscope.cli import app
+from tests import tiny_model
 
 BROKEN = b"this is a text, not a scan"
 
