@@ -46,6 +46,8 @@ def embed(
     # Left by an earlier run, the file may hold other weights.
     stale = weights.is_file() and path.is_file() and path.stat().st_mtime < weights.stat().st_mtime
     if stale or not path.is_file():
+        from training import onnx_files  # brings TensorFlow, which other backends train without
+
         onnx_files.convert(onnx_files.encoder_function(encoder), path)
     session = providers.session(path, providers.choose())
     return [
