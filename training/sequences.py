@@ -88,6 +88,7 @@ def fit_head(
         _pieces(studies, columns, batch),
         steps_per_epoch=steps // epochs,
         epochs=epochs,
+        shuffle=False,  # pieces are drawn at random already
         verbose=2,
         callbacks=[keras.callbacks.CSVLogger(str(run / "head.csv"))],
     )

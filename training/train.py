@@ -43,7 +43,8 @@ ENCODER_FILE, HEAD_FILE, CONFIG_FILE, METRICS_FILE = (
 class Phase:
     """A stretch of the encoder's training.
 
-    crop : side of the part of the slice that is trained on; backbone : whether its weights move
+    crop : side of the part of the slice that is trained on; backbone : whether its weights move;
+    fine_only : train what the finest map needs, without the coarse stages
     """
 
     epochs: int
@@ -52,6 +53,7 @@ class Phase:
     batch: int = 16
     steps: int = 100
     backbone: bool = True
+    fine_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,13 @@ class Recipe:
 
 RECIPES = {
     # The pre-trained backbone is kept while the new layers learn, then moves a little.
-    "cerebroscan": Recipe((Phase(7, 1e-3, backbone=False), Phase(2, 1e-4, steps=60)), folded=True),
-    # No pre-trained weights: many small parts first, whole slices last, so that batch norm knows them.
+    "cerebroscan": Recipe((Phase(7, 1e-3, backbone=False), Phase(3, 1e-4)), folded=True),
+    # No pre-trained weights: small parts and the fine stages first, whole slices last, so that batch norm knows them.
     "cranioscan": Recipe(
         (
-            Phase(12, 1e-3, crop=96, batch=32, steps=50),
-            Phase(3, 3e-4, crop=160, batch=12, steps=50),
-            Phase(1, 1e-4, batch=8, steps=40),
+            Phase(8, 1e-3, crop=96, batch=32, steps=60, fine_only=True),
+            Phase(1, 4e-4, crop=128, batch=16, steps=60),
+            Phase(1, 1e-4, batch=8, steps=30),
         )
     ),
 }
@@ -108,7 +110,8 @@ def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argpa
         if not done.is_file():
             batches = SliceBatches(studies, labels, phase.batch, phase.steps, number, phase.crop, **_parallel(options))
             _freeze(encoder.get_layer(config["backbone"]), phase, recipe.folded)
-            _fit(trained, phase, batches, data, run, number)
+            part = models.fine_part(encoder, config["backbone"]) if phase.fine_only else trained
+            _fit(part, phase, batches, data, run, number)
             _save(trained, done)
         trained.load_weights(done)
     _save(encoder, run / ENCODER_FILE)
