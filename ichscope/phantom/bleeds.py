@@ -53,7 +53,7 @@ class Bleed:
         if self.thickness:
             layer = self._layer(scene)
             scene.bleed(self._density(scene), scene.cover(np.minimum(depth, layer - depth)))
-            depth = np.where(layer > 0, depth - layer - np.float32(0.5), depth)
+            depth = np.where(layer > 0, depth - layer - np.float32(0.2), depth)
             scene = replace(scene, room=scene.cover(depth))
         return scene, depth
 
@@ -74,7 +74,7 @@ class Bleed:
         """Paint blood that lies in the fluid of the ventricles: a level in the back, or a cast."""
         if self.kind != "intraventricular":
             return
-        x, y, z = scene.x, scene.y, scene.z
+        x, y = scene.x, scene.y
         level = y - self.centre[1] - 1.5 * self.waves(scene)
         filled = np.where((x * self.side > -4) & self.cast, 50, level)
         scene.bleed(self._density(scene), scene.cover(np.minimum(depth, filled), 1.2))
@@ -84,13 +84,15 @@ class Bleed:
         x, y, z = scene.x, scene.y, scene.z
         cx, cy, cz = self.centre
         angle = np.arctan2(y, x * self.side) - np.float32(np.arctan2(cy, cx * self.side))
-        along = np.sqrt(x * x + y * y) * angle / self.radii[0]
+        along = angle * np.float32(68 / self.radii[0])
         distance = along**2 + ((z - cz) / self.radii[2]) ** 2
         # A lens falls off like a parabola, a crescent keeps its thickness until near its ends.
-        power = 1.0 if self.kind == "epidural" else 0.6
+        power = 1.0 if self.kind == "epidural" else 0.75
         layer = self.thickness * np.maximum(1 - distance, 0) ** power
+        # Near the middle all directions meet.
+        layer = layer * step(x * x + y * y + np.maximum(z - 38, 0) ** 2, 34.0**2, 46.0**2)
         if self.kind == "subdural":
-            layer = layer * (1 + 0.15 * self.waves(scene)) * step(x * self.side, 1, 6)
+            layer = layer * (1 + 0.09 * self.waves(scene)) * step(x * self.side, 1, 6)
         return np.asarray(np.where(layer > 0.4, layer, 0), np.float32)
 
     def _density(self, scene: Scene) -> Array:
@@ -156,7 +158,7 @@ def _subdural(rng: np.random.Generator, side: int) -> Bleed:
     return Bleed(
         "subdural", (side * 60 * np.cos(angle), 60 * np.sin(angle), rng.uniform(55, 75)),
         (rng.uniform(85, 120), 0, rng.uniform(42, 55)), rng.uniform(57, 70), Waves.draw(rng, 26), thickness,
-        shift=max(0.0, 0.75 * thickness - 2), mixed=rng.choice([0, 0.4, 1.0]),
+        shift=max(0.0, 0.95 * thickness - 2), mixed=rng.choice([0, 0.4, 1.0]),
     )  # fmt: skip
 
 
@@ -165,7 +167,7 @@ def _intraparenchymal(rng: np.random.Generator, side: int) -> Bleed:
     place = places[rng.choice(7, p=[0.3, 0.15, 0.12, 0.13, 0.1, 0.1, 0.1])]
     x, y, z = np.array(place) + rng.uniform(-3, 3, 3)
     small = 0.75 if place[2] < 10 or place[0] < 20 else 1.0
-    radius = rng.uniform(8, 21) * small
+    radius = rng.uniform(10.5, 22) * small
     radii = radius * rng.uniform([0.7, 0.95, 0.8], [0.95, 1.35, 1.2])
     return Bleed(
         "intraparenchymal", (side * x, y, z), tuple(radii), rng.uniform(58, 73), Waves.draw(rng, 1.6 * radius + 6),
@@ -189,7 +191,7 @@ def _subarachnoid(rng: np.random.Generator, side: int) -> Bleed:
         angle = np.deg2rad(rng.uniform(-45, 45))
         centre = (side * 55 * np.cos(angle), 60 * np.sin(angle), rng.uniform(45, 80))
         radii = rng.uniform([32, 32, 26], [50, 50, 40])
-    return Bleed("subarachnoid", centre, tuple(radii), rng.uniform(52, 64), Waves.draw(rng, 20))
+    return Bleed("subarachnoid", centre, tuple(radii), rng.uniform(56, 66), Waves.draw(rng, 20))
 
 
 _DRAW = {

@@ -87,7 +87,8 @@ def fissure(scene: Scene, head: Head) -> Array:
 
 def _paint_cortex(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
     """White matter, the grey ribbon along every surface, and fluid in sulci and Sylvian fissures."""
-    below = depth - (0.4 + 2.2 * head.atrophy * step(scene.z, 20, 60))
+    squeezed = bleed.sulcal_width(scene) if bleed is not None else np.float32(1)
+    below = depth - (0.3 + 2.3 * head.atrophy * step(scene.z, 20, 60)) * squeezed
     distance, reach = sulci(scene, head)
     cleft = fissure(scene, head)
     side = sylvian(scene, head)
@@ -96,9 +97,7 @@ def _paint_cortex(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -
     ribbon = np.minimum(np.minimum(below, to_sulcus), np.minimum(-cleft, -side))
     tissue = WHITE + (head.grey_hu - WHITE) * scene.cover(_RIBBON_MM - ribbon, 3)
     scene.paint(tissue, scene.cover(below))
-    width = (0.15 + 1.3 * head.atrophy) * np.clip(1.15 - below / reach, 0, 1) * step(scene.z, 10, 75)
-    if bleed is not None:
-        width = width * bleed.sulcal_width(scene)
+    width = (0.15 + 1.3 * head.atrophy) * np.clip(1.15 - below / reach, 0, 1) * step(scene.z, 10, 75) * squeezed
     fluid = np.maximum(np.maximum(scene.cover(width - to_sulcus, 1.3) * (width > 0.05), scene.cover(cleft, 1.2)), 0)
     scene.paint(CSF, np.maximum(fluid, scene.cover(side, 1.2)))
 
@@ -193,7 +192,7 @@ def cisterns(scene: Scene, head: Head) -> Array:
     x, y, z = scene.x, scene.y, scene.z
     ax = np.abs(x)
     wide = 0.8 + 0.5 * head.atrophy
-    ring = 0.9 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5 + 1.2 * head.texture(scene))
+    ring = 0.9 * wide - np.abs(np.sqrt(x * x * 0.9 + (y - 11) ** 2) - 17.5 + 0.6 * head.texture(scene))
     ring = np.minimum(ring, np.minimum(6 - np.abs(z - 31), y - 6))
     parts = (
         ring,

@@ -98,7 +98,8 @@ def _paint_bone(scene: Scene, head: Head, surface: _Surface) -> Array:
     # The vault runs down to its base only; below lie jaw and neck muscles.
     scene.paint(table, scene.cover(np.minimum(surface.bone, 5 - below)))
     slab = 4 - 1.8 * step(scene.y, -20, -40) + 10 * bump(np.abs(scene.x), 26, 30) * bump(scene.y, 0, 32)
-    scene.paint(850 + 350 * texture, scene.cover(np.minimum(np.minimum(surface.bone - 1, slab - below), below + 1), 1.6))
+    base = np.minimum(np.minimum(surface.bone - 1, slab - below), below + 1)
+    scene.paint(850 + 350 * texture, scene.cover(base, 1.6))
     _paint_petrous(scene, head, cavity)
     return np.asarray(np.minimum(cavity, -0.75 * below), np.float32)
 
@@ -129,7 +130,8 @@ def _floor(scene: Scene) -> Array:
 def _paint_face(scene: Scene, head: Head, surface: _Surface) -> None:
     """Muscles with fat between them, jaw, throat, sinuses and orbits."""
     within = scene.cover(surface.outline - 1)
-    planes = scene.cover(np.abs(head.folia(scene, (0.55, 0.75, 0.3))) * 8 - 0.6 + 1.2 * head.texture(scene, (0.6, 0.6, 0.6)), 3)
+    rough = 1.2 * head.texture(scene, (0.6, 0.6, 0.6)) - 0.6
+    planes = scene.cover(8 * np.abs(head.folia(scene, (0.55, 0.75, 0.3))) + rough, 3)
     scene.paint(_FAT + (_MUSCLE + 6 * head.depth(scene, (1.5, 1.5, 1.5)) - _FAT) * planes, within)
     _paint_jaw(scene)
     nasal = scene.cut((-48, -90, -_ALL), (48, 0, 45))
