@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .images import WINDOW_WIDTH_HU
+from ichscope.images import WINDOW_WIDTH_HU
 
 _GRID = 112
 _SAMPLED = 12

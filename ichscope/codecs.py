@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
-from .elements import PARSE_ERRORS, DicomError
+from ichscope.elements import PARSE_ERRORS, DicomError
 
 _LOG = logging.getLogger(__name__)
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, OSError, MemoryError)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .elements import DicomError, short_hash
-from .frames import MAX_VOXELS, Frame, read_frames
-from .geometry import (
+from ichscope.elements import DicomError, short_hash
+from ichscope.frames import MAX_VOXELS, Frame, read_frames
+from ichscope.geometry import (
     check_spacing,
     clusters,
     is_axial,
@@ -20,8 +20,8 @@ from .geometry import (
     tilt_degrees,
     upright,
 )
-from .series import Finding, Series, Slice
-from .source import Source, SourceError, as_sources, digest, name_some
+from ichscope.series import Finding, Series, Slice
+from ichscope.source import Source, SourceError, as_sources, digest, name_some
 
 __all__ = ["DicomError", "read_series"]
 

@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from scipy import ndimage
 
-from . import codecs
-from .elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
-from .geometry import Numbers, Shape, is_direction, position_mm
-from .header import header_of
-from .series import Header
+from ichscope import codecs
+from ichscope.elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
+from ichscope.geometry import Numbers, Shape, is_direction, position_mm
+from ichscope.header import header_of
+from ichscope.series import Header
 
 Stored = NDArray[np.integer[Any]]
 AIR_HU = -1024

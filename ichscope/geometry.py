@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .series import Finding
+from ichscope.series import Finding
 
 Numbers = tuple[float, ...]
 # Slices whose normal is within 45 degrees of the body axis count as axial; gantry tilt reaches 30.

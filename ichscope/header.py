@@ -6,8 +6,8 @@ from datetime import date
 
 from pydicom.dataset import Dataset
 
-from .elements import DicomError, items, number, text, texts
-from .series import Header
+from ichscope.elements import DicomError, items, number, text, texts
+from ichscope.series import Header
 
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 _NO_CONTRAST = ("", "NO", "NONE", "N", "0", "NATIVE", "WITHOUT", "NO CONTRAST", "OFF", "NO CM")

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from .elements import short_hash
-from .series import Finding, Series, Slice
-from .source import Source, SourceError, as_sources, digest, name_some
+from ichscope.elements import short_hash
+from ichscope.series import Finding, Series, Slice
+from ichscope.source import Source, SourceError, as_sources, digest, name_some
 
 # Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
 WINDOW_WIDTH_HU = 80

@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from .elements import DicomError, integer, looks_like_dicom, numbers, parse, short_hash, text, texts
-from .geometry import Shape, clusters
-from .source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
+from ichscope.elements import DicomError, integer, looks_like_dicom, numbers, parse, short_hash, text, texts
+from ichscope.geometry import Shape, clusters
+from ichscope.source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
 
 __all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from .anatomy import why_not_head, why_not_picture
-from .geometry import is_axial, plane_name
-from .series import Finding, Series
+from ichscope.anatomy import why_not_head, why_not_picture
+from ichscope.geometry import is_axial, plane_name
+from ichscope.series import Finding, Series
 
 Status = Literal["analysed", "limited", "not analysed"]
 
