@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ichscope.labels import LABELS, SUBTYPES
 from training.augment import augment
 from training.data import TrainingStudy
-from training.implants import NoRoomError, implant
+from training.implants import NoRoomError, decoy, implant
 
 IMPLANTED = "implanted"
+_DECOY = "decoy"
 # Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
 # to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
 _SHARES = {"implant": 0.40, "beside implant": 0.12, "outlined": 0.16, "normal": 0.24, "picture": 0.08}
@@ -30,10 +31,10 @@ _COVERED = 0.2
 def implanted(
     studies: Sequence[TrainingStudy], per_kind: int, seed: int, cache: Path, report: Callable[[str], None] = print
 ) -> list[TrainingStudy]:
-    """Put `per_kind` bleeds of every subtype into each study without a bleed; cached as they are made."""
+    """Put `per_kind` bleeds of every subtype, and as many decoys, into studies without a bleed; cached as made."""
     pool = []
     for done, study in enumerate(studies, 1):
-        for kind in SUBTYPES:
+        for kind in (*SUBTYPES, _DECOY):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
                 one = _implanted(study, kind, cache / f"{key}.npz")
@@ -44,12 +45,12 @@ def implanted(
 
 
 def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | None:
-    """One study with a bleed; None where there is no room for this kind."""
+    """One study with a bleed or a decoy; None where there is no room for this kind."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
         try:
-            hu, mask, labels = implant(study.hu, rng, kind, spacing_mm=study.spacing_mm or 5.0)
+            hu, mask, labels = _drawn(study, kind, rng)
         except NoRoomError:
             hu, mask, labels = study.hu[:0], np.zeros(study.hu[:0].shape, bool), study.labels[:0]
         part = path.with_suffix(".part.npz")
@@ -66,6 +67,13 @@ def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | N
             mask=saved["mask"].astype(np.uint8),
             labels=saved["labels"],
         )
+
+
+def _drawn(study: TrainingStudy, kind: str, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    spacing = study.spacing_mm or 5.0
+    if kind == _DECOY:
+        return decoy(study.hu, rng, spacing_mm=spacing), np.zeros(study.hu.shape, bool), study.labels
+    return implant(study.hu, rng, kind, spacing_mm=spacing)
 
 
 def is_normal(study: TrainingStudy) -> bool:

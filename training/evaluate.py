@@ -16,8 +16,8 @@ from training.sequences import EmbeddedStudy, study_labels
 Calibration = dict[str, list[list[float]]]
 
 _LEVELS = ("slice", "study")
-# With fewer positives than this, a label borrows the calibration of `any`.
-_ENOUGH = 8
+# With fewer positives or negatives than this, a label borrows the calibration of `any`.
+_ENOUGH, _ENOUGH_WITHOUT = 8, 5
 _BOOTSTRAPS = 1000
 
 
@@ -85,7 +85,7 @@ def _platt(
     x = np.concatenate([real[known], implants[extra]])
     y = np.concatenate([truth[known], drawn[extra]])
     positives = int((truth[known] == 1).sum())
-    if positives < 1 or positives + extra.sum() < _ENOUGH or (y == 0).sum() < _ENOUGH:
+    if positives < 1 or positives + extra.sum() < _ENOUGH or (y == 0).sum() < _ENOUGH_WITHOUT:
         return None
     weight = np.where(y == 1, positives / (y == 1).sum(), 1.0)
     model = LogisticRegression(C=10.0).fit(x[:, None], y, sample_weight=weight)

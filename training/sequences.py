@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ichscope import providers
 from training import models
 from training.augment import augment
-from training.batches import IMPLANTED, masked_loss
+from training.batches import masked_loss
 from training.data import TrainingStudy
 
 # Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
@@ -102,11 +102,12 @@ def _pieces(
     rng = np.random.default_rng(0)
     groups: dict[str, list[EmbeddedStudy]] = {}
     for study in studies:
-        bleeding = "with" if np.nanmax(study.labels, initial=0) > 0 else "without"
-        role = study.source if study.source == IMPLANTED else f"{study.source} {bleeding}"
-        groups.setdefault(role, []).append(study)
-    # Implants weigh double: they are the variety.
-    roles = [*groups, *([IMPLANTED] if IMPLANTED in groups else [])]
+        known = study.labels[:, columns]
+        if np.isfinite(known).any():
+            bleeding = "with" if np.nanmax(known) > 0 else "without"
+            groups.setdefault(f"{study.source} {bleeding}", []).append(study)
+    # Implants weigh double, for they are the variety; so do heads without a bleed, for whole studies of them are few.
+    roles = [role for role in groups for _ in range(1 if role.startswith("phe") else 2)]
     while True:
         length = int(rng.choice(_LENGTHS))
         drawn = [_piece(groups[roles[rng.integers(len(roles))]], length, rng) for _ in range(batch)]

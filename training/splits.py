@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
@@ -34,7 +36,7 @@ def split(root: Path, cache: Path, implants_per_kind: int = 3) -> Split:
     elsewhere = [study for study in studies if study.source == HELD_OUT_SOURCE]
     ours = [study for study in studies if study.source != HELD_OUT_SOURCE]
     fold = folds(ours)
-    training = [s for s, f in zip(ours, fold, strict=True) if f not in (TEST_FOLD, VALIDATION_FOLD)]
+    training = [_one_sided(s) for s, f in zip(ours, fold, strict=True) if f not in (TEST_FOLD, VALIDATION_FOLD)]
     validation = [s for s, f in zip(ours, fold, strict=True) if f == VALIDATION_FOLD]
     return Split(
         training,
@@ -44,6 +46,15 @@ def split(root: Path, cache: Path, implants_per_kind: int = 3) -> Split:
         [s for s, f in zip(ours, fold, strict=True) if f == TEST_FOLD],
         elsewhere,
     )
+
+
+def _one_sided(study: TrainingStudy) -> TrainingStudy:
+    """Hide `any` where a collection has only bleeding patients: it would teach that its pictures mean blood."""
+    if not study.pictures:
+        return study
+    labels = study.labels.copy()
+    labels[:, 0] = np.nan
+    return replace(study, labels=labels)
 
 
 def _hosts(studies: Sequence[TrainingStudy]) -> list[TrainingStudy]:
