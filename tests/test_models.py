@@ -121,6 +121,19 @@ def test_the_encoder_sees_what_windows_keep(encoder) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_from_random_weights_the_whole_encoder_starts_as_its_fine_part(encoder) -> None:
+    part = models.fine_part(encoder, "mobilenetv2")
+    hu = slices(2, 64)
+    found, whole = (numbers(model(hu, training=False)) for model in (part, encoder))
+    np.testing.assert_allclose(found["evidence"], whole["evidence"], atol=1e-4)
+    np.testing.assert_allclose(found["slice"], whole["evidence"].max(axis=(1, 2)), atol=1e-4)
+
+
+def test_the_fine_part_shares_its_weights_with_the_encoder(encoder) -> None:
+    shared = {id(weight) for weight in models.fine_part(encoder, "mobilenetv2").weights}
+    assert shared < {id(weight) for weight in encoder.weights}
+
+
 @pytest.mark.parametrize("name", models.ARCHITECTURES)
 def test_architectures_name_what_exists(name: str) -> None:
     architecture = models.ARCHITECTURES[name]
