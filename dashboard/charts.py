@@ -70,7 +70,7 @@ def probability_bars(probability: dict[str, float], thresholds: dict[str, float]
     """
     labels = [label for label in LABELS if label in probability]
     ticked = [label for label in labels if label in thresholds]
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 56 + 27 * len(labels), "bargap": 0.35})
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 92 + 22 * len(labels), "bargap": 0.35})
     figure.add_bar(
         orientation="h",
         x=[probability[label] for label in labels],
