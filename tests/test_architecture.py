@@ -107,7 +107,7 @@ def test_command_line_starts_without_heavy_modules() -> None:
 def test_dashboard_process_loads_no_training_library() -> None:
     page = """
 from streamlit.testing.v1 import AppTest
-at = AppTest.from_file("dashboard/app.py", default_timeout=60).run()
+at = AppTest.from_file("dashboard/app.py", default_timeout=180).run()
 assert not at.exception, at.exception
 """
     modules = loaded_after(page)
