@@ -56,7 +56,8 @@ def _harden(scene: Scene, depth: Array, skull: Array) -> None:
 def midline(scene: Scene, head: Head) -> Array:
     """Distance to the left of the plane between the halves of the brain, which is never quite flat."""
     y, z = scene.y, scene.z
-    return scene.x + 0.6 * np.sin(y * np.float32(0.06) + head.egg * 3000) * np.sin(z * np.float32(0.05))
+    wobble: Array = 0.6 * np.sin(y * np.float32(0.06) + head.egg * 3000) * np.sin(z * np.float32(0.05))
+    return scene.x + wobble
 
 
 def sulci(scene: Scene, head: Head) -> tuple[Array, Array]:
@@ -74,7 +75,8 @@ def sulci(scene: Scene, head: Head) -> tuple[Array, Array]:
 def _between(count: int) -> Array:
     """(count, half) weights that fill in the points between every second one."""
     place = np.minimum(np.arange(count) / 2, (count - 1) // 2)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange((count + 1) // 2))).astype(np.float32)
+    weights: Array = np.maximum(0, 1 - np.abs(place[:, None] - np.arange((count + 1) // 2))).astype(np.float32)
+    return weights
 
 
 def fissure(scene: Scene, head: Head) -> Array:
@@ -82,7 +84,8 @@ def fissure(scene: Scene, head: Head) -> Array:
     y, z = scene.y, scene.z
     half = 0.1 + 0.9 * head.atrophy + 0.8 * step(y, -40, -75) * head.atrophy + 0.5 * head.depth(scene)
     beyond = np.sqrt(((y + 2) / 47) ** 2 + ((z - 47) / 29) ** 2) - 1
-    return np.minimum(half - np.abs(midline(scene, head)), 30 * beyond)
+    depth: Array = np.minimum(half - np.abs(midline(scene, head)), 30 * beyond)
+    return depth
 
 
 def _paint_cortex(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
@@ -114,7 +117,8 @@ def sylvian(scene: Scene, head: Head) -> Array:
     slit = np.minimum(slit, np.minimum(ax - 39, 14 - np.abs(z - 43)))
     floor = half - np.abs(ax - 41 + 0.016 * (y + 4) ** 2 + wave)
     floor = np.minimum(floor, np.minimum(15 - np.abs(y + 6), 12 - np.abs(z - 44)))
-    return np.maximum(slit, floor)
+    depth: Array = np.maximum(slit, floor)
+    return depth
 
 
 def _paint_ganglia(scene: Scene, head: Head, bleed: Bleed | None) -> None:
@@ -137,7 +141,7 @@ def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
     y, z = scene.y, scene.z
     side = np.abs(midline(scene, head)) * (1 + head.asymmetry * np.sign(scene.x))
     width = head.ventricles * wide
-    depth = np.full_like(y, -50)
+    depth: Array = np.full_like(y, -50)
     for a, b in _CHAIN:
         radii = (a[3] * width, b[3] * width)
         depth = np.maximum(depth, capsule(side, y, z, (a[:3], b[:3]), radii))
@@ -146,7 +150,8 @@ def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
     depth = np.minimum(depth, -ellipsoid(side, y, z, (15.5, -20, 52), (6, 8.5, 10)) + 0.6)
     third = np.minimum(2.6 * width - 0.012 * (y - 1) ** 2 - side, np.minimum(13 - np.abs(y - 1), 9 - np.abs(z - 45)))
     fourth = ellipsoid(side, y, z, (0, 27, 6), (7 * width, 4.5 * width, 10))
-    return np.maximum(np.maximum(depth, third), fourth)
+    depth = np.maximum(np.maximum(depth, third), fourth)
+    return depth
 
 
 def _paint_ventricles(scene: Scene, head: Head, bleed: Bleed | None) -> None:

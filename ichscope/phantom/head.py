@@ -63,10 +63,10 @@ class Head:
             calcified=(rng.random() < 0.7, rng.random() < 0.6),
             grey_hu=rng.uniform(35.5, 38),
             shape=Waves.draw(rng, 130.0),
-            texture=Waves.draw(rng, 11.0),
+            texture=Waves.draw(rng, 11.0, 9),
             gyri=Waves.draw(rng, 25.0, 8),
             depth=Waves.draw(rng, 55.0, 5),
-            folia=Waves.draw(rng, 13.0, 6),
+            folia=Waves.draw(rng, 13.0, 14),
         )
 
     def placement(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -85,7 +85,7 @@ def paint(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     if whole is None:
         return
     cavity = skull.paint(whole, head)
-    window = whole.window((cavity > -whole.mm).any(axis=0))
+    window = whole.window(np.any(cavity > -whole.mm, axis=0))
     if window is not None:
         brain.paint(whole.at(window), head, cavity[window], bleed)
 

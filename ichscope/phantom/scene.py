@@ -104,13 +104,15 @@ def capsule(x: Array, y: Array, z: Array, ends: tuple[Triple, Triple], radii: tu
 def bump(value: Array, centre: float, width: float) -> Array:
     """A hill of height 1 around `centre` that ends at `width` on both sides; cheaper than a Gaussian."""
     t = (value - np.float32(centre)) * np.float32(1 / width)
-    return np.maximum(0, 1 - t * t) ** 2
+    hill: Array = np.maximum(0, 1 - t * t) ** 2
+    return hill
 
 
 def step(value: Array, start: float, end: float) -> Array:
     """A smooth rise from 0 at `start` to 1 at `end`; falls if `end` is below `start`."""
     t = np.clip((value - np.float32(start)) * np.float32(1 / (end - start)), 0, 1)
-    return t * t * (3 - 2 * t)
+    rise: Array = t * t * (3 - 2 * t)
+    return rise
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +158,8 @@ def interpolation(work: int, size: int) -> Array:
     if work == size:
         return np.eye(size, dtype=np.float32)
     place = np.clip((np.arange(size) + 0.5) * work / size - 0.5, 0, work - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(work))).astype(np.float32)
+    weights: Array = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(work))).astype(np.float32)
+    return weights
 
 
 def rotation(degrees: Sequence[float]) -> NDArray[np.float64]:

@@ -108,7 +108,8 @@ def _thickness(scene: Scene, head: Head) -> Array:
     x, y, z = scene.x, scene.y, scene.z
     temporal = step(np.abs(x), 45, 64) * step(z, 62, 30)
     middle = bump(x, 0, 9) * (bump(y, 82, 30) + 0.7 * bump(y, -84, 24))
-    return head.thickness_mm * (1 - 0.42 * temporal + 0.55 * middle + np.float32(0.08) * head.depth(scene))
+    thickness: Array = 1 - 0.42 * temporal + 0.55 * middle + np.float32(0.08) * head.depth(scene)
+    return thickness * np.float32(head.thickness_mm)
 
 
 def _floor(scene: Scene) -> Array:
@@ -197,4 +198,4 @@ def _paint_petrous(scene: Scene, head: Head, cavity: Array) -> None:
     scene.paint(1050 + 250 * head.texture(scene), scene.cover(pyramid, 1.5))
     cells = np.minimum(ellipsoid(ax, y, z, (57, 25, -3), (10, 13, 16)), 0.5 + 1.5 * head.texture(scene, (2, 2, 1.3)))
     scene.paint(-750, scene.cover(cells, 1.5))
-    scene.paint(_AIR, scene.cover(capsule(ax, y, z, ((50, 8, -4), (84, 9, -6)), (3, 3))))
+    scene.paint(_AIR, scene.cover(capsule(ax, y, z, ((50, 8, -4), (79, 9, -6)), (2.5, 2.5))))

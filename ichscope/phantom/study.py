@@ -16,6 +16,8 @@ from .scene import Array, Scene, interpolation
 LEAST_MM2 = 20.0
 _LARGEST_WORK = 256
 _SUB_SLICES = 3
+# A point is blood if blood fills most of it: at the skull's edge less would be mostly bone.
+_MOSTLY = 0.6
 _Placement = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -111,7 +113,7 @@ def _render(
         paint(scene)
         hu[i] = enlarge @ scene.hu.mean(axis=0) @ enlarge.T
         if scene.blood.any():
-            mask[i] = enlarge @ scene.blood.mean(axis=0) @ enlarge.T > 0.5
+            mask[i] = enlarge @ scene.blood.mean(axis=0) @ enlarge.T > _MOSTLY
     return hu, mask
 
 
