@@ -25,7 +25,7 @@ from keras import layers
 
 from ichscope.labels import LABELS
 from training import models
-from training.batches import IMPLANTED, SliceBatches, masked_loss
+from training.batches import SliceBatches, masked_loss
 from training.evaluate import calibrate, measure, operating_points, slice_auc
 from training.fused import use_fused_batch_norm
 from training.sequences import embed, fit_head
@@ -58,10 +58,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is trained. `folded` backbones have their batch norm in the weights: it must not run again."""
+    """How one model is trained.
+
+    copies : how often a real study is augmented for the head
+    folded : the backbone has its batch norm in the weights, where it must not run again
+    """
 
     phases: tuple[Phase, ...]
     head_steps: int = 1500
+    copies: int = 4
     folded: bool = False
 
 
@@ -74,7 +79,8 @@ RECIPES = {
             Phase(8, 1e-3, crop=96, batch=32, steps=60, fine_only=True),
             Phase(1, 4e-4, crop=128, batch=16, steps=60),
             Phase(1, 1e-4, batch=8, steps=30),
-        )
+        ),
+        copies=2,
     ),
 }
 
@@ -181,8 +187,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
     encoder.load_weights(run / ENCODER_FILE)
     rng = np.random.default_rng(0)
     embedded = {
-        "training": embed(encoder, run, [s for s in data.training if s.source != IMPLANTED], rng, copies=4)
-        + embed(encoder, run, data.training_implants, rng, copies=1),
+        "training": embed(encoder, run, data.training, rng, config["recipe"]["copies"])
+        + embed(encoder, run, data.training_implants, rng),
         "validation": embed(encoder, run, data.validation),
         "validation_implants": embed(encoder, run, data.validation_implants),
         "test": embed(encoder, run, data.test),
