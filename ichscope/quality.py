@@ -117,10 +117,14 @@ def _kvp(series: Series) -> Iterable[Finding]:
 
 
 def _thickness(series: Series) -> Iterable[Finding]:
-    thickness = series.header.slice_thickness_mm or (series.spacing_mm[0] if series.spacing_mm else None)
+    thickness = series.header.slice_thickness_mm
+    between = series.spacing_mm[0] if series.spacing_mm else None
     low, high = THICKNESS_RANGE_MM
     if thickness is not None and not low <= thickness <= high:
-        text = f"Slices are {thickness:g} mm thick, outside the {low:g} to {high:g} mm that the models know."
+        text = f"Slices are {thickness:.1f} mm thick, outside the {low:g} to {high:g} mm that the models know."
+        yield Finding("warning", "thickness", text)
+    elif thickness is None and between is not None and not low <= between <= high:
+        text = f"Slices are {between:.1f} mm apart, outside the {low:g} to {high:g} mm that the models know."
         yield Finding("warning", "thickness", text)
 
 
