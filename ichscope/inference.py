@@ -91,12 +91,15 @@ class Detector:
         return Prediction(slice_probability, study_probability, evidence, seconds)
 
     def encode(
-        self, hu: NDArray[np.int16], progress: Callable[[int, int], None] | None = None
+        self,
+        hu: NDArray[np.int16],
+        progress: Callable[[int, int], None] | None = None,
+        micro_batch: int = MICRO_BATCH,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the encoder alone: (slices, size, size) int16 HU to features (slices, d) and evidence."""
         features, evidence = [], []
-        for at in range(0, len(hu), MICRO_BATCH):
-            some = hu[at : at + MICRO_BATCH]
+        for at in range(0, len(hu), micro_batch):
+            some = hu[at : at + micro_batch]
             of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
             features.append(of_some)
             evidence.append(seen)
