@@ -187,7 +187,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
     encoder.load_weights(run / ENCODER_FILE)
     rng = np.random.default_rng(0)
     embedded = {
-        "training": embed(encoder, run, data.training, rng, config["recipe"]["copies"])
+        "training": embed(encoder, run, [s for s in data.training if not s.pictures], rng, config["recipe"]["copies"])
+        + embed(encoder, run, [s for s in data.training if s.pictures], rng)
         + embed(encoder, run, data.training_implants, rng),
         "validation": embed(encoder, run, data.validation),
         "validation_implants": embed(encoder, run, data.validation_implants),
