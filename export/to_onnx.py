@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from export.model_card import CARDS, readme
@@ -48,7 +49,7 @@ def export(run: Path, target: Path, version: str) -> ModelCard:
 
     Raises
     ------
-    ParityError
+    ParityError, ProviderError, onnx.checker.ValidationError, ValueError
         if the files must not be published; `target` is then as it was
     """
     config = json.loads((run / CONFIG_FILE).read_text())
@@ -116,7 +117,8 @@ def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dic
         for name, value in found.items():
             if value.shape != expected[name].shape:
                 raise ParityError(f"{name}: expected shape {expected[name].shape}, found {value.shape}")
-            worst[name] = max(worst.get(name, 0.0), float(np.abs(value - expected[name]).max()))
+            # np.maximum, because max(0.0, nan) is 0.0.
+            worst[name] = float(np.maximum(worst.get(name, 0.0), np.abs(value - expected[name]).max()))
     for name, difference in worst.items():
         if not difference <= tolerance:
             raise ParityError(f"{name}: expected to differ from Keras by at most {tolerance}, found {difference}")
@@ -166,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = json.loads((options.run / CONFIG_FILE).read_text())["model"]
     try:
         card = export(options.run, options.models / model, options.version)
-    except (ParityError, ValueError) as error:
+    except (ParityError, providers.ProviderError, onnx.checker.ValidationError, ValueError) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
     print(f"{options.models / model}: {card.name} {card.version}, parity {card.parity['largest_difference']}")
