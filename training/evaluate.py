@@ -102,8 +102,8 @@ def operating_points(
 ) -> dict[str, Any]:
     """Thresholds on the study probability: sensitivity .90, .95 and Youden for `any`, Youden for the others."""
     scores = {}
+    parts = [predict(head, studies, columns)["study"] for studies in (real, implants)]
     for i, label in enumerate(labels):
-        parts = [predict(head, studies, columns)["study"] for studies in (real, implants)]
         logit = np.concatenate([part[0][:, i] for part in parts])
         truth = np.concatenate([part[1][:, i] for part in parts])
         known = np.isfinite(truth)

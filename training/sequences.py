@@ -12,6 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ichscope import providers
+from ichscope.inference import MICRO_BATCH
 from training import models
 from training.augment import augment
 from training.batches import masked_loss
@@ -20,7 +21,6 @@ from training.data import TrainingStudy
 # Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
 # a batch have the same length, so nothing is padded or masked, and the ONNX files stay plain.
 _LENGTHS = (1, 4, 12, 24)
-_MICRO_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,8 @@ def embed(
 
 
 def _features(session: ort.InferenceSession, hu: NDArray[np.int16]) -> NDArray[np.float32]:
-    parts = range(0, len(hu), _MICRO_BATCH)
-    return np.concatenate([session.run(["features"], {"hu": np.asarray(hu[i : i + _MICRO_BATCH])})[0] for i in parts])
+    parts = range(0, len(hu), MICRO_BATCH)
+    return np.concatenate([session.run(["features"], {"hu": np.asarray(hu[i : i + MICRO_BATCH])})[0] for i in parts])
 
 
 def fit_head(

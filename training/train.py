@@ -26,7 +26,7 @@ from keras import layers
 from ichscope.labels import LABELS
 from training import models
 from training.batches import SliceBatches, masked_loss
-from training.evaluate import calibrate, measure, operating_points, slice_auc
+from training.evaluate import calibrate, measure, operating_points, slice_auc, summary
 from training.fused import use_fused_batch_norm
 from training.sequences import embed, fit_head
 from training.splits import Split, provenance, split
@@ -211,7 +211,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
         },
     }
     (run / METRICS_FILE).write_text(json.dumps(metrics, indent=2))
-    print(json.dumps(metrics["measured"], indent=1))
+    for part, figures in metrics["measured"].items():
+        print(f"{part}\n{summary(figures)}")
 
 
 def _save(model: keras.Model, path: Path) -> None:
