@@ -1,0 +1,138 @@
+"""Whether probabilities mean what they say: Brier score, calibration error, curve and line, and log loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit, xlogy
+
+from ichscope.labels import LABELS
+from ichscope.metrics.estimate import Estimate, normal, on_logit, standard_error
+from ichscope.metrics.sample import Floats, Ints, Sample, known
+
+KAGGLE_WEIGHTS = (2.0,) + (1.0,) * (len(LABELS) - 1)
+# A probability of exactly 0 or 1 that is wrong would cost infinitely much; Kaggle cut at 1e-15.
+_SMALLEST = 1e-15
+_JACKKNIFE = "infinitesimal jackknife"
+
+
+def brier(truth: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> Estimate:
+    """Mean squared difference between probability (0 to 1) and truth; 0 is perfect."""
+    sample = known(truth, probability, patients=patients)
+    return _mean((sample.score - sample.truth) ** 2, sample)
+
+
+def _mean(loss: Floats, sample: Sample) -> Estimate:
+    if reason := sample.missing():
+        return Estimate.none(reason)
+    value = float(loss.mean())
+    error = standard_error((loss - value) / len(loss), sample.patient, sample.patients)
+    return on_logit(value, error, f"{_JACKKNIFE}, logit")
+
+
+def expected_calibration_error(
+    truth: ArrayLike,
+    probability: ArrayLike,
+    bins: int = 10,
+    patients: ArrayLike | None = None,
+    quantile: bool = False,
+) -> Estimate:
+    """Mean distance between probability and share of positives, over bins weighted by their rows.
+
+    bins : of equal width, or with `quantile` of equal numbers of rows
+    """
+    sample = known(truth, probability, patients=patients)
+    if reason := sample.missing():
+        return Estimate.none(reason)
+    index = _bin(sample.score, bins, quantile)
+    gap = sample.score - sample.truth
+    direction = np.sign(np.bincount(index, gap))[index]
+    value = float(gap @ direction) / len(gap)
+    error = standard_error((gap * direction - value) / len(gap), sample.patient, sample.patients)
+    return normal(value, error, _JACKKNIFE)
+
+
+def _bin(probability: Floats, bins: int, quantile: bool) -> Ints:
+    inner = np.linspace(0, 1, bins + 1)[1:-1]
+    return np.searchsorted(np.quantile(probability, inner) if quantile else inner, probability, side="right")
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """Logistic recalibration.
+
+    slope : of the truth on logit(probability); 1 is right, below 1 the probabilities are too extreme
+    intercept : with the slope held at 1 ("calibration in the large"); 0 is right, above 0 they are too low
+    """
+
+    slope: Estimate
+    intercept: Estimate
+
+
+def calibration_line(truth: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> CalibrationLine:
+    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2019), with sandwich standard errors."""
+    sample = known(truth, probability, patients=patients)
+    if reason := sample.missing("positives", "negatives"):
+        return CalibrationLine(Estimate.none(reason), Estimate.none(reason))
+    x = logit(np.clip(sample.score, _SMALLEST, 1 - _SMALLEST))
+    ones = np.ones_like(x)
+    intercept = _coefficient(sample, ones[:, None], offset=x)
+    if np.ptp(x) == 0:
+        return CalibrationLine(Estimate.none("all probabilities are equal"), intercept)
+    return CalibrationLine(_coefficient(sample, np.stack([x, ones], 1), offset=np.zeros_like(x)), intercept)
+
+
+def _coefficient(sample: Sample, design: Floats, offset: Floats) -> Estimate:
+    """Fit a logistic regression by Newton's method; the first coefficient, with an interval over patients."""
+    beta = np.zeros(design.shape[1])
+    for _ in range(50):
+        p = expit(design @ beta + offset)
+        hessian = (design * (p * (1 - p))[:, None]).T @ design
+        if not np.linalg.cond(hessian) < 1e12:
+            return Estimate.none("the probabilities separate the classes")
+        step = np.linalg.solve(hessian, design.T @ (sample.truth - p))
+        beta += step
+        if np.abs(step).max() < 1e-10 * max(1.0, np.abs(beta).max()):
+            influence = (design * (sample.truth - p)[:, None]) @ np.linalg.inv(hessian)[0]
+            error = standard_error(influence, sample.patient, sample.patients)
+            return normal(float(beta[0]), error, "sandwich", bounds=(-math.inf, math.inf))
+    return Estimate.none("the fit does not converge")
+
+
+def weighted_log_loss(
+    truth: ArrayLike,
+    probability: ArrayLike,
+    weights: Sequence[float] = KAGGLE_WEIGHTS,
+    patients: ArrayLike | None = None,
+) -> Estimate:
+    """Mean log loss over rows and labels, labels weighted: the metric of RSNA 2019.
+
+    truth, probability : (rows, labels); cells with unknown truth or probability (nan) are left out
+    """
+    truth, probability = np.asarray(truth, np.float64), np.asarray(probability, np.float64)
+    cells = np.where(np.isnan(truth) | np.isnan(probability), 0.0, np.asarray(weights, np.float64))
+    if not cells.sum():
+        return Estimate.none("no rows")
+    p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
+    loss = np.nansum(-cells * (xlogy(truth, p) + xlogy(1 - truth, 1 - p)), axis=1)
+    row_weight = cells.sum(1)
+    value = float(loss.sum() / row_weight.sum())
+    rows = known(np.zeros(len(loss)), loss, patients=patients)
+    influence = (loss - value * row_weight) / row_weight.sum()
+    error = standard_error(influence, rows.patient, rows.patients)
+    return normal(value, error, _JACKKNIFE, bounds=(0, math.inf))
+
+
+def log_loss_floor(truth: ArrayLike, weights: Sequence[float] = KAGGLE_WEIGHTS) -> Estimate:
+    """Weighted log loss of a predictor that always gives each label's prevalence: what a model must beat."""
+    truth = np.asarray(truth, np.float64)
+    if np.isnan(truth).all():
+        return Estimate.none("no rows")
+    count = np.count_nonzero(~np.isnan(truth), axis=0)
+    prevalence = np.nansum(truth, axis=0) / np.maximum(count, 1)
+    value = weighted_log_loss(truth, np.broadcast_to(prevalence, truth.shape), weights).value
+    return Estimate(value, method="constant prevalence")
