@@ -3,13 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.augment import DEFAULT, Strength, as_picture, augment, is_picture, jpeg
+from training.augment import DEFAULT, NONE, as_picture, augment, is_picture, jpeg
 
-STILL = Strength(
-    rotation_deg=0, rotation_wide_deg=0, wide_rate=0, zoom=(1.0, 1.0), stretch=0, shift_px=0, flip_rate=0,
-    own_crop_rate=0, hu_shift=0, hu_scale=0, blur_rate=0, sharpen_rate=0, resolution_rate=0, noise_rate=0,
-    picture_rate=0, jpeg_rate=0,
-)  # fmt: skip
+STILL = NONE
 
 
 @pytest.fixture
@@ -26,6 +22,39 @@ def head() -> np.ndarray:
 @pytest.fixture
 def square(head) -> np.ndarray:
     return (head == 75).astype(np.uint8)
+
+
+def test_a_part_is_cut_around_some_blood(head, square):
+    for seed in range(30):
+        hu, mask = augment(head, square, np.random.default_rng(seed), STILL, side=96)
+        assert hu.shape == mask.shape == (3, 96, 96)
+        assert mask.any()
+        assert np.array_equal(hu == 75, mask == 1), "cut at the same place"
+
+
+def test_without_blood_parts_are_cut_everywhere(head):
+    rows = np.broadcast_to(np.arange(224, dtype=np.int16)[None, :, None], (1, 224, 224))
+    tops = [augment(rows, None, np.random.default_rng(seed), NONE, side=96)[0][0, 0, 0] for seed in range(60)]
+    assert min(tops) < 12
+    assert max(tops) > 116
+
+
+def test_a_part_is_what_the_whole_would_show(head, square):
+    parts = [
+        augment(head, square, np.random.default_rng(3), replace(STILL, rotation_deg=9), side=s)[0] for s in (224, 96)
+    ]
+    whole, part = parts
+    places = [
+        (r, c) for r in range(129) for c in range(129) if np.array_equal(whole[0, r : r + 96, c : c + 96], part[0])
+    ]
+    assert len(places) == 1
+
+
+def test_codes_of_a_mask_move_with_it(head, square):
+    codes = square.copy()
+    codes[:, 112:120, 132:152] = 2
+    _, mask = augment(head, codes, np.random.default_rng(0), replace(STILL, flip_rate=1.0))
+    assert np.array_equal(mask, codes[:, :, ::-1])
 
 
 def test_nothing_to_change_changes_nothing(head, square):

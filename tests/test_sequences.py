@@ -80,13 +80,13 @@ def test_labels_stay_with_their_slices() -> None:
 def test_pieces_of_a_batch_are_equally_long_and_labelled() -> None:
     studies = [embedded("ours", 9), embedded("ours", 30, positive=4, seed=1), embedded(batches.IMPLANTED, 20, 20)]
     lengths = set()
-    for features, targets in itertools.islice(sequences._pieces(studies, [0, 5], batch=6), 30):
+    for features, targets in itertools.islice(sequences._pieces(studies, [0, 5], sequences.LENGTHS, batch=6), 30):
         count = features.shape[1]
         lengths.add(count)
         assert features.shape == (6, count, 3)
         assert targets["slice"].shape == (6, count, 2)
         np.testing.assert_array_equal(targets["study"], targets["slice"].max(axis=1))
-    assert lengths == set(sequences._LENGTHS)
+    assert lengths == set(sequences.LENGTHS)
     assert 1 in lengths, "a picture is a sequence of one"
 
 
@@ -105,7 +105,7 @@ def test_implants_are_drawn_at_least_as_often_as_any_source() -> None:
 
 
 def _endless(studies: list):
-    return sequences._pieces(studies, range(6), batch=16)
+    return sequences._pieces(studies, range(6), sequences.LENGTHS, batch=16)
 
 
 # ---------------------------------------------------------------- fit_head and embed
@@ -113,8 +113,7 @@ def _endless(studies: list):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lstm", "transformer"])
-def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequences, "_LENGTHS", (12,))
+def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str) -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     studies = []
@@ -124,7 +123,7 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str, monkeypa
         features = rng.normal(size=(14, 4)).astype(np.float32) * 5 + 100
         features[:, 0] += 25 * labels[:, 0]
         studies.append(sequences.EmbeddedStudy("ours", str(i), str(i), features, labels))
-    head = sequences.fit_head(kind, ("any",), [0], studies, steps=80, run=tmp_path, batch=8)
+    head = sequences.fit_head(kind, ("any",), [0], studies, steps=80, run=tmp_path, lengths=(12,), batch=8)
     assert (tmp_path / "head.csv").is_file()
     out = [head(study.features[None], training=False) for study in studies]
     slices = np.concatenate([np.asarray(one["slice"])[0, :, 0] for one in out])
@@ -132,6 +131,18 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str, monkeypa
     assert slices[truth].mean() > slices[~truth].mean() + 1
     study_logits = [float(np.asarray(one["study"])[0, 0]) for one in out]
     assert min(study_logits[1::2]) > max(study_logits[::2])
+
+
+@pytest.mark.parametrize(("count", "positive"), [(40, 0), (40, 3), (16, 16), (5, 1), (1, 0)])
+def test_an_excerpt_is_a_run_with_some_of_the_bleed(count: int, positive: int) -> None:
+    whole = study(count, 0)
+    whole.labels[count - positive :, [0, 5]] = 1
+    for seed in range(20):
+        part = sequences.excerpt(whole, np.random.default_rng(seed))
+        assert len(part.hu) == len(part.labels) == len(part.names) == min(count, 16)
+        assert set(np.diff(part.hu[:, 0, 0])) <= {1}
+        np.testing.assert_array_equal(part.labels, whole.labels[part.hu[0, 0, 0] :][: len(part.hu)])
+        assert bool(part.labels.any()) is bool(positive)
 
 
 @pytest.fixture

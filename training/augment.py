@@ -46,6 +46,11 @@ class Strength:
 
 
 DEFAULT = Strength()
+# For measuring what the rest is worth.
+NONE = Strength(
+    rotation_deg=0, rotation_wide_deg=0, zoom=(1.0, 1.0), stretch=0, shift_px=0, flip_rate=0, own_crop_rate=0,
+    hu_shift=0, hu_scale=0, blur_rate=0, sharpen_rate=0, resolution_rate=0, noise_rate=0, picture_rate=0, jpeg_rate=0,
+)  # fmt: skip
 
 
 def augment(
@@ -53,23 +58,30 @@ def augment(
     mask: NDArray[np.generic] | None,
     rng: np.random.Generator,
     strength: Strength = DEFAULT,
+    side: int | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.generic] | None]:
     """Change a stack of slices as another scanner, head position or hospital would.
 
     Parameters
     ----------
     hu : (n, rows, columns) int16 HU; pose, window and sharpness are drawn once for the stack, noise per slice
-    mask : (n, rows, columns), moved with the slices, or None
+    mask : (n, rows, columns) of whole numbers, moved with the slices, or None
+    side : give only a random square part with this side, around some pixel where the mask is 1, if there is one
 
     Returns
     -------
-    HU and mask with the shapes and types that came in
+    HU and mask with the types that came in, and their shapes unless `side` is given
     """
     picture = is_picture(hu)
     empty = 0 if picture else _AIR_HU
     matrix, offset = _pose(hu, rng, strength)
-    moved = np.stack([_moved(one.astype(np.float32), matrix, offset, empty) for one in hu])
     new_mask = None if mask is None else _moved_mask(mask, matrix, offset)
+    size = hu.shape[1:]
+    if side is not None and side < min(size):
+        corner = _corner(new_mask, size, side, rng)
+        offset, size = offset + matrix @ corner, (side, side)
+        new_mask = None if new_mask is None else new_mask[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+    moved = np.stack([_moved(one.astype(np.float32), matrix, offset, empty, size) for one in hu])
     moved = _scanner(_unclipped(moved) if picture else moved, rng, strength)
     if rng.random() < strength.picture_rate:
         moved = _rewindowed(moved, rng) if picture else as_picture(moved, *random_window(rng))
@@ -116,13 +128,28 @@ def _pose(
     return matrix, centre + shift - matrix @ (size / 2 - 0.5)
 
 
-def _moved(one: Field, matrix: NDArray[np.float64], offset: NDArray[np.float64], empty: float) -> Field:
+def _corner(
+    mask: NDArray[np.generic] | None, size: tuple[int, ...], side: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choose the upper left corner of a square part: anywhere, or around some blood."""
+    room = np.array(size) - side
+    corner = rng.integers(0, room + 1, 2)
+    blood = np.argwhere(mask == 1)[:, -2:] if mask is not None else np.zeros((0, 2), np.int64)
+    if len(blood):
+        corner = np.clip(blood[rng.integers(len(blood))] - rng.integers(side // 6, side - side // 6, 2), 0, room)
+    return corner
+
+
+def _moved(
+    one: Field, matrix: NDArray[np.float64], offset: NDArray[np.float64], empty: float, size: tuple[int, ...]
+) -> Field:
     """Bilinear; Pillow does in 0.5 ms what scipy does in 3. Pillow counts x first, from pixel corners."""
     (yy, yx), (xy, xx) = matrix
     corner = offset + 0.5 - matrix @ (0.5, 0.5)
     terms = (xx, xy, corner[1], yx, yy, corner[0])
     image = Image.fromarray(one)
-    moved = image.transform(image.size, Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR, fillcolor=empty)
+    shape = size[1], size[0]
+    moved = image.transform(shape, Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR, fillcolor=empty)
     return np.asarray(moved)
 
 
@@ -131,8 +158,8 @@ def _moved_mask(
 ) -> NDArray[np.generic]:
     moved = np.zeros_like(mask)
     for i, one in enumerate(mask):
-        if one.any():
-            moved[i] = _moved(one.astype(np.float32), matrix, offset, 0) >= 0.5
+        for value in np.unique(one[one > 0]):
+            moved[i][_moved((one == value).astype(np.float32), matrix, offset, 0, one.shape) >= 0.5] = value
     return moved
 
 

@@ -14,7 +14,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ichscope.labels import LABELS, SUBTYPES
-from training.augment import augment
+from ichscope.preprocess import INPUT_SIZE
+from training.augment import DEFAULT, Strength, augment
 from training.data import TrainingStudy
 from training.implants import NoRoomError, decoy, implant
 
@@ -22,7 +23,14 @@ IMPLANTED = "implanted"
 _DECOY = "decoy"
 # Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
 # to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
-_SHARES = {"implant": 0.40, "beside implant": 0.12, "outlined": 0.16, "normal": 0.24, "picture": 0.08}
+_SHARES = {
+    "implant": 0.38,
+    "beside implant": 0.12,
+    "outlined": 0.16,
+    "normal": 0.22,
+    "outlined picture": 0.07,
+    "picture": 0.05,
+}
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
@@ -95,7 +103,7 @@ class SliceBatches(keras.utils.PyDataset):
 
     Parameters
     ----------
-    crop : side of a random part of the slice (a multiple of 32), or the whole 224; parts train a fully
+    crop : side of a random part of the slice (a multiple of 32), or the whole slice; parts train a fully
         convolutional encoder at the same scale for a fraction of the time
     """
 
@@ -106,16 +114,17 @@ class SliceBatches(keras.utils.PyDataset):
         batch: int,
         steps: int,
         seed: int,
-        crop: int = 224,
+        crop: int = INPUT_SIZE,
+        strength: Strength = DEFAULT,
         **parallel: Any,
     ) -> None:
         super().__init__(**parallel)
+        self._strength = strength
         self._columns = [LABELS.index(label) for label in labels]
         self._batch, self._steps, self._seed, self._crop = batch, steps, seed, crop
         self._epoch = 0
-        self._pools = _pools(studies)
-        if crop < 224:  # without an outline nobody knows what a part of a slice shows
-            self._pools.pop("picture", None)
+        # Without an outline nobody knows what a part of a slice shows.
+        self._pools = _pools(studies if crop == INPUT_SIZE else [study for study in studies if _is_outlined(study)])
 
     def __len__(self) -> int:
         return self._steps
@@ -137,14 +146,12 @@ class SliceBatches(keras.utils.PyDataset):
         place = group[rng.integers(len(group))]
         study, at = place.study, slice(place.index, place.index + 1)
         mask = study.mask if study.mask is not None else _empty_if_normal(study)
-        hu, seen = augment(study.hu[at], None if mask is None else mask[at], rng)
+        hu, seen = augment(study.hu[at], None if mask is None else mask[at], rng, self._strength, self._crop)
         labels = study.labels[place.index]
-        if self._crop == hu.shape[1]:
-            return hu[0], evidence_target(None if seen is None else seen[0], labels), labels
-        assert seen is not None
-        part = _part(seen[0], self._crop, rng)
-        seen = seen[0][part]
-        return hu[0][part], evidence_target(seen, labels), _part_labels(seen, labels)
+        if self._crop < INPUT_SIZE:
+            assert seen is not None
+            return hu[0], evidence_target(seen[0], labels), _part_labels(seen[0], labels)
+        return hu[0], evidence_target(None if seen is None else seen[0], labels), labels
 
 
 def _pools(studies: Sequence[TrainingStudy]) -> dict[str, list[list[_Place]]]:
@@ -158,7 +165,9 @@ def _pools(studies: Sequence[TrainingStudy]) -> dict[str, list[list[_Place]]]:
         for i, labels in enumerate(study.labels):
             place = _Place(study, i)
             if study.pictures:
-                if np.isfinite(labels).any():
+                if study.mask is not None and (study.mask[i] == 1).any():
+                    put("outlined picture", study.patient, place)
+                elif np.isfinite(labels).any():
                     put("picture", str(np.nanmax(labels)), place)
             elif study.source == IMPLANTED:
                 kinds = [name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1]
@@ -171,23 +180,28 @@ def _pools(studies: Sequence[TrainingStudy]) -> dict[str, list[list[_Place]]]:
     return {role: list(groups.values()) for role, groups in pools.items()}
 
 
+def _is_outlined(study: TrainingStudy) -> bool:
+    return study.mask is not None or is_normal(study)
+
+
 def _empty_if_normal(study: TrainingStudy) -> NDArray[np.uint8] | None:
     return np.zeros(study.hu.shape, np.uint8) if is_normal(study) else None
 
 
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) mask of any bleed and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
+    """(h, w) outlines and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
 
-    Where several subtypes are on one slice the mask does not say which is which: inside it they are unknown.
+    In the mask 0 is no blood, 1 is blood, 2 is unknown. Where several subtypes are on one slice it does not say which
+    is which: there they are unknown.
     """
-    side = 224 if mask is None else len(mask)
+    side = INPUT_SIZE if mask is None else len(mask)
     target = np.full((side // _CELL, side // _CELL, len(LABELS)), np.nan, np.float32)
     if mask is None:
         return target
-    cells = (mask > 0).reshape(side // _CELL, _CELL, side // _CELL, _CELL).mean(axis=(1, 3))
-    blood = np.where(cells >= _COVERED, 1.0, np.where(cells > 0, np.nan, 0.0))
+    bleeds, doubts = _share(mask == 1), _share(mask == 2)
+    blood = np.where(bleeds >= _COVERED, 1.0, np.where((bleeds > 0) | (doubts > 0), np.nan, 0.0))
     target[..., 0] = blood
-    sure = (labels[1:] == 1).sum() == 1 and np.isfinite(labels[1:]).all()
+    sure = (labels[1:] == 1).sum() == 1
     for i, label in enumerate(labels[1:], 1):
         if label == 1:
             target[..., i] = blood if sure else np.where(blood == 0, 0.0, np.nan)
@@ -196,21 +210,16 @@ def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32])
     return target
 
 
-def _part(mask: NDArray[np.uint8], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Choose a square part: anywhere, or around some blood."""
-    room = len(mask) - side
-    corner = rng.integers(0, room + 1, 2)
-    blood = np.argwhere(mask)
-    if len(blood):
-        corner = np.clip(blood[rng.integers(len(blood))] - rng.integers(side // 6, side - side // 6, 2), 0, room)
-    top, left = corner
-    return slice(top, top + side), slice(left, left + side)
+def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    cells = len(mask) // _CELL
+    share: NDArray[np.float64] = mask.reshape(cells, _CELL, cells, _CELL).mean(axis=(1, 3))
+    return share
 
 
 def _part_labels(mask: NDArray[np.uint8], labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Labels of a part of a slice: what is bleeding elsewhere is not on it."""
-    area = int(np.count_nonzero(mask))
-    if area == 0:
+    area = int(np.count_nonzero(mask == 1))
+    if area == 0 and not (mask == 2).any():
         return np.where(labels == 1, 0.0, labels).astype(np.float32)
     sure = (labels[1:] == 1).sum() <= 1
     return labels if area >= 14 and sure else np.where(labels == 1, np.nan, labels).astype(np.float32)

@@ -55,7 +55,7 @@ class Architecture:
 
 ARCHITECTURES: Final = {
     "cranioscan": Architecture("resnet50", "transformer", LABELS),
-    "cerebroscan": Architecture("mobilenetv2", "lstm", ("any",)),
+    "cerebroscan": Architecture("resnet50", "lstm", ("any",)),
 }
 
 
@@ -102,6 +102,15 @@ def slice_encoder(
     pooled = [pool(one) for one in (*maps, fused, evidence) for pool in (_average, _maximum)]
     features = layers.Concatenate(dtype="float32", name="features")(pooled)
     return keras.Model(hu, {"features": features, "evidence": evidence}, name=f"{backbone}_encoder")
+
+
+def showing(encoder: keras.Model, trained: Sequence[str], labels: Sequence[str]) -> keras.Model:
+    """Leave out the evidence of labels that a model does not give; its features stay as they are."""
+    if list(trained) == list(labels):
+        return encoder
+    columns = [list(trained).index(label) for label in labels]
+    evidence = ops.take(encoder.output["evidence"], columns, axis=-1)
+    return keras.Model(encoder.input, {**encoder.output, "evidence": evidence}, name=encoder.name)
 
 
 def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -20,7 +21,8 @@ from training.data import TrainingStudy
 
 # Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
 # a batch have the same length, so nothing is padded or masked, and the ONNX files stay plain.
-_LENGTHS = (1, 4, 12, 24)
+LENGTHS = (1, 4, 12, 24)
+EXCERPT = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ def embed(
         from training import onnx_files  # brings TensorFlow, which other backends train without
 
         onnx_files.convert(onnx_files.encoder_function(encoder), path)
-    session = providers.session(path, providers.choose())
+    session = providers.session(path, providers.choose(), int(os.environ.get("OMP_NUM_THREADS", "0")))
     return [
         EmbeddedStudy(
             study.source,
@@ -61,6 +63,37 @@ def embed(
         for study in studies
         for _ in range(copies)
     ]
+
+
+def save(studies: Sequence[EmbeddedStudy], path: Path) -> None:
+    """Keep features, whole or not at all."""
+    part = path.with_name(f"part-{path.name}")
+    np.savez(
+        part,
+        features=np.concatenate([study.features for study in studies]),
+        labels=np.concatenate([study.labels for study in studies]),
+        lengths=[len(study.features) for study in studies],
+        names=[(study.source, study.patient, study.study) for study in studies],
+    )
+    part.replace(path)
+
+
+def restore(path: Path) -> list[EmbeddedStudy]:
+    """Read what `save` wrote."""
+    with np.load(path) as saved:
+        ends = np.cumsum(saved["lengths"])[:-1]
+        features, labels = np.split(saved["features"], ends), np.split(saved["labels"], ends)
+        names = saved["names"].tolist()
+    return [EmbeddedStudy(*name, *values) for name, *values in zip(names, features, labels, strict=True)]
+
+
+def excerpt(study: TrainingStudy, rng: np.random.Generator, slices: int = EXCERPT) -> TrainingStudy:
+    """Cut a run of slices out of a study, around a bleeding one if there is one: encoding takes most of the time."""
+    bleeding = np.flatnonzero((study.labels == 1).any(axis=1))
+    middle = int(rng.choice(bleeding)) if len(bleeding) else int(rng.integers(len(study.hu)))
+    first = int(np.clip(middle - rng.integers(slices), 0, max(0, len(study.hu) - slices)))
+    part = slice(first, first + slices)
+    return replace(study, hu=study.hu[part], labels=study.labels[part], mask=None, names=study.names[part])
 
 
 def _features(session: ort.InferenceSession, hu: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -75,6 +108,7 @@ def fit_head(
     studies: Sequence[EmbeddedStudy],
     steps: int,
     run: Path,
+    lengths: Sequence[int] = LENGTHS,
     batch: int = 32,
 ) -> keras.Model:
     """Train the sequence head on random pieces of the studies."""
@@ -85,7 +119,7 @@ def fit_head(
     head.compile(optimizer, {"slice": masked_loss(), "study": masked_loss()}, loss_weights={"slice": 1.0, "study": 0.5})
     epochs = 10
     head.fit(
-        _pieces(studies, columns, batch),
+        _pieces(studies, columns, lengths, batch),
         steps_per_epoch=steps // epochs,
         epochs=epochs,
         shuffle=False,  # pieces are drawn at random already
@@ -96,7 +130,7 @@ def fit_head(
 
 
 def _pieces(
-    studies: Sequence[EmbeddedStudy], columns: Sequence[int], batch: int
+    studies: Sequence[EmbeddedStudy], columns: Sequence[int], lengths: Sequence[int], batch: int
 ) -> Iterator[tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]]:
     """Endless batches: every source of studies equally often, every piece of a batch equally long."""
     rng = np.random.default_rng(0)
@@ -109,7 +143,7 @@ def _pieces(
     # Implants weigh double, for they are the variety; so do heads without a bleed, for whole studies of them are few.
     roles = [role for role in groups for _ in range(1 if role.startswith("phe") else 2)]
     while True:
-        length = int(rng.choice(_LENGTHS))
+        length = int(rng.choice(lengths))
         drawn = [_piece(groups[roles[rng.integers(len(roles))]], length, rng) for _ in range(batch)]
         features, slices = (np.stack(part) for part in zip(*drawn, strict=True))
         slices = slices[:, :, columns]

@@ -1,4 +1,4 @@
-"""Who trains, who validates and who is kept for the figures. By patient, always."""
+"""Who trains and who is kept for the figures. By patient, always."""
 
 from __future__ import annotations
 
@@ -8,53 +8,79 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ichscope.labels import LABELS
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
+from training.outlines import outline_haematoma
 
-# RSNA slices are never trained on: they show how a model does at other hospitals.
-HELD_OUT_SOURCE = "rsna-sample"
 TRAINING_SOURCES = ("ct-ich", "phe-sich")
-TEST_FOLD, VALIDATION_FOLD = 0, 1
+# RSNA slices are never trained on: they show how a model does at other hospitals. The second has bleeds only.
+ELSEWHERE, ELSEWHERE_BLEEDS = "rsna-sample", "rsna-sdh"
+FOLDS = 5
+_PARENCHYMA = LABELS.index("intraparenchymal")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Real studies of disjoint patients, and implants into the normal ones of training and validation."""
+    """Real studies of disjoint patients, and implants into the normal heads among them."""
 
     training: list[TrainingStudy]
     training_implants: list[TrainingStudy]
-    validation: list[TrainingStudy]
-    validation_implants: list[TrainingStudy]
-    test: list[TrainingStudy]
+    held_out: list[TrainingStudy]
+    held_out_implants: list[TrainingStudy]
     elsewhere: list[TrainingStudy]
 
 
-def split(root: Path, cache: Path, implants_per_kind: int = 3) -> Split:
-    """Read the collections below `root` and split them by patient: three folds train, one validates, one tests."""
-    studies = load(root, (*TRAINING_SOURCES, HELD_OUT_SOURCE), cache)
-    elsewhere = [study for study in studies if study.source == HELD_OUT_SOURCE]
-    ours = [study for study in studies if study.source != HELD_OUT_SOURCE]
-    fold = folds(ours)
-    training = [_one_sided(s) for s, f in zip(ours, fold, strict=True) if f not in (TEST_FOLD, VALIDATION_FOLD)]
-    validation = [s for s, f in zip(ours, fold, strict=True) if f == VALIDATION_FOLD]
+def split(root: Path, cache: Path, fold: int | None, implants_per_kind: int = 3, without: str = "") -> Split:
+    """Read the collections below `root` and hold back one fold of patients.
+
+    Parameters
+    ----------
+    fold : 0 to 4, or None to train on every patient
+    without : "phe-sich" or "implants", to learn what they are worth; a collection left out is held out whole
+    """
+    ours = load(root, TRAINING_SOURCES, cache)
+    fold_of = folds(ours, FOLDS)
+    back = [number == fold or study.source == without for study, number in zip(ours, fold_of, strict=True)]
+    training = [_without_any(study, cache) for study, held in zip(ours, back, strict=True) if not held]
+    held_out = [study for study, held in zip(ours, back, strict=True) if held]
+    elsewhere = load(root, (ELSEWHERE,), cache)
+    if fold is None:
+        known = {study.patient for study in elsewhere}
+        elsewhere += [study for study in load(root, (ELSEWHERE_BLEEDS,), cache) if study.patient not in known]
     return Split(
         training,
-        implanted(_hosts(training), implants_per_kind, 0, cache / "implants"),
-        validation,
-        implanted(_hosts(validation), 1, 1, cache / "implants"),
-        [s for s, f in zip(ours, fold, strict=True) if f == TEST_FOLD],
+        [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, cache / "implants"),
+        held_out,
+        implanted(_hosts(held_out), 1, 0, cache / "implants"),
         elsewhere,
     )
 
 
-def _one_sided(study: TrainingStudy) -> TrainingStudy:
-    """Hide `any` where a collection has only bleeding patients: it would teach that its pictures mean blood."""
+def _without_any(study: TrainingStudy, cache: Path) -> TrainingStudy:
+    """Hide `any` of pictures whose patients all bleed: it would teach that such pictures mean blood.
+
+    Instead their haematomas are outlined, so that a picture shows what blood is and what is none.
+    """
     if not study.pictures:
         return study
     labels = study.labels.copy()
     labels[:, 0] = np.nan
-    return replace(study, labels=labels)
+    return replace(study, labels=labels, mask=_outlines(study, cache / "outlines"))
+
+
+def _outlines(study: TrainingStudy, cache: Path) -> NDArray[np.uint8]:
+    path = cache / f"{study.study.replace('/', '_')}.npz"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez_compressed(part, mask=outline_haematoma(study.hu, study.labels[:, _PARENCHYMA] == 1))
+        part.replace(path)
+    with np.load(path) as saved:
+        mask: NDArray[np.uint8] = saved["mask"]
+        return mask
 
 
 def _hosts(studies: Sequence[TrainingStudy]) -> list[TrainingStudy]:
@@ -65,22 +91,30 @@ _CITATIONS = {
     "ct-ich": ("CC BY 4.0", "Hssayeni et al., Data 2020, 5(1):14"),
     "phe-sich": ("free for non-commercial use", "Ma et al., arXiv 2308.10521"),
     "rsna-sample": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
+    "rsna-sdh": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
     "imagenet": ("Apache-2.0 (weights)", "Deng et al., CVPR 2009; Sandler et al., CVPR 2018"),
+}
+_USES = {
+    "training": "training",
+    "training_implants": "training",
+    "held_out": "figures only",
+    "held_out_implants": "figures only",
+    "elsewhere": "figures only",
 }
 
 
 def provenance(data: Split, pretrained: bool) -> list[dict[str, Any]]:
-    """List what trained, validated and tested a model, with licences, for its card."""
+    """List what trained and tested a model, with licences, for its card."""
     rows = []
-    for use in ("training", "training_implants", "validation", "test", "elsewhere"):
-        studies: list[TrainingStudy] = getattr(data, use)
+    for part, use in _USES.items():
+        studies: list[TrainingStudy] = getattr(data, part)
         for source in sorted({study.source for study in studies}):
             some = [study for study in studies if study.source == source]
             licence, citation = _CITATIONS.get(source, _CITATIONS["ct-ich"])
             rows.append(
                 {
                     "name": "synthetic bleeds in normal ct-ich heads" if source == IMPLANTED else source,
-                    "use": "figures only" if use == "elsewhere" else use.removesuffix("_implants"),
+                    "use": use,
                     "patients": len({study.patient for study in some}),
                     "slices": sum(len(study.labels) for study in some),
                     "licence": licence,

@@ -1,12 +1,12 @@
-"""Train CranioScan or CerebroScan, from public collections to `runs/<name>/`.
+"""Train CranioScan or CerebroScan, from public collections to a folder below `runs/<model>/`.
 
     python -m training.train cerebroscan --backbone-weights ../shared/weights/mobilenet_v2_imagenet_notop.weights.h5
-    python -m training.train cranioscan --backbone-weights none
+    python -m training.train cranioscan --backbone-weights none --fold 0
 
 First the slice encoder learns to find blood on augmented single slices, mostly synthetic bleeds in real heads with
-their masks. Then the head over the slices of a study learns on the encoder's features, is calibrated on validation
-patients and measured on test patients. A run that was stopped goes on where it was. training/README.md has the
-time it takes and what comes out.
+their masks. Then the head over the slices of a study learns on the encoder's features, and the run's answers on
+patients that it has not seen are written down: of one fold with `--fold`, else only of other collections. A run that
+was stopped goes on where it was. training/README.md has the time it takes and what comes out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +25,36 @@ import numpy as np
 from keras import layers
 
 from ichscope.labels import LABELS
-from training import models
+from ichscope.preprocess import INPUT_SIZE
+from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
-from training.evaluate import calibrate, measure, operating_points, slice_auc, summary
 from training.fused import use_fused_batch_norm
-from training.sequences import embed, fit_head
-from training.splits import Split, provenance, split
+from training.sequences import LENGTHS, EmbeddedStudy, embed, excerpt, fit_head, restore, save
+from training.splits import FOLDS, Split, provenance, split
 
-ENCODER_FILE, HEAD_FILE, CONFIG_FILE, METRICS_FILE = (
-    "encoder.weights.h5",
-    "head.weights.h5",
-    "config.json",
-    "metrics.json",
-)
+ENCODER_FILE, HEAD_FILE, CONFIG_FILE = "encoder.weights.h5", "head.weights.h5", "config.json"
+# What a run can do without, to learn what it is worth.
+ABLATIONS = ("implants", "augmentation", "phe-sich", "evidence", "sequence")
+# Batch norm's own 0.99 would keep much of its first, random statistics over the few hundred steps made here.
+_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the encoder's training.
+    """A stretch of the encoder's training, in epochs of `steps` batches.
 
     crop : side of the part of the slice that is trained on; backbone : whether its weights move;
-    fine_only : train what the finest map needs, without the coarse stages
+    fine_only : train what the finest map needs, without the coarse stages; settled : batch norm no longer learns
     """
 
     epochs: int
     learning_rate: float
-    crop: int = 224
+    crop: int = INPUT_SIZE
     batch: int = 16
-    steps: int = 100
+    steps: int = 40
     backbone: bool = True
     fine_only: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,66 +62,125 @@ class Recipe:
     """How one model is trained.
 
     copies : how often a real study is augmented for the head
-    folded : the backbone has its batch norm in the weights, where it must not run again
     """
 
     phases: tuple[Phase, ...]
     head_steps: int = 1500
-    copies: int = 4
-    folded: bool = False
+    copies: int = 2
 
 
-RECIPES = {
-    # The pre-trained backbone is kept while the new layers learn, then moves a little.
-    "cerebroscan": Recipe((Phase(7, 1e-3, backbone=False), Phase(3, 1e-4)), folded=True),
-    # No pre-trained weights: small parts and the fine stages first, whole slices last, so that batch norm knows them.
-    "cranioscan": Recipe(
-        (
-            Phase(8, 1e-3, crop=96, batch=32, steps=60, fine_only=True),
-            Phase(1, 4e-4, crop=128, batch=16, steps=60),
-            Phase(1, 1e-4, batch=8, steps=30),
-        ),
-        copies=2,
-    ),
-}
+# From random weights: small parts and the fine stages first, whole slices last.
+FROM_SCRATCH = Recipe(
+    (
+        Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
+        Phase(1, 5e-4, crop=96, batch=64),
+        Phase(1, 1.5e-4, steps=20, settled=True),
+    )
+)
+# A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
+PRETRAINED = Recipe(
+    (
+        Phase(3, 1e-3, crop=96, batch=64, backbone=False, settled=True),
+        Phase(6, 5e-4, crop=96, batch=64, settled=True),
+        Phase(1, 1e-4, steps=20, settled=True),
+    )
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, train, and leave the run folder behind."""
     options = _parse(arguments)
     use_fused_batch_norm()
+    _distribute()
     keras.utils.set_random_seed(options.seed)
-    keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp32": "float32"}[options.precision])
-    run = options.run or Path("runs") / options.model
-    run.mkdir(parents=True, exist_ok=True)
-    data = split(options.data, options.cache, options.implants)
-    architecture = models.ARCHITECTURES[options.model]
-    config = {"model": options.model, **asdict(architecture), "recipe": asdict(RECIPES[options.model])}
-    config |= {"backbone": options.backbone or architecture.backbone, "options": _plain(vars(options))}
-    (run / CONFIG_FILE).write_text(json.dumps(config, indent=2))
-    if options.stage in ("encoder", "all"):
+    run = options.run or default_run(options.model, options.fold, options.without)
+    data = split(options.data, options.cache, options.fold, options.implants, options.without)
+    config = _config(options, data, run)
+    _start(run, config)
+    if options.stage in ("encoder", "all") and options.encoder is None:
+        keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp32": "float32"}[options.precision])
         train_encoder(run, config, data, options)
     if options.stage in ("head", "all"):
-        train_head(run, config, data)
+        keras.config.set_dtype_policy("float32")  # what is exported
+        train_head(run, config, data, _encoder_run(options, run))
+
+
+def _encoder_run(options: argparse.Namespace, run: Path) -> Path:
+    """Tell whose encoder a run uses: its own, or that of another model's run with the same patients held back."""
+    return run if options.encoder is None else Path(options.encoder) / default_run(options.model, options.fold).name
+
+
+def default_run(model: str, fold: int | None, without: str = "") -> Path:
+    """Name the folder of a run: runs/<model>/[without-<what>/]fold-<n> or .../final."""
+    folder = Path("runs") / model / (f"without-{without}" if without else "")
+    return folder / ("final" if fold is None else f"fold-{fold}")
+
+
+def _config(options: argparse.Namespace, data: Split, run: Path) -> dict[str, Any]:
+    architecture = models.ARCHITECTURES[options.model]
+    own = {
+        "model": options.model,
+        **asdict(architecture),
+        "without": options.without,
+        "options": {name: str(value) for name, value in vars(options).items()},
+    }
+    if options.encoder:
+        theirs = json.loads((_encoder_run(options, run) / CONFIG_FILE).read_text())
+        return own | {key: theirs[key] for key in ("backbone", "encoder_labels", "recipe", "training_data")}
+    recipe = FROM_SCRATCH if options.backbone_weights == "none" else PRETRAINED
+    phases = tuple(replace(phase, epochs=max(1, round(phase.epochs * options.effort))) for phase in recipe.phases)
+    return own | {
+        "backbone": options.backbone or architecture.backbone,
+        "encoder_labels": architecture.labels,
+        "recipe": asdict(replace(recipe, phases=phases)),
+        "training_data": provenance(data, pretrained=options.backbone_weights != "none"),
+    }
+
+
+def _start(run: Path, config: dict[str, Any]) -> None:
+    """Make the folder; refuse to go on with a run that was begun another way."""
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / CONFIG_FILE
+    if path.is_file():
+        begun = json.loads(path.read_text())
+        for key in ("backbone", "without", "recipe", "training_data"):
+            if begun.get(key) != json.loads(json.dumps(config[key])):
+                sys.exit(f"{run}: was begun with another {key}; choose another --run, or remove this one")
+    path.write_text(json.dumps(config, indent=2))
+
+
+def _distribute() -> None:
+    """Share every batch among the GPUs, if there are several; Keras does this on JAX."""
+    if keras.backend.backend() == "jax" and len(keras.distribution.list_devices("gpu")) > 1:
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+
+
+# --- encoder -------------------------------------------------------------------------------------------
 
 
 def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argparse.Namespace) -> None:
-    """Fit the slice encoder, phase by phase, to runs/<name>/encoder.weights.h5."""
-    recipe, labels = RECIPES[config["model"]], config["labels"]
+    """Fit the slice encoder, phase by phase, to encoder.weights.h5."""
+    labels = config["labels"]
     studies = [*data.training, *data.training_implants]
+    strength = augment.NONE if config["without"] == "augmentation" else augment.DEFAULT
     weights = None if options.backbone_weights == "none" else options.backbone_weights
-    encoder = models.slice_encoder(config["backbone"], labels, weights, size=None if weights is None else 224)
+    encoder = models.slice_encoder(config["backbone"], labels, weights, size=None)
     trained = _with_slice_logits(encoder, len(labels))
-    for number, phase in enumerate(recipe.phases):
+    phases = [Phase(**values) for values in config["recipe"]["phases"]]
+    for number, phase in enumerate(phases[: options.stop_after]):
         done = run / f"phase-{number}.weights.h5"
         if not done.is_file():
-            batches = SliceBatches(studies, labels, phase.batch, phase.steps, number, phase.crop, **_parallel(options))
-            _freeze(encoder.get_layer(config["backbone"]), phase, recipe.folded)
+            parallel = {"workers": options.workers, "use_multiprocessing": False, "max_queue_size": 8}
+            batches = SliceBatches(
+                studies, labels, phase.batch, phase.steps, number, phase.crop, strength=strength, **parallel
+            )
+            _freeze(encoder.get_layer(config["backbone"]), phase)
             part = models.fine_part(encoder, config["backbone"]) if phase.fine_only else trained
-            _fit(part, phase, batches, data, run, number)
+            _fit(part, phase, batches, run, number, config["without"] != "evidence", options.tensorboard)
             _save(trained, done)
         trained.load_weights(done)
-    _save(encoder, run / ENCODER_FILE)
+    if options.stop_after is None or options.stop_after >= len(phases):
+        _save(encoder, run / ENCODER_FILE)
 
 
 def _with_slice_logits(encoder: keras.Model, labels: int) -> keras.Model:
@@ -130,89 +190,81 @@ def _with_slice_logits(encoder: keras.Model, labels: int) -> keras.Model:
     return keras.Model(encoder.input, {"evidence": encoder.output["evidence"], "slice": logits})
 
 
-def _freeze(backbone: keras.Model, phase: Phase, folded: bool) -> None:
+def _freeze(backbone: keras.Model, phase: Phase) -> None:
     backbone.trainable = phase.backbone
-    if phase.backbone and folded:
-        for layer in backbone.layers:
-            if isinstance(layer, layers.BatchNormalization):
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = _MOMENTUM
+            if phase.backbone and phase.settled:
                 layer.trainable = False
 
 
-def _fit(model: keras.Model, phase: Phase, batches: SliceBatches, data: Split, run: Path, number: int) -> None:
+def _fit(
+    model: keras.Model,
+    phase: Phase,
+    batches: SliceBatches,
+    run: Path,
+    number: int,
+    evidence: bool,
+    tensorboard: bool,
+) -> None:
     steps = phase.epochs * phase.steps
     rate = keras.optimizers.schedules.CosineDecay(
         phase.learning_rate / 20, steps, 0.02, warmup_target=phase.learning_rate, warmup_steps=min(200, steps // 10)
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.98)
     model.compile(
         optimizer,
         {"evidence": masked_loss(3.0), "slice": masked_loss()},
-        loss_weights={"evidence": 4.0, "slice": 1.0},
+        loss_weights={"evidence": 4.0 if evidence else 0.0, "slice": 1.0},
         jit_compile=False,
     )
     callbacks = [
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-        _ValidationAuc([study for study in data.validation if not study.pictures]),
         keras.callbacks.BackupAndRestore(run / f"backup-{number}"),
         keras.callbacks.CSVLogger(str(run / f"encoder-{number}.csv"), append=True),
         keras.callbacks.TerminateOnNaN(),
     ]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(run / f"tensorboard-{number}", update_freq=10))
     model.fit(batches, epochs=phase.epochs, callbacks=callbacks, verbose=2)
 
 
-class _ValidationAuc(keras.callbacks.Callback):
-    """Log the slice AUC of `any` on every third slice of real validation patients, by classifier and by evidence."""
-
-    def __init__(self, studies: list[Any], every: int = 4) -> None:
-        super().__init__()
-        self._hu = np.concatenate([study.hu[::3] for study in studies])
-        self._truth = np.concatenate([study.labels[::3, 0] for study in studies])
-        self._every = every
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Predict and log; nan in the epochs between."""
-        logs = logs if logs is not None else {}
-        last = epoch + 1 == self.params["epochs"]
-        logs["auc_slice"] = logs["auc_evidence"] = float("nan")
-        if last or (epoch + 1) % self._every == 0:
-            found = self.model.predict(self._hu, batch_size=16, verbose=0)
-            logs["auc_slice"] = slice_auc(self._truth, found["slice"][:, 0])
-            logs["auc_evidence"] = slice_auc(self._truth, found["evidence"][..., 0].max(axis=(1, 2)))
+# --- head ----------------------------------------------------------------------------------------------
 
 
-def train_head(run: Path, config: dict[str, Any], data: Split) -> None:
-    """Fit, calibrate and measure the head on the encoder's features, to runs/<name>/. Needs TensorFlow, for ONNX."""
-    labels = config["labels"]
-    encoder = models.slice_encoder(config["backbone"], labels)
-    encoder.load_weights(run / ENCODER_FILE)
-    rng = np.random.default_rng(0)
-    embedded = {
-        "training": embed(encoder, run, [s for s in data.training if not s.pictures], rng, config["recipe"]["copies"])
-        + embed(encoder, run, [s for s in data.training if s.pictures], rng)
-        + embed(encoder, run, data.training_implants, rng),
-        "validation": embed(encoder, run, data.validation),
-        "validation_implants": embed(encoder, run, data.validation_implants),
-        "test": embed(encoder, run, data.test),
-        "elsewhere": embed(encoder, run, data.elsewhere),
-    }
+def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path) -> None:
+    """Fit the head on the encoder's features, and write what the run says of unseen patients. Needs TensorFlow."""
+    labels, copies = config["labels"], config["recipe"]["copies"]
     columns = [LABELS.index(label) for label in labels]
-    head = fit_head(config["head"], labels, columns, embedded["training"], config["recipe"]["head_steps"], run)
+    weights = encoder_run / ENCODER_FILE
+
+    def features(name: str, make: Callable[[keras.Model], list[EmbeddedStudy]]) -> list[EmbeddedStudy]:
+        """Encode once for all heads on this encoder."""
+        kept = encoder_run / f"features-{name}.npz"
+        if not kept.is_file() or kept.stat().st_mtime < weights.stat().st_mtime:
+            encoder = models.slice_encoder(config["backbone"], config["encoder_labels"])
+            encoder.load_weights(weights)
+            save(make(encoder), kept)
+        return restore(kept)
+
+    training = features("training", lambda encoder: _training_features(encoder, encoder_run, data, copies))
+    unseen = [*data.held_out, *data.held_out_implants, *data.elsewhere]
+    alone = config["without"] == "sequence"
+    lengths = (1,) if alone else LENGTHS
+    head = fit_head(config["head"], labels, columns, training, config["recipe"]["head_steps"], run, lengths)
     _save(head, run / HEAD_FILE)
-    calibration = calibrate(head, embedded["validation"], embedded["validation_implants"], columns)
-    metrics = {
-        "training_data": provenance(data, pretrained=config["options"]["backbone_weights"] != "none"),
-        "calibration": calibration,
-        "operating_points": operating_points(
-            head, calibration, embedded["validation"], embedded["validation_implants"], labels, columns
-        ),
-        "measured": {
-            part: measure(head, calibration, embedded[part], labels, columns)
-            for part in ("validation", "test", "elsewhere")
-        },
-    }
-    (run / METRICS_FILE).write_text(json.dumps(metrics, indent=2))
-    for part, figures in metrics["measured"].items():
-        print(f"{part}\n{summary(figures)}")
+    embedded = features("unseen", lambda encoder: embed(encoder, encoder_run, unseen))
+    predictions.write(predictions.predict(head, embedded, labels, columns, alone), run)
+
+
+def _training_features(encoder: keras.Model, run: Path, data: Split, copies: int) -> list[EmbeddedStudy]:
+    """Whole heads of CT, of which there are few, several times; parts of all else. Augmented, as studies will vary."""
+    rng = np.random.default_rng(0)
+    whole = [study for study in data.training if not study.pictures]
+    pictures = [study for study in data.training if study.pictures]
+    parts = [excerpt(study, rng) for study in [*pictures, *data.training_implants]]
+    return embed(encoder, run, whole, rng, copies) + embed(encoder, run, parts, rng)
 
 
 def _save(model: keras.Model, path: Path) -> None:
@@ -221,28 +273,29 @@ def _save(model: keras.Model, path: Path) -> None:
     part.replace(path)
 
 
-def _parallel(options: argparse.Namespace) -> dict[str, Any]:
-    return {"workers": options.workers, "use_multiprocessing": False, "max_queue_size": 8}
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+# --- command line --------------------------------------------------------------------------------------
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=sorted(RECIPES))
+    parser.add_argument("model", choices=sorted(models.ARCHITECTURES))
+    parser.add_argument("--fold", type=int, choices=range(FOLDS), help="patients to hold back; none by default")
+    parser.add_argument("--without", choices=ABLATIONS, default="", help="leave something out, to learn its worth")
+    parser.add_argument("--effort", type=float, default=1.0, help="multiple of the recipe's epochs for the encoder")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("ICHSCOPE_DATA", "../shared/data")), help="the collections"
     )
     parser.add_argument("--cache", type=Path, default=Path(".cache/training"), help="for prepared arrays")
-    parser.add_argument("--run", type=Path, help="folder to write (runs/<model>)")
+    parser.add_argument("--run", type=Path, help="folder to write (runs/<model>/fold-N or runs/<model>/final)")
     parser.add_argument("--backbone", choices=sorted(models.BACKBONES), help="another CNN than the model's own")
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
+    parser.add_argument("--encoder", type=Path, metavar="RUNS/MODEL", help="use another model's trained encoders")
     parser.add_argument("--stage", choices=("encoder", "head", "all"), default="all")
+    parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N phases of the encoder, go on later")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="fp32")
     parser.add_argument("--implants", type=int, default=3, help="synthetic bleeds a kind and normal study")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare batches")
+    parser.add_argument("--tensorboard", action="store_true", help="logs for TensorBoard too")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+splits = pytest.importorskip("training.splits")
+data = pytest.importorskip("training.data")
+
+
+def study(source: str, patient: str, positive: bool, pictures: bool = False):
+    labels = np.zeros((2, 6), np.float32)
+    labels[0, [0, 2]] = positive
+    hu = np.full((2, 224, 224), 30, np.int16)
+    return data.TrainingStudy(source, patient, patient, hu, labels, None, ("a", "b"), 5.0, pictures)
+
+
+COLLECTIONS = {
+    "ct-ich": [study("ct-ich", f"ct-ich/{i}", i % 2 == 0) for i in range(20)],
+    "phe-sich": [study("phe-sich", f"phe-sich/{i}", True, pictures=True) for i in range(10)],
+    "rsna-sample": [study("rsna-sample", f"rsna/{i}", i == 0) for i in range(4)],
+    "rsna-sdh": [study("rsna-sdh", f"rsna/{i}", True, pictures=True) for i in range(3, 6)],
+}
+
+
+@pytest.fixture
+def split(monkeypatch: pytest.MonkeyPatch):
+    """Split the collections above; implants are their hosts, and outlines say nothing."""
+    monkeypatch.setattr(splits, "load", lambda root, sources, cache: [s for name in sources for s in COLLECTIONS[name]])
+    monkeypatch.setattr(splits, "implanted", lambda hosts, *_: [replace(host, source="implanted") for host in hosts])
+    monkeypatch.setattr(splits, "outline_haematoma", lambda hu, outlined: np.zeros(hu.shape, np.uint8))
+
+    def made(fold: int | None, without: str = "", cache: Path = Path("none")):
+        return splits.split(Path("data"), cache, fold, 1, without)
+
+    return made
+
+
+def patients(studies) -> set[str]:
+    return {study.patient for study in studies}
+
+
+def test_every_patient_is_held_out_once(split, tmp_path: Path) -> None:
+    folds = [split(fold, cache=tmp_path) for fold in range(5)]
+    everyone = patients(COLLECTIONS["ct-ich"] + COLLECTIONS["phe-sich"])
+    for one in folds:
+        assert patients(one.training) | patients(one.held_out) == everyone
+        assert not patients(one.training) & patients(one.held_out)
+        assert patients(one.training_implants) <= patients(one.training)
+        assert patients(one.held_out_implants) <= patients(one.held_out)
+        assert not patients(one.elsewhere) & everyone
+    held_out = [patient for one in folds for patient in patients(one.held_out)]
+    assert sorted(held_out) == sorted(everyone)
+
+
+def test_without_a_fold_everyone_trains(split, tmp_path: Path) -> None:
+    made = split(None, cache=tmp_path)
+    assert not made.held_out
+    assert len(made.training) == 30
+    assert patients(made.elsewhere) == {f"rsna/{i}" for i in range(6)}
+    assert [s.patient for s in made.elsewhere if s.source == "rsna-sdh"] == ["rsna/4", "rsna/5"], "no patient twice"
+
+
+def test_only_normal_ct_hosts_implants(split, tmp_path: Path) -> None:
+    assert patients(split(None, cache=tmp_path).training_implants) == {f"ct-ich/{i}" for i in range(1, 20, 2)}
+
+
+def test_a_collection_of_bleeds_does_not_teach_any(split, tmp_path: Path) -> None:
+    for study in split(None, cache=tmp_path).training:
+        assert np.isnan(study.labels[:, 0]).all() == (study.source == "phe-sich")
+    assert all(np.isfinite(study.labels[:, 0]).all() for study in split(0, cache=tmp_path).held_out)
+
+
+def test_what_is_left_out_is_left_out(split, tmp_path: Path) -> None:
+    made = split(0, "phe-sich", tmp_path)
+    assert {study.source for study in made.training} == {"ct-ich"}
+    assert patients(COLLECTIONS["phe-sich"]) <= patients(made.held_out)
+    assert split(0, "implants", tmp_path).training_implants == []
+
+
+def test_pictures_are_outlined_once(split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [study for study in split(0, cache=tmp_path).training if study.pictures]
+    assert all(study.mask is not None for study in first)
+    monkeypatch.setattr(splits, "outline_haematoma", lambda *_: pytest.fail("was outlined before"))
+    again = [study for study in split(0, cache=tmp_path).training if study.pictures]
+    np.testing.assert_array_equal(first[0].mask, again[0].mask)
+
+
+def test_provenance_names_licences_and_what_only_tested(split, tmp_path: Path) -> None:
+    rows = splits.provenance(split(None, cache=tmp_path), pretrained=True)
+    uses = {(row["name"], row["use"]): row for row in rows}
+    assert uses["ct-ich", "training"]["patients"] == 20
+    assert uses["phe-sich", "training"]["slices"] == 20
+    assert uses["synthetic bleeds in normal ct-ich heads", "training"]["licence"] == "CC BY 4.0"
+    assert uses["rsna-sdh", "figures only"]["licence"] == "non-commercial use"
+    assert ("ImageNet", "pre-trained backbone") in uses
+    assert all(row["licence"] and row["citation"] for row in rows)

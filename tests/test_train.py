@@ -1,0 +1,120 @@
+"""The training script around the models: folders, recipes, phases. What it learns is shown by the model cards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+train = pytest.importorskip("training.train")
+models = pytest.importorskip("training.models")
+splits = pytest.importorskip("training.splits")
+sequences = pytest.importorskip("training.sequences")
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+NOBODY = splits.Split([], [], [], [], [])
+
+
+@pytest.mark.parametrize(
+    ("fold", "without", "expected"),
+    [
+        (None, "", "runs/cranioscan/final"),
+        (3, "", "runs/cranioscan/fold-3"),
+        (0, "implants", "runs/cranioscan/without-implants/fold-0"),
+    ],
+)
+def test_runs_have_their_own_folders(fold: int | None, without: str, expected: str) -> None:
+    assert train.default_run("cranioscan", fold, without) == Path(expected)
+
+
+def config(*arguments: str, run: Path = Path("none")):
+    options = train._parse(["cranioscan", *arguments])
+    return train._config(options, NOBODY, run)
+
+
+def test_effort_lengthens_the_recipe() -> None:
+    once, twice = (config("--backbone-weights", "none", "--effort", effort)["recipe"] for effort in ("1", "2"))
+    assert [2 * phase["epochs"] for phase in once["phases"]] == [phase["epochs"] for phase in twice["phases"]]
+    assert [phase["fine_only"] for phase in once["phases"]] == [True, False, False]
+
+
+def test_a_pretrained_backbone_rests_at_first() -> None:
+    phases = config("--backbone-weights", "imagenet", "--backbone", "mobilenetv2")["recipe"]["phases"]
+    assert [phase["backbone"] for phase in phases] == [False, True, True]
+    assert all(phase["settled"] for phase in phases), "its batch norm may be folded"
+
+
+def test_a_run_goes_on_only_as_it_was_begun(tmp_path: Path) -> None:
+    train._start(tmp_path / "run", config("--backbone-weights", "none"))
+    train._start(tmp_path / "run", config("--backbone-weights", "none", "--workers", "2"))
+    with pytest.raises(SystemExit, match="begun with another recipe"):
+        train._start(tmp_path / "run", config("--backbone-weights", "none", "--effort", "2"))
+
+
+def test_another_models_encoder_brings_its_labels_and_data(tmp_path: Path) -> None:
+    theirs = {**config("--backbone-weights", "none", "--effort", "3"), "training_data": [{"name": "theirs"}]}
+    train._start(tmp_path / "fold-2", theirs)
+    options = train._parse(["cerebroscan", "--fold", "2", "--encoder", str(tmp_path)])
+    found = train._config(options, NOBODY, Path("none"))
+    assert found["labels"] == ("any",)
+    assert len(found["encoder_labels"]) == 6
+    assert found["training_data"] == [{"name": "theirs"}]
+    assert found["recipe"] == json.loads(json.dumps(theirs["recipe"]))
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 1)(inputs))
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize(
+    ("phase", "trained", "normalised"),
+    [
+        (train.Phase(1, 1e-3), 4, True),
+        (train.Phase(1, 1e-3, settled=True), 2, False),
+        (train.Phase(1, 1e-3, backbone=False, settled=True), 0, False),
+        (train.Phase(2, 1e-3), 4, True),
+    ],
+)
+def test_what_a_phase_trains(backbone, phase, trained: int, normalised: bool) -> None:
+    train._freeze(backbone, phase)
+    assert len(backbone.trainable_variables) == trained
+    norm = backbone.layers[2]
+    before = keras.ops.convert_to_numpy(norm.moving_mean).copy()
+    backbone(np.full((2, 8, 8, 3), 50, np.float32), training=True)
+    assert (not np.array_equal(before, keras.ops.convert_to_numpy(norm.moving_mean))) is normalised
+
+
+def test_features_are_kept_as_they_were(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    studies = [
+        sequences.EmbeddedStudy(
+            "ours", f"p{n}", f"s{n}", rng.random((n, 3), np.float32), rng.random((n, 6)).astype(np.float32)
+        )
+        for n in (4, 1, 7)
+    ]
+    sequences.save(studies, tmp_path / "features.npz")
+    for one, other in zip(studies, sequences.restore(tmp_path / "features.npz"), strict=True):
+        assert (one.source, one.patient, one.study) == (other.source, other.patient, other.study)
+        np.testing.assert_array_equal(one.features, other.features)
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_a_model_shows_only_its_labels() -> None:
+    hu = keras.Input((16, 16), dtype="int16")
+    x = keras.ops.expand_dims(keras.ops.cast(hu, "float32"), -1)
+    evidence = keras.layers.Concatenate()([x, 2 * x, 3 * x])
+    encoder = keras.Model(hu, {"features": keras.layers.GlobalAveragePooling2D()(evidence), "evidence": evidence})
+    shown = models.showing(encoder, ("a", "b", "c"), ("c",))
+    out = shown(np.full((2, 16, 16), 5, np.int16))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(out["evidence"]), np.full((2, 16, 16, 1), 15))
+    assert out["features"].shape == (2, 3)
+    assert models.showing(encoder, ("a", "b"), ("a", "b")) is encoder
