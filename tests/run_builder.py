@@ -1,0 +1,89 @@
+"""Runs as training leaves them, with drawn logits whose worth is known. For tests of what comes after training."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Study:
+    """truth, logits: (slices, labels); the study's own logits are the largest, `more` higher."""
+
+    source: str
+    patient: str
+    study: str
+    truth: np.ndarray
+    logits: np.ndarray
+    more: float = 1.0
+
+
+def write(path: Path, labels: tuple[str, ...], studies: Iterable[Study]) -> None:
+    """predictions.csv of one run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        names = [f"{what} {label}" for what in ("truth", "logit") for label in labels]
+        table.writerow(["source", "patient", "study", "slice", *names])
+        for one in studies:
+            known = np.where(
+                (one.truth == 1).any(axis=0), 1, np.where(np.isnan(one.truth).any(axis=0), NAN, one.truth.max(axis=0))
+            )
+            rows = [
+                *enumerate(zip(one.truth, one.logits, strict=True)),
+                ("", (known, one.logits.max(axis=0) + one.more)),
+            ]
+            for place, (truth, logits) in rows:
+                cells = ["" if value != value else int(value) for value in truth]
+                table.writerow([one.source, one.patient, one.study, place, *cells, *(f"{x:.5g}" for x in logits)])
+
+
+def drawn(
+    rng: np.random.Generator,
+    source: str,
+    patient: str,
+    bleeds: bool,
+    slices: int = 8,
+    labels: int = 2,
+    skill: float = 3.0,
+    name: str = "",
+) -> Study:
+    """A study that bleeds on two slices, kind 1 of the labels, or not at all."""
+    truth = np.zeros((slices, labels))
+    if bleeds:
+        truth[: min(2, slices)] = 1
+        truth[:, 2:] = 0
+    logits = rng.normal(-2, 1, (slices, labels)) + rng.normal(0, 0.4) + skill * truth
+    return Study(source, patient, f"{patient}-{name}", truth, logits)
+
+
+def model(folder: Path, labels: tuple[str, ...] = ("any", "subdural"), folds: int = 4, skill: float = 3.0) -> Path:
+    """Folds and a final run: a collection with both classes, one that bleeds, implants, and two from elsewhere."""
+    rng = np.random.default_rng(0)
+    count = len(labels)
+    for fold in range(folds):
+        studies = []
+        for i in range(12):
+            patient = f"a{fold}-{i}"
+            studies.append(drawn(rng, "ct-ich", patient, i < 5, labels=count, skill=skill))
+            if i >= 5:
+                studies.append(drawn(rng, "implanted", patient, True, labels=count, skill=skill, name="bleed"))
+                studies.append(drawn(rng, "implanted", patient, False, labels=count, skill=skill, name="decoy"))
+        for i in range(6):
+            one = drawn(rng, "phe-sich", f"b{fold}-{i}", True, labels=count, skill=skill)
+            one.truth[:, 0] = np.where(one.truth[:, 0] == 1, 1, NAN)
+            studies.append(one)
+        write(folder / f"fold-{fold}" / "predictions.csv", labels, [*studies, *_elsewhere(rng, count, skill)])
+    bleeds = [drawn(rng, "rsna-sdh", f"d{i}", True, 1, count, skill) for i in range(9)]
+    write(folder / "final" / "predictions.csv", labels, [*_elsewhere(rng, count, skill), *bleeds])
+    return folder
+
+
+def _elsewhere(rng: np.random.Generator, labels: int, skill: float) -> list[Study]:
+    return [drawn(rng, "rsna-sample", f"c{i}", i < 6, 1, labels, skill) for i in range(14)]
