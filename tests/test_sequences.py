@@ -139,7 +139,7 @@ def test_an_excerpt_is_a_run_with_some_of_the_bleed(count: int, positive: int) -
     whole.labels[count - positive :, [0, 5]] = 1
     for seed in range(20):
         part = sequences.excerpt(whole, np.random.default_rng(seed))
-        assert len(part.hu) == len(part.labels) == len(part.names) == min(count, 16)
+        assert len(part.hu) == len(part.labels) == len(part.names) == min(count, sequences.EXCERPT)
         assert set(np.diff(part.hu[:, 0, 0])) <= {1}
         np.testing.assert_array_equal(part.labels, whole.labels[part.hu[0, 0, 0] :][: len(part.hu)])
         assert bool(part.labels.any()) is bool(positive)

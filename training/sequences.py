@@ -22,7 +22,7 @@ from training.data import TrainingStudy
 # Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
 # a batch have the same length, so nothing is padded or masked, and the ONNX files stay plain.
 LENGTHS = (1, 4, 12, 24)
-EXCERPT = 16
+EXCERPT = 12
 
 
 @dataclass(frozen=True, eq=False)
