@@ -79,9 +79,9 @@ def model(folder: Path, labels: tuple[str, ...] = ("any", "subdural"), folds: in
             one = drawn(rng, "phe-sich", f"b{fold}-{i}", True, labels=count, skill=skill)
             one.truth[:, 0] = np.where(one.truth[:, 0] == 1, 1, NAN)
             studies.append(one)
-        write(folder / f"fold-{fold}" / "predictions.csv", labels, [*studies, *_elsewhere(rng, count, skill)])
+        write(folder / f"fold-{fold}" / "predictions.csv", labels, [*studies, *_elsewhere(rng, count, skill - 1.5)])
     bleeds = [drawn(rng, "rsna-sdh", f"d{i}", True, 1, count, skill) for i in range(9)]
-    write(folder / "final" / "predictions.csv", labels, [*_elsewhere(rng, count, skill), *bleeds])
+    write(folder / "final" / "predictions.csv", labels, [*_elsewhere(rng, count, skill - 1.5), *bleeds])
     return folder
 
 

@@ -1,216 +1,225 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
+import csv
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import run_builder
+from scipy.special import logit
 
-evaluate = pytest.importorskip("training.evaluate")
-sequences = pytest.importorskip("training.sequences")
-
-NAN = float("nan")
-
-
-class EchoHead:
-    """Stands for a head: a slice's features are its logits, the study's are the largest."""
-
-    def __call__(self, features: NDArray[np.float32], training: bool) -> dict[str, NDArray[np.float32]]:
-        assert not training
-        return {"slice": features, "study": features.max(axis=1)}
+from ichscope import metrics
+from training import bootstrap
+from training.evaluate import METRICS_FILE, OUT_OF_FOLD_FILE, TABLE_FILE, evaluate, main
+from training.out_of_fold import FINAL, read_runs
 
 
-HEAD = EchoHead()
+@pytest.fixture(scope="module", autouse=True)
+def _few_draws() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", 100)
+        yield
 
 
-@pytest.fixture(autouse=True)
-def _few_bootstraps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "_BOOTSTRAPS", 60)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of four folds, all of them and without implants, measured."""
+    folder = run_builder.model(tmp_path_factory.mktemp("runs") / "cranioscan")
+    run_builder.model(folder / "without-implants", folds=2, skill=0.5)
+    evaluate(folder)
+    return folder
 
 
-def study(patient: str, logits: list[list[float]], truth: list[list[float]], source: str = "ours"):
-    labels = np.full((len(truth), 6), NAN, np.float32)
-    labels[:, : len(truth[0])] = truth
-    return sequences.EmbeddedStudy(source, patient, patient, np.array(logits, np.float32), labels)
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / METRICS_FILE).read_text())
 
 
-def drawn(patients: int, seed: int, slope: float = 1.0, shift: float = 0.0, positive: bool | None = None) -> list:
-    """One-slice studies whose truth follows the logit: P(1) = sigmoid(slope * logit + shift)."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 2, patients)
-    truth = rng.random(patients) < 1 / (1 + np.exp(-(slope * logits + shift)))
-    made = [study(f"p{seed}-{i}", [[x]], [[float(y)]]) for i, (x, y) in enumerate(zip(logits, truth, strict=True))]
-    return [one for one in made if positive is None or bool(one.labels[0, 0]) == positive]
+@pytest.fixture(scope="module")
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / OUT_OF_FOLD_FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-# ---------------------------------------------------------------- slice_auc
+def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
+    return np.array([float(row[name] or "nan") for row in rows])
+
+
+# ---------------------------------------------------------------- figures
+
+
+def test_every_collection_level_and_label_is_measured(found: dict[str, Any]) -> None:
+    measured = found["measured"]
+    names = {f"{source} {level} {label}" for source in ("ct-ich", "implanted", "phe-sich")
+             for level in ("slice", "study") for label in ("any", "subdural")}  # fmt: skip
+    assert {name for name in measured["cross-validation"] if not name.endswith(" all")} == names
+    elsewhere = {f"rsna-sample {level} {label}" for level in ("slice", "picture") for label in ("any", "subdural")}
+    assert elsewhere == {name for name in measured["elsewhere"] if not name.endswith(" all")}
+    assert {"rsna-sdh slice any", "rsna-sample slice any"} <= set(measured["elsewhere, final model"])
+
+
+@pytest.mark.parametrize("level", ["slice", "study"])
+def test_figures_can_be_recomputed_from_the_rows(
+    found: dict[str, Any], table: list[dict[str, str]], level: str
+) -> None:
+    rows = [row for row in table if row["source"] == "ct-ich" and bool(row["slice"]) == (level == "slice")]
+    truth, p = column(rows, "truth any"), column(rows, "probability any")
+    patients = [row["patient"] for row in rows]
+    figures = found["measured"]["cross-validation"][f"ct-ich {level} any"]
+    assert (figures["n"], figures["positives"]) == (len(rows), truth.sum())
+    assert (figures["patients"], figures["positive_patients"]) == (48, 20)
+    assert figures["auc"] == pytest.approx(metrics.roc_auc(truth, p).value, abs=1e-4)
+    assert figures["ap"] == pytest.approx(metrics.average_precision(truth, p).value, abs=1e-4)
+    assert figures["brier"] == pytest.approx(metrics.brier(truth, p).value, abs=1e-4)
+    assert figures["log_loss"] == pytest.approx(-np.mean(np.log(np.where(truth == 1, p, 1 - p))), abs=1e-4)
+    share = truth.mean()
+    floor = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert figures["log_loss_floor"] == pytest.approx(floor, abs=1e-4)
+    for name in ("auc", "ap", "log_loss", "brier"):
+        low, high = figures[f"{name}_95"]
+        assert low <= figures[name] <= high, name
+    analytic = metrics.roc_auc(truth, p, patients)
+    assert figures["auc_95"] == pytest.approx([analytic.low, analytic.high], abs=0.04)
+    assert set(figures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
+
+
+def test_all_labels_together_are_weighed_as_by_rsna(found: dict[str, Any], table: list[dict[str, str]]) -> None:
+    rows = [row for row in table if row["source"] == "ct-ich" and row["slice"]]
+    truth = np.stack([column(rows, f"truth {label}") for label in ("any", "subdural")], axis=1)
+    p = np.stack([column(rows, f"probability {label}") for label in ("any", "subdural")], axis=1)
+    losses = -np.where(truth == 1, np.log(p), np.log(1 - p)).mean(axis=0)
+    figures = found["measured"]["cross-validation"]["ct-ich slice all"]
+    assert figures["log_loss"] == pytest.approx((2 * losses[0] + losses[1]) / 3, abs=1e-4)
+    assert "phe-sich slice all" not in found["measured"]["cross-validation"]
+
+
+def test_a_collection_of_bleeds_has_sensitivities_alone(found: dict[str, Any]) -> None:
+    for part, name in (("cross-validation", "phe-sich study any"), ("elsewhere, final model", "rsna-sdh slice any")):
+        figures = found["measured"][part][name]
+        assert (figures["auc"], figures["why"]) == (None, "positives only")
+        assert all(set(at) == {"sensitivity", "sensitivity_95"} for at in figures["at"].values())
+        assert not {"ap", "brier", "log_loss"} & set(figures)
+
+
+def test_elsewhere_is_the_mean_of_the_folds_and_not_their_ensemble(found: dict[str, Any], folder: Path) -> None:
+    runs = read_runs(folder)
+    values = []
+    for fold in range(4):
+        mine = (runs.source == "rsna-sample") & (runs.level == "slice") & (runs.fold == fold)
+        values.append(metrics.roc_auc(runs.truth[mine, 0], runs.logit[mine, 0]).value)
+    figures = found["measured"]["elsewhere"]["rsna-sample slice any"]
+    assert figures["auc"] == pytest.approx(np.mean(values), abs=1e-4)
+    assert (figures["n"], figures["positives"]) == (14, 6)
+    low, high = figures["auc_95"]
+    assert low < figures["auc"] <= high
+
+
+# ---------------------------------------------------------------- calibration and points
+
+
+def test_held_out_rows_are_calibrated_by_other_folds_and_the_rest_as_published(
+    found: dict[str, Any], table: list[dict[str, str]], folder: Path
+) -> None:
+    runs = read_runs(folder)
+    raw = {(int(f), s, int(k)): x[0] for f, s, k, x in zip(runs.fold, runs.study, runs.place, runs.logit, strict=True)}
+    slope, intercept = found["calibration"]["slice"][0]
+    gaps: dict[str, list[float]] = {}
+    for row in table:
+        if row["slice"]:
+            fold = FINAL if row["fold"] == "final" else int(row["fold"])
+            published = slope * raw[fold, row["study"], int(row["slice"])] + intercept
+            gaps.setdefault(row["source"], []).append(abs(logit(float(row["probability any"])) - published))
+    assert max(gaps["rsna-sample"] + gaps["rsna-sdh"]) < 0.02
+    assert 0.01 < np.mean(gaps["ct-ich"]) < 1
+
+
+def test_what_the_export_needs_is_there(found: dict[str, Any]) -> None:
+    assert found["labels"] == ["any", "subdural"]
+    assert found["folds"] == [0, 1, 2, 3]
+    assert np.shape([found["calibration"][level] for level in ("slice", "study")]) == (2, 2, 2)
+    points = found["operating_points"]
+    assert points["default"] in [one["name"] for one in points["points"]]
+    assert set(points["thresholds"]["study"]) == set(points["thresholds"]["slice"]) == {"any", "subdural"}
+
+
+def test_a_final_model_that_scores_higher_than_the_folds_is_noticed(tmp_path: Path) -> None:
+    folder = run_builder.model(tmp_path / "model", folds=2)
+    before = evaluate(folder)["final_shift"]["slice"]
+    path = folder / "final" / "predictions.csv"
+    rows = list(csv.reader(path.read_text().splitlines()))
+    at = rows[0].index("logit any")
+    for row in rows[1:]:
+        row[at] = str(float(row[at]) + 2)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    found = evaluate(folder)
+    assert found["final_shift"]["slice"] - before == pytest.approx(2 * found["calibration"]["slice"][0][0], abs=0.01)
+
+
+# ---------------------------------------------------------------- ablations
+
+
+def test_an_ablation_is_compared_on_the_same_folds(found: dict[str, Any]) -> None:
+    (one,) = found["ablations"]
+    assert (one["without"], one["folds"]) == ("implants", [0, 1])
+    figures = one["auc"]["ct-ich slice any"]
+    assert figures["with"] - figures["without"] == pytest.approx(figures["difference"], abs=2e-3)
+    low, high = figures["difference_95"]
+    assert 0 < low < figures["difference"] < high
+    assert {"ct-ich slice subtypes", "rsna-sample slice any", "phe-sich study any, against normal heads"} <= set(
+        one["auc"]
+    )
+
+
+def test_without_a_collection_only_rows_that_both_held_out_are_compared(tmp_path: Path) -> None:
+    """A collection that is left out is held out whole, by every fold of the ablation."""
+    folder = run_builder.model(tmp_path / "model", folds=2)
+    for fold in (0, 1):
+        rows, others = ((folder / f"fold-{i}" / "predictions.csv").read_text() for i in (fold, 1 - fold))
+        path = folder / "without-phe-sich" / f"fold-{fold}" / "predictions.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(rows + "".join(row for row in others.splitlines(True) if row.startswith("phe-sich")))
+    (one,) = evaluate(folder)["ablations"]
+    assert all(figures["difference"] == 0 for figures in one["auc"].values())
+    assert one["folds"] == [0, 1]
+
+
+# ---------------------------------------------------------------- files and refusals
 
 
 @pytest.mark.parametrize(
-    ("truth", "score", "expected"),
+    "text",
     [
-        ([0, 0, 1, 1], [1, 2, 3, 4], 1.0),
-        ([1, 1, 0, 0], [1, 2, 3, 4], 0.0),
-        ([0, 1, NAN], [1, 2, 9], 1.0),
-        ([0, 1, 0, 1], [1, 1, 1, 1], 0.5),
-        ([0, 0, NAN], [1, 2, 3], NAN),
-        ([], [], NAN),
+        "| sensitivity 0.95 |",
+        "ct-ich slice any",
+        "rsna-sdh picture any",
+        "Default: sensitivity 0.",
+        "without",
+        "floor 0.",
     ],
 )
-def test_slice_auc(truth: list[float], score: list[float], expected: float) -> None:
-    found = evaluate.slice_auc(np.array(truth, np.float32), np.array(score, np.float32))
-    assert found == pytest.approx(expected, nan_ok=True)
+def test_the_tables_tell_what_was_found(folder: Path, text: str) -> None:
+    assert text in (folder / TABLE_FILE).read_text(encoding="utf-8")
 
 
-# ---------------------------------------------------------------- predict
+def test_a_model_of_one_label_is_measured_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_builder.model(tmp_path / "cerebroscan", labels=("any",), folds=2)
+    assert main([str(folder)]) == 0
+    assert "| ct-ich study any | 24 | 10 |" in capsys.readouterr().out
+    assert json.loads((folder / METRICS_FILE).read_text())["labels"] == ["any"]
 
 
-def test_predict_lines_up_logits_truth_and_patients() -> None:
-    some = [
-        study("b", [[1, 2], [3, 0]], [[0, NAN], [1, 0]]),
-        study("a", [[5, 6]], [[0, 0]]),
-        study("b", [[7, 8]], [[NAN, 1]]),
-    ]
-    found = evaluate.predict(HEAD, some, [0, 1])
-    logits, truth, patient = found["slice"]
-    np.testing.assert_array_equal(logits, [[1, 2], [3, 0], [5, 6], [7, 8]])
-    np.testing.assert_array_equal(truth, [[0, NAN], [1, 0], [0, 0], [NAN, 1]])
-    np.testing.assert_array_equal(patient, [1, 1, 0, 1])
-    logits, truth, patient = found["study"]
-    np.testing.assert_array_equal(logits, [[3, 2], [5, 6], [7, 8]])
-    np.testing.assert_array_equal(truth, [[1, NAN], [0, 0], [NAN, 1]])
-    np.testing.assert_array_equal(patient, [1, 0, 1])
+def test_a_patient_in_two_folds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_builder.model(tmp_path / "model", folds=2)
+    text = (folder / "fold-1" / "predictions.csv").read_text()
+    (folder / "fold-1" / "predictions.csv").write_text(text.replace("a1-3", "a0-3"))
+    assert main([str(folder)]) == 1
+    assert "held out by two" in capsys.readouterr().err
+    assert not (folder / METRICS_FILE).exists()
 
 
-# ---------------------------------------------------------------- calibrate
-
-
-def test_calibration_finds_the_slope_and_shift_of_the_truth() -> None:
-    calibration = evaluate.calibrate(HEAD, drawn(4000, 0, slope=0.5, shift=-1), [study("i", [[0.0]], [[0]])], [0])
-    assert calibration["slice"][0] == pytest.approx([0.5, -1], abs=0.1)
-    assert calibration["study"][0] == pytest.approx([0.5, -1], abs=0.1)
-
-
-def test_implants_leave_the_share_of_positives_as_it_was() -> None:
-    real = drawn(600, 1, shift=-2)
-    implants = drawn(3000, 2, positive=True)
-    slope, intercept = evaluate.calibrate(HEAD, real, implants, [0])["study"][0]
-    logits, truth, _ = evaluate.predict(HEAD, real, [0])["study"]
-    probability = 1 / (1 + np.exp(-(slope * logits[:, 0] + intercept)))
-    assert probability.mean() == pytest.approx(truth.mean(), abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("subtype", "borrowed"), [([NAN] * 400, True), ([0.0] * 400, True), ([1.0] * 2 + [0.0] * 398, True)]
-)
-def test_a_label_with_too_few_positives_borrows_from_any(subtype: list[float], borrowed: bool) -> None:
-    real = [
-        study(one.patient, [[one.features[0, 0]] * 2], [[one.labels[0, 0], kind]])
-        for one, kind in zip(drawn(400, 3), subtype, strict=True)
-    ]
-    rows = evaluate.calibrate(HEAD, real, [study("i", [[0, 0]], [[0, 0]])], [0, 1])["study"]
-    assert (rows[0] == rows[1]) is borrowed
-
-
-def test_a_slope_is_never_negative() -> None:
-    """Else a head that is wrong on a few patients would call the least suspicious slices bleeds."""
-    upside_down = [study(str(i), [[-2.0 if i % 2 else 2.0]], [[float(i % 2)]]) for i in range(40)]
-    assert evaluate.calibrate(HEAD, upside_down, [study("i", [[0.0]], [[0]])], [0])["slice"][0][0] == 0.05
-
-
-# ---------------------------------------------------------------- operating points
-
-AS_IS = {"slice": [[1.0, 0.0]], "study": [[1.0, 0.0]]}
-
-
-def points(some: list, calibration: dict = AS_IS) -> dict[str, dict]:
-    found = evaluate.operating_points(HEAD, calibration, some, [study("i", [[-9.0]], [[NAN]])], ("any",), [0])
-    return {point["name"]: point for point in found["points"]} | {"thresholds": found["thresholds"]}
-
-
-def test_points_reach_the_sensitivity_that_they_name() -> None:
-    some = drawn(500, 4)
-    truth = np.array([one.labels[0, 0] for one in some])
-    score = 1 / (1 + np.exp(-np.array([one.features[0, 0] for one in some], np.float64)))
-    found = points(some)
-    assert set(found) == {"sensitivity 0.90", "sensitivity 0.95", "Youden", "thresholds"}
-    for name, wanted in (("sensitivity 0.90", 0.90), ("sensitivity 0.95", 0.95)):
-        point = found[name]
-        called = score >= point["threshold"]
-        assert wanted <= called[truth == 1].mean() < wanted + 0.01
-        assert point["sensitivity"] == pytest.approx(called[truth == 1].mean(), abs=1e-3)
-        assert point["specificity"] == pytest.approx(1 - called[truth == 0].mean(), abs=1e-3)
-    assert found["thresholds"] == {"any": found["Youden"]["threshold"]}
-
-
-def test_youden_parts_what_can_be_parted() -> None:
-    some = [study(str(i), [[float(i)]], [[float(i > 3)]]) for i in range(-4, 9)]
-    point = points(some)["Youden"]
-    low, high = 1 / (1 + np.exp([-3.0, -4.0]))
-    assert point["threshold"] == pytest.approx((low + high) / 2)
-    assert (point["sensitivity"], point["specificity"]) == (1, 1)
-
-
-def test_a_threshold_stands_between_scores_however_close_they_are() -> None:
-    """Else its sensitivity and specificity would be those of another threshold."""
-    some = [study(str(i), [[9.0 + i / 1000]], [[float(i > 3)]]) for i in range(8)]
-    score = 1 / (1 + np.exp(-np.array([9.003, 9.004])))
-    assert score[0] < points(some)["Youden"]["threshold"] < score[1]
-
-
-def test_one_class_gives_no_figures_but_a_threshold() -> None:
-    youden = evaluate._youden(np.zeros(5), np.linspace(0, 1, 5))
-    assert youden["threshold"] == 0.5
-    assert np.isnan([youden["sensitivity"], youden["specificity"]]).all()
-
-
-# ---------------------------------------------------------------- measure
-
-
-def test_measure_names_source_level_and_label() -> None:
-    some = [*drawn(60, 5), study("r", [[0.0]], [[0]], source="rsna")]
-    found = evaluate.measure(HEAD, AS_IS, some, ("any",), [0])
-    assert set(found) == {"ours slice any", "ours study any", "rsna slice any", "rsna study any"}
-    figures = found["ours slice any"]
-    assert figures["n"] == figures["patients"] == 60
-    assert figures["positives"] == figures["positive_patients"] == sum(one.labels[0, 0] == 1 for one in some)
-    low, high = figures["auc_95"]
-    assert 0.5 < low < figures["auc"] < high <= 1
-    assert found["rsna study any"]["auc"] is None
-    assert found["rsna study any"]["why"] == "only one class"
-
-
-def test_figures_leave_out_what_is_unknown() -> None:
-    some = [study(str(i), [[float(i)], [99.0]], [[float(i > 4)], [NAN]]) for i in range(10)]
-    figures = evaluate.measure(HEAD, AS_IS, some, ("any",), [0])["ours slice any"]
-    assert (figures["n"], figures["auc"], figures["ap"]) == (10, 1, 1)
-
-
-def test_intervals_respect_patients() -> None:
-    """Twenty copies of a slice are one patient's, and make nothing surer."""
-    single = drawn(40, 6)
-    copied = [study(one.patient, [one.features[0].tolist()] * 20, [[one.labels[0, 0]]] * 20) for one in single]
-    widths = []
-    for some in (single, copied):
-        low, high = evaluate.measure(HEAD, AS_IS, some, ("any",), [0])["ours slice any"]["auc_95"]
-        widths.append(high - low)
-    assert widths[1] == pytest.approx(widths[0], abs=0.03)
-    assert widths[0] > 0.05
-
-
-def test_with_one_positive_patient_there_is_hardly_an_interval() -> None:
-    some = [study(str(i), [[float(i)]], [[float(i == 2)]]) for i in range(3)]
-    figures = evaluate.measure(HEAD, AS_IS, some, ("any",), [0])["ours study any"]
-    assert figures["positive_patients"] == 1
-    assert figures["auc"] == 1
-
-
-def test_the_brier_score_is_of_calibrated_probabilities() -> None:
-    some = [study("a", [[0.0]], [[1]]), study("b", [[0.0]], [[0]])]
-    sure = {"slice": [[1.0, np.log(4)]], "study": [[1.0, np.log(4)]]}
-    figures = evaluate.measure(HEAD, sure, some, ("any",), [0])["ours slice any"]
-    assert figures["brier"] == pytest.approx((0.2**2 + 0.8**2) / 2, abs=1e-4)
-
-
-def test_summary_is_a_line_a_figure() -> None:
-    assert evaluate.summary({"a": 1, "b": SimpleNamespace}).count("\n") == 1
+def test_no_runs_are_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert "found none" in capsys.readouterr().err

@@ -1,199 +1,216 @@
-"""Calibration, operating points and the figures of the model card, on patients that did not train."""
+"""How good a model is, on patients that none of its runs has seen: calibration, operating points, figures, ablations.
+
+    python -m training.evaluate runs/cranioscan
+
+reads `fold-*/predictions.csv`, `final/predictions.csv` and, beside them, `without-*/fold-*/predictions.csv`; writes
+`metrics.json` (what the export and the model card need), `metrics.md` (the same to read) and `out_of_fold.csv`.
+
+Collections that are trained on: every row is predicted by the fold that did not train on its patient, and calibrated
+and judged by what the other folds fitted. Collections that no run trains on: the mean of the folds' figures (what one
+such model gives, not an ensemble), and those of the final model, with the published calibration. Intervals are 95 %,
+from a bootstrap over patients; those of sensitivity and specificity are Wilson's for the effective number of patients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
+from scipy.special import expit
 
-from training.sequences import EmbeddedStudy, study_labels
+from ichscope import metrics
+from ichscope.metrics.calibration import KAGGLE_WEIGHTS
+from training.ablation import ablations
+from training.bootstrap import ECE_BINS, Rows, interval, replicates
+from training.calibration import Fitted, Judged, cross_fit, operating_points
+from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
+from training.tables import as_markdown
 
-Calibration = dict[str, list[list[float]]]
-
-_LEVELS = ("slice", "study")
-# With fewer positives or negatives than this, a label borrows the calibration of `any`.
-_ENOUGH, _ENOUGH_WITHOUT = 8, 5
-_BOOTSTRAPS = 1000
-
-
-def slice_auc(truth: NDArray[np.float32], score: NDArray[np.float32]) -> float:
-    """ROC AUC over known labels; nan where one class is missing."""
-    known = np.isfinite(truth)
-    if len(np.unique(truth[known])) < 2:
-        return float("nan")
-    return float(roc_auc_score(truth[known], score[known]))
+METRICS_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "metrics.json", "metrics.md", "out_of_fold.csv"
 
 
-def predict(
-    head: keras.Model, studies: Sequence[EmbeddedStudy], columns: Sequence[int]
-) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]:
-    """Logits (n, labels), truth (n, labels) with nan, and patient (n,), for "slice" and "study"."""
-    logits: dict[str, list[NDArray[np.float32]]] = {level: [] for level in _LEVELS}
-    for study in studies:
-        out = head(study.features[None], training=False)
-        for level in _LEVELS:
-            logits[level].append(np.asarray(out[level]).reshape(-1, len(columns)))
-    truths = {
-        "slice": [study.labels[:, columns] for study in studies],
-        "study": [study_labels(study.labels[None][:, :, columns]) for study in studies],
-    }
-    patient = np.unique([study.patient for study in studies], return_inverse=True)[1]
-    return {
-        level: (
-            np.concatenate(logits[level]),
-            np.concatenate(truths[level]),
-            np.repeat(patient, [len(one) for one in logits[level]]),
-        )
-        for level in _LEVELS
-    }
+def evaluate(folder: Path) -> dict[str, Any]:
+    """Measure the runs of a model and write what was found beside them.
 
-
-def calibrate(
-    head: keras.Model,
-    real: Sequence[EmbeddedStudy],
-    implants: Sequence[EmbeddedStudy],
-    columns: Sequence[int],
-) -> Calibration:
-    """Fit slope and intercept of every logit (Platt 1999) on validation patients.
-
-    Implants join the few real positives, weighted so that positives keep their real share.
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        if there are no predictions, or not what training writes
     """
-    of_real, of_implants = predict(head, real, columns), predict(head, implants, columns)
-    calibration: Calibration = {}
-    for level in _LEVELS:
-        rows: list[list[float]] = []
-        for i in range(len(columns)):
-            row = _platt(
-                *(of[level][0][:, i] for of in (of_real, of_implants)),
-                *(of[level][1][:, i] for of in (of_real, of_implants)),
-            )
-            rows.append(row or (rows[0] if rows else [1.0, 0.0]))
-        calibration[level] = rows
-    return calibration
-
-
-def _platt(
-    real: NDArray[np.float32], implants: NDArray[np.float32], truth: NDArray[np.float32], drawn: NDArray[np.float32]
-) -> list[float] | None:
-    extra = drawn == 1
-    known = np.isfinite(truth)
-    x = np.concatenate([real[known], implants[extra]])
-    y = np.concatenate([truth[known], drawn[extra]])
-    positives = int((truth[known] == 1).sum())
-    if positives < 1 or positives + extra.sum() < _ENOUGH or (y == 0).sum() < _ENOUGH_WITHOUT:
-        return None
-    weight = np.where(y == 1, positives / (y == 1).sum(), 1.0)
-    model = LogisticRegression(C=10.0).fit(x[:, None], y, sample_weight=weight)
-    return [float(max(model.coef_[0, 0], 0.05)), float(model.intercept_[0])]
-
-
-def operating_points(
-    head: keras.Model,
-    calibration: Calibration,
-    real: Sequence[EmbeddedStudy],
-    implants: Sequence[EmbeddedStudy],
-    labels: Sequence[str],
-    columns: Sequence[int],
-) -> dict[str, Any]:
-    """Thresholds on the study probability: sensitivity .90, .95 and Youden for `any`, Youden for the others."""
-    scores = {}
-    parts = [predict(head, studies, columns)["study"] for studies in (real, implants)]
-    for i, label in enumerate(labels):
-        logit = np.concatenate([part[0][:, i] for part in parts])
-        truth = np.concatenate([part[1][:, i] for part in parts])
-        known = np.isfinite(truth)
-        slope, intercept = calibration["study"][i]
-        scores[label] = truth[known], 1 / (1 + np.exp(-(slope * logit[known] + intercept)))
-    points = [
-        _at_sensitivity("sensitivity 0.90", *scores["any"], 0.90),
-        _at_sensitivity("sensitivity 0.95", *scores["any"], 0.95),
-        _youden(*scores["any"]),
-    ]
-    return {"points": points, "thresholds": {label: _youden(*score)["threshold"] for label, score in scores.items()}}
-
-
-def _at_sensitivity(name: str, truth: NDArray[Any], score: NDArray[Any], wanted: float) -> dict[str, Any]:
-    fall_out, sensitivity, thresholds = roc_curve(truth, score, drop_intermediate=False)
-    return _point(name, fall_out, sensitivity, thresholds, int(np.argmax(sensitivity >= wanted)))
-
-
-def _youden(truth: NDArray[Any], score: NDArray[Any]) -> dict[str, Any]:
-    if len(np.unique(truth)) < 2:
-        return {"name": "Youden", "threshold": 0.5, "sensitivity": float("nan"), "specificity": float("nan")}
-    fall_out, sensitivity, thresholds = roc_curve(truth, score, drop_intermediate=False)
-    return _point("Youden", fall_out, sensitivity, thresholds, int(np.argmax(sensitivity - fall_out)))
-
-
-def _point(
-    name: str, fall_out: NDArray[Any], sensitivity: NDArray[Any], thresholds: NDArray[Any], at: int
-) -> dict[str, Any]:
-    # Half way to the next lower score, so that rounding on another machine does not move a study across.
-    below = thresholds[at + 1] if at + 1 < len(thresholds) else thresholds[at]
-    threshold = (min(thresholds[at], 1.0) + below) / 2
-    return {
-        "name": name,
-        "threshold": float(threshold),
-        "sensitivity": round(float(sensitivity[at]), 3),
-        "specificity": round(float(1 - fall_out[at]), 3),
+    runs = read_runs(folder)
+    held_out, elsewhere = runs.where(runs.held_out), runs.where(np.isin(runs.source, ELSEWHERE))
+    _refuse_leaks(held_out)
+    fitted, unseen = Fitted.of(held_out), cross_fit(held_out)
+    by_folds, by_final = (elsewhere.where((elsewhere.fold == FINAL) == final) for final in (False, True))
+    found = {
+        "labels": list(runs.labels),
+        "folds": held_out.folds,
+        "calibration": fitted.calibration,
+        "operating_points": operating_points(held_out, fitted, unseen),
+        "measured": {
+            "cross-validation": measure([(held_out, unseen)]),
+            "elsewhere": measure(
+                [(one, fitted.judge(one)) for fold in runs.folds if len(one := by_folds.where(by_folds.fold == fold))]
+            ),
+            "elsewhere, final model": measure([(by_final, fitted.judge(by_final))]),
+        },
+        "final_shift": _shift(fitted, by_folds, by_final),
+        "ablations": ablations(folder, runs),
     }
+    (folder / METRICS_FILE).write_text(json.dumps(found, indent=1))
+    (folder / TABLE_FILE).write_text(as_markdown(folder.name, found), encoding="utf-8")
+    _write_rows(folder / OUT_OF_FOLD_FILE, [(held_out, unseen), (elsewhere, fitted.judge(elsewhere))])
+    return found
 
 
-def measure(
-    head: keras.Model,
-    calibration: Calibration,
-    studies: Sequence[EmbeddedStudy],
-    labels: Sequence[str],
-    columns: Sequence[int],
-) -> dict[str, Any]:
-    """AUC, AP and Brier score per source, level and label, with 95 % intervals from a bootstrap over patients."""
+def _refuse_leaks(held_out: Predictions) -> None:
+    pairs = np.unique(np.stack([held_out.patient, held_out.fold.astype(np.str_)]), axis=1)
+    if pairs.shape[1] > len(np.unique(held_out.patient)):
+        raise ValueError("expected every patient to be held out by one fold, found some held out by two")
+
+
+def measure(models: Sequence[tuple[Predictions, Judged]]) -> dict[str, Any]:
+    """Figures by "collection level label", each the mean over models that predicted the same rows."""
     figures: dict[str, Any] = {}
-    for source in sorted({study.source for study in studies}):
-        some = [study for study in studies if study.source == source]
-        for level, (logits, truth, patient) in predict(head, some, columns).items():
-            slope, intercept = np.array(calibration[level]).T
-            score = 1 / (1 + np.exp(-(slope * logits + intercept)))
-            for i, label in enumerate(labels):
-                figures[f"{source} {level} {label}"] = _figures(truth[:, i], score[:, i], patient)
+    pairs = {pair for some, _ in models for pair in zip(some.source.tolist(), some.level.tolist(), strict=True)}
+    for source, level in sorted(pairs):
+        parts = [
+            (one.where(mine), expit(judged.z[mine]), _called(one.labels, judged, mine))
+            for one, judged in models
+            if (mine := (one.source == source) & (one.level == level)).any()
+        ]
+        for i, label in enumerate(parts[0][0].labels):
+            samples = [_known(rows, p[:, i], called[label], i) for rows, p, called in parts]
+            figures[f"{source} {level} {label}"] = _figures(samples)
+        if overall := _log_loss([(rows, p) for rows, p, _ in parts]):
+            figures[f"{source} {level} all"] = overall
     return figures
 
 
-def _figures(truth: NDArray[np.float32], score: NDArray[np.float32], patient: NDArray[np.int64]) -> dict[str, Any]:
-    known = np.isfinite(truth)
-    truth, score, patient = truth[known], score[known], patient[known]
-    counts = {"n": len(truth), "positives": int(truth.sum()), "patients": len(np.unique(patient))}
-    counts["positive_patients"] = len(np.unique(patient[truth == 1]))
-    if len(np.unique(truth)) < 2:
-        return {**counts, "auc": None, "why": "only one class"}
-    return {
-        **counts,
-        "auc": round(float(roc_auc_score(truth, score)), 3),
-        "auc_95": _bootstrap(truth, score, patient, roc_auc_score),
-        "ap": round(float(average_precision_score(truth, score)), 3),
-        "brier": round(float(brier_score_loss(truth, score)), 4),
+def _called(labels: Sequence[str], judged: Judged, mine: NDArray[np.bool_]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """By label and name of the threshold, which rows are called positive."""
+    called = {label: {"Youden": judged.z[mine, i] >= judged.thresholds[mine, i]} for i, label in enumerate(labels)}
+    called[labels[0]] = {name: judged.z[mine, 0] >= value[mine] for name, value in judged.points.items()}
+    return called
+
+
+def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[np.bool_]], label: int) -> Rows:
+    known = np.isfinite(rows.truth[:, label])
+    return Rows(
+        rows.truth[known, label] == 1, p[known], {name: one[known] for name, one in called.items()}, rows.patient[known]
+    )
+
+
+def _figures(samples: Sequence[Rows]) -> dict[str, Any]:
+    rows = samples[0]
+    positives = int(rows.truth.sum())
+    found: dict[str, Any] = {
+        "n": len(rows.truth),
+        "positives": positives,
+        "patients": len(np.unique(rows.patient)),
+        "positive_patients": len(np.unique(rows.patient[rows.truth])),
     }
+    if not positives:
+        return found | {"auc": None, "why": "no positives" if len(rows.truth) else "no known labels"}
+    found["at"] = {}
+    for name in rows.called:
+        at = [metrics.at_threshold(one.truth, one.called[name], 0.5, one.patient) for one in samples]
+        found["at"][name] = {
+            **_mean("sensitivity", [one.sensitivity for one in at]),
+            **_mean("specificity", [one.specificity for one in at]),
+        }
+    if positives == len(rows.truth):
+        return found | {"auc": None, "why": "positives only"}
+    drawn = [replicates(one) for one in samples]
+    for name, figure in _FIGURES.items():
+        values = [figure(one.truth, one.probability).value for one in samples]
+        found |= {name: round(float(np.mean(values)), 4), f"{name}_95": interval([one[name] for one in drawn])}
+    return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth[:, None], (1.0,)).value, 4)}
 
 
-def _bootstrap(
-    truth: NDArray[Any], score: NDArray[Any], patient: NDArray[Any], metric: Callable[..., float]
-) -> list[float] | None:
-    rng = np.random.default_rng(0)
-    members = [np.flatnonzero(patient == one) for one in np.unique(patient)]
-    values = []
-    for _ in range(_BOOTSTRAPS):
-        rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        if len(np.unique(truth[rows])) == 2:
-            values.append(metric(truth[rows], score[rows]))
-    if len(values) < _BOOTSTRAPS // 2:
-        return None
-    low, high = np.percentile(values, [2.5, 97.5])
-    return [round(float(low), 3), round(float(high), 3)]
+_FIGURES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], metrics.Estimate]] = {
+    "auc": metrics.roc_auc,
+    "ap": metrics.average_precision,
+    "log_loss": lambda truth, p: metrics.weighted_log_loss(truth[:, None], p[:, None], (1.0,)),
+    "brier": metrics.brier,
+    "ece": lambda truth, p: metrics.expected_calibration_error(truth, p, ECE_BINS),
+}
 
 
-def summary(measured: Mapping[str, Any]) -> str:
-    """One line a figure, for the terminal."""
-    return "\n".join(f"{name}: {value}" for name, value in measured.items())
+def _mean(name: str, found: Sequence[metrics.Estimate]) -> dict[str, Any]:
+    """Mean of estimates and of their ends; nothing where there is none."""
+    if any(one.value is None for one in found):
+        return {}
+    ends = None
+    if all(one.low is not None for one in found):
+        ends = [round(float(np.mean([getattr(one, end) for one in found])), 4) for end in ("low", "high")]
+    return {name: round(float(np.mean([one.value for one in found])), 4), f"{name}_95": ends}
+
+
+def _log_loss(parts: Sequence[tuple[Predictions, NDArray[np.float64]]]) -> dict[str, Any]:
+    """RSNA's weighted log loss over all labels, where all of them are known and `any` has both classes."""
+    rows = parts[0][0]
+    known = np.isfinite(rows.truth)
+    if len(rows.labels) == 1 or not known.any(axis=0).all() or not {0.0, 1.0} <= set(rows.truth[:, 0].tolist()):
+        return {}
+    weights = KAGGLE_WEIGHTS[: len(rows.labels)]
+    found = {"n": int(known.any(axis=1).sum()), "patients": len(np.unique(rows.patient[known.any(axis=1)]))}
+    found |= _mean("log_loss", [metrics.weighted_log_loss(one.truth, p, weights, one.patient) for one, p in parts])
+    return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth, weights).value, 4)}
+
+
+def _shift(fitted: Fitted, by_folds: Predictions, by_final: Predictions) -> dict[str, float]:
+    """How far the final model's calibrated logits of `any` lie above the folds' on the same rows, by level.
+
+    The published calibration was fitted on the folds: far from 0, it does not suit the final model.
+    """
+    shift = {}
+    by_final = by_final.where(np.isin(by_final.study, by_folds.study))
+    final, folds = fitted.judge(by_final).z[:, 0], fitted.judge(by_folds).z[:, 0]
+    for level in np.unique(by_final.level).tolist():
+        shift[level] = round(float(final[by_final.level == level].mean() - folds[by_folds.level == level].mean()), 3)
+    return shift
+
+
+def _write_rows(path: Path, parts: Sequence[tuple[Predictions, Judged]]) -> None:
+    labels = parts[0][0].labels
+    header = ["source", "patient", "study", "slice", "fold"]
+    header += [f"{what} {label}" for what in ("truth", "probability") for label in labels]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(header)
+        for some, judged in parts:
+            table.writerows(_cells(some, expit(judged.z)))
+
+
+def _cells(some: Predictions, p: NDArray[np.float64]) -> Iterator[list[Any]]:
+    for i in range(len(some)):
+        place = "" if some.place[i] < 0 else some.place[i]
+        fold = "final" if some.fold[i] == FINAL else some.fold[i]
+        truth = ["" if value != value else int(value) for value in some.truth[i]]
+        yield [some.source[i], some.patient[i], some.study[i], place, fold, *truth, *(f"{value:.6f}" for value in p[i])]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, measure, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="the runs of a model, such as runs/cranioscan")
+    options = parser.parse_args(arguments)
+    try:
+        evaluate(options.runs)
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print((options.runs / TABLE_FILE).read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
