@@ -1,4 +1,10 @@
 import csv
+import json
+import os
+import re
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +12,9 @@ import pytest
 from PIL import Image
 
 from ichscope.labels import LABELS
-from training import data
+from training import data, rsna_shaped
+from training.data import work
+from training.data.cache import Store, only_writer, read_index, restore
 
 HEADER = "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No,Fracture\n"
 NAN = float("nan")
@@ -75,6 +83,64 @@ def test_second_load_reads_the_cache(ct_ich, tmp_path):
         assert np.array_equal(one.hu, other.hu)
         assert np.array_equal(one.labels, other.labels)
         assert one.names == other.names
+
+
+def test_cache_of_an_earlier_version_is_read(ct_ich, tmp_path):
+    """It says nothing of being complete or of whole studies, and has a mask for every slice."""
+    first, _ = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    index = json.loads((folder / "index.json").read_text())
+    del index["complete"]
+    index["studies"][1]["masked"] = False
+    (folder / "index.json").write_text(json.dumps(index))
+    again, unmasked = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
+    assert np.array_equal(again.mask, first.mask)
+    assert unmasked.mask is None
+
+
+def test_half_a_cache_is_written_again(ct_ich, tmp_path):
+    once = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    (folder / "index.json").unlink()
+    (folder / "hu.npy").write_bytes(b"half an array")
+    again = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
+    assert all(np.array_equal(one.hu, other.hu) for one, other in zip(once, again, strict=True))
+    assert len(data.problems(ct_ich, ["ct-ich"], tmp_path / "cache")) == 2
+
+
+def test_outlines_stay_with_their_studies(tmp_path):
+    hu = np.arange(2 * 224 * 224, dtype=np.int16).reshape(2, 224, 224)
+    outline = (hu > 100).astype(np.uint8)
+    labels = np.zeros((2, len(LABELS)), np.float32)
+    studies = [
+        data.TrainingStudy("s", "p", f"{i}", hu + i, labels, outline if i == 2 else None, "ab") for i in range(4)
+    ]
+    with Store(tmp_path) as store:
+        store.add(work.Reading("one", studies[:1], []))
+        store.add(work.Reading("rest", studies[1:], [data.Problem("file", "reason")]))
+        assert read_index(tmp_path) is None
+        store.finish(complete=True)
+    again = restore(tmp_path, read_index(tmp_path)["studies"])
+    assert [one.mask is None for one in again] == [True, True, False, True]
+    assert np.array_equal(again[2].mask, outline)
+    assert all(np.array_equal(one.hu, other.hu) for one, other in zip(again, studies, strict=True))
+
+
+def test_one_process_at_a_time_writes_a_cache(ct_ich, tmp_path):
+    data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    index = (folder / "index.json").read_bytes()
+    (folder / "index.json").unlink()
+    loaded: list[data.TrainingStudy] = []
+    other = threading.Thread(target=lambda: loaded.extend(data.load(ct_ich, ["ct-ich"], tmp_path / "cache")))
+    with only_writer(folder):
+        other.start()
+        other.join(0.1)
+        assert other.is_alive()
+        (folder / "index.json").write_bytes(index)
+        (ct_ich / "ct-ich" / "hemorrhage_diagnosis.csv").unlink()  # it need not read what is there by now
+    other.join(10)
+    assert len(loaded) == 2
 
 
 def test_missing_collection_is_named(tmp_path):
@@ -149,6 +215,69 @@ def test_folds_keep_a_patient_of_two_sources_together():
     studies = [study(f"rsna/{i}", "subdural", source) for i in range(7) for source in ("rsna-sdh", "rsna-sample")]
     fold = data.folds(studies)
     assert np.array_equal(fold[::2], fold[1::2])
+
+
+def test_folds_spread_bleeds_that_are_known_of_whole_studies_only():
+    unknown = np.full((2, len(LABELS)), NAN, np.float32)
+    whole = [np.array([number < 10] * len(LABELS), np.float32) for number in range(30)]
+    hu = np.zeros((2, 4, 4), np.int16)
+    studies = [
+        data.TrainingStudy("cq500", f"p{number}", "", hu, unknown, None, ("a", "b"), study_labels=labels)
+        for number, labels in enumerate(whole)
+    ]
+    assert np.bincount(data.folds(studies)[:10]).tolist() == [2] * 5
+
+
+@pytest.mark.parametrize("helpers", [0, 2])
+def test_work_keeps_order_and_tells_how_far_it_is(monkeypatch, helpers):
+    monkeypatch.setattr(work, "_REPORT_EVERY_S", 0)
+    lines: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        mine = work.Work(Path(), (), pool if helpers else None, lines.append)
+        assert list(mine.map(lambda item: item**2, range(10), "squares", 45, lambda item: item)) == [
+            item**2 for item in range(10)
+        ]
+    assert lines[-1] == "squares: 45 of 45, 0 minutes left"
+
+
+def test_work_starts_few_pieces_ahead():
+    started: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        results = work.Work(Path(), (), pool, print).map(started.append, range(1000), "", 1000)
+        next(results)
+        results.close()
+    assert len(started) <= 2 * (os.cpu_count() or 1)
+
+
+def test_command_prints_what_is_there(ct_ich, tmp_path, capsys):
+    data.main(["--root", str(ct_ich), "--cache", str(tmp_path / "cache"), "--sources", "ct-ich", "--limit", "1"])
+    printed = capsys.readouterr().out
+    assert "1/3 (1)" in printed
+    assert "007/brain/4.jpg: cannot be read" in printed
+
+
+@pytest.mark.slow
+def test_command_with_processes(tmp_path, capsys):
+    folder = rsna_shaped.write(tmp_path / "rsna-2019", 3, slices=3, size=64).parents[1]
+    root = ["--root", str(folder.parent), "--cache", str(tmp_path / "cache")]
+    data.main([*root, "--sources", "rsna-2019", "--workers", "2"])
+    printed = capsys.readouterr().out
+    assert re.search(r"rsna-2019 +3 +3 +8 ", printed)
+
+
+@pytest.mark.slow
+def test_real_rsna_slices_by_the_adapter_of_the_full_set(real_data, tmp_path):
+    sample = real_data / "rsna-sample"
+    shutil.copytree(sample / "dicom", tmp_path / "rsna-2019" / "stage_2_train")
+    shutil.copy(sample / "labels.csv", tmp_path / "rsna-2019" / "stage_2_train.csv")
+    full = {Path(one.names[0]).stem: one for one in data.load(tmp_path, ["rsna-2019"], tmp_path / "cache")}
+    for one in data.load(real_data, ["rsna-sample"], tmp_path / "cache"):
+        other = full[Path(one.names[0]).stem]
+        assert one.patient == other.patient
+        assert [Path(name).stem for name in one.names] == [Path(name).stem for name in other.names]
+        assert np.array_equal(one.labels, other.labels, equal_nan=True)
+        brain = (one.hu > -50) & (one.hu < 150)
+        assert np.abs(one.hu.astype(int) - other.hu)[brain].max(initial=0) <= 1
 
 
 @pytest.mark.slow
