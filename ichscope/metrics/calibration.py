@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit, xlogy
 
 from ichscope.labels import LABELS
-from ichscope.metrics.estimate import Estimate, normal, on_logit, standard_error
+from ichscope.metrics.estimate import Estimate, few, jackknife, proportion
 from ichscope.metrics.sample import Floats, Ints, Sample, known
 
 KAGGLE_WEIGHTS = (2.0,) + (1.0,) * (len(LABELS) - 1)
 # A probability of exactly 0 or 1 that is wrong would cost infinitely much; Kaggle cut at 1e-15.
 _SMALLEST = 1e-15
-_JACKKNIFE = "infinitesimal jackknife"
+_UNBOUNDED = (-math.inf, math.inf)
 
 
 def brier(truth: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> Estimate:
@@ -30,8 +30,40 @@ def _mean(loss: Floats, sample: Sample) -> Estimate:
     if reason := sample.missing():
         return Estimate.none(reason)
     value = float(loss.mean())
-    error = standard_error((loss - value) / len(loss), sample.patient, sample.patients)
-    return on_logit(value, error, f"{_JACKKNIFE}, logit")
+    return jackknife(value, (loss - value) / len(loss), sample, "logit").beware(few(sample))
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Rows with probabilities between two edges: their number, their mean probability, and how many are positive."""
+
+    rows: int
+    probability: float
+    positive: Estimate
+
+
+def calibration_curve(
+    truth: ArrayLike,
+    probability: ArrayLike,
+    bins: int = 10,
+    patients: ArrayLike | None = None,
+    quantile: bool = False,
+) -> tuple[CalibrationBin, ...]:
+    """Share of positives by probability, with Wilson's interval; empty bins are left out.
+
+    bins : of equal width, or with `quantile` of equal numbers of rows
+    """
+    sample = known(truth, probability, patients=patients)
+    index = _bin(sample.score, bins, quantile)
+    chosen = (index == one for one in np.unique(index))
+    return tuple(
+        CalibrationBin(
+            int(np.count_nonzero(rows)),
+            float(sample.score[rows].mean()),
+            proportion(sample.truth[rows].astype(np.float64), sample.patient[rows]),
+        )
+        for rows in chosen
+    )
 
 
 def expected_calibration_error(
@@ -43,22 +75,37 @@ def expected_calibration_error(
 ) -> Estimate:
     """Mean distance between probability and share of positives, over bins weighted by their rows.
 
-    bins : of equal width, or with `quantile` of equal numbers of rows
+    Arguments as for `calibration_curve`. Chance alone makes the error of a perfect model more than 0; that much is
+    taken off the lower end of the interval, which therefore covers rather more than 95 %.
     """
     sample = known(truth, probability, patients=patients)
     if reason := sample.missing():
         return Estimate.none(reason)
-    index = _bin(sample.score, bins, quantile)
+    index, rows = _bin(sample.score, bins, quantile), len(sample.truth)
     gap = sample.score - sample.truth
     direction = np.sign(np.bincount(index, gap))[index]
-    value = float(gap @ direction) / len(gap)
-    error = standard_error((gap * direction - value) / len(gap), sample.patient, sample.patients)
-    return normal(value, error, _JACKKNIFE)
+    value = float(gap @ direction) / rows
+    found = jackknife(value, (gap * direction - value) / rows, sample, "plain")
+    if found.low is None:
+        return found
+    chance = _error_by_chance(gap, index, sample)
+    low = max(0.0, found.low - chance)
+    by_chance = f"a perfectly calibrated model would show about {chance:.2g} with as many rows"
+    return replace(found, low=low, reason="" if low else by_chance)
+
+
+def _error_by_chance(gap: Floats, index: Ints, sample: Sample) -> float:
+    """Give the calibration error that gaps (rows,) of mean 0 would show: E|x| of a normal x with each bin's error."""
+    bins = int(index.max()) + 1
+    sums = np.bincount(sample.patient * bins + index, gap, sample.patients * bins).reshape(sample.patients, bins)
+    return math.sqrt(2 / math.pi) * float(np.sqrt((sums**2).sum(0)).sum()) / len(gap)
 
 
 def _bin(probability: Floats, bins: int, quantile: bool) -> Ints:
     inner = np.linspace(0, 1, bins + 1)[1:-1]
-    return np.searchsorted(np.quantile(probability, inner) if quantile else inner, probability, side="right")
+    if quantile and len(probability):
+        inner = np.quantile(probability, inner)
+    return np.searchsorted(inner, probability, side="right")
 
 
 @dataclass(frozen=True)
@@ -98,8 +145,7 @@ def _coefficient(sample: Sample, design: Floats, offset: Floats) -> Estimate:
         beta += step
         if np.abs(step).max() < 1e-10 * max(1.0, np.abs(beta).max()):
             influence = (design * (sample.truth - p)[:, None]) @ np.linalg.inv(hessian)[0]
-            error = standard_error(influence, sample.patient, sample.patients)
-            return normal(float(beta[0]), error, "sandwich", bounds=(-math.inf, math.inf))
+            return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).beware(few(sample))
     return Estimate.none("the fit does not converge")
 
 
@@ -123,8 +169,7 @@ def weighted_log_loss(
     value = float(loss.sum() / row_weight.sum())
     rows = known(np.zeros(len(loss)), loss, patients=patients)
     influence = (loss - value * row_weight) / row_weight.sum()
-    error = standard_error(influence, rows.patient, rows.patients)
-    return normal(value, error, _JACKKNIFE, bounds=(0, math.inf))
+    return jackknife(value, influence, rows, "plain", (0.0, math.inf))
 
 
 def log_loss_floor(truth: ArrayLike, weights: Sequence[float] = KAGGLE_WEIGHTS) -> Estimate:

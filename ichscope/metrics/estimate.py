@@ -1,19 +1,23 @@
-"""A figure with its 95 % interval, and the few ways in which intervals are made."""
+"""A figure with its 95 % interval, and the ways in which intervals are made."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from ichscope.metrics.sample import Floats, Ints
+from ichscope.metrics.sample import Floats, Ints, Sample
 
 Z = 1.959963984540054
-# With fewer patients of a class, simulated coverage of every interval here falls below 93 % (benchmarks/coverage.py).
+# With fewer patients of a class, some intervals here cover less than 93 % (benchmarks/coverage.py).
 FEW = 10
-_ONE_PATIENT = "no interval: all rows are one patient's"
+
+Limits = tuple[float, float, float]
+Scale = Literal["logit", "plain"]
+JACKKNIFE = "infinitesimal jackknife"
 
 
 @dataclass(frozen=True)
@@ -36,49 +40,83 @@ class Estimate:
         """Give the estimate of what cannot be estimated."""
         return cls(None, reason=f"not estimable: {reason}")
 
+    def limits(self) -> Limits | None:
+        """(value, low, high), or None where one of them is missing."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return self.value, self.low, self.high
 
-def cluster_sums(values: Floats, patient: Ints, patients: int) -> Floats:
-    """Sum values (rows,) by patient (patients,)."""
-    return np.bincount(patient, values, patients).astype(np.float64)
+    def beware(self, reason: str) -> Estimate:
+        """Say what to beware of, unless there already is a reason."""
+        return replace(self, reason=self.reason or reason)
 
 
-def standard_error(influence: Floats, patient: Ints, patients: int) -> float:
-    """Standard error of a statistic from what each row adds to it, patients being independent.
+def few(sample: Sample) -> str:
+    """Say that a class has few patients, or ""."""
+    for name, chosen in (("positive", sample.truth), ("negative", ~sample.truth)):
+        if (count := sample.patients_with(chosen)) < FEW:
+            return f"only {count} {name} {'patient' if count == 1 else 'patients'}: the interval is approximate"
+    return ""
 
-    influence : (rows,), sums to 0; the infinitesimal jackknife (Efron 1982), with I / (I - 1) for I patients
+
+def standard_error(influence: Floats, patient: Ints, patients: int) -> tuple[float, float]:
+    """Standard error of a statistic from what each row adds to it (rows,), and its degrees of freedom.
+
+    Patients are independent, rows of one patient need not be: the infinitesimal jackknife (Efron 1982), with
+    I / (I - 1) for I patients. The degrees are the number of patients that matter, counted from how unequal their
+    parts are (after Carter, Schnepel and Steigerwald 2017): with few positives most patients say little.
     """
-    sums = cluster_sums(influence, patient, patients)
-    return math.sqrt(patients / (patients - 1) * float(sums @ sums)) if patients > 1 else math.nan
+    sums = np.bincount(patient, influence, patients)
+    total = float(sums @ sums)
+    if patients < 2 or total == 0:
+        return 0.0, 0.0
+    return math.sqrt(total * patients / (patients - 1)), total**2 / float((sums**2) @ (sums**2))
 
 
-def normal(value: float, error: float, method: str, reason: str = "", bounds: tuple[float, float] = (0, 1)) -> Estimate:
-    """Value +- z standard errors, cut at the bounds."""
-    if math.isnan(error):
-        return Estimate(value, method=method, reason=reason or _ONE_PATIENT)
-    low, high = max(bounds[0], value - Z * error), min(bounds[1], value + Z * error)
-    return Estimate(value, low, high, method, reason)
+def jackknife(
+    value: float, influence: Floats, sample: Sample, scale: Scale, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
+    """Make an interval from what each row adds to the value (rows,), with Student's quantile.
 
-
-def on_logit(value: float, error: float, method: str, reason: str = "", degrees: float = math.inf) -> Estimate:
-    """Make the interval on the logit scale: it stays inside 0 to 1 and is not symmetric near the ends."""
-    if math.isnan(error):
-        return Estimate(value, method=method, reason=reason or _ONE_PATIENT)
-    if not 0 < value < 1 or not error > 0:
-        return Estimate(value, method=method, reason=reason or "no interval: the value is at the end of its scale")
-    reach = _quantile(degrees) * error / (value * (1 - value))
+    On the logit scale it stays inside 0 to 1 and is not symmetric near the ends; else it is cut at the bounds.
+    """
+    error, degrees = standard_error(influence, sample.patient, sample.patients)
+    if not degrees or (scale == "logit" and not 0 < value < 1):
+        why = "all rows are one patient's" if sample.patients == 1 else "the patients do not differ"
+        return Estimate(value, method=JACKKNIFE, reason=f"no interval: {why}")
+    reach = float(stdtrit(degrees, 0.975)) * error
+    if scale == "plain":
+        return Estimate(value, max(bounds[0], value - reach), min(bounds[1], value + reach), JACKKNIFE)
+    reach /= value * (1 - value)
     low, high = expit(logit(value) + np.array([-reach, reach]))
-    return Estimate(value, float(low), float(high), method, reason)
+    return Estimate(value, float(low), float(high), f"{JACKKNIFE}, logit")
 
 
-def _quantile(degrees: float) -> float:
-    return Z if math.isinf(degrees) else float(stdtrit(degrees, 0.975))
-
-
-def wilson(successes: float, trials: float, method: str = "Wilson", z: float = Z) -> Estimate:
-    """Interval of a proportion (Wilson 1927); trials may be an effective number."""
-    if trials <= 0:
-        return Estimate.none("no rows")
-    share = successes / trials
-    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+def wilson(share: float, trials: float, method: str = "Wilson", quantile: float = Z) -> Estimate:
+    """Interval of a share (Wilson 1927) among a number of trials, which may be an effective one."""
+    square = quantile * quantile
+    centre = (share + square / (2 * trials)) / (1 + square / trials)
+    inside = share * (1 - share) / trials + square / (4 * trials * trials)
+    half = quantile / (1 + square / trials) * math.sqrt(inside)
     return Estimate(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)), method)
+
+
+def proportion(hit: Floats, patient: Ints) -> Estimate:
+    """Share of hits, 0 or 1 (rows,), with Wilson's interval.
+
+    Where patients have several rows, the number of rows is divided by the design effect (Rao and Scott 1992), at
+    least 1; where all rows agree there is none to estimate, and each patient counts once.
+    """
+    rows, share = len(hit), float(hit.mean())
+    present, number = np.unique(patient, return_inverse=True)
+    patients = len(present)
+    if patients == rows:
+        return wilson(share, rows)
+    method = "Wilson, effective n"
+    if share in (0, 1):
+        return wilson(share, patients, method)
+    if patients == 1:
+        return Estimate(share, method=method, reason="no interval: all rows are one patient's")
+    error, _ = standard_error((hit - share) / rows, number, patients)
+    design = max(1.0, error * error * rows / (share * (1 - share)))
+    return wilson(share, rows / design, method, float(stdtrit(patients - 1, 0.975)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ichscope.metrics.estimate import Estimate, standard_error, wilson
-from ichscope.metrics.sample import Bools, Ints, Ladder, Sample, known
+from ichscope.metrics.estimate import Estimate, Limits, proportion
+from ichscope.metrics.sample import Bools, Ladder, Sample, known
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,7 @@ def at_threshold(
 def _share(sample: Sample, hit: Bools, among: Bools, what: str) -> Estimate:
     if not among.any():
         return Estimate.none(f"no {what}")
-    return proportion(hit[among], sample.patient[among])
-
-
-def proportion(hit: Bools, patient: Ints) -> Estimate:
-    """Share of hits (rows,), with Wilson's interval.
-
-    Where patients have several rows, their number is divided by the design effect (Rao and Scott 1992), at least 1;
-    where all rows agree there is none to estimate, and each patient counts once.
-    """
-    rows, hits = len(hit), int(np.count_nonzero(hit))
-    present, number = np.unique(patient, return_inverse=True)
-    if len(present) == rows:
-        return wilson(hits, rows)
-    share, method = hits / rows, "Wilson, effective n"
-    if hits in (0, rows):
-        return wilson(share * len(present), len(present), method)
-    if len(present) == 1:
-        return Estimate(share, method=method, reason="no interval: all rows are one patient's")
-    error = standard_error((hit - share) / rows, number, len(present))
-    effective = rows / max(1.0, error * error * rows / (share * (1 - share)))
-    return wilson(share * effective, effective, method)
+    return proportion(hit[among].astype(np.float64), sample.patient[among])
 
 
 @dataclass(frozen=True)
@@ -151,3 +131,71 @@ def _between(ladder: Ladder, step: int) -> float:
     half = float(scores[step - 1] + scores[step]) / 2
     # Of two neighbours among the floating-point numbers there is no middle.
     return half if half > scores[step] else float(scores[step - 1])
+
+
+@dataclass(frozen=True)
+class PredictiveValues:
+    """PPV and NPV where another share of patients bleeds than in the data."""
+
+    prevalence: float
+    ppv: Estimate
+    npv: Estimate
+
+
+def at_prevalence(point: AtThreshold, prevalence: float) -> PredictiveValues:
+    """PPV and NPV at a prevalence (0 to 1, both excluded), from sensitivity and specificity by Bayes' rule."""
+    odds = (1 - prevalence) / prevalence
+    return PredictiveValues(
+        prevalence,
+        ppv=_after(odds, complement(point.specificity), point.sensitivity, "positive"),
+        npv=_after(1 / odds, complement(point.sensitivity), point.specificity, "negative"),
+    )
+
+
+def complement(share: Estimate) -> Estimate:
+    """1 - share, its interval turned round."""
+    if share.value is None:
+        return share
+    low, high = (None if limit is None else 1 - limit for limit in (share.high, share.low))
+    return replace(share, value=1 - share.value, low=low, high=high)
+
+
+def _after(odds: float, wrong: Estimate, right: Estimate, called: str) -> Estimate:
+    """1 / (1 + odds * wrong / right), with the interval of the ratio (MOVER-R, Donner and Zou 2012)."""
+    above, below = wrong.limits(), right.limits()
+    if above is None or below is None:
+        return Estimate.none((wrong.reason or right.reason).removeprefix("not estimable: "))
+    if above[0] == below[0] == 0:
+        return Estimate.none(f"nothing is called {called}")
+    value = below[0] / (below[0] + odds * above[0])
+    inverse = _lowest_ratio(below, above)
+    low = inverse / (inverse + odds) if inverse else 0.0
+    return Estimate(value, low, 1 / (1 + odds * _lowest_ratio(above, below)), "MOVER-R")
+
+
+def _lowest_ratio(above: Limits, below: Limits) -> float:
+    """Give the lower limit of a ratio of two independent shares, each as (value, low, high)."""
+    value, low, _ = above
+    other, _, high = below
+    product = low * (2 * value - low)
+    if product <= 0:
+        return 0.0
+    root = math.sqrt(max(0.0, (value * other) ** 2 - product * high * (2 * other - high)))
+    return product / (value * other + root)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How many rows must be looked at to find the wanted share of positives."""
+
+    point: OperatingPoint
+    flagged: Estimate
+
+
+def workload(truth: ArrayLike, score: ArrayLike, wanted: float, patients: ArrayLike | None = None) -> Workload:
+    """Share of all rows that is called positive at the highest threshold with the wanted sensitivity (0 to 1)."""
+    sample = known(truth, score, patients=patients)
+    point = operating_point_at_sensitivity(sample.truth, sample.score, wanted)
+    if point.threshold is None:
+        return Workload(point, Estimate(None, reason=point.reason))
+    return Workload(point, proportion((sample.score >= point.threshold).astype(np.float64), sample.patient))

@@ -47,6 +47,10 @@ class Sample:
         """How many rows are negative."""
         return len(self.truth) - self.positives
 
+    def patients_with(self, chosen: Bools) -> int:
+        """How many patients have a chosen row."""
+        return int(np.count_nonzero(np.bincount(self.patient[chosen], minlength=1)))
+
     def missing(self, *classes: str) -> str:
         """Say which of the classes ("positives", "negatives", "rows") has no row, or ""."""
         counts = {"rows": len(self.truth), "positives": self.positives, "negatives": self.negatives}

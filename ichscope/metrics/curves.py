@@ -1,0 +1,156 @@
+"""Curves over all thresholds: ROC and precision-recall with bands, and net benefit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ichscope.metrics.sample import Floats, Ladder, Sample, known
+
+REPLICATES = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Where 95 % of the bootstrapped curves run, point by point: arrays (points,) at x from 0 to 1."""
+
+    x: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class RocCurve:
+    """Arrays (points,), thresholds falling; the first point calls nothing positive (threshold inf).
+
+    band : of sensitivity, x being 1 - specificity; None where not asked for
+    """
+
+    threshold: Floats
+    sensitivity: Floats
+    specificity: Floats
+    band: Band | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PrCurve:
+    """Arrays (points,), thresholds falling; at each, sensitivity (recall) and PPV (precision).
+
+    band : of the PPV, x being the sensitivity; None where not asked for
+    """
+
+    threshold: Floats
+    sensitivity: Floats
+    ppv: Floats
+    band: Band | None = None
+
+
+def roc_curve(
+    truth: ArrayLike,
+    score: ArrayLike,
+    patients: ArrayLike | None = None,
+    band: bool = False,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> RocCurve | None:
+    """Points of the ROC curve, one a distinct score; None where a class is empty.
+
+    band : draw patients with replacement, `replicates` times
+    """
+    sample = known(truth, score, patients=patients)
+    if sample.missing("positives", "negatives"):
+        return None
+    ladder = Ladder.of(sample)
+    sensitivity = np.r_[0, ladder.true_positives] / sample.positives
+    wrong = np.r_[0, ladder.false_positives] / sample.negatives
+    x = np.linspace(0, 1, 101)
+    curves = [
+        np.interp(x, np.r_[0, fp] / fp[-1], np.r_[0, tp] / tp[-1])
+        for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())
+    ]
+    return RocCurve(np.r_[np.inf, ladder.threshold], sensitivity, 1 - wrong, _band(x, curves))
+
+
+def pr_curve(
+    truth: ArrayLike,
+    score: ArrayLike,
+    patients: ArrayLike | None = None,
+    band: bool = False,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> PrCurve | None:
+    """Points of the precision-recall curve, one a distinct score; None where there are no positives."""
+    sample = known(truth, score, patients=patients)
+    if sample.missing("positives"):
+        return None
+    ladder = Ladder.of(sample)
+    ppv = ladder.true_positives / (ladder.true_positives + ladder.false_positives)
+    x = np.linspace(0, 1, 101)
+    curves = [_ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
+    return PrCurve(ladder.threshold, ladder.true_positives / sample.positives, ppv, _band(x, curves))
+
+
+def bootstrap(sample: Sample, ladder: Ladder, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """Draw patients with replacement; give true and false positives (steps,) at each step of the ladder.
+
+    Draws without any positive, or without any negative where the sample has some, are drawn again.
+    """
+    random = np.random.default_rng(seed)
+    steps = len(ladder.threshold)
+    made = 0
+    while made < replicates:
+        drawn = np.bincount(random.integers(0, sample.patients, sample.patients), minlength=sample.patients)
+        weight = drawn[sample.patient]
+        tp, fp = (
+            np.cumsum(np.bincount(ladder.step, weight * chosen, steps)).astype(np.float64)
+            for chosen in (sample.truth, ~sample.truth)
+        )
+        if tp[-1] and (fp[-1] or not sample.negatives):
+            made += 1
+            yield tp, fp
+
+
+def _ppv_at(x: Floats, tp: Floats, fp: Floats) -> Floats:
+    """PPV at the first step where the sensitivity reaches x: between two steps there is no model to use."""
+    step = np.searchsorted(tp, np.maximum(x * tp[-1], 1) - 1e-9)
+    return np.asarray(tp[step] / (tp[step] + fp[step]))
+
+
+def _band(x: Floats, curves: list[Floats]) -> Band | None:
+    if not curves:
+        return None
+    low, high = np.quantile(curves, (0.025, 0.975), axis=0)
+    return Band(x, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionCurve:
+    """Net benefit (Vickers and Elkin 2006) in true positives a row, arrays (points,) by threshold probability.
+
+    Calling nobody positive has net benefit 0.
+    """
+
+    threshold: Floats
+    net_benefit: Floats
+    call_all: Floats
+
+
+def decision_curve(
+    truth: ArrayLike, probability: ArrayLike, thresholds: ArrayLike | None = None
+) -> DecisionCurve | None:
+    """Net benefit of calling rows positive from a threshold on; None where there are no rows.
+
+    thresholds : probabilities of which 0 <= p < 1; by default 0 to 0.99
+    """
+    sample = known(truth, probability)
+    if sample.missing():
+        return None
+    t = np.linspace(0, 0.99, 100) if thresholds is None else np.asarray(thresholds, np.float64)
+    ladder, rows = Ladder.of(sample), len(sample.truth)
+    step = np.searchsorted(-ladder.threshold, -t, side="right")
+    tp, fp = np.r_[0, ladder.true_positives][step], np.r_[0, ladder.false_positives][step]
+    odds = t / (1 - t)
+    return DecisionCurve(t, (tp - fp * odds) / rows, (sample.positives - sample.negatives * odds) / rows)
