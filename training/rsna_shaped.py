@@ -63,8 +63,9 @@ def write(folder: Path, studies: int, seed: int = 0, slices: int = 12, size: int
     (folder / "stage_2_train").mkdir(parents=True, exist_ok=True)
     rows: list[tuple[str, int]] = []
     files: list[Path] = []
+    bleeding = rng.random(studies) < _BLEEDING
     for number in range(studies):
-        bleed = SUBTYPES[number % len(SUBTYPES)] if rng.random() < _BLEEDING else None
+        bleed = SUBTYPES[bleeding[:number].sum() % len(SUBTYPES)] if bleeding[number] else None
         head = phantom.make(bleed, 1000 * seed + number, slices, size)
         # Every fourth study is the second one of the patient before.
         patient = f"ID_{seed:04x}{number - (number % 4 == 3):04x}"

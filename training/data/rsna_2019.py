@@ -29,7 +29,7 @@ _STUDY_UID = 0x0020000D
 _FILES_A_CHUNK = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Header:
     """What the beginning of a file says; `problem` if it cannot be used."""
 
