@@ -56,7 +56,8 @@ def _helpers(workers: int) -> Iterator[Executor | None]:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Read the training collections and say what is there.")
+    description = "Read the training collections and say what is there."
+    parser = argparse.ArgumentParser("python -m training.data", description=description)
     parser.add_argument("--root", type=Path, default=Path("../shared/data"), help="folder of the collections")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder for the cached arrays")
     parser.add_argument("--sources", nargs="+", choices=ADAPTERS, default=list(SOURCES))
