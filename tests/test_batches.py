@@ -197,6 +197,7 @@ def studies():
         study(SUBDURAL, NORMAL, source=batches.IMPLANTED, patient="i"),
         study(SUBDURAL, UNKNOWN, source="phe-sich", patient="x", outlined=False, pictures=True),
         study(SUBDURAL, UNKNOWN, source="phe-sich", patient="y", pictures=True),
+        study(SUBDURAL, NORMAL, source="rsna-2019", patient="r", outlined=False),
     ]
 
 
@@ -229,9 +230,10 @@ def test_batches_can_be_made_again_and_differ(studies) -> None:
 
 
 def test_every_role_is_drawn_by_its_share(studies) -> None:
-    pools = batches._pools(studies)
+    pools = batches._pools(studies, parts=False)
     assert {role: sum(map(len, groups)) for role, groups in pools.items()} == {
-        "normal": 3,
+        "normal": 4,
+        "bleeding": 1,
         "outlined": 1,
         "implant": 1,
         "beside implant": 1,
@@ -239,19 +241,29 @@ def test_every_role_is_drawn_by_its_share(studies) -> None:
         "outlined picture": 1,
     }
     assert set(pools) == set(batches._SHARES)
-    assert sum(batches._SHARES.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
     ("row", "outlined", "roles"),
     [
-        (SUBDURAL, False, set()),
-        (UNKNOWN, True, {"normal"}),
+        (SUBDURAL, False, {"bleeding"}),
+        (UNKNOWN, True, set()),
         (NORMAL, False, {"normal"}),
     ],
 )
-def test_a_bleed_without_outline_is_left_out(row: tuple[float, ...], outlined: bool, roles: set[str]) -> None:
-    assert set(batches._pools([study(row, outlined=outlined)])) == roles
+def test_a_bleed_without_outline_trains_whole(row: tuple[float, ...], outlined: bool, roles: set[str]) -> None:
+    assert set(batches._pools([study(row, outlined=outlined)], parts=False)) == roles
+    assert set(batches._pools([study(row, outlined=outlined)], parts=True)) == roles - {"bleeding"}
+
+
+def test_an_outline_that_misses_a_bleed_is_not_believed() -> None:
+    missed = study(SUBDURAL, NORMAL)
+    missed.mask[:] = 0
+    target = batches.SliceBatches([missed], LABELS, batch=20, steps=1, seed=0)[0][1]
+    bleeding = target["slice"][:, 0] == 1
+    assert 0 < bleeding.sum() < 20
+    assert np.isnan(target["evidence"][bleeding]).all()
+    assert (target["evidence"][~bleeding] == 0).all()
 
 
 def test_parts_need_an_outline(studies) -> None:

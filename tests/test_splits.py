@@ -21,19 +21,23 @@ COLLECTIONS = {
     "ct-ich": [study("ct-ich", f"ct-ich/{i}", i % 2 == 0) for i in range(20)],
     "phe-sich": [study("phe-sich", f"phe-sich/{i}", True, pictures=True) for i in range(10)],
     "rsna-sample": [study("rsna-sample", f"rsna/{i}", i == 0) for i in range(4)],
+    "rsna-2019": [study("rsna-2019", f"rsna/{i}", True) for i in (2, 4, 8, 9)],
     "rsna-sdh": [study("rsna-sdh", f"rsna/{i}", True, pictures=True) for i in range(3, 6)],
 }
 
 
 @pytest.fixture
-def split(monkeypatch: pytest.MonkeyPatch):
+def split(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory):
     """Split the collections above; implants are their hosts, and outlines say nothing."""
+    root = tmp_path_factory.mktemp("collections")
+    for name in COLLECTIONS:
+        (root / name).mkdir()
     monkeypatch.setattr(splits, "load", lambda root, sources, cache: [s for name in sources for s in COLLECTIONS[name]])
     monkeypatch.setattr(splits, "implanted", lambda hosts, *_: [replace(host, source="implanted") for host in hosts])
     monkeypatch.setattr(splits, "outline_haematoma", lambda hu, outlined: np.zeros(hu.shape, np.uint8))
 
-    def made(fold: int | None, without: str = "", cache: Path = Path("none")):
-        return splits.split(Path("data"), cache, fold, 1, without)
+    def made(fold: int | None, without: str = "", cache: Path = Path("none"), sources=splits.TRAINING_SOURCES):
+        return splits.split(root, cache, fold, 1, without, sources)
 
     return made
 
@@ -78,6 +82,18 @@ def test_what_is_left_out_is_left_out(split, tmp_path: Path) -> None:
     assert {study.source for study in made.training} == {"ct-ich"}
     assert patients(COLLECTIONS["phe-sich"]) <= patients(made.held_out)
     assert split(0, "implants", tmp_path).training_implants == []
+
+
+def test_who_measures_does_not_train_under_another_name(split, tmp_path: Path) -> None:
+    made = split(None, cache=tmp_path, sources=("ct-ich", "rsna-2019"))
+    assert patients(made.training) == patients(COLLECTIONS["ct-ich"]) | {"rsna/8", "rsna/9"}
+    assert not patients(made.training) & patients(made.elsewhere)
+
+
+def test_hosts_are_some_hundreds_at_most() -> None:
+    normal = [study("rsna-2019", str(i), False) for i in range(1000)]
+    assert len(splits._hosts(normal)) == 250
+    assert len(splits._hosts(normal[: splits.MOST_HOSTS - 1])) == splits.MOST_HOSTS - 1
 
 
 def test_pictures_are_outlined_once(split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

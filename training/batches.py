@@ -27,10 +27,12 @@ _SHARES = {
     "implant": 0.38,
     "beside implant": 0.12,
     "outlined": 0.16,
+    "bleeding": 0.16,
     "normal": 0.22,
     "outlined picture": 0.07,
     "picture": 0.05,
 }
+_NONE = ("", "")
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
@@ -93,6 +95,7 @@ def is_normal(study: TrainingStudy) -> bool:
 class _Place:
     study: TrainingStudy
     index: int
+    mask: NDArray[np.uint8] | None
 
 
 class SliceBatches(keras.utils.PyDataset):
@@ -123,8 +126,7 @@ class SliceBatches(keras.utils.PyDataset):
         self._columns = [LABELS.index(label) for label in labels]
         self._batch, self._steps, self._seed, self._crop = batch, steps, seed, crop
         self._epoch = 0
-        # Without an outline nobody knows what a part of a slice shows.
-        self._pools = _pools(studies if crop == INPUT_SIZE else [study for study in studies if _is_outlined(study)])
+        self._pools = _pools(studies, parts=crop < INPUT_SIZE)
 
     def __len__(self) -> int:
         return self._steps
@@ -144,48 +146,51 @@ class SliceBatches(keras.utils.PyDataset):
         groups = self._pools[names[rng.choice(len(names), p=share / share.sum())]]
         group = groups[rng.integers(len(groups))]
         place = group[rng.integers(len(group))]
-        study, at = place.study, slice(place.index, place.index + 1)
-        mask = study.mask if study.mask is not None else _empty_if_normal(study)
-        hu, seen = augment(study.hu[at], None if mask is None else mask[at], rng, self._strength, self._crop)
-        labels = study.labels[place.index]
+        hu = place.study.hu[place.index : place.index + 1]
+        hu, seen = augment(hu, place.mask, rng, self._strength, self._crop)
+        labels = place.study.labels[place.index]
         if self._crop < INPUT_SIZE:
             assert seen is not None
             return hu[0], evidence_target(seen[0], labels), _part_labels(seen[0], labels)
         return hu[0], evidence_target(None if seen is None else seen[0], labels), labels
 
 
-def _pools(studies: Sequence[TrainingStudy]) -> dict[str, list[list[_Place]]]:
-    """Sort slices by role; within a role by what must be drawn equally often (kind of bleed, or patient)."""
+def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[list[_Place]]]:
+    """Sort slices by role; within a role by what must be drawn equally often (kind of bleed, or patient).
+
+    parts : only slices of which it is known where they bleed
+    """
     pools: dict[str, dict[str, list[_Place]]] = {}
-
-    def put(role: str, group: str, place: _Place) -> None:
-        pools.setdefault(role, {}).setdefault(group, []).append(place)
-
     for study in studies:
-        for i, labels in enumerate(study.labels):
-            place = _Place(study, i)
-            if study.pictures:
-                if study.mask is not None and (study.mask[i] == 1).any():
-                    put("outlined picture", study.patient, place)
-                elif np.isfinite(labels).any():
-                    put("picture", str(np.nanmax(labels)), place)
-            elif study.source == IMPLANTED:
-                kinds = [name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1]
-                put("implant" if kinds else "beside implant", kinds[0] if kinds else "", place)
-            elif labels[0] == 1:
-                if study.mask is not None and study.mask[i].any():
-                    put("outlined", study.patient, place)
-            else:
-                put("normal", study.patient, place)
+        for i in range(len(study.labels)):
+            role, group = _role(study, i)
+            place = _Place(study, i, _outlines(study, i) if role != "bleeding" else None)
+            if role and not (parts and place.mask is None):
+                pools.setdefault(role, {}).setdefault(group, []).append(place)
     return {role: list(groups.values()) for role, groups in pools.items()}
 
 
-def _is_outlined(study: TrainingStudy) -> bool:
-    return study.mask is not None or is_normal(study)
+def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
+    """What a slice is for and what it counts with, or two "" if nothing is known of it."""
+    labels = study.labels[index]
+    outlined = study.mask is not None and bool((study.mask[index] == 1).any())
+    if study.pictures:
+        known = bool(np.isfinite(labels).any())
+        return (
+            ("outlined picture", study.patient) if outlined else ("picture", str(np.nanmax(labels))) if known else _NONE
+        )
+    if study.source == IMPLANTED:
+        kind = next((name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1), "")
+        return ("implant" if kind else "beside implant", kind)
+    if labels[0] == 1:
+        return ("outlined" if outlined else "bleeding", study.patient)
+    return ("normal", study.patient) if labels[0] == 0 else _NONE
 
 
-def _empty_if_normal(study: TrainingStudy) -> NDArray[np.uint8] | None:
-    return np.zeros(study.hu.shape, np.uint8) if is_normal(study) else None
+def _outlines(study: TrainingStudy, index: int) -> NDArray[np.uint8] | None:
+    if study.mask is not None:
+        return study.mask[index : index + 1]
+    return np.zeros((1, *study.hu.shape[1:]), np.uint8) if is_normal(study) else None
 
 
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,7 +18,9 @@ from training.outlines import outline_haematoma
 TRAINING_SOURCES = ("ct-ich", "phe-sich")
 # RSNA slices are never trained on: they show how a model does at other hospitals. The second has bleeds only.
 ELSEWHERE, ELSEWHERE_BLEEDS = "rsna-sample", "rsna-sdh"
+ONE_SIDED = "phe-sich"
 FOLDS = 5
+MOST_HOSTS = 300
 _PARENCHYMA = LABELS.index("intraparenchymal")
 
 
@@ -33,23 +35,34 @@ class Split:
     elsewhere: list[TrainingStudy]
 
 
-def split(root: Path, cache: Path, fold: int | None, implants_per_kind: int = 3, without: str = "") -> Split:
+def split(
+    root: Path,
+    cache: Path,
+    fold: int | None,
+    implants_per_kind: int = 3,
+    without: str = "",
+    sources: Sequence[str] = TRAINING_SOURCES,
+) -> Split:
     """Read the collections below `root` and hold back one fold of patients.
+
+    Patients of the collections that only measure, where those are there, never train under another name.
 
     Parameters
     ----------
     fold : 0 to 4, or None to train on every patient
     without : "phe-sich" or "implants", to learn what they are worth; a collection left out is held out whole
+    sources : collections to train on
     """
-    ours = load(root, TRAINING_SOURCES, cache)
-    fold_of = folds(ours, FOLDS)
-    back = [number == fold or study.source == without for study, number in zip(ours, fold_of, strict=True)]
-    training = [_without_any(study, cache) for study, held in zip(ours, back, strict=True) if not held]
-    held_out = [study for study, held in zip(ours, back, strict=True) if held]
-    elsewhere = load(root, (ELSEWHERE,), cache)
+    elsewhere = load(root, [name for name in (ELSEWHERE,) if (root / name).is_dir()], cache)
+    bleeds = load(root, [name for name in (ELSEWHERE_BLEEDS,) if (root / name).is_dir()], cache)
+    measuring = {study.patient for study in [*elsewhere, *bleeds]}
     if fold is None:
         known = {study.patient for study in elsewhere}
-        elsewhere += [study for study in load(root, (ELSEWHERE_BLEEDS,), cache) if study.patient not in known]
+        elsewhere = [*elsewhere, *(study for study in bleeds if study.patient not in known)]
+    ours = [study for study in load(root, sources, cache) if study.patient not in measuring]
+    back = [number == fold or study.source == without for study, number in zip(ours, folds(ours, FOLDS), strict=True)]
+    training = [_for_training(study, cache) for study, held in zip(ours, back, strict=True) if not held]
+    held_out = [study for study, held in zip(ours, back, strict=True) if held]
     return Split(
         training,
         [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, cache / "implants"),
@@ -59,12 +72,12 @@ def split(root: Path, cache: Path, fold: int | None, implants_per_kind: int = 3,
     )
 
 
-def _without_any(study: TrainingStudy, cache: Path) -> TrainingStudy:
-    """Hide `any` of pictures whose patients all bleed: it would teach that such pictures mean blood.
+def _for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
+    """Hide `any` of a collection whose patients all bleed: it would teach that such pictures mean blood.
 
     Instead their haematomas are outlined, so that a picture shows what blood is and what is none.
     """
-    if not study.pictures:
+    if study.source != ONE_SIDED:
         return study
     labels = study.labels.copy()
     labels[:, 0] = np.nan
@@ -84,7 +97,9 @@ def _outlines(study: TrainingStudy, cache: Path) -> NDArray[np.uint8]:
 
 
 def _hosts(studies: Sequence[TrainingStudy]) -> list[TrainingStudy]:
-    return [study for study in studies if not study.pictures and is_normal(study)]
+    """Normal heads of CT to put bleeds into, at most some hundreds, spread over the collection."""
+    normal = [study for study in studies if not study.pictures and is_normal(study)]
+    return normal[:: 1 + len(normal) // MOST_HOSTS]
 
 
 _CITATIONS = {
@@ -92,8 +107,12 @@ _CITATIONS = {
     "phe-sich": ("free for non-commercial use", "Ma et al., arXiv 2308.10521"),
     "rsna-sample": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
     "rsna-sdh": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
+    "rsna-2019": ("non-commercial use", "Flanders et al., Radiology: AI 2020, 2(3):e190211"),
+    "cq500": ("CC BY-NC-SA 4.0", "Chilamkurthy et al., Lancet 2018, 392(10162):2388-2396"),
     "imagenet": ("Apache-2.0 (weights)", "Deng et al., CVPR 2009; Sandler et al., CVPR 2018"),
 }
+_UNKNOWN = ("see its publisher", "see its publisher")
+_IMPLANTS_OF = "ct-ich"
 _USES = {
     "training": "training",
     "training_implants": "training",
@@ -110,7 +129,7 @@ def provenance(data: Split, pretrained: bool) -> list[dict[str, Any]]:
         studies: list[TrainingStudy] = getattr(data, part)
         for source in sorted({study.source for study in studies}):
             some = [study for study in studies if study.source == source]
-            licence, citation = _CITATIONS.get(source, _CITATIONS["ct-ich"])
+            licence, citation = _CITATIONS.get(_IMPLANTS_OF if source == IMPLANTED else source, _UNKNOWN)
             rows.append(
                 {
                     "name": "synthetic bleeds in normal ct-ich heads" if source == IMPLANTED else source,

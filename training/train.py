@@ -28,9 +28,10 @@ from ichscope.labels import LABELS
 from ichscope.preprocess import INPUT_SIZE
 from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
+from training.data import ADAPTERS, DEFAULT_CACHE
 from training.fused import use_fused_batch_norm
 from training.sequences import LENGTHS, EmbeddedStudy, embed, excerpt, fit_head, restore, save
-from training.splits import FOLDS, Split, provenance, split
+from training.splits import FOLDS, TRAINING_SOURCES, Split, provenance, split
 
 ENCODER_FILE, HEAD_FILE, CONFIG_FILE = "encoder.weights.h5", "head.weights.h5", "config.json"
 # What a run can do without, to learn what it is worth.
@@ -87,6 +88,18 @@ PRETRAINED = Recipe(
         Phase(1, 1e-4, steps=20, settled=True),
     )
 )
+# Hundreds of thousands of slices with labels and no outlines: where blood is first, then whole slices for long.
+LARGE = Recipe(
+    (
+        Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
+        Phase(2, 5e-4, crop=96, batch=64),
+        Phase(30, 3e-4, batch=64, steps=1500),
+        Phase(2, 3e-5, batch=64, steps=1500, settled=True),
+    ),
+    head_steps=20_000,
+    copies=1,
+)
+RECIPES = {"scratch": FROM_SCRATCH, "pretrained": PRETRAINED, "large": LARGE}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -96,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     _distribute()
     keras.utils.set_random_seed(options.seed)
     run = options.run or default_run(options.model, options.fold, options.without)
-    data = split(options.data, options.cache, options.fold, options.implants, options.without)
+    data = split(options.data, options.cache, options.fold, options.implants, options.without, options.sources)
     config = _config(options, data, run)
     _start(run, config)
     if options.stage in ("encoder", "all") and options.encoder is None:
@@ -129,7 +142,7 @@ def _config(options: argparse.Namespace, data: Split, run: Path) -> dict[str, An
     if options.encoder:
         theirs = json.loads((_encoder_run(options, run) / CONFIG_FILE).read_text())
         return own | {key: theirs[key] for key in ("backbone", "encoder_labels", "recipe", "training_data")}
-    recipe = FROM_SCRATCH if options.backbone_weights == "none" else PRETRAINED
+    recipe = RECIPES[options.recipe or ("scratch" if options.backbone_weights == "none" else "pretrained")]
     phases = tuple(replace(phase, epochs=max(1, round(phase.epochs * options.effort))) for phase in recipe.phases)
     return own | {
         "backbone": options.backbone or architecture.backbone,
@@ -286,11 +299,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("model", choices=sorted(models.ARCHITECTURES))
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="patients to hold back; none by default")
     parser.add_argument("--without", choices=ABLATIONS, default="", help="leave something out, to learn its worth")
+    parser.add_argument("--recipe", choices=RECIPES, help="by default as the backbone's weights need it")
     parser.add_argument("--effort", type=float, default=1.0, help="multiple of the recipe's epochs for the encoder")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("ICHSCOPE_DATA", "../shared/data")), help="the collections"
     )
-    parser.add_argument("--cache", type=Path, default=Path(".cache/training"), help="for prepared arrays")
+    parser.add_argument("--sources", nargs="+", choices=sorted(ADAPTERS), default=list(TRAINING_SOURCES))
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="for prepared arrays")
     parser.add_argument("--run", type=Path, help="folder to write (runs/<model>/fold-N or runs/<model>/final)")
     parser.add_argument("--backbone", choices=sorted(models.BACKBONES), help="another CNN than the model's own")
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
