@@ -19,12 +19,17 @@ class ModelError(Exception):
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold on the study probability of `any`-like labels, with what it gave on the validation patients."""
+    """A threshold on the study probability of `any`, with what it gave on patients that did not train.
+
+    sensitivity_95, specificity_95 : ends of the 95 % intervals; None in older cards
+    """
 
     name: str
     threshold: float
     sensitivity: float
     specificity: float
+    sensitivity_95: list[float] | None = None
+    specificity_95: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class ModelCard:
     thresholds : per label, the probability from which a study is called positive, at the default point
     operating_points : the points on `any` to choose from; `default_point` names the one in force
     sha256 : per file of the folder
+    default_reason : why that point is the default
+    slice_thresholds : as thresholds, on the probability of a slice; empty in older cards
+    failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
 
     name: str
@@ -52,6 +60,9 @@ class ModelCard:
     parity: dict[str, Any] = field(default_factory=dict)
     software: dict[str, str] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
+    default_reason: str = ""
+    slice_thresholds: dict[str, float] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:

@@ -30,6 +30,17 @@ def test_a_card_comes_back_as_it_was_written(folder: Path) -> None:
     assert "hoch ≥ .95" in (folder / CARD_FILE).read_text(encoding="utf-8")
 
 
+def test_a_card_from_before_intervals_and_failures_is_read(folder: Path) -> None:
+    raw = json.loads((folder / CARD_FILE).read_text())
+    for name in ("default_reason", "slice_thresholds", "failures"):
+        del raw[name]
+    raw["operating_points"] = [{"name": "Youden", "threshold": 0.5, "sensitivity": 0.9, "specificity": 0.9}]
+    (folder / CARD_FILE).write_text(json.dumps(raw))
+    card = ModelCard.read(folder)
+    assert (card.default_reason, card.slice_thresholds, card.failures) == ("", {}, [])
+    assert card.operating_points[0].sensitivity_95 is None
+
+
 def test_labels_and_points_are_tuples_after_reading(folder: Path) -> None:
     card = ModelCard.read(folder)
     assert card.labels == LABELS

@@ -66,7 +66,7 @@ def test_figures_can_be_recomputed_from_the_rows(
 ) -> None:
     rows = [row for row in table if row["source"] == "ct-ich" and bool(row["slice"]) == (level == "slice")]
     truth, p = column(rows, "truth any"), column(rows, "probability any")
-    patients = [row["patient"] for row in rows]
+    patients = np.array([row["patient"] for row in rows])
     figures = found["measured"]["cross-validation"][f"ct-ich {level} any"]
     assert (figures["n"], figures["positives"]) == (len(rows), truth.sum())
     assert (figures["patients"], figures["positive_patients"]) == (48, 20)
@@ -80,8 +80,8 @@ def test_figures_can_be_recomputed_from_the_rows(
     for name in ("auc", "ap", "log_loss", "brier"):
         low, high = figures[f"{name}_95"]
         assert low <= figures[name] <= high, name
-    analytic = metrics.roc_auc(truth, p, patients)
-    assert figures["auc_95"] == pytest.approx([analytic.low, analytic.high], abs=0.04)
+    drawn = bootstrap.replicates(bootstrap.Rows(truth == 1, p, {}, patients))
+    assert figures["auc_95"] == pytest.approx(bootstrap.interval([drawn["auc"]]), abs=1e-3)
     assert set(figures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
 
 
@@ -114,6 +114,16 @@ def test_elsewhere_is_the_mean_of_the_folds_and_not_their_ensemble(found: dict[s
     assert (figures["n"], figures["positives"]) == (14, 6)
     low, high = figures["auc_95"]
     assert low < figures["auc"] <= high
+
+
+def test_kinds_of_bleeds_have_the_share_that_is_flagged(found: dict[str, Any]) -> None:
+    name = found["operating_points"]["default"]
+    one = found["found_by_kind"]["ct-ich"]["subdural"]
+    assert one["n"] == 20
+    # All bleeds of the runs are subdural, so it is the sensitivity of any.
+    expected = found["measured"]["cross-validation"]["ct-ich study any"]["at"][name]
+    assert (one["sensitivity"], one["sensitivity_95"]) == (expected["sensitivity"], expected["sensitivity_95"])
+    assert set(found["found_by_kind"]) == {"ct-ich", "implanted", "phe-sich"}
 
 
 # ---------------------------------------------------------------- calibration and points

@@ -17,7 +17,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, ndtr
 
-from ichscope.metrics import Estimate, wilson
+from ichscope.metrics import Estimate
+from ichscope.metrics.estimate import wilson
 from training.out_of_fold import SYNTHETIC, Predictions
 
 Floats = NDArray[np.float64]
@@ -304,7 +305,7 @@ def _share(hit: Floats, weight: Floats, patient: NDArray[np.str_]) -> Estimate:
     """Weighted share, with Wilson's interval for as many patients as the weights amount to (Kish 1965)."""
     by_patient = np.bincount(np.unique(patient, return_inverse=True)[1], weight)
     effective = float(by_patient.sum() ** 2 / (by_patient @ by_patient))
-    return wilson(float(np.average(hit, weights=weight)) * effective, effective)
+    return wilson(float(np.average(hit, weights=weight)), effective)
 
 
 def _default(points: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -49,11 +49,12 @@ def evaluate(folder: Path) -> dict[str, Any]:
     _refuse_leaks(held_out)
     fitted, unseen = Fitted.of(held_out), cross_fit(held_out)
     by_folds, by_final = (elsewhere.where((elsewhere.fold == FINAL) == final) for final in (False, True))
+    points = operating_points(held_out, fitted, unseen)
     found = {
         "labels": list(runs.labels),
         "folds": held_out.folds,
         "calibration": fitted.calibration,
-        "operating_points": operating_points(held_out, fitted, unseen),
+        "operating_points": points,
         "measured": {
             "cross-validation": measure([(held_out, unseen)]),
             "elsewhere": measure(
@@ -61,6 +62,7 @@ def evaluate(folder: Path) -> dict[str, Any]:
             ),
             "elsewhere, final model": measure([(by_final, fitted.judge(by_final))]),
         },
+        "found_by_kind": found_by_kind(held_out, unseen.z[:, 0] >= unseen.points[points["default"]]),
         "final_shift": _shift(fitted, by_folds, by_final),
         "ablations": ablations(folder, runs),
     }
@@ -152,6 +154,18 @@ def _mean(name: str, found: Sequence[metrics.Estimate]) -> dict[str, Any]:
     if all(one.low is not None for one in found):
         ends = [round(float(np.mean([getattr(one, end) for one in found])), 4) for end in ("low", "high")]
     return {name: round(float(np.mean([one.value for one in found])), 4), f"{name}_95": ends}
+
+
+def found_by_kind(some: Predictions, flagged: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
+    """Share of bleeding studies that are flagged, by collection and kind of bleed."""
+    found: dict[str, dict[str, Any]] = {}
+    for source in np.unique(some.source).tolist():
+        for i, label in enumerate(some.labels[1:], 1):
+            mine = (some.source == source) & (some.level == "study") & (some.truth[:, i] == 1)
+            if mine.any():
+                at = metrics.at_threshold(np.ones(mine.sum()), flagged[mine], 0.5, some.patient[mine])
+                found.setdefault(source, {})[label] = {"n": int(mine.sum()), **_mean("sensitivity", [at.sensitivity])}
+    return found
 
 
 def _log_loss(parts: Sequence[tuple[Predictions, NDArray[np.float64]]]) -> dict[str, Any]:

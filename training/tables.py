@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ichscope.markdown import table, with_interval
+
 
 def as_markdown(name: str, found: Mapping[str, Any]) -> str:
     """All of it, most asked for first."""
     parts = [f"# {name}", "## Operating points", _points(found["operating_points"])]
     for part, figures in found["measured"].items():
         if figures:
-            parts += [f"## Measured: {part}", measured(figures), _at_points(figures)]
+            parts += [f"## Measured: {part}", _measured(figures), _at_points(figures)]
+    rows = [
+        [source, label, one["n"], with_interval(one, "sensitivity", 2)]
+        for source, labels in found["found_by_kind"].items()
+        for label, one in labels.items()
+    ]
+    parts += ["## Flagged at the default point", table(["collection", "kind of bleed", "studies", "flagged"], rows)]
     if found["ablations"]:
         parts += ["## Ablations", _ablations(found["ablations"])]
     if found["final_shift"]:
         shift = ", ".join(f"{level} {value:+.2f}" for level, value in found["final_shift"].items())
         parts += ["## Final model against the folds", f"Calibrated logit of `any` on the same rows: {shift}."]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Markdown table, or nothing without rows."""
-    lines = [header, ["---"] * len(header), *rows] if rows else []
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def with_interval(figures: Mapping[str, Any], name: str, digits: int = 3) -> str:
-    """A figure and its interval, or nothing."""
-    value, ends = figures.get(name), figures.get(f"{name}_95")
-    if value is None:
-        return ""
-    return f"{value:.{digits}f}" + (f" ({ends[0]:.{digits}f} to {ends[1]:.{digits}f})" if ends else "")
 
 
 def _points(found: Mapping[str, Any]) -> str:
@@ -64,7 +58,7 @@ _COUNTS = {"n": "n", "positives": "positive", "positive_patients": "positive pat
 _FIGURES = {"auc": "AUC", "ap": "AP", "log_loss": "log loss", "brier": "Brier", "ece": "ECE"}
 
 
-def measured(figures: Mapping[str, Any]) -> str:
+def _measured(figures: Mapping[str, Any]) -> str:
     """Table of what has both classes."""
     rows = []
     for name, one in figures.items():
