@@ -40,8 +40,13 @@ def encoder():
 
 @pytest.fixture(scope="module", params=HEADS)
 def head(request: pytest.FixtureRequest):
+    """A head that has learned something, if nothing sensible."""
     keras.utils.set_random_seed(0)
-    return models.sequence_head(request.param, 24, TWO, width=16)
+    built = models.sequence_head(request.param, 24, TWO, width=16)
+    for name in ("slice_logits", "study_logits"):
+        kernel, bias = built.get_layer(name).get_weights()
+        built.get_layer(name).set_weights([np.random.default_rng(0).normal(0, 0.3, kernel.shape), bias])
+    return built
 
 
 # ---------------------------------------------------------------- windows
@@ -174,10 +179,21 @@ def test_studies_of_a_batch_do_not_mix(head) -> None:
 
 def test_the_study_is_at_least_as_suspicious_as_its_worst_slice(head) -> None:
     features = np.random.default_rng(3).normal(size=(1, 7, 24)).astype(np.float32)
-    logits = keras.Model(head.input, head.get_layer("study_logits").output)(features, training=False)
+    added = keras.Model(head.input, head.get_layer("study_logits").output)(features, training=False)
+    logits = features[..., -2:] + np.asarray(added)
     study = np.asarray(head(features, training=False)["study"])
-    assert (study >= np.asarray(logits).max(axis=1) - 1e-5).all()
-    np.testing.assert_allclose(study, np.log(np.exp(np.asarray(logits)).sum(axis=1)), atol=1e-4)
+    assert (study >= logits.max(axis=1) - 1e-5).all()
+    np.testing.assert_allclose(study, np.log(np.exp(logits).sum(axis=1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize(("labels", "columns"), [(("any", "subdural"), [-3, -1]), (("epidural",), [-2])])
+def test_a_new_head_says_what_the_evidence_says(kind: str, labels: tuple[str, ...], columns: list[int]) -> None:
+    built = models.sequence_head(kind, 8, labels, ("any", "epidural", "subdural"), width=8)
+    features = np.random.default_rng(4).normal(size=(2, 5, 8)).astype(np.float32)
+    found = numbers(built(features, training=False))
+    np.testing.assert_allclose(found["slice"], features[..., columns], atol=1e-6)
+    np.testing.assert_allclose(found["study"], np.log(np.exp(features[..., columns]).sum(axis=1)), atol=1e-5)
 
 
 def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:

@@ -41,7 +41,7 @@ def config(*arguments: str, run: Path = Path("none")):
 def test_effort_lengthens_the_recipe() -> None:
     once, twice = (config("--backbone-weights", "none", "--effort", effort)["recipe"] for effort in ("1", "2"))
     assert [2 * phase["epochs"] for phase in once["phases"]] == [phase["epochs"] for phase in twice["phases"]]
-    assert [phase["fine_only"] for phase in once["phases"]] == [True, False, False]
+    assert [phase["fine_only"] for phase in once["phases"]] == [True, True, False]
 
 
 def test_a_pretrained_backbone_rests_at_first() -> None:
@@ -69,28 +69,40 @@ def test_another_models_encoder_brings_its_labels_and_data(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    inputs = keras.Input((8, 8, 3))
-    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 1)(inputs))
-    return keras.Model(inputs, x)
+def encoder():
+    return models.slice_encoder("mobilenetv2", ("any",), size=None)
+
+
+def moving_means(encoder) -> list[np.ndarray]:
+    norms = train._norms(encoder.get_layer("mobilenetv2").layers)
+    return [keras.ops.convert_to_numpy(norm.moving_mean).copy() for norm in norms]
 
 
 @pytest.mark.parametrize(
-    ("phase", "trained", "normalised"),
+    ("phase", "backbone_trains", "normalised"),
     [
-        (train.Phase(1, 1e-3), 4, True),
-        (train.Phase(1, 1e-3, settled=True), 2, False),
-        (train.Phase(1, 1e-3, backbone=False, settled=True), 0, False),
-        (train.Phase(2, 1e-3), 4, True),
+        (train.Phase(1, 1e-3), True, {True}),
+        (train.Phase(1, 1e-3, settled=True), True, {False}),
+        (train.Phase(1, 1e-3, backbone=False, settled=True), False, {False}),
+        (train.Phase(1, 1e-3, coarse_only=True), True, {False, True}),
+        (train.Phase(2, 1e-3), True, {True}),
     ],
 )
-def test_what_a_phase_trains(backbone, phase, trained: int, normalised: bool) -> None:
-    train._freeze(backbone, phase)
-    assert len(backbone.trainable_variables) == trained
-    norm = backbone.layers[2]
-    before = keras.ops.convert_to_numpy(norm.moving_mean).copy()
-    backbone(np.full((2, 8, 8, 3), 50, np.float32), training=True)
-    assert (not np.array_equal(before, keras.ops.convert_to_numpy(norm.moving_mean))) is normalised
+def test_what_a_phase_trains(encoder, phase, backbone_trains: bool, normalised: set[bool]) -> None:
+    train._freeze(encoder, "mobilenetv2", phase)
+    assert bool(encoder.get_layer("mobilenetv2").trainable_variables) is backbone_trains
+    assert encoder.get_layer("lateral_1").trainable_variables
+    before = moving_means(encoder)
+    encoder(np.random.default_rng(0).integers(-100, 100, (2, 64, 64)).astype(np.int16), training=True)
+    changed = [not np.array_equal(a, b) for a, b in zip(before, moving_means(encoder), strict=True)]
+    assert set(changed) == normalised
+
+
+def test_a_coarse_phase_leaves_the_fine_map_alone(encoder) -> None:
+    train._freeze(encoder, "mobilenetv2", train.Phase(1, 1e-3, coarse_only=True))
+    free = {id(variable) for variable in encoder.trainable_variables}
+    assert free
+    assert not free & {id(variable) for variable in models.fine_part(encoder, "mobilenetv2").variables}
 
 
 def test_features_are_kept_as_they_were(tmp_path: Path) -> None:

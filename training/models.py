@@ -131,6 +131,13 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
     return keras.Model(hu, {"evidence": evidence, "slice": _maximum(evidence)})
 
 
+def fine_layers(encoder: keras.Model, backbone: str) -> list[keras.Layer]:
+    """List the layers that `fine_part` uses."""
+    stages = encoder.get_layer(backbone)
+    fine = keras.Model(stages.inputs, stages.outputs[0]).layers
+    return [*fine, *(encoder.get_layer(name) for name in ("lateral_0", "fuse", "evidence"))]
+
+
 def windowed(hu: Any, input_range: float) -> Any:
     """(n, h, w) int16 HU to (n, h, w, 3): the windows, each from -input_range to input_range."""
     value = ops.expand_dims(ops.cast(hu, "float32"), -1)
@@ -163,13 +170,18 @@ def _rare() -> keras.initializers.Initializer:
     return keras.initializers.Constant(-4.0)
 
 
-def sequence_head(kind: str, features: int, labels: Sequence[str], width: int = 128) -> keras.Model:
+def sequence_head(
+    kind: str, features: int, labels: Sequence[str], encoder_labels: Sequence[str] | None = None, width: int = 128
+) -> keras.Model:
     """Look at a slice among its neighbours, and at the study as a whole.
+
+    It starts from what the encoder's evidence says of a slice by itself, and learns what to add to that.
 
     Parameters
     ----------
     kind : "transformer" or "lstm"
-    features : d, the length of a slice's features
+    features : d, the length of a slice's features, of which the last are the maxima of the evidence
+    encoder_labels : labels of that evidence, if they are others than the head's own
 
     Returns
     -------
@@ -177,14 +189,17 @@ def sequence_head(kind: str, features: int, labels: Sequence[str], width: int = 
     `slice` (n, slices, labels) and `study` (n, labels) float32 logits
     """
     inputs = keras.Input((None, features), name="features")
+    given = list(encoder_labels or labels)
+    columns = [features - len(given) + given.index(label) for label in labels]
+    evidence = ops.take(inputs, columns, axis=-1)
     # Fixed to the statistics of the training features by `normalise_features`. A Normalization layer would do the
     # same, but tf2onnx leaves its numbers outside the graph.
     x = layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, trainable=False, name="normalise")(inputs)
     x = layers.Dropout(0.3)(x)
     x = layers.Dense(width, name="project")(x)
     x = _BODIES[kind](x, width)
-    alone = layers.Dense(len(labels), name="slice_logits", bias_initializer=_rare())(x)
-    study = layers.Dense(len(labels), name="study_logits", bias_initializer=_rare())(x)
+    alone = evidence + layers.Dense(len(labels), name="slice_logits", kernel_initializer="zeros")(x)
+    study = evidence + layers.Dense(len(labels), name="study_logits", kernel_initializer="zeros")(x)
     # A study is as suspicious as its most suspicious slices: a smooth maximum, which one slice passes unchanged.
     study = ops.logsumexp(study, axis=1)
     return keras.Model(inputs, {"slice": alone, "study": study}, name=f"{kind}_head")

@@ -109,10 +109,11 @@ def fit_head(
     steps: int,
     run: Path,
     lengths: Sequence[int] = LENGTHS,
+    encoder_labels: Sequence[str] | None = None,
     batch: int = 32,
 ) -> keras.Model:
     """Train the sequence head on random pieces of the studies."""
-    head = models.sequence_head(kind, studies[0].features.shape[1], labels)
+    head = models.sequence_head(kind, studies[0].features.shape[1], labels, encoder_labels)
     models.normalise_features(head, np.concatenate([study.features for study in studies]))
     rate = keras.optimizers.schedules.CosineDecay(5e-5, steps, 0.02, warmup_target=1e-3, warmup_steps=steps // 20)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)

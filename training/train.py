@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class Phase:
     """A stretch of the encoder's training, in epochs of `steps` batches.
 
     crop : side of the part of the slice that is trained on; backbone : whether its weights move;
-    fine_only : train what the finest map needs, without the coarse stages; settled : batch norm no longer learns
+    fine_only : train what the finest map needs, without the coarse stages; coarse_only : only these, on the rest as
+    it is; settled : batch norm no longer learns
     """
 
     epochs: int
@@ -57,6 +58,7 @@ class Phase:
     steps: int = 40
     backbone: bool = True
     fine_only: bool = False
+    coarse_only: bool = False
     settled: bool = False
 
 
@@ -72,12 +74,13 @@ class Recipe:
     copies: int = 2
 
 
-# From random weights: small parts and the fine stages first, whole slices last.
+# From random weights: the fine stages on small parts of slices, first in large batches, then in many small ones; the
+# coarse stages last, on what the fine ones know.
 FROM_SCRATCH = Recipe(
     (
         Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
-        Phase(1, 5e-4, crop=96, batch=64, steps=30),
-        Phase(1, 1.5e-4, steps=10, settled=True),
+        Phase(20, 8e-4, crop=96, batch=32, steps=60, fine_only=True),
+        Phase(4, 1e-3, crop=128, batch=32, coarse_only=True),
     )
 )
 # A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
@@ -91,8 +94,7 @@ PRETRAINED = Recipe(
 # Hundreds of thousands of slices with labels and no outlines: where blood is first, then whole slices for long.
 LARGE = Recipe(
     (
-        Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
-        Phase(2, 5e-4, crop=96, batch=64),
+        *FROM_SCRATCH.phases,
         Phase(30, 3e-4, batch=64, steps=1500),
         Phase(2, 3e-5, batch=64, steps=1500, settled=True),
     ),
@@ -191,7 +193,7 @@ def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argpa
             batches = SliceBatches(
                 studies, labels, phase.batch, phase.steps, number, phase.crop, strength=strength, **parallel
             )
-            _freeze(encoder.get_layer(config["backbone"]), phase)
+            _freeze(encoder, config["backbone"], phase)
             part = models.fine_part(encoder, config["backbone"]) if phase.fine_only else trained
             _fit(part, phase, batches, run, number, config["without"] != "evidence", options.tensorboard)
             _save(trained, done)
@@ -207,13 +209,22 @@ def _with_slice_logits(encoder: keras.Model, labels: int) -> keras.Model:
     return keras.Model(encoder.input, {"evidence": encoder.output["evidence"], "slice": logits})
 
 
-def _freeze(backbone: keras.Model, phase: Phase) -> None:
-    backbone.trainable = phase.backbone
-    for layer in backbone.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = _MOMENTUM
-            if phase.backbone and phase.settled:
-                layer.trainable = False
+def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
+    stages = encoder.get_layer(backbone)
+    for layer in [*encoder.layers, *stages.layers]:  # one by one: a model passes on only what is new to itself
+        layer.trainable = True
+    stages.trainable = phase.backbone
+    for layer in _norms(stages.layers):
+        layer.momentum = _MOMENTUM
+        if phase.backbone and phase.settled:
+            layer.trainable = False
+    if phase.coarse_only:
+        for layer in models.fine_layers(encoder, backbone):
+            layer.trainable = False
+
+
+def _norms(some: Sequence[keras.Layer]) -> list[keras.Layer]:
+    return [layer for layer in some if isinstance(layer, layers.BatchNormalization)]
 
 
 def _fit(
@@ -229,7 +240,7 @@ def _fit(
     rate = keras.optimizers.schedules.CosineDecay(
         phase.learning_rate / 20, steps, 0.02, warmup_target=phase.learning_rate, warmup_steps=min(200, steps // 10)
     )
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.98)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
     model.compile(
         optimizer,
         {"evidence": masked_loss(3.0), "slice": masked_loss()},
@@ -270,7 +281,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path
     unseen = [*data.held_out, *(excerpt(study, rng) for study in data.held_out_implants), *data.elsewhere]
     alone = config["without"] == "sequence"
     lengths = (1,) if alone else LENGTHS
-    head = fit_head(config["head"], labels, columns, training, config["recipe"]["head_steps"], run, lengths)
+    steps, given = config["recipe"]["head_steps"], config["encoder_labels"]
+    head = fit_head(config["head"], labels, columns, training, steps, run, lengths, given)
     _save(head, run / HEAD_FILE)
     embedded = features("unseen", lambda encoder: embed(encoder, encoder_run, unseen))
     predictions.write(predictions.predict(head, embedded, labels, columns, alone), run)
