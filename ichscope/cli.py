@@ -90,6 +90,67 @@ def analyse(
 
 
 @app.command()
+def evaluate(
+    truth: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV: a row a study or slice (or Kaggle's ID,Label), a column a label.")
+    ],
+    predictions: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV of any tool, or JSON or CSV of `ichscope analyse`.")
+    ],
+    level: Annotated[
+        Literal["study", "slice"] | None, typer.Option(help="What a figure is about; as the truth, if not given.")
+    ] = None,
+    readers: Annotated[
+        Literal["majority", "any"] | None,
+        typer.Option(help="Whose truth counts where several readers say something: most of them, or any."),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this label; may be repeated.")] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option(metavar="P", help="Show what this threshold gives; may be repeated.")
+    ] = None,
+    sensitivity: Annotated[
+        list[float],
+        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this sensitivity; may be repeated."),
+    ] = [0.9, 0.95],  # noqa: B006 - typer's way to say a default of several
+    specificity: Annotated[
+        list[float] | None,
+        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this specificity; may be repeated."),
+    ] = None,
+    slices_to_study: Annotated[
+        Literal["max", "top-k", "noisy-or"] | None,
+        typer.Option(metavar="RULE", help="Make studies of slices: max, top-k (mean of the 3 highest), noisy-or."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="THEIRS=OURS", help="What a column of either file is, as scan_id=study or Blut=any."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
+    ] = None,
+) -> None:
+    """Compare predictions with the truth: AUC, average precision, calibration and operating points, with intervals.
+
+    Needs no images and no model: both are tables. Every label that both have is evaluated.
+    """
+    _check_targets(json_file)
+    from ichscope.audit import show
+    from ichscope.audit.evaluate import Wanted, to_json_text
+    from ichscope.audit.evaluate import evaluate as evaluate_files
+    from ichscope.audit.pairing import Reading
+    from ichscope.audit.tables import TableError
+
+    columns = dict(_pair(text) for text in column or ())
+    reading = Reading(level, readers, tuple(label or ()), slices_to_study, columns)
+    wanted = Wanted(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
+    try:
+        evaluation = evaluate_files(truth, predictions, reading, wanted)
+    except TableError as error:
+        _fail(str(error))
+    show.show(evaluation, to_stderr=json_file == Path("-"))
+    _save(json_file, to_json_text(evaluation))
+
+
+@app.command()
 def phantom(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="New or empty.")],
     bleed: Annotated[str | None, typer.Option(metavar="KIND", help=f"One of: {', '.join(SUBTYPES)}.")] = None,
@@ -130,6 +191,13 @@ def _check_targets(*targets: Path | None) -> None:
     for target in targets:
         if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
             raise typer.BadParameter(f"{target}: expected a file in a folder that exists")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.partition("=")
+    if not (theirs and equals and ours):
+        raise typer.BadParameter(f"{text!r}; expected THEIRS=OURS", param_hint="--column")
+    return theirs.strip(), ours.strip()
 
 
 def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:

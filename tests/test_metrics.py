@@ -407,12 +407,12 @@ def test_joint_confusion_counts_every_row_once() -> None:
 
 def test_slices_become_studies_by_rule() -> None:
     study, p = ["b", "a", "b", "a", "b"], [0.1, 0.9, 0.3, 0.2, 0.5]
-    for rule, expected in (("max", [0.9, 0.5]), ("top-k mean", [0.55, 0.4]), ("noisy-or", [0.92, 0.685])):
+    for rule, expected in (("max", [0.9, 0.5]), ("top-k", [0.55, 0.4]), ("noisy-or", [0.92, 0.685])):
         names, score = metrics.study_score(p, study, rule, k=2)
         assert names.tolist() == ["a", "b"]
         np.testing.assert_allclose(score, expected)
     assert metrics.study_score([1.0, 0.2], [1, 1], "noisy-or")[1].tolist() == [1]
-    assert metrics.study_score([0.4], [1], "top-k mean")[1].tolist() == [0.4]
+    assert metrics.study_score([0.4], [1], "top-k")[1].tolist() == [0.4]
     found = metrics.study_truth([0, np.nan, 1, 0, np.nan, 0], ["b", "a", "b", "a", "b", "c"])[1]
     np.testing.assert_array_equal(found, [np.nan, 1, 0])
 

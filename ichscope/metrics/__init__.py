@@ -26,6 +26,7 @@ from ichscope.metrics.points import (
     at_threshold,
     operating_point_at_sensitivity,
     operating_point_at_specificity,
+    operating_points,
     workload,
     youden,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "log_loss_floor",
     "operating_point_at_sensitivity",
     "operating_point_at_specificity",
+    "operating_points",
     "pr_curve",
     "roc_auc",
     "roc_curve",

@@ -127,24 +127,28 @@ def calibration_line(truth: ArrayLike, probability: ArrayLike, patients: ArrayLi
         return CalibrationLine(Estimate.none(reason), Estimate.none(reason))
     x = logit(np.clip(sample.score, _SMALLEST, 1 - _SMALLEST))
     ones = np.ones_like(x)
-    intercept = _coefficient(sample, ones[:, None], offset=x)
+    intercept = _coefficient(sample, (ones,), (0.0,), offset=x)
     if np.ptp(x) == 0:
         return CalibrationLine(Estimate.none("all probabilities are equal"), intercept)
-    return CalibrationLine(_coefficient(sample, np.stack([x, ones], 1), offset=np.zeros_like(x)), intercept)
+    return CalibrationLine(_coefficient(sample, (x, ones), (1.0, 0.0), offset=0.0), intercept)
 
 
-def _coefficient(sample: Sample, design: Floats, offset: Floats) -> Estimate:
+def _coefficient(
+    sample: Sample, columns: tuple[Floats, ...], start: tuple[float, ...], offset: Floats | float
+) -> Estimate:
     """Fit a logistic regression by Newton's method; the first coefficient, with an interval over patients."""
-    beta = np.zeros(design.shape[1])
+    beta = np.array(start)
     for _ in range(50):
-        p = expit(design @ beta + offset)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design
+        p = expit(sum(b * column for b, column in zip(beta, columns, strict=True)) + offset)
+        miss, weighted = sample.truth - p, [p * (1 - p) * column for column in columns]
+        hessian = np.array([[a @ b for b in columns] for a in weighted])
         if not np.linalg.cond(hessian) < 1e12:
             return Estimate.none("the probabilities separate the classes")
-        step = np.linalg.solve(hessian, design.T @ (sample.truth - p))
+        step = np.linalg.solve(hessian, [column @ miss for column in columns])
         beta += step
-        if np.abs(step).max() < 1e-10 * max(1.0, np.abs(beta).max()):
-            influence = (design * (sample.truth - p)[:, None]) @ np.linalg.inv(hessian)[0]
+        if np.abs(step).max() < 1e-9 * max(1.0, np.abs(beta).max()):
+            first = np.linalg.inv(hessian)[0]
+            influence = miss * sum(share * column for share, column in zip(first, columns, strict=True))
             return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).beware(few(sample))
     return Estimate.none("the fit does not converge")
 

@@ -62,11 +62,13 @@ def few(sample: Sample) -> str:
 def standard_error(influence: Floats, patient: Ints, patients: int) -> tuple[float, float]:
     """Standard error of a statistic from what each row adds to it (rows,), and its degrees of freedom.
 
+    patient : (rows,) numbers of patients; `patients` is how many different ones there are
+
     Patients are independent, rows of one patient need not be: the infinitesimal jackknife (Efron 1982), with
     I / (I - 1) for I patients. The degrees are the number of patients that matter, counted from how unequal their
     parts are (after Carter, Schnepel and Steigerwald 2017): with few positives most patients say little.
     """
-    sums = np.bincount(patient, influence, patients)
+    sums = np.bincount(patient, influence)
     total = float(sums @ sums)
     if patients < 2 or total == 0:
         return 0.0, 0.0
@@ -108,8 +110,7 @@ def proportion(hit: Floats, patient: Ints) -> Estimate:
     least 1; where all rows agree there is none to estimate, and each patient counts once.
     """
     rows, share = len(hit), float(hit.mean())
-    present, number = np.unique(patient, return_inverse=True)
-    patients = len(present)
+    patients = int(np.count_nonzero(np.bincount(patient)))
     if patients == rows:
         return wilson(share, rows)
     method = "Wilson, effective n"
@@ -117,6 +118,6 @@ def proportion(hit: Floats, patient: Ints) -> Estimate:
         return wilson(share, patients, method)
     if patients == 1:
         return Estimate(share, method=method, reason="no interval: all rows are one patient's")
-    error, _ = standard_error((hit - share) / rows, number, patients)
+    error, _ = standard_error((hit - share) / rows, patient, patients)
     design = max(1.0, error * error * rows / (share * (1 - share)))
     return wilson(share, rows / design, method, float(stdtrit(patients - 1, 0.975)))

@@ -17,7 +17,7 @@ from ichscope.metrics.sample import Floats, Ints, known
 
 MINIMUM_PATIENTS = 20
 UNKNOWN = "unknown"
-Rule = Literal["max", "top-k mean", "noisy-or"]
+Rule = Literal["max", "top-k", "noisy-or"]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,43 +80,50 @@ class OperatingPoint:
     reason: str = ""
 
 
+def operating_points(
+    truth: ArrayLike, score: ArrayLike, sensitivities: Sequence[float] = (), specificities: Sequence[float] = ()
+) -> tuple[OperatingPoint, ...]:
+    """Points with wanted sensitivities, with wanted specificities, and Youden's last; as the functions for one."""
+    sample = known(truth, score)
+    names = [
+        *(f"sensitivity {wanted:.2f}" for wanted in sensitivities),
+        *(f"specificity {wanted:.2f}" for wanted in specificities),
+        "Youden",
+    ]
+    if reason := sample.missing("positives", "negatives"):
+        return tuple(OperatingPoint(name, None, reason=f"not estimable: {reason}") for name in names)
+    ladder = Ladder.of(sample)
+    # Counts, not shares: 0.9 * 10 positives is 9 of them, whatever the last bit of a quotient says.
+    found, wrong = np.r_[0, ladder.true_positives], np.r_[0, ladder.false_positives]
+    gain = found * sample.negatives - wrong * sample.positives
+    steps = [
+        *(int(np.argmax(found >= wanted * sample.positives - 1e-9)) for wanted in sensitivities),
+        *(
+            int(np.searchsorted(wrong, (1 - wanted) * sample.negatives + 1e-9, side="right")) - 1
+            for wanted in specificities
+        ),
+        len(gain) - 1 - int(np.argmax(gain[::-1])),
+    ]
+    sensitivity, specificity = found / sample.positives, 1 - wrong / sample.negatives
+    return tuple(
+        OperatingPoint(name, _between(ladder, step), float(sensitivity[step]), float(specificity[step]))
+        for name, step in zip(names, steps, strict=True)
+    )
+
+
 def operating_point_at_sensitivity(truth: ArrayLike, score: ArrayLike, wanted: float) -> OperatingPoint:
     """Give the highest threshold that finds at least the wanted share of positives (0 to 1)."""
-    return _first(known(truth, score), f"sensitivity {wanted:.2f}", sensitivity=wanted)
+    return operating_points(truth, score, sensitivities=[wanted])[0]
 
 
 def operating_point_at_specificity(truth: ArrayLike, score: ArrayLike, wanted: float) -> OperatingPoint:
     """Give the lowest threshold that leaves at least the wanted share of negatives alone (0 to 1)."""
-    return _first(known(truth, score), f"specificity {wanted:.2f}", specificity=wanted)
+    return operating_points(truth, score, specificities=[wanted])[0]
 
 
 def youden(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
     """Give the threshold with the greatest sensitivity + specificity (Youden 1950); of equals, the most sensitive."""
-    return _first(known(truth, score), "Youden")
-
-
-def _first(
-    sample: Sample, name: str, sensitivity: float | None = None, specificity: float | None = None
-) -> OperatingPoint:
-    if reason := sample.missing("positives", "negatives"):
-        return OperatingPoint(name, None, reason=f"not estimable: {reason}")
-    ladder = Ladder.of(sample)
-    # Counts, not shares: 0.9 * 10 positives is 9 of them, whatever the last bit of a quotient says.
-    found = np.r_[0, ladder.true_positives]
-    wrong = np.r_[0, ladder.false_positives]
-    if sensitivity is not None:
-        step = int(np.argmax(found >= sensitivity * sample.positives - 1e-9))
-    elif specificity is not None:
-        step = int(np.searchsorted(wrong, (1 - specificity) * sample.negatives + 1e-9, side="right")) - 1
-    else:
-        gain = found * sample.negatives - wrong * sample.positives
-        step = len(gain) - 1 - int(np.argmax(gain[::-1]))
-    return OperatingPoint(
-        name,
-        _between(ladder, step),
-        float(found[step] / sample.positives),
-        float(1 - wrong[step] / sample.negatives),
-    )
+    return operating_points(truth, score)[0]
 
 
 def _between(ladder: Ladder, step: int) -> float:

@@ -1,0 +1,1 @@
+"""Audit: how good a model is, from files of truth and of predictions."""

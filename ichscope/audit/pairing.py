@@ -1,0 +1,181 @@
+"""Two files brought together: which row of the truth is which row of the predictions, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.audit.sheets import (
+    Floats,
+    Ints,
+    Sheet,
+    common_labels,
+    number,
+    read_predictions,
+    read_truth,
+    unshared_labels,
+)
+from ichscope.audit.tables import Level, TableError
+from ichscope.audit.values import Readers, Values, agreed, of_studies, predicted
+from ichscope.elements import short_hash
+from ichscope.metrics import Rule
+
+_HASH = "hash of the study's UID"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How two files are to be understood.
+
+    level : study or slice; None is that of the truth
+    only : names of labels; empty is all that both files have
+    rule : how slices become studies; None is the model's own word for the study
+    columns : their name of a column -> ours
+    """
+
+    level: Level | None = None
+    readers: Readers | None = None
+    only: tuple[str, ...] = ()
+    rule: Rule | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """What one model says of the rows of the truth.
+
+    labels : label -> (truth rows,), nan where it says nothing
+    there : (truth rows,) whether the row has a partner at all
+    group : (truth rows,) number of the patient or study that intervals go by
+    grouped_by : "patient", "study", or "" where every row is another patient
+    without_truth : keys of predictions that have no partner
+    """
+
+    labels: dict[str, Floats]
+    there: NDArray[np.bool_]
+    group: Ints
+    grouped_by: str
+    without_truth: list[str]
+    thresholds: dict[str, float]
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """The truth, and each model's word on it; `matched_by` says what rows of both files share."""
+
+    level: Level
+    matched_by: str
+    truth: Values
+    models: dict[str, Partners]
+
+
+def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
+    """Read both files and bring their rows together.
+
+    Raises
+    ------
+    TableError
+        if a file cannot be used or the two do not fit
+    """
+    truth_sheet = read_truth(truth_file, reading.columns)
+    level = reading.level or truth_sheet.level
+    by_slice = level == "slice" or reading.rule is not None
+    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns).spelt_like(
+        truth_sheet
+    )
+    _refuse_misfits(truth_sheet, sheet, level, reading)
+    labels = common_labels(truth_sheet, sheet, reading.only)
+    truth_sheet.table.notes.extend(unshared_labels(truth_sheet, sheet))
+    if level == "slice":
+        way = _best({way: (ids, sheet.ids().get(way, [])) for way, ids in truth_sheet.ids().items()})
+        truth, models = agreed(truth_sheet, way, labels, reading.readers), predicted(sheet, way, labels)
+        return _pairing(level, way, truth, truth.keys, models)
+    truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
+    if reading.rule:
+        slices = predicted(sheet, next(iter(sheet.ids())), labels)
+        models = {name: of_studies(values, reading.rule) for name, values in slices.items()}
+        return _pairing(level, "study", truth, truth.keys, models)
+    # ICHScope's own results name a study by the hash of its UID.
+    hashes = [short_hash(key) for key in truth.keys]
+    ways = {way: (truth.keys, ids) for way, ids in sheet.ids().items()} | {_HASH: (hashes, sheet.texts("study"))}
+    way = _best(ways)
+    models = predicted(sheet, "study" if way == _HASH else way, labels)
+    return _pairing(level, way, truth, ways[way][0], models)
+
+
+def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
+    file = predictions.table.file
+    if unknown := sorted(set(reading.columns.values()) - {*truth.table.columns, *predictions.table.columns}):
+        raise TableError(f"{truth.table.file} and {file}: found no column to be read as {unknown[0]!r}, expected one")
+    for sheet in (truth, predictions):
+        if level == "slice" and sheet.level == "study":
+            raise TableError(f"{sheet.table.file}: found a row a study, expected a row a slice (a column 'sop')")
+    if level == "study" and predictions.level == "slice" and not reading.rule:
+        raise TableError(f"{file}: found a row a slice, expected a row a study, or the rule to make one of slices")
+    if reading.rule and predictions.level == "study":
+        raise TableError(f"{file}: found a row a study, expected slices for the rule {reading.rule!r}")
+
+
+def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
+    """By which of their names most rows of both files are found; of equals, the first."""
+    return max(ways, key=lambda way: len(set(ways[way][0]) & set(ways[way][1])))
+
+
+def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, predictions_file: Path) -> Values:
+    """Truth by study; that of slices is put together, with the predictions saying whose slices they are if need be."""
+    if sheet.level == "study":
+        return agreed(sheet, "study", labels, reading.readers)
+    slices = agreed(sheet, next(iter(sheet.ids())), labels, reading.readers)
+    if "study" in sheet.roles:
+        return of_studies(slices)
+    known = read_predictions(predictions_file, "slice", reading.columns)
+    study = dict(zip(known.ids().get("sop", []), known.texts("study"), strict=True))
+    row = {key: i for i, key in enumerate(slices.keys)}
+    # A slice that the truth does not know leaves its study unknown, unless another one bleeds.
+    place = np.array([row.get(sop, len(row)) for sop in study], np.intp)
+    labels_of = {label: np.append(values, np.nan)[place] for label, values in slices.labels.items()}
+    strangers = len(row) - len(row.keys() & study.keys())
+    notes = [f"{strangers} slices of {sheet.table.file} belong to no study with predictions"] if strangers else []
+    patient = [[*slices.patient, ""][i] for i in place]
+    return of_studies(Values(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
+
+
+def _pairing(level: Level, way: str, truth: Values, spoken: Sequence[str], models: Mapping[str, Values]) -> Pairing:
+    """Find partners; `spoken` are the truth's keys as the predictions say them."""
+    partners = {name: _partners(level, truth, spoken, values) for name, values in models.items()}
+    if not any(one.there.any() for one in partners.values()):
+        others = sum(len(values.keys) for values in models.values())
+        found = f"found {len(truth.keys)} rows of truth and {others} of predictions"
+        raise TableError(f"{found}, none of the same {level}, expected some")
+    return Pairing(level, way, truth, partners)
+
+
+def _partners(level: Level, truth: Values, spoken: Sequence[str], values: Values) -> Partners:
+    place = {key: i for i, key in enumerate(values.keys)}
+    row = np.array([place.get(key, -1) for key in spoken], np.intp)
+    said = set(spoken)
+    group, grouped_by = _groups(level, truth, values, row)
+    return Partners(
+        labels={label: np.append(column, np.nan)[row] for label, column in values.labels.items()},
+        there=row >= 0,
+        group=group,
+        grouped_by=grouped_by,
+        without_truth=[key for key in values.keys if key not in said],
+        thresholds=values.thresholds,
+        notes=values.notes,
+    )
+
+
+def _groups(level: Level, truth: Values, values: Values, row: Ints) -> tuple[Ints, str]:
+    """Whose row it is: the patient's, as either file says, else for slices the study's, else its own."""
+    for role in ("patient", *(["study"] if level == "slice" else [])):
+        theirs, ours = getattr(values, role), getattr(truth, role)
+        names = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
+        if any(names):
+            return number([(name, "" if name else key) for name, key in zip(names, truth.keys, strict=True)])[1], role
+    return np.arange(len(row)), ""

@@ -1,0 +1,251 @@
+"""Files of truth and of predictions: which columns say what, in whatever form they come."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.audit.tables import Level, Table, TableError, read_csv, read_results, truth
+from ichscope.labels import DISPLAY_NAMES, LABELS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+# Our name of a column -> how others write it, in lower case without blanks and underscores; the first one found.
+_ROLES = {
+    "study": ("study", "studyid", "studyinstanceuid", "studyuid", "scan", "case", "name"),
+    "sop": ("sop", "sopinstanceuid", "sopuid"),
+    "slice": ("slice", "slicenumber", "instancenumber"),
+    "patient": ("patient", "patientid"),
+    "reader": ("reader", "readerid"),
+    "model": ("model", "modelname"),
+    "series": ("series", "seriesinstanceuid"),
+    "name": ("name",),
+    "version": ("version", "modelversion"),
+}
+_ALIASES = {
+    **{label: label for label in LABELS},
+    **{re.sub(r"[ _]", "", name.lower()): label for label, name in DISPLAY_NAMES.items()},
+    **dict(zip(("ich", "edh", "iph", "ivh", "sah", "sdh"), LABELS, strict=True)),
+    **dict.fromkeys(("anyhemorrhage", "anyhaemorrhage"), "any"),
+}
+_READER = r"(?:reader|rater|r)_?\d+"
+# R1:SDH, or reader1_subdural, or subdural_r1.
+_READER_COLUMN = re.compile(rf"([^:]+):(.+)|({_READER})[_ ](.+)|(.+)[_ ]({_READER})", re.IGNORECASE)
+
+
+def label_key(name: str) -> str:
+    """Name of a label for comparison: ours where it is one of ours, else in lower case without blanks."""
+    plain = re.sub(r"[ _]", "", name.strip().lower().removeprefix("probability_"))
+    return _ALIASES.get(plain, plain)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table of which is known what its columns are.
+
+    roles : our name -> the column's own name
+    labels : label -> its columns; truth may have one a reader. Labels that are none of ours are spelt as in the file
+    """
+
+    table: Table
+    roles: dict[str, str]
+    labels: dict[str, list[str]]
+
+    @property
+    def level(self) -> Level:
+        """What a row is about."""
+        return "slice" if self.roles.keys() & {"sop", "slice"} else "study"
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.table.lines)
+
+    def texts(self, role: str) -> list[str]:
+        """Cells (rows,) of a column, all empty where there is no such column."""
+        return self.table.texts(self.roles[role]) if role in self.roles else [""] * self.rows
+
+    def spelt_like(self, other: Sheet) -> Sheet:
+        """Take over the other's spelling of labels that are none of ours."""
+        spelling = {label_key(label): label for label in other.labels}
+        return replace(
+            self, labels={spelling.get(label_key(label), label): columns for label, columns in self.labels.items()}
+        )
+
+    def ids(self) -> dict[str, list[str]]:
+        """By what a row can be known: name of the way -> (rows,).
+
+        Raises
+        ------
+        TableError
+            if there is nothing, or a row leaves it empty
+        """
+        found: dict[str, list[str]] = {}
+        if self.level == "study":
+            found = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
+        else:
+            if "sop" in self.roles:
+                found["sop"] = self.texts("sop")
+            if self.roles.keys() >= {"study", "slice"}:
+                both = zip(self.texts("study"), self.texts("slice"), strict=True)
+                found["study / slice"] = [f"{study} / {slice_}" for study, slice_ in both]
+        if not found:
+            raise TableError(
+                f"{self.table.file}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
+                "'study' or 'sop', or the columns 'ID' and 'Label'"
+            )
+        for role in {"study", "sop"} & self.roles.keys():
+            if empty := [row for row, cell in enumerate(self.texts(role)) if not cell]:
+                raise self.table.wrong(empty, self.roles[role], "a name")
+        return found
+
+
+def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
+    """Read what readers found: a row a study, slice, or study and reader; labels, or readers' labels, as columns.
+
+    columns : their name -> ours, where names differ
+
+    Raises
+    ------
+    TableError
+        if the file cannot be used
+    """
+    return _sheet(read_csv(path), columns, long_as=Table.truths)
+
+
+def read_predictions(path: Path, level: Level, columns: Mapping[str, str] | None = None) -> Sheet:
+    """Read probabilities: CSV of any tool, or JSON or CSV of `ichscope analyse`.
+
+    level : what to take from JSON, which holds both
+    columns : their name -> ours, where names differ
+
+    Raises
+    ------
+    TableError
+        if the file cannot be used
+    """
+    if path.suffix.lower() == ".json":
+        return _sheet(read_results(path, level), columns)
+    return _sheet(read_csv(path), columns, long_as=Table.probabilities)
+
+
+def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
+    renamed = {name: (columns or {}).get(name, name) for name in table.columns}
+    if doubled := [name for name, count in Counter(renamed.values()).items() if count > 1]:
+        raise TableError(f"{table.file}: found two columns to be read as {doubled[0]!r}, expected one")
+    table = replace(table, columns={renamed[name]: cells for name, cells in table.columns.items()})
+    by_plain_name = {re.sub(r"[ _]", "", name.lower()): name for name in table.columns}
+    if long_as and by_plain_name.keys() == {"id", "label"}:
+        table = _wide(table, by_plain_name["id"], by_plain_name["label"], long_as)
+        by_plain_name = {name: name for name in table.columns}
+    roles = {}
+    for role, names in _ROLES.items():
+        if found := next((by_plain_name[name] for name in names if name in by_plain_name), None):
+            roles[role] = found
+    return Sheet(table, roles, _label_columns([name for name in table.columns if name not in roles.values()]))
+
+
+def _label_columns(names: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of each label: the one that has its name, else those of the readers."""
+    own: dict[str, list[str]] = {}
+    by_reader: dict[str, list[str]] = {}
+    spelt: dict[str, str] = {}
+    for name in names:
+        match = _READER_COLUMN.fullmatch(name)
+        text = (match[2] or match[4] or match[5]).strip() if match else name
+        label = key if (key := label_key(text)) in LABELS else spelt.setdefault(key, text)
+        (by_reader if match else own).setdefault(label, []).append(name)
+    return by_reader | own
+
+
+def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
+    """Turn the Kaggle form, `ID_<sop>_<label>` and a value, into a row a slice; repeated rows must agree."""
+    values = numbers(table, value)
+    parts = [cell.strip().rpartition("_") for cell in table.columns[identity]]
+    if bad := [row for row, (sop, _, label) in enumerate(parts) if not sop or not label]:
+        raise table.wrong(bad, identity, "<sop>_<label>")
+    sops, sop = number([sop for sop, _, _ in parts])
+    labels, label = number([label for _, _, label in parts])
+    cell = sop * len(labels) + label
+    grid = np.full(len(sops) * len(labels), np.nan)
+    there = one_each(table, value, values, cell)
+    grid[: len(there)] = there
+    repeated = len(cell) - len(np.unique(cell))
+    notes = [f"{table.file}: {repeated} rows repeat an earlier one"] if repeated else []
+    by_label = grid.reshape(len(sops), len(labels)).T
+    columns: dict[str, Sequence[Any]] = {"sop": sops, **dict(zip(labels, by_label.tolist(), strict=True))}
+    return Table(table.file, columns, [table.lines[row] for row in first_rows(sop)], table.unit, notes)
+
+
+def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints | None = None) -> Floats:
+    """Give the one known value of each group (groups,), nan where none is; refuse groups that know several.
+
+    values, group : (rows,)
+    rows : where these rows stand in the table, if they are not all of it
+    """
+    there = np.flatnonzero(~np.isnan(values))
+    one = np.full(int(group.max(initial=-1)) + 1, np.nan)
+    one[group[there[::-1]]] = values[there[::-1]]  # of several, the first
+    if len(differ := there[one[group[there]] != values[there]]):
+        wrong = differ if rows is None else rows[differ]
+        raise table.wrong(wrong.tolist(), column, "what an earlier row says of the same")
+    return one
+
+
+def number(names: Sequence[Any]) -> tuple[list[Any], Ints]:
+    """Distinct names in the order of their first row, and the number of each row's (rows,)."""
+    distinct = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return list(distinct), np.fromiter((distinct[name] for name in names), np.intp, len(names))
+
+
+def first_rows(group: Ints) -> Ints:
+    """First row of each group, groups being numbered in the order of their first rows."""
+    return np.unique(group, return_index=True)[1]
+
+
+def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] = ()) -> list[str]:
+    """Labels that both have, ours first.
+
+    A column of both that is no truth in any row (an age, a category) is no label.
+
+    only : names of the labels wanted; all where empty
+
+    Raises
+    ------
+    TableError
+        if there is none, or a wanted one is missing
+    """
+    both = [label for label in truth_sheet.labels if label in predictions.labels]
+    for name in only:
+        for sheet in (truth_sheet, predictions):
+            if label_key(name) not in map(label_key, sheet.labels):
+                raise TableError(f"{sheet.table.file}: found no column of the label {name!r}, expected one")
+    wanted = [label_key(name) for name in only]
+    found = [label for label in both if (label_key(label) in wanted if wanted else _is_label(label, truth_sheet))]
+    if not found:
+        files = f"{truth_sheet.table.file} and {predictions.table.file}"
+        raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
+    return sorted(found, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
+
+
+def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:
+    """Say which of our labels only one of the two has: a name may be misspelt."""
+    return [
+        f"{label}: only {sheet.table.file} has it"
+        for label in LABELS
+        for sheet, other in ((truth_sheet, predictions), (predictions, truth_sheet))
+        if label in sheet.labels and label not in other.labels
+    ]
+
+
+def _is_label(label: str, sheet: Sheet) -> bool:
+    cells = {str(cell).strip() for column in sheet.labels[label] for cell in sheet.table.columns[column]} - {""}
+    return label in LABELS or any(truth(cell) is not None for cell in cells)

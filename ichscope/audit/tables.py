@@ -1,0 +1,203 @@
+"""Tables from outside: CSV files, and the JSON that `ichscope analyse` writes, as columns whose rows can be named.
+
+A table is read whole or not at all; what is wrong is named with file, line, found and expected.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.labels import LABELS
+
+Level = Literal["study", "slice"]
+
+_SHOWN = 5
+_LONGEST_CELL = 40
+_TRUTH = {
+    **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
+    **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
+    **dict.fromkeys(("", "nan", "na", "n/a"), math.nan),
+}
+
+
+class TableError(Exception):
+    """A file that cannot be used; the message names file, line, found and expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns by the name in the header, each (rows,) texts or numbers; `lines` says where each row stands.
+
+    unit : what `lines` counts, "line" or "entry"
+    notes : what the reader of the figures should know
+    """
+
+    file: str
+    columns: dict[str, Sequence[Any]]
+    lines: Sequence[int]
+    unit: str = "line"
+    notes: list[str] = field(default_factory=list)
+
+    def texts(self, column: str) -> list[str]:
+        """Cells (rows,) as texts without blanks around them."""
+        return [str(cell).strip() for cell in self.columns[column]]
+
+    def truths(self, column: str) -> NDArray[np.float64]:
+        """Cells (rows,) as 0, 1, or nan where empty.
+
+        Raises
+        ------
+        TableError
+            if a cell is something else
+        """
+        return self._numbers(column, truth, "0, 1 or nothing")
+
+    def probabilities(self, column: str) -> NDArray[np.float64]:
+        """Cells (rows,) from 0 to 1, or nan where empty.
+
+        Raises
+        ------
+        TableError
+            if a cell is something else
+        """
+        return self._numbers(column, _probability, "a probability from 0 to 1, or nothing")
+
+    def _numbers(self, column: str, parse: Callable[[Any], float | None], expected: str) -> NDArray[np.float64]:
+        cells = self.columns[column]
+        meaning = {cell: parse(cell) for cell in set(cells)}
+        if None in meaning.values():
+            raise self.wrong([row for row, cell in enumerate(cells) if meaning[cell] is None], column, expected)
+        return np.fromiter((meaning[cell] for cell in cells), np.float64, len(cells))
+
+    def wrong(self, rows: Sequence[int], column: str, expected: str) -> TableError:
+        """Give the error about some rows of a column."""
+        shown = [
+            f"{self.file}: {self.unit} {self.lines[row]}: {column}: "
+            f"found {str(self.columns[column][row])[:_LONGEST_CELL]!r}, expected {expected}"
+            for row in rows[:_SHOWN]
+        ]
+        more = [f"and {len(rows) - _SHOWN} more such rows"] if len(rows) > _SHOWN else []
+        return TableError("\n".join(shown + more))
+
+
+def truth(cell: Any) -> float | None:
+    """0, 1, or nan where empty; None if the cell is no truth."""
+    return _TRUTH.get(str(cell).strip().lower())
+
+
+def _probability(cell: Any) -> float | None:
+    """From 0 to 1, or nan where empty; a decimal comma is read as a point; None if the cell is none of these."""
+    text = str(cell).strip().lower().replace(",", ".")
+    if math.isnan(_TRUTH.get(text, 0)):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
+def read_csv(path: Path) -> Table:
+    """Read a CSV file with a header line: UTF-8, separated by comma, semicolon or tab.
+
+    Raises
+    ------
+    TableError
+        if the file is missing, is no such file, or a row has too few or too many cells
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header_line = file.readline()
+            separator = max(",;\t", key=header_line.count)
+            file.seek(0)
+            return _columns(path.name, csv.reader(file, delimiter=separator, strict=True))
+    except OSError as error:
+        raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise TableError(f"{path.name}: found bytes that are no UTF-8 text, expected a CSV file in UTF-8") from None
+
+
+def _columns(file: str, reader: Any) -> Table:
+    """Read row by row into columns, which need far less memory than rows."""
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if doubled := sorted({name for name in header if header.count(name) > 1}):
+            raise TableError(f"{file}: line 1: found the column {doubled[0]!r} twice, expected it once")
+        if len(header) < 2:
+            raise TableError(f"{file}: line 1: found {len(header)} column, expected a header with two or more")
+        columns: list[list[str]] = [[] for _ in header]
+        lines = []
+        for row in reader:
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                found = f"found {len(row)} cells, expected {len(header)}"
+                raise TableError(f"{file}: line {reader.line_num}: {found}")
+            lines.append(reader.line_num)
+            for column, cell in zip(columns, row, strict=True):
+                column.append(cell)
+    except csv.Error as error:
+        raise TableError(f"{file}: line {reader.line_num}: found no CSV ({error}), expected CSV") from None
+    if not lines:
+        raise TableError(f"{file}: found a header without rows, expected at least one row")
+    return Table(file, dict(zip(header, columns, strict=True)), lines)
+
+
+def read_results(path: Path, level: Level) -> Table:
+    """Read the JSON of `ichscope analyse`: a row a series and model, or a row a slice and model.
+
+    Raises
+    ------
+    TableError
+        if the file is missing or is something else
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
+    except ValueError as error:
+        raise TableError(f"{path.name}: found no JSON ({error}), expected that of `ichscope analyse --json`") from None
+    if not isinstance(entries, list):
+        raise TableError(f"{path.name}: found no list, expected the JSON of `ichscope analyse --json`")
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            new = list(_rows(entry, level))
+        except (KeyError, TypeError, AttributeError) as error:
+            found = f"entry {number}: found no {error}, expected a result of `ichscope analyse --json`"
+            raise TableError(f"{path.name}: {found}") from None
+        rows += new
+        lines += [number] * len(new)
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, Sequence[Any]] = {name: [row.get(name, "") for row in rows] for name in names}
+    missed = sum(not entry["models"] for entry in entries)
+    notes = [f"{missed} of {len(entries)} results hold no probabilities (not analysed)"] if missed else []
+    return Table(path.name, columns, lines, "entry", notes)
+
+
+def _rows(entry: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:
+    for name, model in entry["models"].items():
+        thresholds = {"any": model.get("threshold", ""), **model.get("thresholds", {})}
+        same = {
+            "study": entry["study"],
+            "series": entry["series"],
+            "name": entry.get("name", ""),
+            "model": name,
+            "version": model.get("version", ""),
+            **{f"threshold_{label}": thresholds[label] for label in LABELS if label in thresholds},
+        }
+        if level == "study":
+            yield same | dict(model["probability"])
+        else:
+            # Pictures have no SOP Instance UID; their file is all they can be known by.
+            yield from (same | {"sop": one["sop"] or one["file"], **one["probability"]} for one in model["per_slice"])
