@@ -16,7 +16,7 @@ from ichscope import quality
 from ichscope.card import CARD_FILE, ModelError
 from ichscope.dicom import DicomError, read_series
 from ichscope.images import ImageError, read_pictures
-from ichscope.inference import Detector, Prediction
+from ichscope.inference import Detector, Encoding, Prediction
 from ichscope.intake import Group, Rejected, collect
 from ichscope.labels import LABELS
 from ichscope.preprocess import Box, model_input
@@ -174,12 +174,20 @@ def _run_models(
 ) -> tuple[dict[str, ModelResult], list[Finding]]:
     """Run every model; one that fails limits the result, and when none is left there is no result."""
     models: dict[str, ModelResult] = {}
-    failures = []
-    for number, (key, detector) in enumerate(detectors.items()):
+    failures: list[str] = []
+    done: list[tuple[Detector, Encoding]] = []
+    # Most labels first: a model with fewer may use the work of that one's encoder.
+    for number, (key, detector) in enumerate(sorted(detectors.items(), key=lambda item: -len(item[1].card.labels))):
+        start = time.perf_counter()
+        shared = next((same for other, theirs in done if (same := detector.share(other, theirs))), None)
         try:
-            models[key] = _model_result(detector, hu, _counter(progress, number, len(detectors), name))
+            prediction = detector.run(hu, _counter(progress, number, len(detectors), name), shared)
         except ModelError as error:
             failures.append(str(error))
+            continue
+        done.append((detector, prediction.encoding))
+        models[key] = _model_result(detector, prediction, time.perf_counter() - start)
+    models = {key: models[key] for key in detectors if key in models}
     level: Level = "warning" if models else "not analysable"
     return models, [Finding(level, "model-failed", text) for text in failures]
 
@@ -200,18 +208,14 @@ def _counter(progress: Progress | None, models_done: int, models: int, name: str
     return lambda done, slices: progress(models_done * slices + done, models * slices, name)
 
 
-def _model_result(
-    detector: Detector, hu: NDArray[np.int16], progress: Callable[[int, int], None] | None
-) -> ModelResult:
-    start = time.perf_counter()
-    prediction = detector.run(hu, progress)
+def _model_result(detector: Detector, prediction: Prediction, seconds: float) -> ModelResult:
     card = detector.card
     probability = dict(zip(card.labels, map(float, prediction.study_probability), strict=True))
     return ModelResult(
         name=card.name,
         version=card.version,
         provider=detector.provider,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
         flagged=probability["any"] >= card.thresholds["any"],
         threshold=card.thresholds["any"],
         operating_point=card.default_point,

@@ -43,6 +43,7 @@ class ModelCard:
     sha256 : per file of the folder
     default_reason : why that point is the default
     slice_thresholds : as thresholds, on the probability of a slice; empty in older cards
+    encoder_weights : SHA-256 of the trained weights of the encoder: models with the same one have the same features
     failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
 
@@ -63,6 +64,7 @@ class ModelCard:
     default_reason: str = ""
     slice_thresholds: dict[str, float] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    encoder_weights: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:

@@ -23,19 +23,36 @@ HEAD_FILE = "head.onnx"
 
 
 @dataclass(frozen=True, eq=False)
+class Encoding:
+    """What a slice encoder says of a series.
+
+    features : (slices, d) float32
+    evidence : (slices, h, w, labels) float32, 0 to 1
+    """
+
+    features: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of one series.
 
     slice_probability : (slices, labels) float32
     study_probability : (labels,) float32
-    evidence : (slices, h, w, labels) float32, 0 to 1, over the model's input
+    encoding : what the encoder gave, for another model that has the same one
     seconds : by stage, "encoder" and "head"
     """
 
     slice_probability: NDArray[np.float32]
     study_probability: NDArray[np.float32]
-    evidence: NDArray[np.float32]
+    encoding: Encoding
     seconds: dict[str, float]
+
+    @property
+    def evidence(self) -> NDArray[np.float32]:
+        """(slices, h, w, labels) float32, 0 to 1, over the model's input."""
+        return self.encoding.evidence
 
 
 class Detector:
@@ -66,13 +83,19 @@ class Detector:
             raise ModelError(str(error)) from None
         self.provider = chosen.label
 
-    def run(self, hu: NDArray[np.int16], progress: Callable[[int, int], None] | None = None) -> Prediction:
+    def run(
+        self,
+        hu: NDArray[np.int16],
+        progress: Callable[[int, int], None] | None = None,
+        encoding: Encoding | None = None,
+    ) -> Prediction:
         """Predict one series.
 
         Parameters
         ----------
         hu : (slices, size, size) int16 HU from preprocess.model_input, at least one slice
         progress : called with (slices done, slices) after every micro-batch
+        encoding : of the same series by an encoder that this model `shares`, which then need not run again
 
         Raises
         ------
@@ -80,23 +103,34 @@ class Detector:
             if ONNX Runtime fails (out of memory, a graphics card that was lost) or gives what is no probability
         """
         start = time.perf_counter()
-        features, evidence = self.encode(hu, progress)
+        encoding = encoding or self.encode(hu, progress)
         encoded = time.perf_counter()
         slice_probability, study_probability = self._run(
-            self._head, ["slice_probability", "study_probability"], "features", features
+            self._head, ["slice_probability", "study_probability"], "features", encoding.features
         )
         if not (np.isfinite(slice_probability).all() and np.isfinite(study_probability).all()):
             raise ModelError(f"{self.card.name} on {self.provider}: expected probabilities, found no numbers")
         seconds = {"encoder": encoded - start, "head": time.perf_counter() - encoded}
-        return Prediction(slice_probability, study_probability, evidence, seconds)
+        return Prediction(slice_probability, study_probability, encoding, seconds)
+
+    def share(self, other: Detector, encoding: Encoding) -> Encoding | None:
+        """Give another model's encoding as this model's own would be; None if their encoders differ.
+
+        Cards say which weights an encoder was made from; `export` holds the files to them.
+        """
+        same = self.card.encoder_weights == other.card.encoder_weights != "" and self.provider == other.provider
+        if not same or not set(self.card.labels) <= set(other.card.labels):
+            return None
+        columns = [other.card.labels.index(label) for label in self.card.labels]
+        return Encoding(encoding.features, encoding.evidence[..., columns])
 
     def encode(
         self,
         hu: NDArray[np.int16],
         progress: Callable[[int, int], None] | None = None,
         micro_batch: int = MICRO_BATCH,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run the encoder alone: (slices, size, size) int16 HU to features (slices, d) and evidence."""
+    ) -> Encoding:
+        """Run the encoder alone on (slices, size, size) int16 HU."""
         features, evidence = [], []
         for at in range(0, len(hu), micro_batch):
             some = hu[at : at + micro_batch]
@@ -105,7 +139,7 @@ class Detector:
             evidence.append(seen)
             if progress:
                 progress(at + len(some), len(hu))
-        return np.concatenate(features), np.concatenate(evidence)
+        return Encoding(np.concatenate(features), np.concatenate(evidence))
 
     def _run(
         self, session: ort.InferenceSession, outputs: list[str], name: str, value: NDArray[Any]

@@ -83,6 +83,30 @@ def test_every_model_speaks_of_every_slice(good: list[File], detectors: dict[str
     assert result.series_data.hu.shape == (8, 128, 128)
 
 
+@pytest.mark.parametrize(("theirs", "runs"), [("same", 1), ("other", 2), ("", 2)])
+def test_models_with_one_encoder_run_it_once(
+    good: list[File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, runs: int
+) -> None:
+    tiny_model.build(tmp_path, "cranioscan", "same" if theirs else "")
+    tiny_model.build(tmp_path, "cerebroscan", theirs)
+    encoded, encode = [], Detector.encode
+
+    def counted(self: Detector, *arguments):
+        encoded.append(self.card.name)
+        return encode(self, *arguments)
+
+    monkeypatch.setattr(Detector, "encode", counted)
+    seen: list[tuple[int, int]] = []
+    detectors = load_detectors(tmp_path, provider="cpu")
+    found = next(analyse(good, detectors, progress=lambda done, total, _: seen.append((done, total))))
+    assert len(encoded) == runs
+    assert list(found.models) == ["cerebroscan", "cranioscan"]
+    few, many = found.models.values()
+    np.testing.assert_array_equal(few.evidence, many.evidence)
+    np.testing.assert_array_equal(few.slice_probability["any"], many.slice_probability["any"])
+    assert {total for _, total in seen} == {16}
+
+
 def test_the_models_see_the_cropped_head(bleeding: Phantom, good: list[File], detectors: dict[str, Detector]) -> None:
     hu, box = model_input(bleeding.hu, bleeding.spacing_mm[1:])
     expected = detectors["cranioscan"].run(hu)
@@ -310,7 +334,10 @@ class Failing:
     def __init__(self, card: Any) -> None:
         self.card = card
 
-    def run(self, hu: Any, progress: Any = None) -> Any:
+    def share(self, *_: Any) -> None:
+        return None
+
+    def run(self, *_: Any) -> Any:
         raise ModelError(f"{self.card.name} on CUDA fp32 failed: out of memory")
 
 
@@ -329,7 +356,7 @@ def test_when_every_model_fails_nothing_is_analysed(good: list[File], detectors:
 
 
 def test_a_mistake_in_the_program_is_not_hidden(good: list[File], detectors: dict[str, Detector]) -> None:
-    def run(hu: Any, progress: Any = None) -> Any:
+    def run(*_: Any) -> Any:
         raise TypeError("a mistake")
 
     wrong = SimpleNamespace(run=run, card=detectors["cranioscan"].card, provider="CPU fp32")

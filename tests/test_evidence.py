@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_model
 
-from ichscope.inference import Prediction
+from ichscope.inference import Encoding, Prediction
 from ichscope.labels import LABELS
 from training import evidence
 from training.evidence import Case, Published, Tried, failures, main, on_phantoms, peak_inside, phantoms, summary, trial
@@ -61,7 +61,7 @@ class Fake:
     def run(self, hu: np.ndarray) -> Prediction:
         evidence = np.zeros((len(hu), 4, 4, 2), np.float32)
         evidence[:, 0, 0] = 1
-        return Prediction(self._slices, self._slices.max(axis=0), evidence, {})
+        return Prediction(self._slices, self._slices.max(axis=0), Encoding(self._slices, evidence), {})
 
 
 def case(kinds: list[tuple[str, ...]], masks: list[np.ndarray]) -> Case:

@@ -13,7 +13,7 @@ GRID = 14
 _LABELS = {"cranioscan": LABELS, "cerebroscan": ("any",)}
 
 
-def build(folder: Path, name: str = "cranioscan") -> Path:
+def build(folder: Path, name: str = "cranioscan", encoder_weights: str = "") -> Path:
     """Write `folder`/`name` with encoder.onnx, head.onnx and card.json; gives that folder."""
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
@@ -30,6 +30,7 @@ def build(folder: Path, name: str = "cranioscan") -> Path:
         operating_points=(OperatingPoint("Youden", 0.5, 0.9, 0.9),),
         default_point="Youden",
         sha256={file: file_sha256(target / file) for file in ("encoder.onnx", "head.onnx")},
+        encoder_weights=encoder_weights,
     )
     card.write(target)
     return target
