@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
+
+from training.out_of_fold import Predictions
 
 NAN = float("nan")
+_LABELS = ("any", "subdural")
 
 
 @dataclass(frozen=True)
@@ -87,3 +91,40 @@ def model(folder: Path, labels: tuple[str, ...] = ("any", "subdural"), folds: in
 
 def _elsewhere(rng: np.random.Generator, labels: int, skill: float) -> list[Study]:
     return [drawn(rng, "rsna-sample", f"c{i}", i < 6, 1, labels, skill) for i in range(14)]
+
+
+# ---------------------------------------------------------------- rows without files
+
+
+def rows(
+    x: np.ndarray, truth: np.ndarray, source: str = "ct-ich", patient: np.ndarray | None = None, fold: int = 0
+) -> Predictions:
+    """Studies and, with the same numbers, slices; of the second label nothing is known unless truth has it."""
+    n = len(x)
+    x, truth = (np.reshape(one, (n, -1)).astype(float) for one in (x, truth))
+    x = np.repeat(x, 2, axis=1)[:, :2]
+    truth = np.column_stack([truth, np.full(n, np.nan)])[:, :2]
+    patient = np.array([f"{source}{fold}-{i}" for i in range(n)]) if patient is None else patient
+    parts = []
+    for level in ("study", "slice"):
+        text = [np.full(n, source), patient, patient, np.full(n, level)]
+        parts.append(Predictions(_LABELS, *text, np.full(n, -1), np.full(n, fold), truth, x))
+    return joined(*parts)
+
+
+def joined(*parts: Predictions) -> Predictions:
+    names = ("source", "patient", "study", "level", "place", "fold", "truth", "logit")
+    return Predictions(_LABELS, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def by_chance(n: int, seed: int, slope: float = 1.0, shift: float = 0.0, **more) -> Predictions:
+    """Truth follows the logit: P(1) = sigmoid(slope * logit + shift)."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 2, n)
+    return rows(x, rng.random(n) < expit(slope * x + shift), **more)
+
+
+def binormal(normal: int, bleeding: int, seed: int, gap: float = 3.0, fold: int = 0, **more) -> Predictions:
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([rng.normal(0, 1, normal), rng.normal(gap, 1, bleeding)])
+    return rows(x, np.arange(normal + bleeding) >= normal, fold=fold, **more)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tiny_model
 
-from ichscope.inference import Encoding, Prediction
 from ichscope.labels import LABELS
 from training import evidence
-from training.evidence import Case, Published, Tried, failures, main, on_phantoms, peak_inside, phantoms, summary, trial
+from training.evidence import Case, Tried, failures, main, on_phantoms, peak_inside, phantoms, summary, trial
+from training.trained import Answer, Published
 
 
 def square(row: int, column: int, size: int = 16, side: int = 2) -> np.ndarray:
@@ -58,10 +58,10 @@ class Fake:
     def __init__(self, slices: list[tuple[float, float]]) -> None:
         self._slices = np.array(slices, np.float32)
 
-    def run(self, hu: np.ndarray) -> Prediction:
+    def run(self, hu: np.ndarray) -> Answer:
         evidence = np.zeros((len(hu), 4, 4, 2), np.float32)
         evidence[:, 0, 0] = 1
-        return Prediction(self._slices, self._slices.max(axis=0), Encoding(self._slices, evidence), {})
+        return Answer(self._slices, self._slices.max(axis=0), evidence)
 
 
 def case(kinds: list[tuple[str, ...]], masks: list[np.ndarray]) -> Case:

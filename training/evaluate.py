@@ -29,8 +29,8 @@ from ichscope import metrics
 from ichscope.metrics.calibration import KAGGLE_WEIGHTS
 from training.ablation import ablations
 from training.bootstrap import ECE_BINS, Rows, interval, replicates
-from training.calibration import Fitted, Judged, cross_fit, operating_points
 from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
+from training.points import Fitted, Judged, cross_fit, operating_points
 from training.tables import as_markdown
 
 METRICS_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "metrics.json", "metrics.md", "out_of_fold.csv"
@@ -133,7 +133,8 @@ def _figures(samples: Sequence[Rows]) -> dict[str, Any]:
     drawn = [replicates(one) for one in samples]
     for name, figure in _FIGURES.items():
         values = [figure(one.truth, one.probability).value for one in samples]
-        found |= {name: round(float(np.mean(values)), 4), f"{name}_95": interval([one[name] for one in drawn])}
+        ends = interval([one[name] for one in drawn]) if found["positive_patients"] > 1 else None
+        found |= {name: round(float(np.mean(values)), 4), f"{name}_95": ends}
     return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth[:, None], (1.0,)).value, 4)}
 
 

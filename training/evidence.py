@@ -18,20 +18,19 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.special import expit
 
-from ichscope import phantom, providers
+from ichscope import phantom
 from ichscope.card import CARD_FILE
-from ichscope.inference import MICRO_BATCH, Detector, Prediction
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.metrics import at_threshold
 from ichscope.preprocess import model_input, resample
 from training.evaluate import METRICS_FILE
+from training.trained import Model, Published, Run
 
 EVIDENCE_FILE = "evidence.json"
 # Maps are coarse, and the edge of a bleed is as telling as its middle.
@@ -39,17 +38,6 @@ TOLERANCE_CELLS = 1
 SEEDS, SLICES = 8, 16
 # Slices beside a bleed that the head is shown with it.
 _BESIDE = 2
-
-
-class Model(Protocol):
-    """What can be tried: a published model or a run."""
-
-    labels: Sequence[str]
-    slice_thresholds: Mapping[str, float]
-    threshold: float
-
-    def run(self, hu: NDArray[np.int16]) -> Prediction:
-        """Predict one study (slices, 224, 224)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,61 +149,14 @@ def on_phantoms(model: Model, seeds: int = SEEDS) -> dict[str, Any]:
     }
 
 
-# --- models --------------------------------------------------------------------------------------------
-
-
-class Published:
-    """A model folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._detector = Detector(folder)
-        card = self._detector.card
-        self.labels = card.labels
-        self.slice_thresholds = card.slice_thresholds or card.thresholds
-        self.threshold = card.thresholds["any"]
-
-    def run(self, hu: NDArray[np.int16]) -> Prediction:
-        return self._detector.run(hu)
-
-
-class Run:
-    """A run that training left, calibrated by what `training.evaluate` found for all of them."""
-
-    def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
-        from training import models, train  # bring Keras, which published models do without
-
-        config = json.loads((folder / train.CONFIG_FILE).read_text())
-        shared = config["options"]["encoder"]
-        encoder = (folder if shared == "None" else Path(shared) / folder.name) / "encoder.onnx"
-        self._encoder = providers.session(encoder, providers.choose(), int(os.environ.get("OMP_NUM_THREADS", "0")))
-        self.labels = config["labels"]
-        self._columns = [config["encoder_labels"].index(label) for label in self.labels]
-        width = next(one.shape[1] for one in self._encoder.get_outputs() if one.name == "features")
-        self._head = models.sequence_head(config["head"], width, self.labels)
-        self._head.load_weights(folder / train.HEAD_FILE)
-        self._calibration = {level: np.array(rows).T for level, rows in metrics["calibration"].items()}
-        self.slice_thresholds = metrics["operating_points"]["thresholds"]["slice"]
-        self.threshold = metrics["operating_points"]["thresholds"]["study"]["any"]
-
-    def run(self, hu: NDArray[np.int16]) -> Prediction:
-        parts = [
-            self._encoder.run(["features", "evidence"], {"hu": np.asarray(hu[at : at + MICRO_BATCH])})
-            for at in range(0, len(hu), MICRO_BATCH)
-        ]
-        features, evidence = (np.concatenate(one) for one in zip(*parts, strict=True))
-        out = self._head(features[None], training=False)
-        probability = {
-            level: expit(np.asarray(out[level])[0] * slope + intercept)
-            for level, (slope, intercept) in self._calibration.items()
-        }
-        return Prediction(probability["slice"], probability["study"], evidence[..., self._columns], {})
+# --- runs ----------------------------------------------------------------------------------------------
 
 
 def held_out_implants(root: Path, cache: Path, fold: int) -> Iterator[Case]:
     """Bleeds in the heads that a fold held back, with a few slices beside them."""
     from training.batches import implanted, is_normal
     from training.data import folds, load
-    from training.splits import FOLDS, TRAINING_SOURCES
+    from training.splits import FOLDS, MOST_HOSTS, TRAINING_SOURCES
 
     ours = load(root, TRAINING_SOURCES, cache)
     hosts = [
@@ -223,6 +164,7 @@ def held_out_implants(root: Path, cache: Path, fold: int) -> Iterator[Case]:
         for study, number in zip(ours, folds(ours, FOLDS), strict=True)
         if number == fold and not study.pictures and is_normal(study)
     ]
+    hosts = hosts[:: 1 + len(hosts) // MOST_HOSTS]
     for study in implanted(hosts, 1, 0, cache / "implants", report=lambda _: None):
         bleeding = np.flatnonzero((study.labels == 1).any(axis=1))
         if len(bleeding) and study.mask is not None:
