@@ -1,7 +1,8 @@
-"""Publish a training run as a model folder, only if ONNX Runtime and Keras agree.
+"""Publish the runs of a model as a model folder, only if ONNX Runtime and Keras agree.
 
-    python -m export.to_onnx runs/cranioscan
+    python -m export.to_onnx runs/cranioscan --version 0.2.0
 
+takes the weights of runs/cranioscan/final, what `training.evaluate` and `training.evidence` wrote beside it, and
 writes models/cranioscan/ with encoder.onnx, head.onnx, card.json and README.md. Nothing is written, and the exit code
 is 1, if a file is not valid ONNX, does not load, is too large, or if a probability differs from Keras' by more than
 1e-4 (2e-3 where weights are stored in fp16) at any of several batch sizes and study lengths.
@@ -22,14 +23,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.model_card import CARDS, readme
+from export.model_card import LIMITS, description, readme
 from ichscope import phantom, providers
 from ichscope.card import ModelCard, OperatingPoint, file_sha256
 from ichscope.inference import ENCODER_FILE, HEAD_FILE
 from ichscope.labels import SUBTYPES
 from ichscope.preprocess import INPUT_SIZE, model_input
 from training import models, onnx_files
-from training.train import CONFIG_FILE, METRICS_FILE
+from training.evaluate import METRICS_FILE
+from training.evidence import EVIDENCE_FILE
+from training.train import CONFIG_FILE
 from training.train import ENCODER_FILE as ENCODER_WEIGHTS
 from training.train import HEAD_FILE as HEAD_WEIGHTS
 
@@ -37,30 +40,32 @@ from training.train import HEAD_FILE as HEAD_WEIGHTS
 SLICES = (1, 3, 8, 21)
 TOLERANCE, TOLERANCE_HALF = 1e-4, 2e-3
 MOST_BYTES = 50 << 20
-_DEFAULT_POINT = "sensitivity 0.90"
+_FINAL = "final"
 
 
 class ParityError(Exception):
     """The ONNX files do not give what Keras gives, or cannot be used."""
 
 
-def export(run: Path, target: Path, version: str) -> ModelCard:
-    """Convert, compare and publish one run.
+def export(runs: Path, target: Path, version: str) -> ModelCard:
+    """Convert, compare and publish the final run of a model.
 
     Raises
     ------
     ParityError, ProviderError, onnx.checker.ValidationError, ValueError
         if the files must not be published; `target` is then as it was
     """
-    config = json.loads((run / CONFIG_FILE).read_text())
-    metrics = json.loads((run / METRICS_FILE).read_text())
-    encoder, head = _functions(run, config, metrics)
+    config = json.loads((runs / _FINAL / CONFIG_FILE).read_text())
+    metrics = json.loads((runs / METRICS_FILE).read_text())
+    metrics["evidence"] = _evidence(runs)
+    encoder, head = _functions(runs, config, metrics)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         built = Path(folder) / target.name
         half = _convert(encoder, head, built)
         parity = check_parity(encoder, head, built, TOLERANCE_HALF if half else TOLERANCE)
-        card = _card(config, metrics, built, version, {**parity, "weights_stored_as": "fp16" if half else "fp32"})
+        parity["weights_stored_as"] = "fp16" if half else "fp32"
+        card = _card(config, metrics, built, version, parity, file_sha256(encoder_weights(runs, config)))
         card.write(built)
         (built / "README.md").write_text(readme(card), encoding="utf-8")
         if target.exists():
@@ -69,11 +74,25 @@ def export(run: Path, target: Path, version: str) -> ModelCard:
     return card
 
 
-def _functions(run: Path, config: dict[str, Any], metrics: dict[str, Any]) -> tuple[Any, Any]:
-    encoder = models.slice_encoder(config["backbone"], config["labels"])
-    encoder.load_weights(run / ENCODER_WEIGHTS)
-    head = models.sequence_head(config["head"], encoder.output["features"].shape[-1], config["labels"])
-    head.load_weights(run / HEAD_WEIGHTS)
+def _evidence(runs: Path) -> dict[str, Any]:
+    """What `training.evidence` found, if it was asked."""
+    path = runs / EVIDENCE_FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def encoder_weights(runs: Path, config: dict[str, Any]) -> Path:
+    """Where the weights of the encoder are, which a model may share with another."""
+    shared = config["options"]["encoder"]
+    return (runs if shared == "None" else Path(shared)) / _FINAL / ENCODER_WEIGHTS
+
+
+def _functions(runs: Path, config: dict[str, Any], metrics: dict[str, Any]) -> tuple[Any, Any]:
+    encoder = models.slice_encoder(config["backbone"], config["encoder_labels"])
+    encoder.load_weights(encoder_weights(runs, config))
+    encoder = models.showing(encoder, config["encoder_labels"], config["labels"])
+    width = encoder.output["features"].shape[-1]
+    head = models.sequence_head(config["head"], width, config["labels"], config["encoder_labels"])
+    head.load_weights(runs / _FINAL / HEAD_WEIGHTS)
     return onnx_files.encoder_function(encoder), onnx_files.head_function(head, metrics["calibration"])
 
 
@@ -132,46 +151,66 @@ def _heads(slices: int) -> NDArray[np.int16]:
 
 
 def _card(
-    config: dict[str, Any], metrics: dict[str, Any], folder: Path, version: str, parity: dict[str, Any]
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    folder: Path,
+    version: str,
+    parity: dict[str, Any],
+    encoder_hash: str,
 ) -> ModelCard:
-    name = config["model"]
-    points = tuple(OperatingPoint(**point) for point in metrics["operating_points"]["points"])
-    chosen = next(point for point in points if point.name == _DEFAULT_POINT)
+    name, found = config["model"], metrics["operating_points"]
     packages = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime-gpu", "numpy")
+    evidence = dict(metrics["evidence"])
+    failures = evidence.pop("failures", [])
     return ModelCard(
         name=name,
         version=version,
-        description=CARDS[name],
+        description=description(config),
         labels=tuple(config["labels"]),
         input_size=INPUT_SIZE,
-        thresholds={**metrics["operating_points"]["thresholds"], "any": chosen.threshold},
-        operating_points=points,
-        default_point=chosen.name,
+        thresholds=found["thresholds"]["study"],
+        operating_points=tuple(OperatingPoint(**point) for point in found["points"]),
+        default_point=found["default"],
         sha256={file: file_sha256(folder / file) for file in (ENCODER_FILE, HEAD_FILE)},
-        training_data=metrics["training_data"],
-        metrics=metrics["measured"],
+        training_data=config["training_data"],
+        metrics={
+            **metrics["measured"],
+            "ablations": metrics["ablations"],
+            "chosen on": {key: found[key] for key in ("prevalence", "patients")},
+            "found by kind": metrics["found_by_kind"],
+            "evidence": evidence,
+        },
         parity=parity,
         software={package: importlib.metadata.version(package) for package in packages},
+        limits=list(LIMITS),
+        default_reason=found["reason"],
+        slice_thresholds=found["thresholds"]["slice"],
+        failures=failures,
+        encoder_weights=encoder_hash,
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and export; 0 if published."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a folder that training wrote, such as runs/cranioscan")
+    parser.add_argument("runs", type=Path, help="the runs of a model, such as runs/cranioscan")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where model folders are")
-    parser.add_argument("--version", default="0.1.0", help="version of the model, for its card")
+    parser.add_argument("--version", required=True, help="version of the model, for its card")
     options = parser.parse_args(arguments)
-    for name in (CONFIG_FILE, METRICS_FILE, ENCODER_WEIGHTS, HEAD_WEIGHTS):
-        if not (options.run / name).is_file():
-            parser.error(f"{options.run / name}: expected a finished training run, found no such file")
-    model = json.loads((options.run / CONFIG_FILE).read_text())["model"]
+    final = options.runs / _FINAL
+    for path in (final / CONFIG_FILE, final / HEAD_WEIGHTS, options.runs / METRICS_FILE):
+        if not path.is_file():
+            parser.error(f"{path}: expected a finished and measured run, found no such file")
+    config = json.loads((final / CONFIG_FILE).read_text())
+    if not (path := encoder_weights(options.runs, config)).is_file():
+        parser.error(f"{path}: expected a finished and measured run, found no such file")
+    target = options.models / config["model"]
     try:
-        card = export(options.run, options.models / model, options.version)
+        card = export(options.runs, target, options.version)
     except (ParityError, providers.ProviderError, onnx.checker.ValidationError, ValueError) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
-    print(f"{options.models / model}: {card.name} {card.version}, parity {card.parity['largest_difference']}")
+    print(f"{target}: {card.name} {card.version}, parity {card.parity['largest_difference']}")
     return 0
 
 

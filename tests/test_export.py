@@ -6,13 +6,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ichscope import providers
 from ichscope.card import ModelCard, ModelError
@@ -21,10 +23,11 @@ from ichscope.preprocess import INPUT_SIZE
 
 keras = pytest.importorskip("keras")
 to_onnx = pytest.importorskip("export.to_onnx")
+model_card = pytest.importorskip("export.model_card")
 models = pytest.importorskip("training.models")
 onnx_files = pytest.importorskip("training.onnx_files")
 
-NEEDED = ("config.json", "metrics.json", "encoder.weights.h5", "head.weights.h5")
+NEEDED = ("final/config.json", "metrics.json", "final/encoder.weights.h5", "final/head.weights.h5")
 LABELS = ("any", "subdural")
 SLICES = (1, 3, 9)
 
@@ -36,39 +39,86 @@ pytestmark = [
 
 
 def metrics() -> dict[str, Any]:
-    figures = {"n": 9, "positives": 3, "patients": 5, "positive_patients": 2}
+    counts = {"n": 9, "positives": 3, "patients": 5, "positive_patients": 2}
+    figures = {"auc": 0.91, "auc_95": [0.8, 0.99], "ap": 0.8, "ap_95": None, "log_loss": 0.3, "log_loss_floor": 0.5}
+    at = {"sensitivity 0.90": {"sensitivity": 0.88, "sensitivity_95": [0.7, 0.97], "specificity": 0.81}}
     measured = {
-        "ct-ich study any": {**figures, "auc": 0.91, "auc_95": [0.8, 0.99], "ap": 0.8, "brier": 0.1},
-        "rsna study subdural": {**figures, "auc": None, "why": "only one class"},
+        "cross-validation": {
+            "ct-ich study any": {**counts, **figures, "at": at},
+            "ct-ich study all": {"n": 9, "patients": 5, "log_loss": 0.277, "log_loss_floor": 0.5},
+            "phe-sich study subdural": {
+                **counts,
+                "auc": None,
+                "why": "positives only",
+                "at": {"Youden": {"sensitivity": 1.0}},
+            },
+        },
+        "elsewhere": {},
+        "elsewhere, final model": {"rsna-sample slice any": {**counts, **figures, "auc": 0.765}},
     }
     points = [("sensitivity 0.90", 0.31, 0.9, 0.7), ("sensitivity 0.95", 0.2, 0.95, 0.6), ("Youden", 0.4, 0.85, 0.8)]
     names = ("name", "threshold", "sensitivity", "specificity")
+    ends = {"sensitivity_95": [0.5, 0.99], "specificity_95": [0.61, 0.83]}
+    difference = {"with": 0.9, "without": 0.85, "difference": 0.05, "difference_95": [0.01, 0.09]}
     return {
-        "training_data": [
-            {"name": "ct-ich", "use": "training", "patients": 5, "slices": 9, "licence": "CC BY 4.0", "citation": "x"}
-        ],
         "calibration": {level: [[1.5, 0.5], [0.7, -1.0]] for level in ("slice", "study")},
         "operating_points": {
-            "points": [dict(zip(names, point, strict=True)) for point in points],
-            "thresholds": {"any": 0.4, "subdural": 0.25},
+            "points": [dict(zip(names, point, strict=True)) | ends for point in points],
+            "default": "sensitivity 0.90",
+            "reason": "It suits us.",
+            "thresholds": {"study": {"any": 0.31, "subdural": 0.25}, "slice": {"any": 0.12, "subdural": 0.06}},
+            "prevalence": 0.41,
+            "patients": {"with a bleed": {"ct-ich": 28}, "without": {"ct-ich": 38}},
         },
-        "measured": {"test": measured},
+        "measured": measured,
+        "found_by_kind": {"ct-ich": {"subdural": {"n": 4, "sensitivity": 0.77, "sensitivity_95": [0.3, 0.9]}}},
+        "ablations": [{"without": "implants", "folds": [0], "auc": {"ct-ich slice any": difference}}],
+    }
+
+
+def evidence() -> dict[str, Any]:
+    share = {"detected": 40, "inside": 0.93, "inside_95": [0.85, 0.97]}
+    part = {"slices_with_a_bleed": 50, **share, "by_label": {"any": share, "subdural": {"detected": 0, "inside": None}}}
+    missed = {"bleed": "subdural", "seed": 7, "slices": 16, "ml": 3.4, "probability": 0.118}
+    flagged = {"subdural": {"studies": 8, "flagged": 7}, "none": {"studies": 8, "flagged": 1}}
+    return {
+        "tolerance_cells": 1,
+        "implants": part,
+        "phantoms": part | {"flagged": flagged},
+        "failures": [missed, {**missed, "bleed": None, "seed": 3, "ml": 0.0, "probability": 0.611}],
     }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training leaves behind, with random weights."""
+    """What training, evaluation and the trial of the evidence leave behind, with random weights."""
     folder = tmp_path_factory.mktemp("runs") / "cranioscan"
-    folder.mkdir()
+    (folder / "final").mkdir(parents=True)
     keras.utils.set_random_seed(1)
     encoder = models.slice_encoder("mobilenetv2", LABELS)
     head = models.sequence_head("transformer", encoder.output["features"].shape[-1], LABELS)
-    encoder.save_weights(folder / "encoder.weights.h5")
-    head.save_weights(folder / "head.weights.h5")
-    config = {"model": "cranioscan", "backbone": "mobilenetv2", "head": "transformer", "labels": LABELS}
-    (folder / "config.json").write_text(json.dumps(config))
+    # Trained a little: what starts from zero would hide a head that went wrong.
+    rng = np.random.default_rng(1)
+    head.set_weights([one + rng.normal(0, 0.05, one.shape) for one in head.get_weights()])
+    encoder.save_weights(folder / "final" / "encoder.weights.h5")
+    head.save_weights(folder / "final" / "head.weights.h5")
+    data = {"patients": 5, "slices": 9, "citation": "x"}
+    config = {
+        "model": "cranioscan",
+        "backbone": "mobilenetv2",
+        "head": "transformer",
+        "labels": LABELS,
+        "encoder_labels": LABELS,
+        "options": {"encoder": "None"},
+        "training_data": [
+            {"name": "ct-ich", "use": "training", "licence": "CC BY 4.0", **data},
+            {"name": "phe-sich", "use": "training", "licence": "free for non-commercial use", **data},
+            {"name": "rsna-sample", "use": "figures only", "licence": "non-commercial use", **data},
+        ],
+    }
+    (folder / "final" / "config.json").write_text(json.dumps(config))
     (folder / "metrics.json").write_text(json.dumps(metrics()))
+    (folder / "evidence.json").write_text(json.dumps(evidence()))
     return folder
 
 
@@ -92,13 +142,20 @@ def test_a_folder_holds_four_files_and_nothing_of_before(published: Path) -> Non
     assert [path.name for path in published.parent.iterdir()] == ["cranioscan"], "no scratch folder stays"
 
 
-def test_the_card_carries_the_numbers_of_the_run(published: Path) -> None:
+def test_the_card_carries_the_numbers_of_the_run(run: Path, published: Path) -> None:
     card = ModelCard.read(published)
     assert (card.name, card.version, card.labels, card.input_size) == ("cranioscan", "0.0.7", LABELS, INPUT_SIZE)
-    assert card.default_point == "sensitivity 0.90"
+    assert card.encoder_weights == hashlib.sha256((run / "final" / "encoder.weights.h5").read_bytes()).hexdigest()
+    assert card.description.startswith("MobileNetV2 slice encoder and a Transformer")
+    assert (card.default_point, card.default_reason) == ("sensitivity 0.90", "It suits us.")
     assert card.thresholds == {"any": 0.31, "subdural": 0.25}
+    assert card.slice_thresholds == {"any": 0.12, "subdural": 0.06}
     assert [point.threshold for point in card.operating_points] == [0.31, 0.2, 0.4]
-    assert card.metrics == metrics()["measured"]
+    assert card.operating_points[0].specificity_95 == [0.61, 0.83]
+    assert card.metrics["cross-validation"] == metrics()["measured"]["cross-validation"]
+    assert card.metrics["evidence"]["phantoms"]["inside"] == 0.93
+    assert card.failures == evidence()["failures"]
+    assert [row["name"] for row in card.training_data] == ["ct-ich", "phe-sich", "rsna-sample"]
     assert card.parity["slices"] == list(SLICES)
     assert card.parity["weights_stored_as"] == "fp32"
     assert set(card.parity["largest_difference"]) == {"evidence", "slice_probability", "study_probability"}
@@ -108,9 +165,42 @@ def test_the_card_carries_the_numbers_of_the_run(published: Path) -> None:
         assert card.sha256[name] == hashlib.sha256((published / name).read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("number", ["0.910 (0.80 to 0.99)", "0.310", "0.250", "not estimable: only one class", "0.0.7"])
-def test_the_readme_tells_the_numbers_of_the_card(published: Path, number: str) -> None:
-    assert number in (published / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# cranioscan 0.0.7",
+        "| ct-ich | study | any | 9 | 3 | 2 | 5 | 0.910 (0.800 to 0.990) | 0.800 | 0.300; floor 0.500 |",
+        "| ct-ich | study | all | 9 |",
+        "0.277; floor 0.500",
+        "| phe-sich | study | subdural | Youden | 1.00 |  |",
+        "| ct-ich | study | any | sensitivity 0.90 | 0.88 (0.70 to 0.97) | 0.81 |",
+        "| rsna-sample | slice | any | 9 | 3 | 2 | 5 | 0.765",
+        # PPV 0.09 / (0.09 + 0.27) and NPV 0.63 / (0.63 + 0.01) of sensitivity .90, specificity .70 and prevalence .10.
+        "| **sensitivity 0.90** | 0.310 | 0.90 (0.50 to 0.99) | 0.70 (0.61 to 0.83) | 0.25 | 0.98 |",
+        "It suits us.",
+        "28 of ct-ich; without: 38 of ct-ich",
+        "prevalence of 41%",
+        "subdural 0.250",
+        "for non-commercial use only (phe-sich)",
+        "| implants | 1 | ct-ich slice any | 0.900 | 0.850 | +0.050 (+0.010 to +0.090) |",
+        "| phantoms | all labels | 40 | 0.93 (0.85 to 0.97) |",
+        "| implants | subdural | 0 | not estimable |",
+        "| ct-ich | subdural | 4 | 0.77 (0.30 to 0.90) |",
+        "subdural 7 of 8, none 1 of 8",
+        "`ichscope phantom FOLDER --bleed subdural --seed 7 --slices 16`",
+        "`ichscope phantom FOLDER --seed 3 --slices 16`",
+        "0.0438",
+    ],
+)
+def test_the_readme_tells_what_the_card_holds(published: Path, text: str) -> None:
+    assert text in (published / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_model_that_was_not_tried_on_phantoms_has_a_shorter_card(published: Path) -> None:
+    card = replace(ModelCard.read(published), failures=[], metrics={"elsewhere": {}})
+    text = model_card.readme(card)
+    assert not {"## Evidence maps", "## Known failures", "## What helps", "### Elsewhere"} & set(text.split("\n"))
+    assert "## Operating points" in text
 
 
 @pytest.mark.parametrize(
@@ -154,10 +244,10 @@ def test_the_detector_gives_calibrated_keras_probabilities(run: Path, published:
     hu = to_onnx._heads(5)
     found = detector.run(hu)
     encoder = models.slice_encoder("mobilenetv2", LABELS)
-    encoder.load_weights(run / "encoder.weights.h5")
+    encoder.load_weights(run / "final" / "encoder.weights.h5")
     out = {name: np.asarray(value) for name, value in encoder(hu, training=False).items()}
     head = models.sequence_head("transformer", out["features"].shape[1], LABELS)
-    head.load_weights(run / "head.weights.h5")
+    head.load_weights(run / "final" / "head.weights.h5")
     logits = head(out["features"][None], training=False)
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     slope, intercept = np.array([1.5, 0.7]), np.array([0.5, -1.0])
@@ -176,7 +266,7 @@ def test_the_detector_gives_calibrated_keras_probabilities(run: Path, published:
 @pytest.fixture(scope="module")
 def functions(run: Path) -> tuple[Any, Any]:
     """The run's Keras models, wrapped; built once, since building takes longest."""
-    return to_onnx._functions(run, json.loads((run / "config.json").read_text()), metrics())
+    return to_onnx._functions(run, json.loads((run / "final" / "config.json").read_text()), metrics())
 
 
 @pytest.fixture
@@ -217,13 +307,13 @@ def spoil(file: str) -> Callable[[Path], None]:
 
 def test_untampered_files_pass_again(run: Path, tmp_path: Path, converted) -> None:
     converted(lambda path: None)
-    assert to_onnx.main([str(run), "--models", str(tmp_path)]) == 0
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "1"]) == 0
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        scaled(ENCODER_FILE, 1.2),
+        scaled(ENCODER_FILE, 3.0),
         scaled(HEAD_FILE, 1.2),
         scaled(HEAD_FILE, float("nan")),
         scaled(ENCODER_FILE, float("nan")),
@@ -238,7 +328,7 @@ def test_without_parity_nothing_is_published_and_the_old_folder_stays(
     (tmp_path / "cranioscan").mkdir()
     (tmp_path / "cranioscan" / "card.json").write_text("the old one")
     converted(change)
-    assert to_onnx.main([str(run), "--models", str(tmp_path)]) == 1
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "1"]) == 1
     assert "not published" in capsys.readouterr().err
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
         "cranioscan",
@@ -252,7 +342,7 @@ def test_files_that_stay_too_large_are_not_published(
 ) -> None:
     converted(lambda path: None)
     monkeypatch.setattr(to_onnx, "MOST_BYTES", 1000)
-    assert to_onnx.main([str(run), "--models", str(tmp_path)]) == 1
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "1"]) == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -261,11 +351,12 @@ def test_an_unfinished_run_is_refused_by_name(
     run: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(run, folder, ignore=shutil.ignore_patterns(name))
+    shutil.copytree(run, folder)
+    (folder / name).unlink()
     with pytest.raises(SystemExit) as stopped:
-        to_onnx.main([str(folder), "--models", str(tmp_path / "models")])
+        to_onnx.main([str(folder), "--models", str(tmp_path / "models"), "--version", "1"])
     assert stopped.value.code == 2
-    assert f"{folder / name}: expected a finished training run" in capsys.readouterr().err
+    assert f"{folder / name}: expected a finished and measured run" in capsys.readouterr().err
 
 
 def test_a_published_file_that_is_changed_later_is_not_loaded(published: Path, tmp_path: Path) -> None:
@@ -273,6 +364,81 @@ def test_a_published_file_that_is_changed_later_is_not_loaded(published: Path, t
     scaled(HEAD_FILE, 1.001)(folder / HEAD_FILE)
     with pytest.raises(ModelError, match=r"head\.onnx: expected SHA-256"):
         Detector(folder, "cpu")
+
+
+def test_a_model_may_share_the_encoder_of_another(run: Path, published: Path, tmp_path: Path) -> None:
+    """Its evidence is of its own labels alone, in its own order."""
+    folder = tmp_path / "cerebroscan"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("encoder.weights.h5"))
+    config = json.loads((folder / "final" / "config.json").read_text())
+    config |= {"labels": ["any"], "encoder_labels": LABELS, "head": "lstm", "options": {"encoder": str(run)}}
+    width = onnx.load(published / ENCODER_FILE).graph
+    features = next(one for one in width.output if one.name == "features").type.tensor_type.shape.dim[1].dim_value
+    models.sequence_head("lstm", features, ["any"], LABELS).save_weights(folder / "final" / "head.weights.h5")
+    assert to_onnx.encoder_weights(folder, config) == run / "final" / "encoder.weights.h5"
+    calibration = {"calibration": {level: [[1.0, 0.0]] for level in ("slice", "study")}}
+    encoder, head = to_onnx._functions(folder, config, calibration)
+    hu = to_onnx._heads(2)
+    evidence = onnx_files.keras_outputs(encoder, hu)["evidence"]
+    assert evidence.shape == (2, 28, 28, 1)
+    theirs = providers.session(published / ENCODER_FILE, providers.choose("cpu")).run(["evidence"], {"hu": hu})[0]
+    np.testing.assert_allclose(evidence[..., 0], theirs[..., 0], atol=1e-4)
+    assert head.input_signature[0].shape[1] == features
+
+
+# ---------------------------------------------------------------- convolutions
+
+
+def small_net(constants: dict[str, np.ndarray], steps: list[tuple[str, list[str]]], bias: bool) -> onnx.ModelProto:
+    """A convolution of 3 to 4 channels, and what comes behind it; the last step is the output."""
+    rng = np.random.default_rng(0)
+    values = {"w": rng.normal(size=(4, 3, 3, 3)), **({"b": rng.normal(size=4)} if bias else {}), **constants}
+    nodes = [helper.make_node("Conv", ["x", *[n for n in ("w", "b") if n in values]], ["y0"], pads=[1, 1, 1, 1])]
+    nodes += [helper.make_node(kind, inputs, [f"y{i}"]) for i, (kind, inputs) in enumerate(steps, 1)]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 4, 4])
+    out = helper.make_tensor_value_info(f"y{len(steps)}", TensorProto.FLOAT, ["n", 4, 4, 4])
+    weights = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "net", [x], [out], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+BY_CHANNEL = {name: np.random.default_rng(i).normal(size=(1, 4, 1, 1)) for i, name in enumerate(("m", "a"))}
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("constants", "steps", "left"),
+    [
+        (BY_CHANNEL, [("Mul", ["y0", "m"]), ("Add", ["y1", "a"]), ("Relu", ["y2"])], ["Conv", "Relu"]),
+        (BY_CHANNEL, [("Add", ["a", "y0"]), ("Mul", ["m", "y1"])], ["Conv"]),
+        ({"m": np.array(3.0), "a": np.ones((4, 1, 1))}, [("Mul", ["y0", "m"]), ("Add", ["y1", "a"])], ["Conv"]),
+        # Four columns are no four channels.
+        ({"m": np.arange(4.0)}, [("Mul", ["y0", "m"])], ["Conv", "Mul"]),
+        # Read twice: what stands between must stay.
+        (BY_CHANNEL, [("Mul", ["y0", "m"]), ("Add", ["y1", "y0"])], ["Conv", "Mul", "Add"]),
+        ({}, [("Add", ["y0", "y0"])], ["Conv", "Add"]),
+    ],
+)
+def test_what_follows_a_convolution_by_channel_goes_into_it(
+    constants: dict[str, np.ndarray], steps: list[tuple[str, list[str]]], left: list[str], bias: bool
+) -> None:
+    model = small_net(constants, steps, bias)
+    x = np.random.default_rng(9).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    assert onnx_files.fold_into_convolutions(model) == int(len(left) < 1 + len(steps))
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == left
+    found = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_published_encoder_has_no_batch_norm_left(published: Path) -> None:
+    graph = onnx.load(published / ENCODER_FILE).graph
+    convolved = {node.output[0] for node in graph.node if node.op_type == "Conv"}
+    constants = {one.name for one in graph.initializer}
+    behind = [n for n in graph.node if n.op_type in ("Mul", "Add") and convolved & set(n.input)]
+    assert len(convolved) > 50
+    assert not [node.name for node in behind if constants & set(node.input)]
 
 
 # ---------------------------------------------------------------- half precision
@@ -313,7 +479,7 @@ def test_an_encoder_that_is_too_large_is_stored_in_half(
     monkeypatch.setattr(to_onnx, "_functions", lambda *_: functions)
     monkeypatch.setattr(to_onnx, "SLICES", (1, 2))
     monkeypatch.setattr(to_onnx, "MOST_BYTES", (published / ENCODER_FILE).stat().st_size - 1)
-    assert to_onnx.main([str(run), "--models", str(tmp_path)]) == 0
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "1"]) == 0
     card = ModelCard.read(tmp_path / "cranioscan")
     assert (card.parity["weights_stored_as"], card.parity["tolerance"]) == ("fp16", to_onnx.TOLERANCE_HALF)
     assert Detector(tmp_path / "cranioscan", "cpu").run(to_onnx._heads(1)).evidence.shape == (1, 28, 28, 2)

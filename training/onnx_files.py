@@ -56,6 +56,7 @@ def convert(function: Any, path: Path, half: bool = False) -> None:
     """Write a wrapped model as ONNX, checked; `half` stores large weights as fp16 (they compute in fp32)."""
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     _check_names(model, function)
+    fold_into_convolutions(model)
     if half:
         _store_half(model)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,67 @@ def _check_names(model: onnx.ModelProto, function: Any) -> None:
     expected = inputs, set(function.get_concrete_function().structured_outputs)
     if found != expected:
         raise ValueError(f"expected a graph with inputs and outputs {expected}, found {found}")
+
+
+def fold_into_convolutions(model: onnx.ModelProto) -> int:
+    """Put what is multiplied with and added to the channels of a convolution into its weights.
+
+    tf2onnx leaves batch norm behind a convolution as Mul and Add, which the runtimes compute over every map.
+
+    Returns
+    -------
+    How many convolutions took something in
+    """
+    graph = model.graph
+    values = {one.name: one for one in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    outputs, folded = {one.name for one in graph.output}, 0
+    for conv in [node for node in graph.node if node.op_type == "Conv" and node.input[1] in values]:
+        # Rounded once, at the end.
+        weight = numpy_helper.to_array(values[conv.input[1]]).astype(np.float64)
+        bias = numpy_helper.to_array(values[conv.input[2]]) if len(conv.input) > 2 else np.zeros(len(weight))
+        end, taken = conv.output[0], []
+        while end not in outputs and len(readers[end]) == 1:
+            node = readers[end][0]
+            factor = _by_channel(node, end, values, len(weight))
+            if factor is None:
+                break
+            if node.op_type == "Mul":
+                weight, bias = weight * factor[:, None, None, None], bias * factor
+            else:
+                bias = bias + factor
+            end, taken = node.output[0], [*taken, node]
+        if taken:
+            numbers = {f"{end}_weight": weight, f"{end}_bias": bias}
+            graph.initializer.extend(
+                numpy_helper.from_array(value.astype(np.float32), name) for name, value in numbers.items()
+            )
+            conv.input[:] = [conv.input[0], *numbers]
+            conv.output[:] = [end]
+            for node in taken:
+                graph.node.remove(node)
+            folded += 1
+    used = {name for node in graph.node for name in node.input}
+    kept = [one for one in graph.initializer if one.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return folded
+
+
+def _by_channel(
+    node: onnx.NodeProto, value: str, values: Mapping[str, onnx.TensorProto], channels: int
+) -> NDArray[np.float64] | None:
+    """Give the constant (channels,) that a Mul or Add puts to the channels of (n, channels, h, w), if it does that."""
+    others = [name for name in node.input if name != value]
+    if node.op_type not in ("Mul", "Add") or len(others) != 1 or others[0] not in values:
+        return None
+    constant = numpy_helper.to_array(values[others[0]]).astype(np.float64)
+    if (1,) * (4 - constant.ndim) + constant.shape not in ((1, channels, 1, 1), (1, 1, 1, 1)):
+        return None
+    return np.broadcast_to(constant.reshape(-1), (channels,))
 
 
 def _store_half(model: onnx.ModelProto) -> None:
