@@ -159,7 +159,7 @@ def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Pro
         reasons = _reasons(findings)
         return StudyResult(group.study, group.key, name, status, reasons, findings, series.slices, series_data=series)
     hu, box = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
-    models, failures = _run_models(hu, detectors, progress, name)
+    models, failures = run_models(hu, detectors, progress, name)
     findings = (*failures, *findings)
     status, reasons = quality.status(findings), _reasons(findings)
     return StudyResult(group.study, group.key, name, status, reasons, findings, series.slices, models, box, series)
@@ -169,10 +169,16 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(finding.text for finding in findings if finding.level != "ok")
 
 
-def _run_models(
-    hu: NDArray[np.int16], detectors: Mapping[str, Detector], progress: Progress | None, name: str
+def run_models(
+    hu: NDArray[np.int16], detectors: Mapping[str, Detector], progress: Progress | None = None, name: str = ""
 ) -> tuple[dict[str, ModelResult], list[Finding]]:
-    """Run every model; one that fails limits the result, and when none is left there is no result."""
+    """Run every model on (slices, size, size) int16 HU of preprocess.model_input.
+
+    Returns
+    -------
+    results by model, and a finding "model-failed" for each that fails: it limits the result, and when none is left
+    there is no result
+    """
     models: dict[str, ModelResult] = {}
     failures: list[str] = []
     done: list[tuple[Detector, Encoding]] = []

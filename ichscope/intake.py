@@ -17,7 +17,7 @@ from ichscope.elements import DicomError, integer, looks_like_dicom, numbers, pa
 from ichscope.geometry import Shape, clusters
 from ichscope.source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
 
-__all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order"]
+__all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order", "walk"]
 
 MAX_FILES = 100_000
 # A ZIP may hold this much when unpacked, and this much times its own size where it is large: deflate packs CT
@@ -117,12 +117,13 @@ class _Pile:
         self.rejected.append(Rejected(name, reason))
 
 
-def collect(inputs: Iterable[Path | str | tuple[str, bytes]], pictures_as_series: bool = False) -> Intake:
+def collect(inputs: Iterable[Path | str | Source | tuple[str, bytes]], pictures_as_series: bool = False) -> Intake:
     """Sort files into series without decoding pixels.
 
     Parameters
     ----------
-    inputs : files, folders (searched to the bottom) and ZIP archives, as paths or as (name, bytes)
+    inputs : files, folders (searched to the bottom) and ZIP archives, as paths or as (name, bytes); or, as Sources,
+        files that a folder was found to hold, where one that is no image is a stray
     pictures_as_series : take all pictures of one folder or archive as one series, in natural name order
 
     Returns
@@ -133,6 +134,8 @@ def collect(inputs: Iterable[Path | str | tuple[str, bytes]], pictures_as_series
     for item in inputs:
         if isinstance(item, tuple):
             _sort_in(Source(_clean(item[0]), data=item[1]), pile)
+        elif isinstance(item, Source):
+            _sort_in(item, pile)
         else:
             _sort_path(Path(item), pile)
     groups = _series_groups(pile.images) + _picture_groups(pile, pictures_as_series)
@@ -150,7 +153,7 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 def _sort_path(path: Path, pile: _Pile) -> None:
     if path.is_dir():
         top = path.resolve().name
-        for file in _walk(path):
+        for file in walk(path):
             _sort_in(Source(str(PurePosixPath(top, *file.relative_to(path).parts)), path=file), pile)
     elif path.is_file():
         before = len(pile.ignored)
@@ -161,7 +164,7 @@ def _sort_path(path: Path, pile: _Pile) -> None:
         pile.reject(str(path), "does not exist; expected a file or a folder")
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
     """All regular files below a folder; links to folders are not followed, devices and pipes not opened."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if name.lower() not in _STRAY_FOLDERS), key=natural_order)
