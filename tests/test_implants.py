@@ -1,10 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import study_anatomy
-from training.implants import NoRoomError, decoy, implant
+from training.implants import NoRoomError, decoy, decoys, implant, vary_host
+from training.implants.artefacts import partial_volume
+from training.implants.brush import Bleed, paint
+from training.implants.scalp import swelling
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +56,14 @@ def test_bleed_is_denser_than_brain_and_stays_inside_the_skull(normal, anatomy, 
         hu, mask, labels = drawn(normal, anatomy, kind, seed)
         assert hu.dtype == np.int16
         assert mask.dtype == bool
-        assert np.array_equal(hu[~anatomy.inside], normal[~anatomy.inside])
+        # Around it only the scalp may have changed; bone may be broken, but nowhere denser.
+        changed = (hu != normal) & ~anatomy.inside
+        assert (hu[changed] < np.maximum(normal[changed], 100)).all()
         assert not (mask & ~anatomy.inside).any()
         assert (labels[:, 0] == 1).any()
-        assert np.median(normal[mask]) + 6 < np.median(hu[mask]) < 85
+        # A subdural collection may be mostly old, with some fresh blood.
+        share = 90 if kind == "subdural" else 50
+        assert np.median(normal[mask]) + 6 < np.percentile(hu[mask], share) < 92
 
 
 @pytest.mark.parametrize("kind", SUBTYPES)
@@ -64,8 +73,9 @@ def test_labels_follow_the_mask(normal, anatomy, kind):
         area = mask.sum(axis=(1, 2))
         column = LABELS.index(kind)
         others = [i for i in range(1, len(LABELS)) if i != column]
-        assert np.array_equal(labels[:, 0] == 1, area >= 14)
-        assert np.array_equal(np.isnan(labels[:, 0]), (area >= 4) & (area < 14))
+        positive = min(max(area.max() / 2, 5), 14)
+        assert np.array_equal(labels[:, 0] == 1, area >= positive)
+        assert np.array_equal(np.isnan(labels[:, 0]), (area >= min(4, positive)) & (area < positive))
         assert np.array_equal(labels[:, column], labels[:, 0], equal_nan=True)
         assert not labels[:, others].any()
 
@@ -115,7 +125,8 @@ def test_one_slice_is_enough(normal):
     hu, mask, labels = implant(normal[4:5], np.random.default_rng(1), "epidural", companion=0)
     assert hu.shape == mask.shape == (1, 224, 224)
     assert labels.shape == (1, 6)
-    assert (labels[0, 0] == 1) == (mask.sum() >= 14)
+    assert labels[0, 0] == 1
+    assert mask.sum() >= 5
 
 
 def test_study_without_brain_is_refused():
@@ -129,12 +140,56 @@ def test_brain_without_ventricles_has_no_room_for_blood_in_them(normal):
         implant(solid, np.random.default_rng(0), "intraventricular", companion=0)
 
 
-def test_decoys_bring_no_density_of_blood(normal, anatomy):
-    changed = 0
-    for seed in range(10):
-        hu = decoy(normal, np.random.default_rng(seed), anatomy)
+def test_decoys_change_the_study(normal, anatomy):
+    changed = sum(not np.array_equal(decoy(normal, np.random.default_rng(seed), anatomy), normal) for seed in range(10))
+    assert changed >= 8
+
+
+@pytest.mark.parametrize("draw", [*decoys.LOOKALIKES[:4], decoys.LOOKALIKES[-1]], ids=lambda draw: draw.__name__)
+def test_lookalikes_of_brain_and_fluid_bring_no_density_of_blood(normal, anatomy, draw):
+    for seed in range(2):
+        hu = normal.copy()
+        paint(hu, anatomy, draw(anatomy, np.random.default_rng(seed), 5.0))
         assert np.array_equal(hu[~anatomy.inside], normal[~anatomy.inside])
-        changed += not np.array_equal(hu, normal)
         bloody = ndimage.uniform_filter((hu - 0.0), (0, 5, 5))[ndimage.binary_erosion(anatomy.inside, iterations=4)]
         assert np.mean((bloody > 48) & (bloody < 80)) < 1e-3
-    assert changed >= 7
+
+
+def test_scalp_swelling_leaves_the_brain_as_it_is(normal, anatomy):
+    hu = swelling(normal.astype(np.float32), anatomy, np.random.default_rng(2), 5.0)
+    assert np.array_equal(hu[anatomy.inside], normal[anatomy.inside])
+    lifted = (normal < -500) & (hu > 0) & (hu < 100)
+    assert lifted.sum() > 200
+
+
+def test_partial_volume_only_brightens_the_brain(normal, anatomy):
+    before = normal.astype(np.float32)
+    change = partial_volume(before, anatomy, np.random.default_rng(0), 5.0) - before
+    assert change.min() >= 0
+    assert change[anatomy.inside].max() > 5
+    assert not change[~anatomy.inside].any()
+
+
+def test_turned_head_keeps_shape_and_brain(normal, anatomy):
+    turned = vary_host(normal, np.random.default_rng(4))
+    assert turned.shape == normal.shape
+    assert turned.dtype == np.int16
+    assert not np.array_equal(turned, normal)
+    other = study_anatomy(turned)
+    assert 0.7 < other.inside.sum() / anatomy.inside.sum() < 1.3
+    assert abs(other.brain_hu - anatomy.brain_hu) < 3
+    assert other.noise_hu == pytest.approx(anatomy.noise_hu, rel=0.5)
+
+
+def test_one_slice_turns_in_its_plane_only(normal):
+    turned = vary_host(normal[4:5], np.random.default_rng(4))
+    assert turned.shape == (1, 224, 224)
+    assert abs(float(turned.mean()) - float(normal[4].mean())) < 10
+
+
+def test_mixed_collection_is_outlined_as_a_whole(normal, anatomy):
+    old = np.full(normal.shape, 26, np.float32)
+    crescent = Bleed(slice(0, 12), (anatomy.depth < 6) * anatomy.inside * np.float32(1), old, whole=True)
+    mask = paint(normal.copy(), anatomy, crescent)
+    assert np.array_equal(mask, (crescent.fraction >= 0.4) & anatomy.inside)
+    assert not paint(normal.copy(), anatomy, replace(crescent, whole=False)).any()

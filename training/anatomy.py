@@ -16,6 +16,8 @@ _SMALLEST_AREA_PX = 300
 _SMALLEST_SLICE_PX = 1500
 # Lateral ventricles lie this far below the vertex; fluid further down is mostly cisterns.
 _VENTRICLES_BELOW_VERTEX_MM = (25.0, 71.0)
+_IN_PLANE = np.zeros((3, 3, 3), bool)
+_IN_PLANE[1] = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class Anatomy:
 def study_anatomy(hu: NDArray[np.int16], spacing_mm: float = 5.0) -> Anatomy:
     """Map a study of model input, (n, rows, columns) int16 HU from foot to head."""
     inside = intracranial(hu)
-    depth = np.stack([ndimage.distance_transform_edt(one) for one in inside]).astype(np.float32)
+    depth = _depth(inside)
     smooth = masked_gaussian(hu, inside, 1.0)
     tissue = hu[inside & (hu > 15) & (hu < 60)]
     brain_hu = float(np.median(tissue)) if tissue.size else 33.0
@@ -77,10 +79,21 @@ def study_anatomy(hu: NDArray[np.int16], spacing_mm: float = 5.0) -> Anatomy:
     return bare
 
 
+def _depth(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Distance in pixels to the inner table, slice by slice."""
+    depth = np.zeros(inside.shape, np.float32)
+    for into, one in zip(depth, inside, strict=True):
+        if one.any():
+            rows, columns = bounding_box(one)
+            box = slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(columns.start - 1, 0), columns.stop + 1)
+            into[box] = ndimage.distance_transform_edt(one[box])
+    return depth
+
+
 def intracranial(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Find the intracranial space: enclosed by bone in the widest slice, followed slice by slice both ways."""
     bone_hu = _BONE_HU if hu.max() > 2 * _BONE_HU else _PICTURE_BONE_HU
-    enclosed = np.stack([_enclosed(one, bone_hu) for one in hu])
+    enclosed = _enclosed(hu, bone_hu)
     start = int(enclosed.sum(axis=(1, 2)).argmax())
     inside = np.zeros(hu.shape, bool)
     inside[start] = enclosed[start]
@@ -95,39 +108,58 @@ def intracranial(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def _enclosed(hu: NDArray[np.int16], bone_hu: int) -> NDArray[np.bool_]:
-    """The soft regions inside the skull of one slice; fractures and sutures are bridged."""
+    """The soft regions inside the skull of every slice; fractures and sutures are bridged."""
     bone = _components_over(hu >= bone_hu, 150)
-    closed = ndimage.distance_transform_edt(~bone) <= _SUTURE_PX
-    closed = ndimage.distance_transform_edt(closed) > _SUTURE_PX - 0.5
-    wall = closed | bone
-    within = ndimage.binary_fill_holes(wall)
+    wall = ~_grown(~_grown(bone, _SUTURE_PX), _SUTURE_PX - 0.5) | bone
+    within = _filled(wall)
     soft = within & ~wall & (hu > -10)
-    core = _components_over(_open(soft, 3), _SMALLEST_AREA_PX)
-    components, count = ndimage.label(core)
-    for number in range(1, count + 1):
-        piece = components == number
-        if not _looks_like_brain(hu[piece]):
-            core[piece] = False
-    if not core.any():
-        return core
-    near = ndimage.distance_transform_edt(~core) <= 4.5
-    return np.asarray(ndimage.binary_fill_holes(core | (near & within & (hu < bone_hu) & (hu > -15))))
+    core = _components_over(_grown(~_grown(~soft, 3), 3), _SMALLEST_AREA_PX)
+    for one, values in zip(core, hu, strict=True):
+        components, count = ndimage.label(one)
+        for number in range(1, count + 1):
+            piece = components == number
+            one[piece] = _looks_like_brain(values[piece])
+    return _filled(core | (_grown(core, 4.5) & within & (hu < bone_hu) & (hu > -15)))
+
+
+def _grown(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Every pixel within ``radius`` of the mask, slice by slice: far faster than a distance map for a few pixels."""
+    reach = int(radius)
+    size = mask.shape[1:]
+    edged = np.pad(mask, ((0, 0), (reach, reach), (reach, reach)))
+    out = np.zeros_like(mask)
+    wide = edged[:, :, reach : reach + size[1]].copy()
+    done = 0
+    for down in range(reach, -1, -1):
+        half = int(np.sqrt(radius**2 - down**2))
+        for across in range(done + 1, half + 1):
+            wide |= edged[:, :, reach - across : reach - across + size[1]]
+            wide |= edged[:, :, reach + across : reach + across + size[1]]
+        done = half
+        out |= wide[:, reach - down : reach - down + size[0]]
+        out |= wide[:, reach + down : reach + down + size[0]]
+    return out
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill the holes of every slice."""
+    components, _ = ndimage.label(~mask, _IN_PLANE)
+    edges = components[:, [0, -1], :].ravel(), components[:, :, [0, -1]].ravel()
+    around = np.zeros(components.max() + 1, bool)
+    around[np.concatenate(edges)] = True
+    around[0] = False
+    return np.asarray(~around[components])
 
 
 def _looks_like_brain(values: NDArray[np.int16]) -> bool:
     return bool(np.mean((values > 2) & (values < 75)) > 0.85 and 20 < np.median(values) < 50)
 
 
-def _open(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    core = ndimage.distance_transform_edt(mask) > radius
-    return np.asarray(ndimage.distance_transform_edt(~core) <= radius)
-
-
 def _components_over(
     mask: NDArray[np.bool_], size: int, touching: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
     """Keep components of at least ``size`` pixels, of which a third lies over ``touching`` if given."""
-    components, _ = ndimage.label(mask)
+    components, _ = ndimage.label(mask, _IN_PLANE if mask.ndim == 3 else None)
     sizes = np.bincount(components.ravel())
     keep = sizes >= size
     keep[0] = False
@@ -138,10 +170,27 @@ def _components_over(
 
 def masked_gaussian(values: NDArray[np.generic], mask: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
     """Gaussian in every slice that takes no pixel from outside the mask; 0 outside."""
+    out = np.zeros(mask.shape, np.float32)
+    box = bounding_box(mask)
+    part = mask[box]
+    if not part.size:
+        return out
     widths = (0, sigma, sigma)
-    total = ndimage.gaussian_filter(np.where(mask, values, 0).astype(np.float32), widths, truncate=3)
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), widths, truncate=3)
-    return np.asarray(np.where(mask, total / np.maximum(weight, 1e-3), 0), np.float32)
+    kept = np.where(part, values[box], 0).astype(np.float32)
+    total, weight = (
+        ndimage.gaussian_filter(one, widths, mode="constant", truncate=3) for one in (kept, part.astype(np.float32))
+    )
+    out[box] = np.where(part, total / np.maximum(weight, 1e-3), 0)
+    return out
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box around a mask."""
+    spans = []
+    for axis in range(mask.ndim):
+        used = np.flatnonzero(mask.any(axis=tuple(i for i in range(mask.ndim) if i != axis)))
+        spans.append(slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0))
+    return tuple(spans)
 
 
 def _midline_angle(inside: NDArray[np.bool_]) -> float:
@@ -179,8 +228,7 @@ def _ventricles(
         below = (present[-1] - np.arange(len(inside))) * spacing_mm
         nearest, furthest = _VENTRICLES_BELOW_VERTEX_MM
         fluid[(below < nearest) | (below > furthest)] = False
-    for one in fluid:
-        one[:] = _components_over(one, 12)
+    fluid = _components_over(fluid, 12)
     components, _ = ndimage.label(fluid, np.ones((3, 3, 3)))
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
