@@ -1,0 +1,56 @@
+"""Bring a database to the newest form of its tables, at every opening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from ichscope.store.session import StoreError
+
+# The newest revision; a test holds it against the files of migrations/versions.
+HEAD = "0001"
+_FOLDER = Path(__file__).parent / "migrations"
+# Any number: PostgreSQL lets one process at a time hold it.
+_LOCK = 1_229_145_155
+
+
+def migrate(engine: Engine, folder: Path = _FOLDER, head: str = HEAD) -> None:
+    """Run the migrations that are missing, in one transaction; of two processes that open at once one waits.
+
+    Raises
+    ------
+    StoreError
+        if a newer program made the database
+    """
+    with engine.connect() as connection:
+        if revision(connection) == head:
+            return
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        if revision(connection) != head:
+            _upgrade(connection, folder)
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of a database, or None where it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _upgrade(connection: Connection, folder: Path) -> None:
+    # Alembic takes long to load and is needed once in the life of a version.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    found = revision(connection)
+    if found and found not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
+        raise StoreError(f"A newer ICHScope made this database (revision {found}); this one knows {HEAD} at most.")
+    command.upgrade(config, "head")

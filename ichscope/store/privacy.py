@@ -1,0 +1,45 @@
+"""What may be written of a series: texts without names and UIDs, facts without a way back to the patient."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from ichscope.source import Source, digest
+
+# HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C)) takes all ages from 90 on as one.
+OLDEST = 90
+_SHORTEST_NUMBER = 5
+_UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
+
+
+def content_hash(sources: Sequence[Source]) -> str:
+    """SHA-256 that stands for the contents of a series' files, whatever their order and names."""
+    return hashlib.sha256("".join(sorted(digest([source]) for source in sources)).encode()).hexdigest()
+
+
+def without_names(text: str, files: Iterable[str]) -> str:
+    """A text with "file 3" for the third of these names, whole or without its folders, and no UID."""
+    words: dict[str, str] = {}
+    for number, name in enumerate(files, 1):
+        for form in (name, PurePosixPath(name).name):
+            if form in text and not _is_count(form):
+                words.setdefault(form, f"file {number}")
+    if words:
+        # One pass, the longest first: a name that is part of another, or of a replacement, does no harm.
+        pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(words, key=len, reverse=True))
+        text = re.sub(pattern, lambda found: words[found.group()], text)
+    return _UID.sub("a UID", text)
+
+
+def _is_count(name: str) -> bool:
+    """A file called 12 says nothing, and the text may well speak of 12 slices."""
+    return not name or (name.isdigit() and len(name) < _SHORTEST_NUMBER)
+
+
+def whole_years(age: float | None) -> int | None:
+    """Age in whole years, 90 for 90 and over: with the day of the study, more would give the day of birth."""
+    return None if age is None or not math.isfinite(age) else min(int(age), OLDEST)

@@ -1,0 +1,220 @@
+"""What the store gives out: plain frozen values, no database behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ichscope.store.priority import Priority
+
+# "noted": reviewed without a word on whether it bleeds. "conflict": two readers contradict each other.
+Agreement = Literal["unreviewed", "agree", "disagree", "conflict", "noted"]
+Order = Literal["priority", "newest", "oldest", "score"]
+Labels = dict[str, bool | None]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which studies: all conditions hold at once; an empty one limits nothing.
+
+    label, by : the label is positive, as the current model results say or the newest review
+    since, until : of the arrival, `until` excluded
+    scanner, model, version, reader : as in Choices; a current result of the model, a review by the reader
+    agreement : also "reviewed", which is all but "unreviewed"
+    key : the start of a study key, or a whole Study Instance UID, or a key of `ichscope analyse`
+    job : studies that this ingest brought
+    """
+
+    status: tuple[str, ...] = ()
+    priority: tuple[Priority, ...] = ()
+    label: str | None = None
+    by: Literal["model", "reader"] = "model"
+    since: datetime | None = None
+    until: datetime | None = None
+    scanner: str | None = None
+    model: str | None = None
+    version: str | None = None
+    reader: str | None = None
+    agreement: Agreement | Literal["reviewed"] | None = None
+    key: str = ""
+    job: int | None = None
+    synthetic: bool | None = None
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """The current result of one model; `probability` is of the whole study, by label."""
+
+    name: str
+    version: str
+    provider: str
+    seconds: float
+    operating_point: str
+    threshold: float
+    flagged: bool
+    probability: dict[str, float]
+    thresholds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class WorklistRow:
+    """One study in the worklist. `found` is what the models say by label, `read` what the newest review says."""
+
+    id: int
+    study_key: str
+    series_key: str
+    arrived_at: datetime
+    analysed_at: datetime
+    status: str
+    priority: Priority
+    score: float | None
+    slices: int
+    age_years: int | None
+    sex: str
+    scanner: str
+    kvp: float | None
+    slice_thickness_mm: float | None
+    kernel: str
+    found: Labels
+    agreement: Agreement
+    reviews: int
+    reviewed_at: datetime | None
+    read: Labels
+    has_volume: bool
+    synthetic: bool
+    reasons: tuple[str, ...] = ()
+    models: tuple[ModelRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many studies fit a filter, in all and by state."""
+
+    total: int
+    status: dict[str, int]
+    priority: dict[Priority, int]
+    agreement: dict[Agreement, int]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What filters can be set to. `models` are (name, version)."""
+
+    scanners: tuple[str, ...]
+    models: tuple[tuple[str, str], ...]
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The studies before and after one in the worklist; `position` counts from 1."""
+
+    previous: int | None
+    next: int | None
+    position: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the store knows of a content: its study, and the versions of each model that have a result."""
+
+    study: int
+    status: str
+    models: dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Review:
+    """What one reader said at one time. `marks` are labels by slice index; `labels` has only what was set."""
+
+    id: int
+    study: int
+    reader: str
+    created_at: datetime
+    agree: bool | None
+    labels: dict[str, bool]
+    marks: dict[int, tuple[str, ...]]
+    poor_quality: bool
+    comment: str
+    based_on: int | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A review that was saved, and the other readers' reviews that its reader had not seen."""
+
+    review: Review
+    unseen: tuple[Review, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One series that this process has taken on."""
+
+    id: int
+    job: int
+    locator: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One series that could not be analysed, and why."""
+
+    item: int
+    reason: str
+    attempts: int
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One ingest and how far it is; `finished_at` is None while it runs.
+
+    first_at, last_at : start of its first item and end of its last one so far
+    """
+
+    id: int
+    kind: str
+    title: str
+    options: Mapping[str, Any]
+    created_at: datetime
+    listed: bool
+    states: dict[str, int] = field(default_factory=dict)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    @property
+    def pending(self) -> int:
+        """Items that wait."""
+        return self.states.get("pending", 0)
+
+    @property
+    def running(self) -> int:
+        """Items that a process works on, or worked on when it died."""
+        return self.states.get("running", 0)
+
+    @property
+    def done(self) -> int:
+        """Items whose study is in the store."""
+        return self.states.get("done", 0)
+
+    @property
+    def failed(self) -> int:
+        """Items that could not be analysed."""
+        return self.states.get("failed", 0)
+
+    @property
+    def total(self) -> int:
+        """All items that are known so far."""
+        return sum(self.states.values())
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the last item ended, where nothing is left to do."""
+        if not self.listed or self.pending or self.running:
+            return None
+        return self.last_at or self.created_at

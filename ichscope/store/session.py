@@ -1,0 +1,138 @@
+"""The way to the database: engine, transactions, and errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ichscope.home import VOLUMES_FOLDER, keyed_hash, make
+
+_BUSY_SECONDS = 30
+_CAUSES = {
+    "disk is full": "there is no room left on the disk",
+    "no space left": "there is no room left on the disk",
+    "disk I/O": "the disk cannot be read or written",
+    "locked": f"another program has kept it locked for {_BUSY_SECONDS} seconds",
+    "readonly": "its file may not be written",
+    "read-only": "it may not be written",
+    "unable to open": "its file cannot be opened",
+    "malformed": "its file is damaged",
+    "not a database": "its file is something else",
+}
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message says why, and names no patient."""
+
+
+class StoreBase:
+    """An open database with its key and its folder of volumes; what every part of the Store builds on."""
+
+    def __init__(self, engine: Engine, key: bytes, folder: Path) -> None:
+        self._engine = engine
+        self._key = key
+        self.volumes = folder / VOLUMES_FOLDER
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    def _hash(self, kind: str, text: str) -> str:
+        return keyed_hash(self._key, kind, text) if text else ""
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with errors_in_words(), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """One transaction that holds SQLite's only write lock from its start, so it never fails half-way for it."""
+        with (
+            errors_in_words(),
+            self._engine.connect().execution_options(writes=True) as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+
+def open_engine(url: str) -> Engine:
+    """Make an engine; SQLite's file gets its folder, write-ahead logging and foreign keys.
+
+    Raises
+    ------
+    StoreError
+        if the URL is none, or its driver is not installed
+    """
+    try:
+        place = make_url(url)
+        if place.get_backend_name() == "sqlite" and place.database:
+            make(Path(place.database).parent)
+        # Statements carry what was found in files: no error message may repeat it.
+        engine = create_engine(place, hide_parameters=True, pool_pre_ping=place.get_backend_name() != "sqlite")
+    except ArgumentError:
+        raise StoreError("ICHSCOPE_DATABASE_URL is no database URL; expected postgresql://user@host/name") from None
+    except ImportError as error:
+        text = f"the driver {error.name} is not installed; `pip install 'ichscope[postgres]'` brings PostgreSQL's"
+        raise StoreError(text) from None
+    except OSError as error:
+        raise StoreError(f"the database's folder cannot be made: {error.strerror}") from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late; _begin_sqlite sends it
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # Reviews must survive a power cut: every commit reaches the disk.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -32768")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def errors_in_words() -> Iterator[None]:
+    """Turn whatever the database says into a StoreError."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"The database failed: {_cause(error)}.") from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"The database failed: {type(error).__name__}.") from None
+
+
+def _cause(error: DBAPIError) -> str:
+    said = str(error.orig)
+    known = next((words for sign, words in _CAUSES.items() if sign.lower() in said.lower()), None)
+    if known:
+        return known
+    if error.connection_invalidated or "connection" in said.lower():
+        return "the connection to it is lost"
+    # What the driver says of a constraint may hold values; its kind does not.
+    return type(error.orig).__name__
+
+
+def insert_for(session: Session) -> Any:
+    """The dialect's own `insert`, which knows what to do about a row that is there already."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert

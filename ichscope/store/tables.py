@@ -1,0 +1,274 @@
+"""The tables. Nothing here names a patient: identifiers are keyed hashes, and no file name outlives its job."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, kept as milliseconds since 1970 UTC: both databases count and compare those alike."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Turn a time with its zone into milliseconds."""
+        return None if value is None else (value - EPOCH) // timedelta(milliseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Turn milliseconds into a time in UTC."""
+        return None if value is None else EPOCH + timedelta(milliseconds=value)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names for keys and indices that both databases agree on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[Any]: JSON, str: Text}  # noqa: RUF012
+
+
+class Setting(Base):
+    """Facts of the database itself."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str]
+
+
+class Study(Base):
+    """One analysed series, with what the worklist filters and sorts by.
+
+    rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
+    model_* : whether any current result has that label; None where no model knows it
+    reader_* : what the newest review says; None where it does not
+    """
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[str] = mapped_column(String(64), unique=True)
+    study_key: Mapped[str] = mapped_column(String(16), index=True)
+    series_key: Mapped[str] = mapped_column(String(16))
+    patient_key: Mapped[str | None] = mapped_column(String(16), index=True)
+    arrived_at: Mapped[datetime]
+    analysed_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(16))
+    synthetic: Mapped[bool]
+
+    slices: Mapped[int]
+    age_years: Mapped[int | None]
+    sex: Mapped[str] = mapped_column(String(1))
+    manufacturer: Mapped[str]
+    scanner: Mapped[str]
+    kvp: Mapped[float | None]
+    slice_thickness_mm: Mapped[float | None]
+    kernel: Mapped[str]
+
+    priority: Mapped[str] = mapped_column(String(16))
+    score: Mapped[float | None]
+    rank: Mapped[float]
+    model_any: Mapped[bool | None]
+    model_epidural: Mapped[bool | None]
+    model_intraparenchymal: Mapped[bool | None]
+    model_intraventricular: Mapped[bool | None]
+    model_subarachnoid: Mapped[bool | None]
+    model_subdural: Mapped[bool | None]
+
+    reviews: Mapped[int] = mapped_column(default=0)
+    first_review_at: Mapped[datetime | None]
+    reviewed_at: Mapped[datetime | None]
+    agreement: Mapped[str] = mapped_column(String(16), default="unreviewed")
+    reader_any: Mapped[bool | None]
+    reader_epidural: Mapped[bool | None]
+    reader_intraparenchymal: Mapped[bool | None]
+    reader_intraventricular: Mapped[bool | None]
+    reader_subarachnoid: Mapped[bool | None]
+    reader_subdural: Mapped[bool | None]
+
+    __table_args__ = (
+        Index(None, "rank", "id"),
+        Index(None, "arrived_at", "id"),
+        Index(None, "score", "id"),
+        Index(None, "scanner"),
+        Index(None, "status", "priority", "agreement"),
+    )
+
+
+class Volume(Base):
+    """What a viewer needs of a study beside its voxels; apart, so that scans of `studies` stay quick.
+
+    path : of the voxels, relative to the folder of volumes; None where they are not kept
+    spacing : mm between slices, rows, columns; None where unknown
+    positions : (slices,) little-endian float64 mm, NaN where unknown
+    slice_keys : 16 hexadecimal digits a slice, keyed hashes of SOP Instance UIDs; empty where a file has none
+    box : top, left, height, width of the square that the models saw, in pixels
+    """
+
+    __tablename__ = "volumes"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True, autoincrement=False)
+    path: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(String(8))
+    oriented: Mapped[bool]
+    spacing: Mapped[list[Any] | None]
+    positions: Mapped[bytes]
+    slice_keys: Mapped[list[Any]]
+    box: Mapped[list[Any] | None]
+
+
+class Finding(Base):
+    """One check of a study; `place` keeps their order."""
+
+    __tablename__ = "findings"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    level: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(32))
+    text: Mapped[str]
+
+    __table_args__ = (Index(None, "level", "code", "study_id"),)
+
+
+class Result(Base):
+    """What one version of a model says of one study; `current` are the ones that count.
+
+    probability_* : of the whole study, 0 to 1; None where the model does not know the label
+    slice_probability : little-endian float32, (labels, slices), the labels named in `slice_labels`
+    thresholds : of the whole study, by label
+    """
+
+    __tablename__ = "results"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    current: Mapped[bool]
+    encoder_sha256: Mapped[str] = mapped_column(String(64), default="")
+    head_sha256: Mapped[str] = mapped_column(String(64), default="")
+    provider: Mapped[str]
+    seconds: Mapped[float]
+    operating_point: Mapped[str]
+    threshold: Mapped[float]
+    flagged: Mapped[bool]
+    probability_any: Mapped[float | None]
+    probability_epidural: Mapped[float | None]
+    probability_intraparenchymal: Mapped[float | None]
+    probability_intraventricular: Mapped[float | None]
+    probability_subarachnoid: Mapped[float | None]
+    probability_subdural: Mapped[float | None]
+    thresholds: Mapped[dict[str, Any]]
+    slice_labels: Mapped[list[Any]]
+    slice_probability: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("study_id", "model", "version"),
+        # Covers the filters by model and the histogram of scores, whose rows would be far apart in the table.
+        Index(None, "model", "version", "current", "study_id", "probability_any"),
+    )
+
+
+class Review(Base):
+    """What one reader said of one study at one time. Rows are added, never changed."""
+
+    __tablename__ = "reviews"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    reader: Mapped[str]
+    created_at: Mapped[datetime]
+    agree: Mapped[bool | None]
+    label_any: Mapped[bool | None]
+    label_epidural: Mapped[bool | None]
+    label_intraparenchymal: Mapped[bool | None]
+    label_intraventricular: Mapped[bool | None]
+    label_subarachnoid: Mapped[bool | None]
+    label_subdural: Mapped[bool | None]
+    marks: Mapped[dict[str, Any]]
+    poor_quality: Mapped[bool]
+    comment: Mapped[str]
+    based_on: Mapped[int | None]
+
+    __table_args__ = (Index(None, "reader", "study_id"),)
+
+
+class Truth(Base):
+    """Imported labels of a study, or of a slice of it; None is unknown."""
+
+    __tablename__ = "truth"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_key: Mapped[str] = mapped_column(String(16))
+    slice_key: Mapped[str] = mapped_column(String(16), default="")
+    reader: Mapped[str]
+    source: Mapped[str] = mapped_column(String(64))
+    imported_at: Mapped[datetime]
+    label_any: Mapped[bool | None]
+    label_epidural: Mapped[bool | None]
+    label_intraparenchymal: Mapped[bool | None]
+    label_intraventricular: Mapped[bool | None]
+    label_subarachnoid: Mapped[bool | None]
+    label_subdural: Mapped[bool | None]
+
+    __table_args__ = (UniqueConstraint("study_key", "slice_key", "reader", "source"),)
+
+
+class Job(Base):
+    """One ingest: an upload, a folder, a watched folder. `listed` says that all its items are known."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    title: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    listed: Mapped[bool]
+
+
+class JobItem(Base):
+    """One series to be analysed: pending, running, done or failed.
+
+    locator : where its files are; the only place where file names stand, emptied when the item is done
+    locator_key : keyed hash of it, which stays
+    owner, lease_until : the process that runs it, and until when it need not say that it is alive
+    """
+
+    __tablename__ = "job_items"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    locator: Mapped[str]
+    locator_key: Mapped[str] = mapped_column(String(16), index=True)
+    state: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str]
+    attempts: Mapped[int]
+    owner: Mapped[str]
+    lease_until: Mapped[datetime | None]
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("job_id", "locator_key"),
+        Index(None, "job_id", "state", "attempts", "id"),
+        # Covers the progress that pages ask for every second.
+        Index(None, "job_id", "state", "started_at", "finished_at"),
+    )

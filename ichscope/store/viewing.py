@@ -1,0 +1,113 @@
+"""A study as it was analysed, put together again for the viewer and for models of a later version."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ichscope import volumes
+from ichscope.labels import LABELS
+from ichscope.preprocess import Box
+from ichscope.series import Finding, Header, Series, Slice
+from ichscope.store import tables
+from ichscope.store.entries import probabilities
+from ichscope.store.session import StoreBase, StoreError
+
+if TYPE_CHECKING:
+    from ichscope.analyse import ModelResult, StudyResult
+
+
+class Viewing(StoreBase):
+    """The part of the Store that gives a whole study back."""
+
+    def result(self, study: int, voxels: bool = True) -> StudyResult:
+        """The result of a study, as `ichscope.analyse` made it, but without names of files and patients.
+
+        Parameters
+        ----------
+        voxels : also read them and the models' evidence, where they are kept
+
+        Raises
+        ------
+        StoreError
+            if there is no such study, or its volume is damaged
+        """
+        from ichscope.analyse import StudyResult
+
+        with self._reading() as session:
+            row = session.get(tables.Study, study)
+            if row is None:
+                raise StoreError(f"There is no study number {study}.")
+            found = _all(session, tables.Finding, study, tables.Finding.place)
+            results = [one for one in _all(session, tables.Result, study, tables.Result.model) if one.current]
+            volume = session.get_one(tables.Volume, study)
+        findings = tuple(Finding(one.level, one.code, one.text) for one in found)
+        slices = _slices(volume)
+        path = volume.path if voxels else None
+        try:
+            models = {one.model: self._model(one, path, len(slices)) for one in results}
+            series = self._series(row, volume, path, slices) if path else None
+        except volumes.VolumeError as error:
+            raise StoreError(f"Study {row.study_key} cannot be shown: {error}.") from None
+        reasons = tuple(one.text for one in findings if one.level != "ok")
+        box = Box(*volume.box) if volume.box else None
+        return StudyResult(
+            row.study_key, row.series_key, row.study_key, row.status, reasons, findings, slices, models, box, series
+        )
+
+    def _model(self, row: tables.Result, path: str | None, slices: int) -> ModelResult:
+        from ichscope.analyse import ModelResult
+
+        evidence = volumes.read_evidence(self.volumes, path, row.model) if path else None
+        along = np.frombuffer(row.slice_probability, "<f4").reshape(len(row.slice_labels), -1)
+        probability = probabilities(row)
+        return ModelResult(
+            name=row.model,
+            version=row.version,
+            provider=row.provider,
+            seconds=row.seconds,
+            flagged=row.flagged,
+            threshold=row.threshold,
+            operating_point=row.operating_point,
+            probability=probability,
+            thresholds=dict(row.thresholds),
+            slice_probability={label: along[row.slice_labels.index(label)] for label in LABELS if label in probability},
+            evidence=np.zeros((slices, 1, 1), np.float32) if evidence is None else evidence,
+        )
+
+    def _series(self, row: tables.Study, volume: tables.Volume, path: str, slices: tuple[Slice, ...]) -> Series:
+        header = Header(
+            manufacturer=row.manufacturer,
+            scanner=row.scanner,
+            kernel=row.kernel,
+            kvp=row.kvp,
+            slice_thickness_mm=row.slice_thickness_mm,
+            age_years=row.age_years,
+            sex=row.sex,
+        )
+        spacing: Any = tuple(volume.spacing) if volume.spacing else None
+        return Series(
+            study=row.study_key,
+            key=row.series_key,
+            kind="picture" if volume.kind == "picture" else "ct",
+            hu=volumes.read(self.volumes, path),
+            slices=slices,
+            spacing_mm=spacing,
+            # Rows, columns and slices of every kept volume run as ichscope.series says; the files' own are not kept.
+            orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0) if volume.oriented else None,
+            header=header,
+        )
+
+
+def _all(session: Session, table: Any, study: int, order: Any) -> Sequence[Any]:
+    return session.scalars(select(table).where(table.study_id == study).order_by(order)).all()
+
+
+def _slices(volume: tables.Volume) -> tuple[Slice, ...]:
+    positions = np.frombuffer(volume.positions, "<f8").tolist()
+    return tuple(Slice(f"slice {i}", "", None if math.isnan(z) else z) for i, z in enumerate(positions, 1))

@@ -1,0 +1,175 @@
+"""The worklist: pages, counts and neighbours, found in SQL however many studies there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from ichscope.labels import LABELS
+from ichscope.store.entries import probabilities
+from ichscope.store.filters import ORDERS, Condition, conditions
+from ichscope.store.rows import Choices, Counts, Filter, ModelRow, Neighbours, Order, WorklistRow
+from ichscope.store.session import StoreError
+from ichscope.store.tables import Finding, Result, Review, Study, Volume
+from ichscope.store.writing import Writing
+
+_AT_ONCE = 200
+_EVERYTHING = Filter()
+_COLUMNS = (
+    Study.id, Study.study_key, Study.series_key, Study.arrived_at, Study.analysed_at, Study.status, Study.priority,
+    Study.score, Study.slices, Study.age_years, Study.sex, Study.scanner, Study.kvp, Study.slice_thickness_mm,
+    Study.kernel, Study.agreement, Study.reviews, Study.reviewed_at, Study.synthetic,
+)  # fmt: skip
+
+
+class Worklist(Writing):
+    """The part of the Store that the worklist reads."""
+
+    def worklist(
+        self, filter: Filter = _EVERYTHING, order: Order = "priority", offset: int = 0, limit: int = 50
+    ) -> list[WorklistRow]:
+        """One page of the studies that fit, in order."""
+        with self._reading() as session:
+            ids = session.scalars(self._ids(filter, order).offset(offset).limit(limit)).all()
+            return _rows(session, ids)
+
+    def export(self, filter: Filter = _EVERYTHING, order: Order = "priority") -> Iterator[WorklistRow]:
+        """All studies that fit, in order and as they were at the beginning, without holding them all at once."""
+        with self._reading() as session:
+            ids = session.scalars(self._ids(filter, order)).all()
+            for at in range(0, len(ids), _AT_ONCE):
+                yield from _rows(session, ids[at : at + _AT_ONCE])
+
+    def study(self, study: int) -> WorklistRow:
+        """One study.
+
+        Raises
+        ------
+        StoreError
+            if there is none of this number
+        """
+        with self._reading() as session:
+            return _one(_rows(session, [study]), study)
+
+    def counts(self, filter: Filter = _EVERYTHING) -> Counts:
+        """How many studies fit, in all and by state."""
+        states = (Study.status, Study.priority, Study.agreement)
+        chosen = select(*states, func.count()).where(*self._conditions(filter)).group_by(*states)
+        with self._reading() as session:
+            found = session.execute(chosen).all()
+        tables: tuple[dict[Any, int], ...] = ({}, {}, {})
+        for *values, count in found:
+            for table, value in zip(tables, values, strict=True):
+                table[value] = table.get(value, 0) + count
+        return Counts(sum(row[3] for row in found), *tables)
+
+    def choices(self) -> Choices:
+        """What there is to filter by."""
+        with self._reading() as session:
+            scanners = session.scalars(select(Study.scanner).distinct().order_by(Study.scanner)).all()
+            names = (Result.model, Result.version)
+            models = session.execute(select(*names).where(Result.current).distinct().order_by(*names)).all()
+            readers = session.scalars(select(Review.reader).distinct().order_by(Review.reader)).all()
+        return Choices(tuple(filter(None, scanners)), tuple((row[0], row[1]) for row in models), tuple(readers))
+
+    def neighbours(self, study: int, filter: Filter = _EVERYTHING, order: Order = "priority") -> Neighbours:
+        """The studies before and after one, which itself may have dropped out of the filter meanwhile.
+
+        Raises
+        ------
+        StoreError
+            if there is no such study
+        """
+        columns, descends = ORDERS[order]
+        limits = self._conditions(filter)
+        with self._reading() as session:
+            here = session.execute(select(*columns).where(Study.id == study)).first()
+            if here is None:
+                raise StoreError(f"There is no study number {study}.")
+            before, after = _sides(columns, tuple(here), descends)
+            previous = session.scalar(_sorted(select(Study.id).where(before, *limits), columns, not descends).limit(1))
+            following = session.scalar(_sorted(select(Study.id).where(after, *limits), columns, descends).limit(1))
+            earlier = session.scalar(select(func.count()).select_from(Study).where(before, *limits)) or 0
+            total = session.scalar(select(func.count()).select_from(Study).where(*limits)) or 0
+        return Neighbours(previous, following, earlier + 1, total)
+
+    def _conditions(self, filter: Filter) -> list[Condition]:
+        return conditions(filter, self.study_key)
+
+    def _ids(self, filter: Filter, order: Order) -> Select[int]:
+        # Ids alone come from an index; the rows of a page are fetched afterwards.
+        columns, descends = ORDERS[order]
+        return _sorted(select(Study.id).where(*self._conditions(filter)), columns, descends)
+
+
+def _sorted(
+    chosen: Select[*tuple[Any, ...]], columns: Sequence[SQLColumnExpression[Any]], descends: bool
+) -> Select[*tuple[Any, ...]]:
+    return chosen.order_by(*(column.desc() if descends else column.asc() for column in columns))
+
+
+def _sides(
+    columns: Sequence[SQLColumnExpression[Any]], here: tuple[Any, ...], descends: bool
+) -> tuple[Condition, Condition]:
+    """What holds for the studies before a place of an order, and for those after it."""
+    place = tuple_(*columns)
+    lower, higher = place < here, place > here
+    return (higher, lower) if descends else (lower, higher)
+
+
+def _one(rows: Sequence[WorklistRow], study: int) -> WorklistRow:
+    if not rows:
+        raise StoreError(f"There is no study number {study}.")
+    return rows[0]
+
+
+def _rows(session: Session, ids: Sequence[int]) -> list[WorklistRow]:
+    """The rows of these studies, in this order, with their reasons and models."""
+    labels = [getattr(Study, f"{by}_{label}") for by in ("model", "reader") for label in LABELS]
+    kept = Volume.path.is_not(None).label("has_volume")
+    chosen = select(*_COLUMNS, kept, *labels).outerjoin(Volume, Volume.study_id == Study.id).where(Study.id.in_(ids))
+    reasons = _grouped(
+        session,
+        select(Finding.study_id, Finding.text)
+        .where(Finding.study_id.in_(ids), Finding.level != "ok")
+        .order_by(Finding.study_id, Finding.place),
+    )
+    models = _grouped(session, _current(ids))
+    rows = {}
+    for row in session.execute(chosen):
+        rows[row.id] = _plain(row, [one.text for one in reasons.get(row.id, [])], models.get(row.id, []))
+    return [rows[id] for id in ids if id in rows]
+
+
+def _grouped(session: Session, chosen: Select[*tuple[Any, ...]]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for row in session.execute(chosen):
+        found.setdefault(row.study_id, []).append(row)
+    return found
+
+
+def _current(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    probability = [getattr(Result, f"probability_{label}") for label in LABELS]
+    columns = (
+        Result.study_id, Result.model, Result.version, Result.provider, Result.seconds, Result.operating_point,
+        Result.threshold, Result.flagged, Result.thresholds,
+    )  # fmt: skip
+    return select(*columns, *probability).where(Result.study_id.in_(ids), Result.current).order_by(Result.model)
+
+
+def _plain(row: Any, reasons: Sequence[str], models: Sequence[Any]) -> WorklistRow:
+    values = row._asdict()
+    found = {label: values.pop(f"model_{label}") for label in LABELS}
+    read = {label: values.pop(f"reader_{label}") for label in LABELS}
+    return WorklistRow(**values, found=found, read=read, reasons=tuple(reasons), models=tuple(map(model_row, models)))
+
+
+def model_row(row: Any) -> ModelRow:
+    """A row of `results` as a plain value."""
+    return ModelRow(
+        row.model, row.version, row.provider, row.seconds, row.operating_point, row.threshold, row.flagged,
+        probabilities(row), dict(row.thresholds),
+    )  # fmt: skip

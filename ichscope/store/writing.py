@@ -1,0 +1,218 @@
+"""Results into the store: each study in one transaction, once, however often it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from ichscope import volumes
+from ichscope.elements import short_hash
+from ichscope.series import Header
+from ichscope.store import priority
+from ichscope.store.entries import add_results, fill_facts, packed, write_findings
+from ichscope.store.jobs import finish
+from ichscope.store.rows import Seen
+from ichscope.store.session import StoreBase, StoreError, insert_for
+from ichscope.store.tables import Result, Study, Volume
+
+if TYPE_CHECKING:
+    from ichscope.analyse import StudyResult
+    from ichscope.card import ModelCard
+
+_KEY_DIGITS = 16
+
+
+class Writing(StoreBase):
+    """The part of the Store that takes results in."""
+
+    def study_key(self, text: str) -> str:
+        """What stands here for a Study Instance UID, or for a study's key in the output of `ichscope analyse`."""
+        is_key = len(text) == _KEY_DIGITS and not set(text) - set("0123456789abcdef")
+        return self._hash("study", text if is_key else short_hash(text))
+
+    def slice_key(self, sop: str) -> str:
+        """What stands here for a SOP Instance UID; "" for none."""
+        return self._hash("slice", sop)
+
+    def seen(self, content: str) -> Seen | None:
+        """What is known of the series with this content (content_hash), or None."""
+        with self._reading() as session:
+            study = session.execute(select(Study.id, Study.status).where(Study.content == content)).first()
+            if study is None:
+                return None
+            rows = session.execute(select(Result.model, Result.version).where(Result.study_id == study.id)).all()
+        versions = {row.model: frozenset(one.version for one in rows if one.model == row.model) for row in rows}
+        return Seen(study.id, study.status, versions)
+
+    def record(
+        self,
+        result: StudyResult,
+        content: str,
+        *,
+        files: Sequence[str] = (),
+        patient_id: str | None = None,
+        volume: str | None = None,
+        arrived_at: datetime | None = None,
+        synthetic: bool = False,
+        item: int | None = None,
+        cards: Mapping[str, ModelCard] | None = None,
+    ) -> int:
+        """Write a result, and that its item is done, in one transaction.
+
+        The same content is the same study: its facts and findings become those of this result, a new version of
+        a model adds a result and takes over, and reviews stay. A result without models replaces none that has some.
+
+        Parameters
+        ----------
+        content : hash of the series' files (content_hash)
+        files : names that may stand in the texts; they are not written
+        patient_id : written as a keyed hash only
+        volume : path given by volumes.save
+        item : of a job; see claim()
+        cards : where the hashes of model files are taken from
+
+        Returns
+        -------
+        the study's id
+
+        Raises
+        ------
+        StoreError
+            if the database cannot be written; then nothing is
+        """
+        now = datetime.now(UTC)
+        with self._writing() as session:
+            study = _locked(session, content, arrived_at or now, synthetic)
+            if result.models or not _has_results(session, study.id):
+                self._describe(session, study, result, [result.name, *files], patient_id, volume)
+                add_results(session, study, result, cards or {}, now)
+                study.analysed_at = now
+            if item is not None:
+                finish(session, item, study.id, now)
+            return study.id
+
+    def _describe(
+        self,
+        session: Session,
+        study: Study,
+        result: StudyResult,
+        names: list[str],
+        patient_id: str | None,
+        volume: str | None,
+    ) -> None:
+        series = result.series_data
+        study.study_key = self.study_key(result.study) if result.study else self._hash("study", study.content)
+        study.series_key = self._hash("series", result.series or study.content)
+        study.patient_key = self._hash("patient", patient_id or "") or study.patient_key
+        study.status = result.status
+        study.slices = len(result.slices)
+        fill_facts(study, series.header if series else Header())
+        write_findings(session, study, result, names)
+        kept = session.get(Volume, study.id) or Volume(study_id=study.id, path=None)
+        kept.path = volume or kept.path
+        kept.kind = series.kind if series else ""
+        kept.oriented = bool(series and series.orientation is not None)
+        kept.spacing = list(series.spacing_mm) if series and series.spacing_mm else None
+        kept.positions = packed([np.nan if (z := one.position_mm) is None else z for one in result.slices], "<f8")
+        kept.slice_keys = [self.slice_key(one.sop) for one in result.slices]
+        kept.box = [box.top, box.left, box.height, box.width] if (box := result.box) else None
+        session.add(kept)
+
+    def rescore(
+        self,
+        study: int,
+        result: StudyResult,
+        *,
+        item: int | None = None,
+        cards: Mapping[str, ModelCard] | None = None,
+    ) -> None:
+        """Add results of models of another version to a study of the store, which result() gave.
+
+        Parameters
+        ----------
+        result : with the new `models`, `findings` and `status`; nothing else of it is written
+        item, cards : as in record()
+
+        Raises
+        ------
+        StoreError
+            if the study is not there, or the database or the evidence cannot be written
+        """
+        now = datetime.now(UTC)
+        with self._writing() as session:
+            row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
+            if row is None:
+                raise StoreError(f"There is no study number {study}.")
+            if path := session.scalar(select(Volume.path).where(Volume.study_id == study)):
+                self._keep_evidence(path, result)
+            row.status, row.analysed_at = result.status, now
+            write_findings(session, row, result, [])
+            add_results(session, row, result, cards or {}, now)
+            if item is not None:
+                finish(session, item, study, now)
+
+    def _keep_evidence(self, path: str, result: StudyResult) -> None:
+        try:
+            volumes.save_evidence(self.volumes, path, result)
+        except OSError as error:
+            raise StoreError(f"The models' evidence cannot be kept: {error.strerror}.") from None
+
+    def outdated(self, versions: Mapping[str, str], after: int = 0, limit: int = 500) -> list[int]:
+        """Studies with a kept volume that lack a result of one of these models in this version, by id.
+
+        Parameters
+        ----------
+        versions : version by name of model
+        after : the last id of the page before
+        """
+        lacks = [
+            ~exists().where(Result.study_id == Study.id, Result.model == name, Result.version == version)
+            for name, version in versions.items()
+        ]
+        chosen = select(Study.id).join(Volume, Volume.study_id == Study.id)
+        # What could not be judged once cannot be judged by another model either.
+        chosen = chosen.where(Volume.path.is_not(None), Study.priority != "not analysed", Study.id > after, or_(*lacks))
+        with self._reading() as session:
+            return list(session.scalars(chosen.order_by(Study.id).limit(limit)))
+
+    def prune(self, older_than: timedelta) -> int:
+        """Remove volumes that were written so long ago, and say in the store that they are gone; rows stay.
+
+        Returns
+        -------
+        how many volumes were removed
+        """
+        try:
+            removed = volumes.prune(self.volumes, older_than)
+        except OSError as error:
+            raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
+        with self._writing() as session:
+            for path in removed:
+                session.execute(update(Volume).where(Volume.path == path).values(path=None))
+        return len(removed)
+
+
+def _locked(session: Session, content: str, arrived_at: datetime, synthetic: bool) -> Study:
+    """The row of a content, made if it is new; no other transaction changes it until this one ends."""
+    new = {
+        "content": content,
+        "arrived_at": arrived_at,
+        "analysed_at": arrived_at,
+        "synthetic": synthetic,
+        "status": "not analysed",
+        "slices": 0,
+        "priority": "not analysed",
+        "rank": priority.rank("not analysed", None),
+        **dict.fromkeys(("study_key", "series_key", "sex", "manufacturer", "scanner", "kernel"), ""),
+    }
+    session.execute(insert_for(session)(Study).values(new).on_conflict_do_nothing(index_elements=["content"]))
+    return session.scalars(select(Study).where(Study.content == content).with_for_update()).one()
+
+
+def _has_results(session: Session, study: int) -> bool:
+    return session.scalar(select(Result.id).where(Result.study_id == study).limit(1)) is not None

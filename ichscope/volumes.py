@@ -1,0 +1,161 @@
+"""Voxels and evidence of analysed series for later viewing: NIfTI files that say nothing of the patient."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+from ichscope.home import make
+
+if TYPE_CHECKING:
+    from ichscope.analyse import StudyResult
+    from ichscope.series import Series
+
+# Not packed: gzip makes a third of the size, and takes 50 times as long to write (benchmarks/README.md).
+_ENDING = ".nii"
+_EVIDENCE_MAX = 255
+
+
+class VolumeError(Exception):
+    """A volume that cannot be read back; the message says why."""
+
+
+def save(root: Path, content: str, result: StudyResult) -> str | None:
+    """Keep the voxels of a result, and each model's evidence beside them; whole files or none.
+
+    Parameters
+    ----------
+    root : the folder of all volumes
+    content : hash of the series' files; names the volume
+
+    Returns
+    -------
+    the volume's path relative to `root`, or None where the result carries no voxels
+
+    Raises
+    ------
+    OSError
+        if there is no room, or the folder cannot be written
+    """
+    if (series := result.series_data) is None:
+        return None
+    path = f"{content[:2]}/{content[:32]}{_ENDING}"
+    make((root / path).parent)
+    save_evidence(root, path, result)
+    # The volume comes last: where it is, its evidence is complete.
+    _write(root / path, series.hu, affine(series))
+    return path
+
+
+def save_evidence(root: Path, path: str, result: StudyResult) -> None:
+    """Keep each model's evidence beside the volume at `path`, in the place of an older one.
+
+    Raises
+    ------
+    OSError
+        if there is no room, or the folder cannot be written
+    """
+    for name, model in result.models.items():
+        evidence = np.rint(_EVIDENCE_MAX * np.clip(model.evidence, 0, 1)).astype(np.uint8)
+        _write(_evidence_path(root / path, name), evidence, np.eye(4))
+
+
+def affine(series: Series) -> NDArray[np.float64]:
+    """Voxel (column, row, slice) to mm in NIfTI's axes, which point to the patient's right, front and head."""
+    between, rows, columns = series.spacing_mm or (None, 1.0, 1.0)
+    return np.diag([-columns, -rows, between or 1.0, 1.0])
+
+
+def read(root: Path, path: str) -> NDArray[np.int16]:
+    """Voxels of a kept volume: (slices, rows, columns) int16 HU, as the viewer shows them.
+
+    Raises
+    ------
+    VolumeError
+        if the file is missing or damaged
+    """
+    found: NDArray[np.int16] = _read(root / path, np.int16)
+    return found
+
+
+def read_evidence(root: Path, path: str, model: str) -> NDArray[np.float32] | None:
+    """Evidence of a model, (slices, h, w) float32, 0 to 1, to 1/255; None where none is kept.
+
+    Raises
+    ------
+    VolumeError
+        if the file is damaged
+    """
+    file = _evidence_path(root / path, model)
+    if not file.exists():
+        return None
+    return _read(file, np.uint8).astype(np.float32) / np.float32(_EVIDENCE_MAX)
+
+
+def prune(root: Path, older_than: timedelta, now: float | None = None) -> list[str]:
+    """Remove the volumes that were last written so long ago, and what a killed process left behind.
+
+    Returns
+    -------
+    the removed volumes' paths relative to `root`
+    """
+    before = (time.time() if now is None else now) - older_than.total_seconds()
+    removed = []
+    for path in list(_files(root)):
+        try:
+            if path.stat().st_mtime >= before:
+                continue
+            path.unlink()
+        except FileNotFoundError:  # another process prunes too
+            continue
+        if path.suffixes == [_ENDING]:
+            removed.append(path.relative_to(root).as_posix())
+    return sorted(removed)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Volumes, their evidence, and parts of either; nothing else that someone may have put there."""
+    yield from (path for path in root.glob("??/*") if path.name.endswith((_ENDING, ".part")) and path.is_file())
+
+
+def _evidence_path(volume: Path, model: str) -> Path:
+    # A model's name is a folder's name, so it holds no slash; a dot would look like another ending.
+    return volume.with_name(f"{volume.stem}.{model.replace('.', '_')}{_ENDING}")
+
+
+def _write(path: Path, voxels: NDArray[Any], transform: NDArray[np.float64]) -> None:
+    """Write (slices, rows, columns) as NIfTI (columns, rows, slices), first beside its place and then into it."""
+    image = nibabel.Nifti1Image(voxels.transpose(2, 1, 0), transform)  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            image.to_stream(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(path: Path, kind: type[np.generic]) -> NDArray[Any]:
+    try:
+        image = nibabel.Nifti1Image.from_filename(path, mmap=False)
+        voxels = np.asanyarray(image.dataobj)
+    except FileNotFoundError:
+        raise VolumeError("the volume is no longer kept") from None
+    except (OSError, ValueError, EOFError, ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+        raise VolumeError(f"the volume is damaged ({type(error).__name__})") from None
+    if voxels.dtype != kind or voxels.ndim != 3:
+        raise VolumeError(f"the volume is damaged: expected 3 axes of {np.dtype(kind)}, found {voxels.dtype}")
+    return np.ascontiguousarray(voxels.transpose(2, 1, 0))
