@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ichscope import __version__, results
+from ichscope.commands import many
+from ichscope.commands.shared import (
+    NONE_ANALYSED,
+    SOME_NOT_ANALYSED,
+    ModelOption,
+    ModelsFolderOption,
+    PicturesOption,
+    Provider,
+    ProviderOption,
+    fail,
+)
 from ichscope.labels import SUBTYPES
 
 if TYPE_CHECKING:
@@ -16,9 +27,6 @@ if TYPE_CHECKING:
 
     from ichscope.inference import Detector
 
-Provider = Literal["auto", "cpu", "openvino", "cuda"]
-
-NONE_ANALYSED, USAGE, SOME_NOT_ANALYSED = 1, 2, 3
 _EXIT_CODES = """\b
 Exit code:
   0  every series was analysed, be it with reservations ("limited")
@@ -49,10 +57,8 @@ def _main(
 @app.command(epilog=_EXIT_CODES)
 def analyse(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
-    model: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be repeated.")] = None,
-    models_folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Where the models are.")
-    ] = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all, slice by slice; - is stdout.")
     ] = None,
@@ -60,10 +66,8 @@ def analyse(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a row per series and model; - is stdout."),
     ] = None,
-    pictures_as_series: Annotated[
-        bool, typer.Option("--pictures-as-series", help="JPG/PNG files of a folder are slices of one series.")
-    ] = False,
-    provider: Annotated[Provider, typer.Option(help="What the models run on.")] = "auto",
+    pictures_as_series: PicturesOption = False,
+    provider: ProviderOption = "auto",
 ) -> None:
     """Analyse head CT series and show the result of each.
 
@@ -145,7 +149,7 @@ def evaluate(
     try:
         evaluation = evaluate_files(truth, predictions, reading, wanted)
     except TableError as error:
-        _fail(str(error))
+        fail(str(error))
     show.show(evaluation, to_stderr=json_file == Path("-"))
     _save(json_file, to_json_text(evaluation))
 
@@ -167,6 +171,9 @@ def phantom(
     folder.mkdir(parents=True, exist_ok=True)
     files = synthetic.write(synthetic.make(bleed, seed=seed, slices=slices), folder)
     typer.echo(f"{folder}: {len(files)} slices, {bleed or 'no'} haemorrhage, synthetic")
+
+
+app.add_typer(many.app)
 
 
 @app.command("providers")
@@ -207,12 +214,7 @@ def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) 
     try:
         return load_detectors(folder, names, provider)
     except ModelError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"Error: {message}", err=True)
-    raise typer.Exit(USAGE)
+        fail(str(error))
 
 
 def _save(target: Path | None, text: str) -> None:
@@ -224,7 +226,7 @@ def _save(target: Path | None, text: str) -> None:
     try:
         results.write(target, text)
     except OSError as error:
-        _fail(f"{target}: could not be written ({error.strerror})")
+        fail(f"{target}: could not be written ({error.strerror})")
 
 
 def _exit_code(statuses: Sequence[str]) -> int:

@@ -96,6 +96,11 @@ class Jobs(StoreBase):
         with self._writing() as session:
             _end(session, item, "failed", datetime.now(UTC), reason=without_names(reason, files))
 
+    def drop(self, item: int) -> None:
+        """Take an item out of its job, as a folder whose series became items themselves; taken() still knows it."""
+        with self._writing() as session:
+            _end(session, item, "dropped", datetime.now(UTC), reason="", locator="")
+
     def release(self, item: int) -> None:
         """Give an item back untouched, for this process or another one to take."""
         with self._writing() as session:
@@ -205,7 +210,7 @@ def _progress(session: Session, jobs: Sequence[Job]) -> list[rows.Job]:
             func.min(JobItem.started_at),
             func.max(JobItem.finished_at),
         )
-        .where(JobItem.job_id.in_([job.id for job in jobs]))
+        .where(JobItem.job_id.in_([job.id for job in jobs]), JobItem.state != "dropped")
         .group_by(JobItem.job_id, JobItem.state)
     )
     counted = session.execute(chosen).all()

@@ -119,11 +119,12 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the store knows of a content: its study, and the versions of each model that have a result."""
+    """What the store knows of a content: its study, codes of findings, versions of each model that have a result."""
 
     study: int
     status: str
     models: dict[str, frozenset[str]]
+    findings: frozenset[str]
 
 
 @dataclass(frozen=True)

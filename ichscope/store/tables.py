@@ -244,7 +244,7 @@ class Job(Base):
 
 
 class JobItem(Base):
-    """One series to be analysed: pending, running, done or failed.
+    """One series to be analysed: pending, running, done, failed, or dropped (no longer a part of its job).
 
     locator : where its files are; the only place where file names stand, emptied when the item is done
     locator_key : keyed hash of it, which stays

@@ -18,7 +18,7 @@ from ichscope.store.entries import add_results, fill_facts, packed, write_findin
 from ichscope.store.jobs import finish
 from ichscope.store.rows import Seen
 from ichscope.store.session import StoreBase, StoreError, insert_for
-from ichscope.store.tables import Result, Study, Volume
+from ichscope.store.tables import Finding, Result, Study, Volume
 
 if TYPE_CHECKING:
     from ichscope.analyse import StudyResult
@@ -46,8 +46,9 @@ class Writing(StoreBase):
             if study is None:
                 return None
             rows = session.execute(select(Result.model, Result.version).where(Result.study_id == study.id)).all()
+            codes = session.scalars(select(Finding.code).where(Finding.study_id == study.id)).all()
         versions = {row.model: frozenset(one.version for one in rows if one.model == row.model) for row in rows}
-        return Seen(study.id, study.status, versions)
+        return Seen(study.id, study.status, versions, frozenset(codes))
 
     def record(
         self,

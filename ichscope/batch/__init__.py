@@ -1,0 +1,13 @@
+"""Many studies, unattended: folders and archives in, rows of the store out, over any concurrent.futures executor.
+
+A job's items stand in the database, and so does all progress: a process may die at any moment, and the next one that
+takes up the job does exactly what is missing. Workers only compute; the process that calls `work` alone writes.
+"""
+
+from ichscope.batch.driver import BatchError
+from ichscope.batch.ingest import AHEAD, begin, run, work
+from ichscope.batch.pace import Pace
+from ichscope.batch.rescore import begin_rescore
+from ichscope.batch.workers import Setup, executor
+
+__all__ = ["AHEAD", "BatchError", "Pace", "Setup", "begin", "begin_rescore", "executor", "run", "work"]

@@ -1,0 +1,190 @@
+"""The loop that takes items, lets workers compute and writes what comes back; in memory are only those on their way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ichscope import quality, volumes
+from ichscope.analyse import ModelResult, StudyResult
+from ichscope.batch import looking, workers
+from ichscope.batch.locators import Refused, to_text
+from ichscope.batch.looking import Ready, Stored
+from ichscope.batch.workers import Setup
+from ichscope.card import ModelError
+from ichscope.series import Finding
+from ichscope.source import SourceError
+from ichscope.store import Item, Job, Seen, Store, StoreError
+
+_POLL_S = 0.5
+_KEEP_S = 20.0
+
+Progress = Callable[[Job], None]
+
+
+class BatchError(Exception):
+    """The batch cannot go on; the message says why. What was recorded stays, and the rest can be taken up later."""
+
+
+class Driver:
+    """One process' work on one job. Workers compute, two threads read and write files, and only `run` writes rows."""
+
+    def __init__(
+        self, store: Store, job: int, executor: Executor, setup: Setup, ahead: int, progress: Progress | None
+    ) -> None:
+        self._store, self._executor, self._setup, self._ahead = store, executor, setup, ahead
+        self._progress = progress or (lambda job: None)
+        self._job = store.job(job)
+        self._cards = setup.cards()
+        self._files = ThreadPoolExecutor(2, "ichscope-files")
+        self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
+        self._kept_at = time.monotonic()
+
+    def run(self, stop: Event) -> None:
+        """Do items until none is left, or until `stop` is set and those on their way are done."""
+        try:
+            while True:
+                if not stop.is_set():
+                    self._take()
+                if not self._doing:
+                    return
+                finished, _ = wait(self._doing, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    self._go_on(future)
+                self._tell()
+        finally:
+            self._give_back()
+
+    def _take(self) -> None:
+        free = self._ahead - len(self._doing)
+        for item in self._store.claim(self._job.id, free) if free > 0 else ():
+            self._later(item, self._files.submit(looking.start, self._store, item.locator), self._started)
+
+    def _later(self, item: Item, future: Future[Any], then: Callable[..., None], *known: Any) -> None:
+        self._doing[future] = (item, partial(then, item, *known))
+
+    def _go_on(self, future: Future[Any]) -> None:
+        """Do the next step of an item; it counts as under way until that has begun."""
+        item, then = self._doing[future]
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or isinstance(error, BrokenExecutor):
+            raise BatchError("The workers are gone.")
+        if isinstance(error, (BatchError, StoreError, ModelError)):
+            raise error
+        if error is not None:
+            # What another error says may hold values of a patient's file.
+            self._store.fail(item.id, str(error) if isinstance(error, SourceError) else type(error).__name__)
+        else:
+            then(future.result())
+        del self._doing[future]
+
+    def _started(self, item: Item, found: looking.Started) -> None:
+        match found:
+            case list():
+                self._store.add_items(item.job, map(to_text, found))
+                self._store.drop(item.id)
+            case Refused():
+                self._record_refused(item, found)
+            case Stored():
+                scored = self._executor.submit(workers.score, self._setup, found.hu)
+                self._later(item, scored, self._scored, found)
+            case Ready():
+                self._analyse(item, found)
+
+    def _analyse(self, item: Item, ready: Ready) -> None:
+        seen = self._store.seen(ready.content)
+        if seen and self._known(seen):
+            self._store.done(item.id, seen.study)
+        elif seen is None and self._job.options.get("known only"):
+            self._store.drop(item.id)
+        else:
+            future = self._executor.submit(workers.analyse, self._setup, ready.group)
+            self._later(item, future, self._analysed, ready)
+
+    def _known(self, seen: Seen) -> bool:
+        """Whether these models have said all they can: a result each, or the series is unfit for any."""
+        if seen.status == "not analysed":
+            return "model-failed" not in seen.findings
+        return all(card.version in seen.models.get(card.name, ()) for card in self._cards.values())
+
+    def _analysed(self, item: Item, ready: Ready, result: StudyResult) -> None:
+        if not self._setup.voxels:
+            self._record(item, ready, result, None)
+        else:
+            future = self._files.submit(save_volume, self._store.volumes, ready.content, result)
+            self._later(item, future, self._record, ready, result)
+
+    def _record(self, item: Item, ready: Ready, result: StudyResult, volume: str | None) -> None:
+        failure = _failure(result.findings)
+        names = [source.name for source in ready.group.sources]
+        self._store.record(
+            result,
+            ready.content,
+            files=names,
+            patient_id=ready.patient_id,
+            volume=volume,
+            arrived_at=max(self._job.created_at, min(ready.changed_at or self._job.created_at, datetime.now(UTC))),
+            synthetic=bool(self._job.options.get("synthetic")),
+            item=None if failure else item.id,
+            cards=self._cards,
+        )
+        if failure:
+            self._store.fail(item.id, failure, names)
+
+    def _record_refused(self, item: Item, task: Refused) -> None:
+        finding = Finding("not analysable", "unreadable", task.reason)
+        result = StudyResult("", "", task.name, "not analysed", (task.reason,), (finding,))
+        content = looking.refused_content(task)
+        self._store.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
+
+    def _scored(self, item: Item, kept: Stored, found: tuple[dict[str, ModelResult], list[Finding]]) -> None:
+        models, failures = found
+        if failure := _failure(failures):
+            self._store.fail(item.id, failure)
+            return
+        # Whatever a model could not do before, it has done now.
+        findings = tuple(one for one in kept.result.findings if one.code != "model-failed")
+        result = replace(kept.result, models=models, findings=findings, status=quality.status(findings))
+        self._store.rescore(kept.study, result, item=item.id, cards=self._cards)
+
+    def _tell(self) -> None:
+        if time.monotonic() - self._kept_at > _KEEP_S:
+            self._store.keep(self._job.id)
+            self._kept_at = time.monotonic()
+        self._progress(self._store.job(self._job.id))
+
+    def _give_back(self) -> None:
+        """Leave what was not finished to whoever comes next; where that cannot be written, its lease ends by itself."""
+        for future in self._doing:
+            future.cancel()
+        self._files.shutdown(wait=False, cancel_futures=True)
+        with suppress(StoreError):
+            for item, _ in self._doing.values():
+                self._store.release(item.id)
+
+
+def save_volume(root: Path, content: str, result: StudyResult) -> str | None:
+    """Keep the voxels of a result.
+
+    Raises
+    ------
+    BatchError
+        if there is no room for them
+    """
+    try:
+        return volumes.save(root, content, result)
+    except OSError as error:
+        raise BatchError(f"Volumes cannot be written: {error.strerror}.") from None
+
+
+def _failure(findings: tuple[Finding, ...] | list[Finding]) -> str:
+    """Why a model failed, or "": such a study has its row, and its item can be tried again."""
+    return next((finding.text for finding in findings if finding.code == "model-failed"), "")

@@ -1,0 +1,116 @@
+"""Jobs of files, folders and ZIPs: begun, taken up again, and done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ichscope.batch.driver import BatchError, Driver, Progress
+from ichscope.batch.locators import Place, to_text
+from ichscope.batch.workers import Setup
+from ichscope.card import ModelError
+from ichscope.store import Job, Store, StoreError
+
+# Series on their way at one time: what is in memory is at most these, each some 20 to 50 MB.
+AHEAD = 8
+
+
+def run(
+    sources: Iterable[Path],
+    executor: Executor,
+    store: Store,
+    setup: Setup | None = None,
+    *,
+    pictures_as_series: bool = False,
+    ahead: int = AHEAD,
+    progress: Progress | None = None,
+) -> Job:
+    """Analyse everything in files, folders and ZIPs on any executor, and record it in the store.
+
+    Whatever of it the store knows by its content is not analysed again. A run that was killed is taken up.
+
+    Parameters
+    ----------
+    executor : threads, processes, or `dask.distributed.Client(...).get_executor()`; the rows are the same
+    ahead : series on their way at one time; some more than there are workers
+    progress : called about twice a second
+
+    Raises
+    ------
+    BatchError
+        if the store, the disk or the workers are gone
+    """
+    try:
+        job = begin(store, sources, pictures_as_series=pictures_as_series)
+    except StoreError as error:
+        raise BatchError(str(error)) from None
+    return work(store, job, executor, setup, ahead=ahead, progress=progress)
+
+
+def begin(
+    store: Store,
+    sources: Iterable[Path],
+    kind: str = "folder",
+    title: str = "",
+    *,
+    pictures_as_series: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Make a job of files, folders and ZIPs, or take up the unfinished one of the same; `work` does it.
+
+    Parameters
+    ----------
+    kind, title : as for Store.start_job
+    options : "synthetic": the studies are no patients'; "known only": leave out what the store does not know
+
+    Raises
+    ------
+    StoreError
+        if the store cannot be written
+    """
+    paths = sorted({path.resolve() for path in sources})
+    # Paths may name a patient: the job holds what stands for them.
+    mark = store.study_key("\0".join([kind, str(pictures_as_series), *map(str, paths)]))
+    job = take_up(store, mark)
+    if job is None:
+        places = "1 file or folder" if len(paths) == 1 else f"{len(paths)} files or folders"
+        job = store.start_job(kind, title or places, {**(options or {}), "inputs": mark})
+    # A new stamp: what has come since the job was begun is found, too.
+    stamp = datetime.now(UTC).isoformat()
+    store.add_items(job, [to_text(Place(path, stamp, pictures_as_series)) for path in paths])
+    store.listed(job)
+    return job
+
+
+def take_up(store: Store, mark: str) -> int | None:
+    """Find the unfinished job of the same inputs."""
+    unfinished = store.jobs(limit=1000, open_only=True)
+    return next((job.id for job in unfinished if job.options.get("inputs") == mark), None)
+
+
+def work(
+    store: Store,
+    job: int,
+    executor: Executor,
+    setup: Setup | None = None,
+    *,
+    ahead: int = AHEAD,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> Job:
+    """Do the items of a job until none is left, or `stop` is set; parameters as for `run`.
+
+    Raises
+    ------
+    BatchError
+        if the store, the disk or the workers are gone
+    """
+    try:
+        Driver(store, job, executor, setup or Setup(), ahead, progress).run(stop or Event())
+        return store.job(job)
+    except (StoreError, ModelError) as error:
+        raise BatchError(str(error)) from None

@@ -1,0 +1,162 @@
+"""Places into series: one item a series, one a file that should have been readable, none for strays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.analyse import StudyResult
+from ichscope.batch.locators import Files, Kept, Place, Refused, Task, from_text
+from ichscope.elements import DicomError, parse, text
+from ichscope.intake import Group, Intake, Source, collect, natural_order, walk
+from ichscope.preprocess import model_input
+from ichscope.source import SourceError
+from ichscope.store import Store, StoreError, content_hash
+
+# A larger folder is cut at its subfolders: then series are told apart within each of them, not across.
+LARGE_FOLDER = 5_000
+_HEAD_BYTES = 1 << 15
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A series that may be analysed: its files, the hash of what is in them, and what the store wants to know."""
+
+    group: Group
+    content: str
+    patient_id: str | None
+    changed_at: datetime | None
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A study whose volume is kept, with what its models see: (slices, size, size) int16 HU."""
+
+    study: int
+    result: StudyResult
+    hu: NDArray[np.int16]
+
+
+Started = list[Task] | Ready | Refused | Stored
+
+
+def start(store: Store, locator: str) -> Started:
+    """Read from disk what the next step of an item needs.
+
+    Raises
+    ------
+    SourceError
+        if files, archive or volume are gone
+    """
+    match task := from_text(locator):
+        case Place():
+            return look(task)
+        case Files():
+            return prepare(task.group)
+        case Kept():
+            return load(store, task.study)
+        case Refused():
+            return task
+
+
+def look(place: Place) -> list[Task]:
+    """Take a place apart.
+
+    Returns
+    -------
+    what is there to do: series, files that are refused, and parts of a folder that is too large to be sorted at once
+    """
+    if not place.path.is_dir():
+        return tasks(collect([place.path], place.pictures_as_series), place)
+    found = (file for file in walk(place.path) if not place.shallow or file.parent == place.path)
+    files = list(islice(found, LARGE_FOLDER + 1))
+    if len(files) <= LARGE_FOLDER or place.shallow or not _subfolders(place.path):
+        return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place)
+    parts = [replace(place, path=folder) for folder in _subfolders(place.path)]
+    return [*parts, replace(place, shallow=True)]
+
+
+def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
+    """Name files as `ichscope analyse` does: from the folder that was given on."""
+    top = folder.resolve().name
+    return (Source(str(PurePosixPath(top, *file.relative_to(folder).parts)), path=file) for file in files)
+
+
+def tasks(found: Intake, place: Place) -> list[Task]:
+    """Give the tasks of what was found in a place."""
+    refused = [Refused(place.path, file.name, file.reason) for file in found.rejected]
+    return [*(Files(group, place.stamp) for group in found.groups), *refused]
+
+
+def prepare(group: Group) -> Ready:
+    """Hash a series and read what its header says of the patient.
+
+    Raises
+    ------
+    SourceError
+        if a file is gone; a damaged one is for the analysis to tell
+    """
+    for source in group.sources:
+        if source.path is not None and not source.path.is_file():
+            raise SourceError("a file is no longer there")
+    return Ready(group, content_hash(group.sources), _patient_id(group), _changed_at(group))
+
+
+def load(store: Store, study: int) -> Stored:
+    """Read a kept volume and make the models' input of it.
+
+    Raises
+    ------
+    SourceError
+        if it is not kept any more, or damaged
+    StoreError
+        if the store cannot be read
+    """
+    store.result(study, voxels=False)  # where the store itself fails, all fail, not this one
+    try:
+        result = store.result(study)
+    except StoreError as error:
+        raise SourceError(str(error)) from None
+    if (series := result.series_data) is None:
+        raise SourceError("its volume is no longer kept")
+    hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+    return Stored(study, replace(result, series_data=None), hu)
+
+
+def refused_content(task: Refused) -> str:
+    """A stand-in for the hash of a file that is refused: its place, its name and the reason."""
+    return hashlib.sha256("\0".join(("refused", str(task.path), task.name, task.reason)).encode()).hexdigest()
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted((one for one in folder.iterdir() if _is_folder(one)), key=lambda one: natural_order(one.name))
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+
+
+def _patient_id(group: Group) -> str | None:
+    if group.kind != "ct":
+        return None
+    try:
+        dataset, _ = parse(group.sources[0].read(_HEAD_BYTES), "")
+    except (SourceError, DicomError):
+        return None
+    return text(dataset, "PatientID") or None
+
+
+def _changed_at(group: Group) -> datetime | None:
+    """When the last file came here: its inode's change, since copying may keep the time of the last writing."""
+    try:
+        times = [source.path.stat().st_ctime for source in group.sources if source.path is not None]
+    except OSError:
+        return None
+    return datetime.fromtimestamp(max(times), UTC) if times else None

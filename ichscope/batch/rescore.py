@@ -1,0 +1,36 @@
+"""The models of today for studies of yesterday."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ichscope.batch.locators import Kept, to_text
+from ichscope.batch.workers import Setup
+from ichscope.store import Store
+
+
+def begin_rescore(store: Store, setup: Setup) -> int:
+    """Make a job of the studies whose volume is kept and that lack a result of these models' versions.
+
+    `work` does it. Studies without a volume need their files again: begin(..., options={"known only": True}).
+
+    Raises
+    ------
+    StoreError
+        if the store cannot be read or written
+    ModelError
+        if a model's card cannot be read
+    """
+    versions = {card.name: card.version for card in setup.cards().values()}
+    job = store.start_job("rescore", "Models of today for all studies")
+    store.add_items(job, (to_text(Kept(study)) for study in _outdated(store, versions)))
+    store.listed(job)
+    return job
+
+
+def _outdated(store: Store, versions: Mapping[str, str]) -> Iterator[int]:
+    """Page by page, so that no read lasts while items are written."""
+    after = 0
+    while some := store.outdated(versions, after):
+        yield from some
+        after = some[-1]

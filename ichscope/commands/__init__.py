@@ -1,0 +1,1 @@
+"""Commands of the command line, by group; ichscope.cli puts them together."""

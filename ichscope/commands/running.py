@@ -1,0 +1,123 @@
+"""What commands on many studies have in common: store and workers for as long as they run, and how they end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ichscope.commands.shared import NONE_ANALYSED, SOME_NOT_ANALYSED, STOPPED, fail
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from types import FrameType
+
+    from ichscope.batch import Setup
+    from ichscope.store import Job, Store
+
+_GOES_ON = "What is done is kept; the same command goes on later."
+
+
+def setup(names: list[str] | None, folder: Path | None, provider: str) -> Setup:
+    """Say which models to run, from a command's options."""
+    from ichscope.analyse import default_models_folder
+    from ichscope.batch import Setup
+
+    return Setup((folder or default_models_folder()).resolve(), tuple(names or ()), provider)
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    """Open the store; where it, the disk or the workers fail, the command says so and ends."""
+    from ichscope.batch import BatchError
+    from ichscope.store import Store, StoreError
+
+    try:
+        opened = Store.open()
+        try:
+            yield opened
+        finally:
+            opened.close()
+    except (BatchError, StoreError) as error:
+        fail(f"{error} {_GOES_ON}", STOPPED)
+    except OSError as error:
+        fail(f"{error.strerror}. {_GOES_ON}", STOPPED)
+
+
+@contextmanager
+def executor(setup: Setup, workers: int | None, dask: str | None) -> Iterator[tuple[Executor, int]]:
+    """Give what computes, with how many series may be on their way at one time: each worker's, and the next ones."""
+    from ichscope.batch.workers import detectors, usual_workers
+    from ichscope.batch.workers import executor as threads
+    from ichscope.card import ModelError
+
+    if dask:
+        with _dask(dask) as found:
+            yield found
+        return
+    try:
+        detectors(setup)
+    except ModelError as error:
+        fail(str(error))
+    count = workers or usual_workers()
+    pool = threads(count)
+    try:
+        yield pool, count + 2
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        import distributed
+    except ImportError:
+        fail("--dask needs Dask: `pip install 'ichscope[cluster]'`")
+    cluster: Any = distributed  # no types of its own
+    try:
+        client = cluster.Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        fail(f"no Dask scheduler at {address} ({type(error).__name__})")
+    with client:
+        yield client.get_executor(), 2 * max(1, sum(client.nthreads().values()))
+
+
+def work(store: Store, job: int, executor: Executor, setup: Setup, ahead: int) -> Job:
+    """Do a job, with progress in the terminal."""
+    from ichscope.batch import work
+    from ichscope.commands import show
+
+    with show.job_progress() as progress:
+        return work(store, job, executor, setup, ahead=ahead, progress=progress)
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """Come to an orderly end on Ctrl+C and when the system asks for it."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        end()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish(store: Store, job: Job, leave: bool = True) -> None:
+    """Say what became of a job, and leave with the exit code that says it, too."""
+    from ichscope.commands import show
+    from ichscope.store import Filter
+
+    show.show(show.summary(store, job))
+    if leave:
+        counts = store.counts(Filter(job=job.id))
+        missed = counts.status.get("not analysed", 0) + job.failed
+        analysed = counts.total - counts.status.get("not analysed", 0)
+        raise typer.Exit(NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0)
