@@ -25,6 +25,7 @@ keras = pytest.importorskip("keras")
 to_onnx = pytest.importorskip("export.to_onnx")
 model_card = pytest.importorskip("export.model_card")
 models = pytest.importorskip("training.models")
+trained = pytest.importorskip("training.trained")
 onnx_files = pytest.importorskip("training.onnx_files")
 
 NEEDED = ("final/config.json", "metrics.json", "final/encoder.weights.h5", "final/head.weights.h5")
@@ -258,6 +259,21 @@ def test_the_detector_gives_calibrated_keras_probabilities(run: Path, published:
     np.testing.assert_allclose(
         found.study_probability, sigmoid(np.asarray(logits["study"])[0] * slope + intercept), atol=1e-4
     )
+
+
+def test_a_run_that_is_not_published_yet_gives_the_same(
+    run: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(run / "final", tmp_path / "final")
+    shutil.copy(published / ENCODER_FILE, folder / "encoder.onnx")
+    cpu = providers.choose("cpu")
+    monkeypatch.setattr(providers, "available", lambda: (cpu,))
+    one, other = trained.Run(folder, metrics()), trained.Published(published)
+    hu = to_onnx._heads(9)
+    for name in ("slice_probability", "study_probability", "evidence"):
+        np.testing.assert_allclose(getattr(one.run(hu), name), getattr(other.run(hu), name), atol=1e-4)
+    assert (one.labels, one.threshold) == (list(LABELS), other.threshold)
+    assert one.slice_thresholds == other.slice_thresholds
 
 
 # ---------------------------------------------------------------- what is not
