@@ -89,7 +89,7 @@ def _inputs(card: ModelCard) -> str:
 def _training_data(card: ModelCard) -> str:
     columns = ("name", "use", "patients", "slices", "licence", "citation")
     text = table(["collection", *columns[1:]], [[one[name] for name in columns] for one in card.training_data])
-    bound = [one["name"] for one in card.training_data if _NON_COMMERCIAL in one["licence"] and _trains(one)]
+    bound = {one["name"]: None for one in card.training_data if _NON_COMMERCIAL in one["licence"] and _trains(one)}
     if bound:
         text += (
             f"\n\n**These weights were trained on data for non-commercial use only ({', '.join(bound)}): "

@@ -104,8 +104,8 @@ def fit(some: Predictions) -> Calibration:
 
 def _targets(one: Cases) -> tuple[Floats, Floats]:
     """Targets a little inside 0 and 1, as Platt has them, so that classes that can be parted get no endless slope."""
-    negatives, positives = one.patients
-    target = np.where(one.truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    positives = np.count_nonzero(one.truth)
+    target = np.where(one.truth, (positives + 1) / (positives + 2), 1 / (len(one.truth) - positives + 2))
     return target, one.weight * np.where(one.truth, one.prevalence, 1 - one.prevalence)
 
 
