@@ -234,3 +234,7 @@ def _exit_code(statuses: Sequence[str]) -> int:
     if missed == len(statuses):
         return NONE_ANALYSED
     return SOME_NOT_ANALYSED if missed else 0
+
+
+if __name__ == "__main__":
+    app()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 from ichscope.batch import AHEAD, BatchError, Setup, work
 from ichscope.batch.driver import Progress
-from ichscope.batch.locators import Files, Place, Refused, Task, to_text
+from ichscope.batch.locators import Files, Place, Refused, Task, path_of, to_text
 from ichscope.batch.looking import sources, tasks
 from ichscope.intake import collect, natural_order, walk
 from ichscope.store import Store, StoreError
@@ -128,7 +128,7 @@ class Inbox:
         fresh = [path for path in quiet if self._handled.get(path) != stamps[path]]
         found: list[Task] = [Place(path, stamps[path]) for path in fresh if _is_whole(path)]
         if any(not _is_whole(path) for path in fresh):
-            found += self._loose([path for path in stamps if not _is_whole(path)], quiet, stamps)
+            found += self._loose([path for path in stamps if not _is_whole(path)], quiet, set(fresh))
         if found:
             add(found)
         self._handled |= {path: stamps[path] for path in fresh}
@@ -147,18 +147,15 @@ class Inbox:
         known = self._since.get(path)
         return known if known and known.stamp == stamp else _Since(stamp, self._clock())
 
-    def _loose(self, files: list[Path], quiet: set[Path], stamps: Mapping[Path, str]) -> list[Task]:
+    def _loose(self, files: list[Path], quiet: set[Path], fresh: set[Path]) -> list[Task]:
         """Sort all loose files, since one that comes late belongs to a series with those that were taken before."""
-        place = Place(self.folder)
         found: list[Task] = []
-        for task in tasks(collect(sources(self.folder, files)), place):
-            match task:
-                case Files():
-                    paths = [source.path for source in task.group.sources if source.path is not None]
-                    if quiet.issuperset(paths):
-                        found.append(Files(task.group, _hash(stamps[path] for path in paths)))
-                case Refused() if self.folder / Path(task.name).name in quiet:
-                    found.append(task)
+        for task in tasks(collect(sources(self.folder, files)), self.folder):
+            paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
+            if isinstance(task, Files):
+                paths = {path_of(source) for source in task.group.sources}
+            if paths <= quiet and paths & fresh:
+                found.append(task)
         return found
 
 

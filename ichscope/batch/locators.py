@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one series; stamp as in Place."""
+    """The files of one series; another stamp makes them a new item, as when they have changed."""
 
     group: Group
     stamp: str = ""
@@ -92,7 +92,7 @@ def from_text(text: str) -> Task:
 
 def _files(group: Group) -> dict[str, Any]:
     """Say what the files have in common once: a name is mostly the prefix and the path below the root."""
-    paths = [_path(source) for source in group.sources]
+    paths = [path_of(source) for source in group.sources]
     root = os.path.commonpath([path.parent for path in paths])
     relative = [path.relative_to(root).as_posix() for path in paths]
     prefix = group.sources[0].name.removesuffix(relative[0])
@@ -100,7 +100,8 @@ def _files(group: Group) -> dict[str, Any]:
     return {"root": root, "prefix": prefix, "files": files, "kind": group.kind, "series": [group.study, group.key]}
 
 
-def _path(source: Source) -> Path:
+def path_of(source: Source) -> Path:
+    """Give the file on disk that a source is, or is a part of."""
     path = source.path or (source.archive.origin if source.archive else None)
     if not isinstance(path, Path):
         raise TypeError("expected files that lie on disk; write uploads to a folder first")

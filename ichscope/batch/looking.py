@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.analyse import StudyResult
-from ichscope.batch.locators import Files, Kept, Place, Refused, Task, from_text
-from ichscope.elements import DicomError, parse, text
+from ichscope.batch.locators import Files, Kept, Place, Refused, Task, from_text, path_of
+from ichscope.elements import DicomError, parse, short_hash, text
 from ichscope.intake import Group, Intake, Source, collect, natural_order, walk
 from ichscope.preprocess import model_input
 from ichscope.source import SourceError
@@ -74,11 +74,11 @@ def look(place: Place) -> list[Task]:
     what is there to do: series, files that are refused, and parts of a folder that is too large to be sorted at once
     """
     if not place.path.is_dir():
-        return tasks(collect([place.path], place.pictures_as_series), place)
+        return tasks(collect([place.path], place.pictures_as_series), place.path)
     found = (file for file in walk(place.path) if not place.shallow or file.parent == place.path)
     files = list(islice(found, LARGE_FOLDER + 1))
     if len(files) <= LARGE_FOLDER or place.shallow or not _subfolders(place.path):
-        return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place)
+        return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place.path)
     parts = [replace(place, path=folder) for folder in _subfolders(place.path)]
     return [*parts, replace(place, shallow=True)]
 
@@ -89,10 +89,19 @@ def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
     return (Source(str(PurePosixPath(top, *file.relative_to(folder).parts)), path=file) for file in files)
 
 
-def tasks(found: Intake, place: Place) -> list[Task]:
+def tasks(found: Intake, place: Path) -> list[Task]:
     """Give the tasks of what was found in a place."""
-    refused = [Refused(place.path, file.name, file.reason) for file in found.rejected]
-    return [*(Files(group, place.stamp) for group in found.groups), *refused]
+    refused = [Refused(place, file.name, file.reason) for file in found.rejected]
+    return [*(Files(group, stamp(group.sources)) for group in found.groups), *refused]
+
+
+def stamp(files: Sequence[Source]) -> str:
+    """Sizes and times of files: what makes a series that has changed another item; one that has not, the same."""
+    try:
+        found = [path_of(source).stat() for source in files]
+    except OSError:  # gone meanwhile, which the next step will tell
+        return ""
+    return short_hash(*(f"{one.st_size} {one.st_mtime_ns}" for one in found))
 
 
 def prepare(group: Group) -> Ready:
