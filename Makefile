@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 INPUTS := pyproject.toml requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint format lock clean
+.PHONY: help run demo install test lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ help: ## Show this list
 run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PORT=8501)
 	@echo "ICHScope: http://localhost:$(PORT)  (this computer only; stop with Ctrl+C)"
 	@$(BIN)/streamlit run dashboard/app.py --server.port $(PORT)
+
+demo: $(VENV)/.run-installed ## Fill the store with synthetic studies and readers' labels, to try the pages with
+	$(BIN)/ichscope demo
 
 install: $(VENV)/.all-installed ## Install everything: dashboard, training, tests
 
