@@ -1,0 +1,160 @@
+"""Many studies into the store: how fast beside the bare detector, how much memory, and what kill -9 leaves.
+
+    python -m benchmarks.batch                              # rate, share of the detector's own rate, memory
+    python -m benchmarks.batch --studies 1000 --slices 4 --size 64 --kill 10
+
+All studies are synthetic and differ. The bare rate is that of `Detector.run` alone, over and over on slices that are
+ready in memory; the aim is at least 85 % of it, from files on disk to rows and volumes. With --kill the program is
+killed so many times at random moments and started again; then every study must be there once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ichscope import batch, phantom
+from ichscope.analyse import default_models_folder, run_models
+from ichscope.batch import workers
+from ichscope.dicom import read_series
+from ichscope.intake import collect
+from ichscope.labels import SUBTYPES
+from ichscope.preprocess import model_input
+from ichscope.store import Filter, Store
+
+TARGET = 0.85
+_DIFFERENT = 4
+
+
+def main() -> int:
+    options = _parse()
+    with tempfile.TemporaryDirectory(prefix="ichscope-batch-") as folder:
+        inputs, home = Path(folder) / "in", Path(folder) / "home"
+        write_studies(inputs, options.studies, options.slices, options.size)
+        report = kill_often(inputs, home, options) if options.kill else measure(inputs, home, options)
+    print(json.dumps(report, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0 if report["good"] else 1
+
+
+def write_studies(folder: Path, studies: int, slices: int, size: int) -> None:
+    """Write so many studies; painting a head takes long, so a few heads come again and again under other UIDs."""
+    heads = [phantom.make((None, *SUBTYPES)[seed % 6], seed, slices, size) for seed in range(min(studies, _DIFFERENT))]
+    for number in range(studies):
+        head = heads[number % len(heads)]
+        uids = {"StudyInstanceUID": f"1.2.3.{number}", "SeriesInstanceUID": f"1.2.3.{number}.1"}
+        phantom.write(head, folder / f"{number:05}", **uids, PatientID=f"P{number}")
+
+
+def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Time batch and bare detectors in turns, since a busy moment slows either."""
+    setup = batch.Setup(options.models.resolve(), tuple(options.model or ()), options.provider)
+    detectors = workers.detectors(setup)
+    groups = [group for one in sorted(inputs.iterdir())[:_DIFFERENT] for group in collect([one]).groups]
+    ready = [model_input(series.hu, series.spacing_mm[1:])[0] for series in map(_read, groups)]
+    run_models(ready[0], detectors)
+    bare, whole = [], []
+    for turn in range(options.rounds):
+        bare.append(_bare(ready, detectors, options.studies // 2))
+        store = Store.open(home=home / str(turn))
+        start = time.perf_counter()
+        with batch.executor(options.workers) as pool:
+            job = batch.run([inputs], pool, store, setup, ahead=pool._max_workers + 2)
+        whole.append(options.studies * options.slices / (time.perf_counter() - start))
+        assert (job.done, job.failed) == (options.studies, 0), job
+        store.close()
+        bare.append(_bare(ready, detectors, options.studies // 2))
+    share = statistics.median(whole) / statistics.median(bare)
+    return {
+        "studies": options.studies,
+        "slices": options.slices,
+        "size": options.size,
+        "models": {name: f"{one.card.version} on {one.provider}" for name, one in detectors.items()},
+        "load_before": os.getloadavg()[0],
+        "bare_slices_per_s": round(statistics.median(bare), 1),
+        "batch_slices_per_s": round(statistics.median(whole), 1),
+        "share": round(share, 3),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "good": share >= TARGET,
+    }
+
+
+def _read(group: Any) -> Any:
+    return read_series(group.sources)
+
+
+def _bare(ready: list[Any], detectors: Any, studies: int) -> float:
+    start, slices = time.perf_counter(), 0
+    for number in range(max(1, studies)):
+        hu = ready[number % len(ready)]
+        run_models(hu, detectors)
+        slices += len(hu)
+    return slices / (time.perf_counter() - start)
+
+
+def kill_often(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Kill `ichscope batch` at random moments, start it again, and count."""
+    command = [sys.executable, "-m", "ichscope.cli", "batch", str(inputs), "--models-folder", str(options.models)]
+    command += ["--provider", options.provider, *(part for name in options.model or () for part in ("--model", name))]
+    environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
+    store = Store.open(home=home)
+    chance = random.Random(options.seed)
+    moments = sorted(chance.sample(range(1, options.studies), options.kill))
+    kills = 0
+    for moment in moments:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and store.counts().total < moment:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.2))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    jobs = store.jobs()
+    found = {
+        "kills": kills,
+        "exit_code": last.returncode,
+        "studies": store.counts().total,
+        "jobs": [job.states for job in jobs],
+        "of_job": store.counts(Filter(job=jobs[0].id)).total,
+        "results": sum(len(row.models) > 0 for row in store.export()),
+    }
+    store.close()
+    with sqlite3.connect(home / "ichscope.db") as database:
+        found["integrity"] = database.execute("PRAGMA integrity_check").fetchone()[0]
+    complete = found["studies"] == found["of_job"] == found["results"] == options.studies
+    return found | {"good": complete and last.returncode == 0 and found["integrity"] == "ok" and len(jobs) == 1}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, default=default_models_folder(), help="folder of models")
+    parser.add_argument("--model", action="append", metavar="NAME", help="only this model; may be given again")
+    parser.add_argument("--provider", default="auto", help='"auto" (the best that is there), cuda, openvino or cpu')
+    parser.add_argument("--studies", type=int, default=48, help="how many (default 48)")
+    parser.add_argument("--slices", type=int, default=32, help="slices of a study (default 32)")
+    parser.add_argument("--size", type=int, default=512, help="rows and columns of a slice (default 512)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each way is timed (default 3)")
+    parser.add_argument("--workers", type=int, help="threads (default: as `ichscope batch`)")
+    parser.add_argument("--kill", type=int, default=0, metavar="N", help="kill it so many times instead of timing it")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of killing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
