@@ -146,6 +146,9 @@ def _config(options: argparse.Namespace, data: Split, run: Path) -> dict[str, An
         return own | {key: theirs[key] for key in ("backbone", "encoder_labels", "recipe", "training_data")}
     recipe = RECIPES[options.recipe or ("scratch" if options.backbone_weights == "none" else "pretrained")]
     phases = tuple(replace(phase, epochs=max(1, round(phase.epochs * options.effort))) for phase in recipe.phases)
+    if options.rehearse:
+        phases = tuple(replace(phase, epochs=1, steps=2, batch=4) for phase in phases)
+        recipe = replace(recipe, head_steps=20)
     return own | {
         "backbone": options.backbone or architecture.backbone,
         "encoder_labels": architecture.labels,
@@ -262,7 +265,10 @@ def _fit(
 
 
 def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path) -> None:
-    """Fit the head on the encoder's features, and write what the run says of unseen patients. Needs TensorFlow."""
+    """Fit the head on the encoder's features, and write what the run says of unseen patients, if there are any.
+
+    Needs TensorFlow, for the encoder's ONNX file.
+    """
     labels, copies = config["labels"], config["recipe"]["copies"]
     columns = [LABELS.index(label) for label in labels]
     weights = encoder_run / ENCODER_FILE
@@ -284,6 +290,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path
     steps, given = config["recipe"]["head_steps"], config["encoder_labels"]
     head = fit_head(config["head"], labels, columns, training, steps, run, lengths, given)
     _save(head, run / HEAD_FILE)
+    if not unseen:
+        return
     embedded = features("unseen", lambda encoder: embed(encoder, encoder_run, unseen))
     predictions.write(predictions.predict(head, embedded, labels, columns, alone), run)
 
@@ -323,6 +331,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
     parser.add_argument("--encoder", type=Path, metavar="RUNS/MODEL", help="use another model's trained encoders")
     parser.add_argument("--stage", choices=("encoder", "head", "all"), default="all")
+    parser.add_argument("--rehearse", action="store_true", help="a few steps of everything: does it all run here?")
     parser.add_argument(
         "--start-from", type=Path, metavar="FILE", help="phase-N.weights.h5 of another run to begin with"
     )
