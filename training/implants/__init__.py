@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import Anatomy, study_anatomy
 from training.implants.artefacts import beam_hardening, motion, partial_volume
-from training.implants.brush import Bleed, NoRoomError, paint
+from training.implants.brush import Bleed, Field, NoRoomError, paint
 from training.implants.decoys import LOOKALIKES
 from training.implants.epidural import epidural
 from training.implants.host import vary_host
 from training.implants.intraparenchymal import intraparenchymal
 from training.implants.intraventricular import intraventricular
-from training.implants.scalp import swelling, swollen
+from training.implants.scalp import swelling
 from training.implants.subarachnoid import subarachnoid
 from training.implants.subdural import subdural
 
@@ -45,6 +45,7 @@ _ATTEMPTS = 5
 _SWOLLEN = 0.25
 # How often a study is turned before anything is drawn into it.
 _TURNED = 0.35
+# Decoys that are no brush work.
 _EDITS = (beam_hardening, motion, partial_volume, swelling)
 
 
@@ -121,8 +122,7 @@ def _looking_like(
 ) -> NDArray[np.int16]:
     choice = int(rng.integers(len(LOOKALIKES) + len(_EDITS)))
     if choice >= len(LOOKALIKES):
-        edit = _EDITS[choice - len(LOOKALIKES)]
-        return np.rint(edit(hu.astype(np.float32), head, rng, spacing_mm)).astype(np.int16)
+        return _edited(hu, _EDITS[choice - len(LOOKALIKES)], head, rng, spacing_mm)
     out = hu.copy()
     paint(out, head, LOOKALIKES[choice](head, rng, spacing_mm))
     return out
@@ -159,7 +159,7 @@ def _painted(
 
 def _mark(labels: NDArray[np.float32], area: NDArray[np.int64], column: int) -> None:
     positive = np.clip(area.max() / 2, _SMALLEST_PX, _POSITIVE_PX)
-    labels[(area >= min(_DOUBTFUL_PX, positive)) & (area < positive), column] = np.nan
+    labels[(area >= _DOUBTFUL_PX) & (area < positive), column] = np.nan
     labels[area >= positive, column] = 1
 
 
@@ -171,7 +171,17 @@ def _any(kinds: NDArray[np.float32]) -> NDArray[np.float32]:
 def _swollen_at_times(
     hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float
 ) -> NDArray[np.int16]:
-    return swollen(hu, head, rng, spacing_mm) if rng.random() < _SWOLLEN else hu
+    return _edited(hu, swelling, head, rng, spacing_mm) if rng.random() < _SWOLLEN else hu
+
+
+def _edited(
+    hu: NDArray[np.int16],
+    edit: Callable[[Field, Anatomy, np.random.Generator, float], Field],
+    head: Anatomy,
+    rng: np.random.Generator,
+    spacing_mm: float,
+) -> NDArray[np.int16]:
+    return np.rint(edit(hu.astype(np.float32), head, rng, spacing_mm)).astype(np.int16)
 
 
 _DRAW: dict[str, Callable[[Anatomy, np.random.Generator, float], Bleed]] = {

@@ -146,7 +146,7 @@ def density(rng: np.random.Generator, fraction: Field, low: float, high: float) 
     shape, age, style = fraction.shape, rng.random(), rng.random()
     mean = rng.uniform(42, 50) if age < 0.12 else rng.uniform(74, 85) if age > 0.94 else rng.uniform(low, high)
     hu = mean + rng.uniform(2, 8) * noise(rng, shape, (2, 6, 6))
-    hu = hu + rng.uniform(2.5, 9) * noise(rng, shape, (1, 2.6, 2.6))
+    hu = hu + rng.uniform(1.5, 6.5) * noise(rng, shape, (1, 2.6, 2.6))
     if style < 0.22:
         hu = hu - rng.uniform(8, 24) * swirls(rng, shape)
     elif style < 0.32:

@@ -40,7 +40,7 @@ def epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Blee
         z = ((heights + step * spacing_mm) / half_height) ** 2
         lens.append(thickness * np.maximum(1 - along - z[:, None, None], 0) ** power * wave)
     bleed = on_inner_table(head, rng, part, np.stack(lens), (50, 74))
-    if thickness > 6 and rng.random() < 0.3:
+    if thickness > 6 and bleed.hu.mean() > 55 and rng.random() < 0.35:
         # Blood still flowing in: less dense swirls in the clot.
         hu = np.maximum(bleed.hu - rng.uniform(10, 26) * swirls(rng, bleed.hu.shape), 32)
         bleed = replace(bleed, hu=hu.astype(np.float32), whole=True)

@@ -61,7 +61,8 @@ def with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, body
     push = None
     if radius > 5:
         push = _radial_push(head, part, distance, radius * rng.uniform(0.1, 0.45))
-    hu = density(rng, fraction, 50, 72)
+    # Brain in between: lumpier than blood that lies free.
+    hu = density(rng, fraction, 50, 72) + rng.uniform(0, 5) * noise(rng, fraction.shape, (1, 3, 3))
     if radius < 5:
         hu = hu - rng.uniform(0, 5)
     return Bleed(part, fraction, hu, push, oedema)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.anatomy import Anatomy
-from training.implants.brush import Field, NoRoomError, noise, soft
+from training.implants.brush import Field, noise, soft
 
 _BONE_HU = 120
 _SKULL_PX = 16
@@ -68,12 +68,17 @@ def _lifted(
     down, across = np.gradient(ndimage.gaussian_filter(away, 1.5))
     back = np.clip(np.minimum(lift, away - 2.5), 0, None)
     moved = ndimage.map_coordinates(before, (rows - down * back, columns - across * back), order=1, mode="nearest")
-    inner = mean + 5 * noise(rng, before.shape, (6, 6)) + rng.standard_normal(before.shape) * 0.8 * noise_hu
+    inner = (
+        mean
+        + rng.uniform(4, 10) * noise(rng, before.shape, (3, 5))
+        + rng.standard_normal(before.shape) * 0.8 * noise_hu
+    )
     if fat:
         inner = inner - 90 * soft(noise(rng, before.shape, (4, 7)) - 1.0, 0.8)
     filled = soft(lift - away + 0.5, 1.5) * np.clip(lift / 1.5, 0, 1)
     # Only the scalp moves: a head holder further out stays, and so do bone and the voxels it shares.
-    share = np.clip(away - 0.7, 0, 1) * (lift > 0.3) * soft(lift + _SCALP_PX - away, 2)
+    free = np.where(before < mean, np.clip(away + 0.5, 0, 1) * (away > 0), np.clip(away - 0.7, 0, 1))
+    share = free * (lift > 0.3) * soft(lift + _SCALP_PX - away, 2)
     out = hu.copy()
     # Skin and fat are not bone: what the shift drags out of the skull's edge is cut off.
     new = moved * (1 - filled) + inner * filled
@@ -96,10 +101,3 @@ class _Fracture:
         away = np.abs(dy * self._normal[0] + dx * self._normal[1] - self._slope * height)
         gap = soft(self._width - away, 1.2) * bone * (np.hypot(dy, dx) < 26)
         return np.asarray(hu + 0.85 * gap * (np.minimum(self._hu, hu) - hu), np.float32)
-
-
-def swollen(hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> NDArray[np.int16]:
-    """``swelling`` on int16 HU."""
-    if not head.inside.any():
-        raise NoRoomError("found no brain enclosed by a skull")
-    return np.rint(swelling(hu.astype(np.float32), head, rng, spacing_mm)).astype(np.int16)

@@ -78,7 +78,7 @@ def _of_mixed_age(bleed: Bleed, rng: np.random.Generator) -> Bleed:
         level = np.quantile(filled, rng.uniform(0.2, 0.7))
         fresh = soft(rows - level + 3 * noise(rng, shape, (2, 9, 9)), rng.uniform(3, 14))
     else:
-        fresh = soft(noise(rng, shape, (2, 12, 12)) + rng.uniform(-0.2, 0.6), rng.uniform(0.4, 1.2))
+        fresh = soft(noise(rng, shape, (2, 12, 12)) + rng.uniform(-0.2, 0.6), rng.uniform(0.8, 2.2))
     hu = old + fresh * (bleed.hu - old) + 1.5 * noise(rng, shape, (1, 3, 3))
     return replace(bleed, hu=np.asarray(hu, np.float32), whole=True)
 
