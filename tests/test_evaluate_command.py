@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ichscope import metrics, results
 from ichscope.cli import app
 from ichscope.elements import short_hash
 from ichscope.labels import LABELS
+from ichscope.series import Slice
+from tests import results_builder
 
 TRUTH = [1, 1, 1, 0, 0, 0, 0, 1]
 SCORE = [0.9, 0.8, 0.4, 0.5, 0.3, 0.2, 0.1, 0.7]
@@ -326,6 +329,31 @@ def test_truth_of_slices_judges_the_studies_of_ichscope(evaluate: Evaluate) -> N
     assert "1 slices of truth.csv belong to no study with predictions" in found["notes"]
 
 
+def test_what_analyse_really_writes_is_read(evaluate: Evaluate) -> None:
+    """The entries above are by hand; these are made by the code that writes them."""
+    entries = []
+    for i, score in enumerate(SCORE):
+        along = (score, score / 2, score / 4)
+        found = replace(results_builder.result(results_builder.model(along=along)), study=f"S{i}", series=f"K{i}")
+        slices = tuple(Slice("", f"{i}.{k}", None) for k in range(3))
+        entries.append(replace(found, slices=slices).to_json())
+    model = evaluate(WIDE, entries)["models"]["cranioscan"]
+    assert model["labels"]["any"]["auc"]["value"] == pytest.approx(roc_auc_score(TRUTH, SCORE))
+    assert model["labels"]["any"]["operating_points"][0]["threshold"] == 0.5
+    sops = [f"{i}.{k}" for i in range(8) for k in range(3)]
+    of_slices = [value * (k == 0) for value in TRUTH for k in range(3)]
+    found = evaluate(kaggle({"any": of_slices}, sops), entries)
+    assert (found["level"], found["models"]["cranioscan"]["matched"]) == ("slice", 24)
+
+
+def test_a_rule_can_replace_the_word_of_the_model(evaluate: Evaluate) -> None:
+    entries = [entry("S0", 0.1, [0.9, 0.2]), entry("S3", 0.8, [0.3, 0.3])]
+    for options, auc in (((), 0), (("--slices-to-study", "max"), 1)):
+        found = evaluate(WIDE, entries, *options)
+        assert found["matched_by"] == "hash of the study's UID"
+        assert found["models"]["cranioscan"]["labels"]["any"]["auc"]["value"] == auc
+
+
 def test_of_several_series_of_a_study_the_highest_probability_counts(evaluate: Evaluate) -> None:
     found = evaluate(WIDE, [*ENTRIES, entry("S2", 0.95, series="thin")], "--threshold", 0.9)
     model = found["models"]["cranioscan"]
@@ -406,6 +434,7 @@ def with_line(text: str, line: int, new: str) -> str:
         ),
         ("ID,Label\nID_1_any,1\nID_1_any,0\n", PREDICTIONS, "truth.csv: line 3: Label: found '0'"),
         (table("study,any", ["X"], [1]), PREDICTIONS, "none of the same study"),
+        (WIDE, [NOT_ANALYSED], "predictions.json: found no result with probabilities"),
         (WIDE, [{"study": "S0"}], "predictions.json: entry 1: found no 'models'"),
         (
             WIDE,

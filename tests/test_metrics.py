@@ -286,6 +286,12 @@ def test_with_enough_patients_the_interval_is_delongs() -> None:
     assert plain(metrics.roc_auc(truth, p)) == plain(metrics.roc_auc(truth, p, interval="delong"))
 
 
+def test_errors_so_small_that_their_squares_vanish() -> None:
+    found = metrics.brier([1, 1, 0, 0], [1, 1, 1e-60, 1e-80])
+    assert (found.value, found.low) == (pytest.approx(0), pytest.approx(0))
+    assert math.isfinite(found.high)
+
+
 def test_two_scores_that_rank_alike_are_not_tested() -> None:
     truth, p = draw(16)
     found = metrics.compare_auc(truth, p, 2 * p)
@@ -316,7 +322,7 @@ def test_predictive_values_at_the_ends() -> None:
     assert (perfect.ppv.value, perfect.ppv.high, perfect.npv.value) == (1, 1, 1)
     assert perfect.ppv.low < 1
     one_class = metrics.at_prevalence(metrics.at_threshold([1, 1], [0.1, 0.9], 0.5), 0.1)
-    assert one_class.ppv.reason == "not estimable: no negatives"
+    assert one_class.ppv.reason == one_class.npv.reason == "not estimable: no negatives"
 
 
 def test_mover_r_limits_solve_its_defining_quadratic() -> None:

@@ -85,27 +85,25 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
     truth_sheet = read_truth(truth_file, reading.columns)
     level = reading.level or truth_sheet.level
     by_slice = level == "slice" or reading.rule is not None
-    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns).spelt_like(
-        truth_sheet
-    )
+    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns)
+    sheet = sheet.spelt_like(truth_sheet)
     _refuse_misfits(truth_sheet, sheet, level, reading)
     labels = common_labels(truth_sheet, sheet, reading.only)
-    truth_sheet.table.notes.extend(unshared_labels(truth_sheet, sheet))
     if level == "slice":
-        way = _best({way: (ids, sheet.ids().get(way, [])) for way, ids in truth_sheet.ids().items()})
+        ways = {way: (ids, sheet.ids.get(way, [])) for way, ids in truth_sheet.ids.items()}
+        way = _best(ways)
         truth, models = agreed(truth_sheet, way, labels, reading.readers), predicted(sheet, way, labels)
-        return _pairing(level, way, truth, truth.keys, models)
-    truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
-    if reading.rule:
-        slices = predicted(sheet, next(iter(sheet.ids())), labels)
-        models = {name: of_studies(values, reading.rule) for name, values in slices.items()}
-        return _pairing(level, "study", truth, truth.keys, models)
-    # ICHScope's own results name a study by the hash of its UID.
-    hashes = [short_hash(key) for key in truth.keys]
-    ways = {way: (truth.keys, ids) for way, ids in sheet.ids().items()} | {_HASH: (hashes, sheet.texts("study"))}
-    way = _best(ways)
-    models = predicted(sheet, "study" if way == _HASH else way, labels)
-    return _pairing(level, way, truth, ways[way][0], models)
+        spoken: Sequence[str] = truth.keys
+    else:
+        truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
+        ids = {"study": sheet.texts("study")} if reading.rule else sheet.ids
+        # ICHScope's own results name a study by the hash of its UID.
+        hashes = [short_hash(key) for key in truth.keys]
+        ways = {way: (truth.keys, theirs) for way, theirs in ids.items()} | {_HASH: (hashes, sheet.texts("study"))}
+        way = _best(ways)
+        spoken, models = ways[way][0], _predicted_of_studies(sheet, "study" if way == _HASH else way, labels, reading)
+    truth.notes.extend(unshared_labels(truth_sheet, sheet))
+    return _pairing(level, way, truth, spoken, models)
 
 
 def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
@@ -130,11 +128,11 @@ def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, pre
     """Truth by study; that of slices is put together, with the predictions saying whose slices they are if need be."""
     if sheet.level == "study":
         return agreed(sheet, "study", labels, reading.readers)
-    slices = agreed(sheet, next(iter(sheet.ids())), labels, reading.readers)
+    slices = agreed(sheet, next(iter(sheet.ids)), labels, reading.readers)
     if "study" in sheet.roles:
         return of_studies(slices)
     known = read_predictions(predictions_file, "slice", reading.columns)
-    study = dict(zip(known.ids().get("sop", []), known.texts("study"), strict=True))
+    study = dict(zip(known.ids.get("sop", []), known.texts("study"), strict=True))
     row = {key: i for i, key in enumerate(slices.keys)}
     # A slice that the truth does not know leaves its study unknown, unless another one bleeds.
     place = np.array([row.get(sop, len(row)) for sop in study], np.intp)
@@ -143,6 +141,13 @@ def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, pre
     notes = [f"{strangers} slices of {sheet.table.file} belong to no study with predictions"] if strangers else []
     patient = [[*slices.patient, ""][i] for i in place]
     return of_studies(Values(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
+
+
+def _predicted_of_studies(sheet: Sheet, by: str, labels: Sequence[str], reading: Reading) -> dict[str, Values]:
+    if reading.rule is None:
+        return predicted(sheet, by, labels)
+    slices = predicted(sheet, next(iter(sheet.ids)), labels)
+    return {name: of_studies(values, reading.rule) for name, values in slices.items()}
 
 
 def _pairing(level: Level, way: str, truth: Values, spoken: Sequence[str], models: Mapping[str, Values]) -> Pairing:
@@ -176,6 +181,8 @@ def _groups(level: Level, truth: Values, values: Values, row: Ints) -> tuple[Int
     for role in ("patient", *(["study"] if level == "slice" else [])):
         theirs, ours = getattr(values, role), getattr(truth, role)
         names = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
+        if all(names):
+            return number(names)[1], role
         if any(names):
             return number([(name, "" if name else key) for name, key in zip(names, truth.keys, strict=True)])[1], role
     return np.arange(len(row)), ""

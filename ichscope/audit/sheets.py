@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ class Sheet:
             self, labels={spelling.get(label_key(label), label): columns for label, columns in self.labels.items()}
         )
 
+    @cached_property
     def ids(self) -> dict[str, list[str]]:
         """By what a row can be known: name of the way -> (rows,).
 
@@ -206,8 +208,14 @@ def number(names: Sequence[Any]) -> tuple[list[Any], Ints]:
     return list(distinct), np.fromiter((distinct[name] for name in names), np.intp, len(names))
 
 
+def both(group: Ints, texts: Sequence[Any]) -> Ints:
+    """Number the pairs of a group and a text, (rows,) each."""
+    names, name = number(texts)
+    return group if len(names) == 1 else np.unique(group * len(names) + name, return_inverse=True)[1]
+
+
 def first_rows(group: Ints) -> Ints:
-    """First row of each group, groups being numbered in the order of their first rows."""
+    """First row of each group (groups,), by its number."""
     return np.unique(group, return_index=True)[1]
 
 
@@ -247,5 +255,5 @@ def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:
 
 
 def _is_label(label: str, sheet: Sheet) -> bool:
-    cells = {str(cell).strip() for column in sheet.labels[label] for cell in sheet.table.columns[column]} - {""}
-    return label in LABELS or any(truth(cell) is not None for cell in cells)
+    cells = (cell for column in sheet.labels[label] for cell in sheet.table.columns[column])
+    return label in LABELS or any(str(cell).strip() and truth(cell) is not None for cell in cells)

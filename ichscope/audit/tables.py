@@ -20,6 +20,8 @@ from ichscope.labels import LABELS
 
 Level = Literal["study", "slice"]
 
+# Columns need far less memory than rows, and filling them cell by cell is slow.
+_ROWS_AT_ONCE = 10_000
 _SHOWN = 5
 _LONGEST_CELL = 40
 _TRUTH = {
@@ -59,7 +61,7 @@ class Table:
         TableError
             if a cell is something else
         """
-        return self._numbers(column, truth, "0, 1 or nothing")
+        return self._numbers(column, truth, lambda v: (v == 0) | (v == 1), "0, 1 or nothing")
 
     def probabilities(self, column: str) -> NDArray[np.float64]:
         """Cells (rows,) from 0 to 1, or nan where empty.
@@ -69,10 +71,24 @@ class Table:
         TableError
             if a cell is something else
         """
-        return self._numbers(column, _probability, "a probability from 0 to 1, or nothing")
+        expected = "a probability from 0 to 1, or nothing"
+        return self._numbers(column, _probability, lambda v: (v >= 0) & (v <= 1), expected)
 
-    def _numbers(self, column: str, parse: Callable[[Any], float | None], expected: str) -> NDArray[np.float64]:
+    def _numbers(
+        self,
+        column: str,
+        parse: Callable[[Any], float | None],
+        fits: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+        expected: str,
+    ) -> NDArray[np.float64]:
         cells = self.columns[column]
+        try:
+            # Many times faster, and enough where every cell is a plain number.
+            values = np.array(cells, np.float64)
+            if (fits(values) | np.isnan(values)).all():
+                return values
+        except ValueError:
+            pass
         meaning = {cell: parse(cell) for cell in set(cells)}
         if None in meaning.values():
             raise self.wrong([row for row, cell in enumerate(cells) if meaning[cell] is None], column, expected)
@@ -127,7 +143,7 @@ def read_csv(path: Path) -> Table:
 
 
 def _columns(file: str, reader: Any) -> Table:
-    """Read row by row into columns, which need far less memory than rows."""
+    """Read rows into columns."""
     try:
         header = [name.strip() for name in next(reader, [])]
         if doubled := sorted({name for name in header if header.count(name) > 1}):
@@ -135,21 +151,30 @@ def _columns(file: str, reader: Any) -> Table:
         if len(header) < 2:
             raise TableError(f"{file}: line 1: found {len(header)} column, expected a header with two or more")
         columns: list[list[str]] = [[] for _ in header]
-        lines = []
-        for row in reader:
-            if not any(row):
-                continue
-            if len(row) != len(header):
-                found = f"found {len(row)} cells, expected {len(header)}"
-                raise TableError(f"{file}: line {reader.line_num}: {found}")
-            lines.append(reader.line_num)
-            for column, cell in zip(columns, row, strict=True):
-                column.append(cell)
+        lines: list[int] = []
+        while rows := _some_rows(file, reader, len(header), lines):
+            for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(cells)
     except csv.Error as error:
         raise TableError(f"{file}: line {reader.line_num}: found no CSV ({error}), expected CSV") from None
     if not lines:
         raise TableError(f"{file}: found a header without rows, expected at least one row")
     return Table(file, dict(zip(header, columns, strict=True)), lines)
+
+
+def _some_rows(file: str, reader: Any, width: int, lines: list[int]) -> list[list[str]]:
+    """Take the next rows that are not blank, at most `_ROWS_AT_ONCE`, and add their lines."""
+    rows = []
+    for row in reader:
+        if not any(row):
+            continue
+        if len(row) != width:
+            raise TableError(f"{file}: line {reader.line_num}: found {len(row)} cells, expected {width}")
+        rows.append(row)
+        lines.append(reader.line_num)
+        if len(rows) == _ROWS_AT_ONCE:
+            break
+    return rows
 
 
 def read_results(path: Path, level: Level) -> Table:
@@ -178,6 +203,8 @@ def read_results(path: Path, level: Level) -> Table:
             raise TableError(f"{path.name}: {found}") from None
         rows += new
         lines += [number] * len(new)
+    if not rows:
+        raise TableError(f"{path.name}: found no result with probabilities, expected at least one")
     names = dict.fromkeys(name for row in rows for name in row)
     columns: dict[str, Sequence[Any]] = {name: [row.get(name, "") for row in rows] for name in names}
     missed = sum(not entry["models"] for entry in entries)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, one_each
+from ichscope.audit.sheets import Floats, Ints, Sheet, both, first_rows, number, one_each
 from ichscope.audit.tables import TableError
 from ichscope.metrics import Rule, study_score, study_truth
 
@@ -38,7 +38,7 @@ class Values:
 def agreed(sheet: Sheet, by: str, labels: Sequence[str], readers: Readers | None = None) -> Values:
     """Make one truth of what several readers say, in rows or in columns.
 
-    by : one of `sheet.ids()`
+    by : one of `sheet.ids`
     readers : "majority" (the default) is more than half of those who say something, a tie being unknown; "any" is
         any of them. Rows that name no reader and contradict each other are refused unless this is given.
 
@@ -47,12 +47,12 @@ def agreed(sheet: Sheet, by: str, labels: Sequence[str], readers: Readers | None
     TableError
         if a cell is no truth, or rows contradict each other
     """
-    keys, key = number(sheet.ids()[by])
+    keys, key = number(sheet.ids[by])
     if "reader" in sheet.roles:
         who: Sequence[Any] = sheet.texts("reader")
     else:
         who = range(sheet.rows) if readers else [""] * sheet.rows
-    voter = number(list(zip(key.tolist(), who, strict=True)))[1]
+    voter = both(key, who)
     key_of_voter = key[first_rows(voter)]
     merged, notes = {}, list(sheet.table.notes)
     for label in labels:
@@ -86,10 +86,10 @@ def predicted(sheet: Sheet, by: str, labels: Sequence[str]) -> dict[str, Values]
 
 def _of_model(sheet: Sheet, by: str, values: dict[str, Floats], rows: Ints) -> Values:
     ids, series, study, patient = (
-        [texts[row] for row in rows] for texts in (sheet.ids()[by], *map(sheet.texts, ("series", "study", "patient")))
+        [texts[row] for row in rows] for texts in (sheet.ids[by], *map(sheet.texts, ("series", "study", "patient")))
     )
     keys, key = number(ids)
-    group = number(list(zip(key.tolist(), series, strict=True)))[1]
+    group = both(key, series)
     key_of_group = key[first_rows(group)]
     highest = {}
     for label, found in values.items():
@@ -107,11 +107,12 @@ def _of_model(sheet: Sheet, by: str, values: dict[str, Floats], rows: Ints) -> V
 def _models(sheet: Sheet, there: NDArray[np.bool_]) -> dict[str, Ints]:
     """Rows of each model, of those that are there; its version is added where a model comes in several."""
     rows = np.flatnonzero(there)
-    pairs = list(zip(sheet.texts("model"), sheet.texts("version"), strict=True))
-    pairs = [pairs[row] for row in rows]
-    versions = Counter(name for name, _ in set(pairs))
-    full = [f"{name} {version}" if versions[name] > 1 else name for name, version in pairs]
-    models, of_row = number(full)
+    names, versions = ([texts[row] for row in rows] for texts in map(sheet.texts, ("model", "version")))
+    pairs = list(zip(names, versions, strict=True))
+    count = Counter(name for name, _ in set(pairs))
+    if max(count.values(), default=0) > 1:
+        names = [f"{name} {version}" if count[name] > 1 else name for name, version in pairs]
+    models, of_row = number(names)
     return {model or "model": rows[of_row == i] for i, model in enumerate(models)}
 
 

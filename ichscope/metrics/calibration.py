@@ -140,13 +140,14 @@ def _coefficient(
     beta = np.array(start)
     for _ in range(50):
         p = expit(sum(b * column for b, column in zip(beta, columns, strict=True)) + offset)
-        miss, weighted = sample.truth - p, [p * (1 - p) * column for column in columns]
-        hessian = np.array([[a @ b for b in columns] for a in weighted])
+        miss, weight = sample.truth - p, p * (1 - p)
+        hessian = np.array([[(weight * a) @ b for b in columns] for a in columns])
         if not np.linalg.cond(hessian) < 1e12:
             return Estimate.none("the probabilities separate the classes")
         step = np.linalg.solve(hessian, [column @ miss for column in columns])
         beta += step
-        if np.abs(step).max() < 1e-9 * max(1.0, np.abs(beta).max()):
+        # The next step would be about the square of this one.
+        if np.abs(step).max() < 1e-6 * max(1.0, np.abs(beta).max()):
             first = np.linalg.inv(hessian)[0]
             influence = miss * sum(share * column for share, column in zip(first, columns, strict=True))
             return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).beware(few(sample))

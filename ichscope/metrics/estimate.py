@@ -51,9 +51,10 @@ class Estimate:
         return replace(self, reason=self.reason or reason)
 
 
-def few(sample: Sample) -> str:
-    """Say that a class has few patients, or ""."""
-    for name, chosen in (("positive", sample.truth), ("negative", ~sample.truth)):
+def few(sample: Sample, *classes: str) -> str:
+    """Say that a class ("positive" and "negative", or those given) has few patients, or ""."""
+    for name in classes or ("positive", "negative"):
+        chosen = sample.truth if name == "positive" else ~sample.truth
         if (count := sample.patients_with(chosen)) < FEW:
             return f"only {count} {name} {'patient' if count == 1 else 'patients'}: the interval is approximate"
     return ""
@@ -69,10 +70,12 @@ def standard_error(influence: Floats, patient: Ints, patients: int) -> tuple[flo
     parts are (after Carter, Schnepel and Steigerwald 2017): with few positives most patients say little.
     """
     sums = np.bincount(patient, influence)
-    total = float(sums @ sums)
-    if patients < 2 or total == 0:
+    largest = float(np.abs(sums).max(initial=0))
+    if patients < 2 or largest == 0:
         return 0.0, 0.0
-    return math.sqrt(total * patients / (patients - 1)), total**2 / float((sums**2) @ (sums**2))
+    squares = (sums / largest) ** 2  # of tiny numbers these would vanish
+    total = float(squares.sum())
+    return largest * math.sqrt(total * patients / (patients - 1)), total**2 / float(squares @ squares)
 
 
 def jackknife(

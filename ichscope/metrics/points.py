@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ichscope.metrics.estimate import Estimate, Limits, proportion
+from ichscope.metrics.estimate import Estimate, Limits, few, proportion
 from ichscope.metrics.sample import Bools, Ladder, Sample, known
 
 
@@ -56,8 +56,8 @@ def at_threshold(
     return AtThreshold(
         float(threshold),
         Confusion(tp, fp, sample.negatives - fp, sample.positives - tp),
-        sensitivity=_share(sample, called, sample.truth, "positives"),
-        specificity=_share(sample, ~called, ~sample.truth, "negatives"),
+        sensitivity=_share(sample, called, sample.truth, "positives").beware(few(sample, "positive")),
+        specificity=_share(sample, ~called, ~sample.truth, "negatives").beware(few(sample, "negative")),
         ppv=_share(sample, sample.truth, called, "rows called positive"),
         npv=_share(sample, ~sample.truth, ~called, "rows called negative"),
     )
@@ -172,13 +172,14 @@ def _after(odds: float, wrong: Estimate, right: Estimate, called: str) -> Estima
     """1 / (1 + odds * wrong / right), with the interval of the ratio (MOVER-R, Donner and Zou 2012)."""
     above, below = wrong.limits(), right.limits()
     if above is None or below is None:
-        return Estimate.none((wrong.reason or right.reason).removeprefix("not estimable: "))
+        return Estimate.none((wrong if above is None else right).reason.removeprefix("not estimable: "))
     if above[0] == below[0] == 0:
         return Estimate.none(f"nothing is called {called}")
     value = below[0] / (below[0] + odds * above[0])
     inverse = _lowest_ratio(below, above)
     low = inverse / (inverse + odds) if inverse else 0.0
-    return Estimate(value, low, 1 / (1 + odds * _lowest_ratio(above, below)), "MOVER-R")
+    high = 1 / (1 + odds * _lowest_ratio(above, below))
+    return Estimate(value, low, high, "MOVER-R", wrong.reason or right.reason)
 
 
 def _lowest_ratio(above: Limits, below: Limits) -> float:
