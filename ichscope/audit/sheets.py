@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,11 +171,11 @@ def _label_columns(names: Sequence[str]) -> dict[str, list[str]]:
 def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
     """Turn the Kaggle form, `ID_<sop>_<label>` and a value, into a row a slice; repeated rows must agree."""
     values = numbers(table, value)
-    parts = [cell.strip().rpartition("_") for cell in table.columns[identity]]
-    if bad := [row for row, (sop, _, label) in enumerate(parts) if not sop or not label]:
+    sops, sop = number(cell.strip().rpartition("_")[0] for cell in table.columns[identity])
+    labels, label = number(cell.strip().rpartition("_")[2] for cell in table.columns[identity])
+    nameless = [i for i, name in enumerate(sops) if not name], [i for i, name in enumerate(labels) if not name]
+    if bad := np.flatnonzero(np.isin(sop, nameless[0]) | np.isin(label, nameless[1])).tolist():
         raise table.wrong(bad, identity, "<sop>_<label>")
-    sops, sop = number([sop for sop, _, _ in parts])
-    labels, label = number([label for _, _, label in parts])
     cell = sop * len(labels) + label
     grid = np.full(len(sops) * len(labels), np.nan)
     there = one_each(table, value, values, cell)
@@ -202,13 +202,14 @@ def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints 
     return one
 
 
-def number(names: Sequence[Any]) -> tuple[list[Any], Ints]:
+def number(names: Iterable[Any]) -> tuple[list[Any], Ints]:
     """Distinct names in the order of their first row, and the number of each row's (rows,)."""
-    distinct = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    return list(distinct), np.fromiter((distinct[name] for name in names), np.intp, len(names))
+    distinct: dict[Any, int] = {}
+    numbers = np.fromiter((distinct.setdefault(name, len(distinct)) for name in names), np.intp)
+    return list(distinct), numbers
 
 
-def both(group: Ints, texts: Sequence[Any]) -> Ints:
+def number_pairs(group: Ints, texts: Iterable[Any]) -> Ints:
     """Number the pairs of a group and a text, (rows,) each."""
     names, name = number(texts)
     return group if len(names) == 1 else np.unique(group * len(names) + name, return_inverse=True)[1]
@@ -241,7 +242,18 @@ def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] 
     if not found:
         files = f"{truth_sheet.table.file} and {predictions.table.file}"
         raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
+    for sheet in (truth_sheet, predictions):
+        for label in found:
+            _refuse_doubles(sheet, label, readers=sheet is truth_sheet)
     return sorted(found, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
+
+
+def _refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
+    """Refuse two columns of one label, unless they are those of several readers."""
+    columns = sheet.labels[label]
+    if len(columns) > 1 and not (readers and all(_READER_COLUMN.fullmatch(name) for name in columns)):
+        found = " and ".join(map(repr, columns[:2]))
+        raise TableError(f"{sheet.table.file}: found the columns {found} of the label {label!r}, expected one")
 
 
 def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:

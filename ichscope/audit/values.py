@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.sheets import Floats, Ints, Sheet, both, first_rows, number, one_each
+from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, number_pairs, one_each
 from ichscope.audit.tables import TableError
 from ichscope.metrics import Rule, study_score, study_truth
 
@@ -52,7 +52,7 @@ def agreed(sheet: Sheet, by: str, labels: Sequence[str], readers: Readers | None
         who: Sequence[Any] = sheet.texts("reader")
     else:
         who = range(sheet.rows) if readers else [""] * sheet.rows
-    voter = both(key, who)
+    voter = number_pairs(key, who)
     key_of_voter = key[first_rows(voter)]
     merged, notes = {}, list(sheet.table.notes)
     for label in labels:
@@ -89,7 +89,7 @@ def _of_model(sheet: Sheet, by: str, values: dict[str, Floats], rows: Ints) -> V
         [texts[row] for row in rows] for texts in (sheet.ids[by], *map(sheet.texts, ("series", "study", "patient")))
     )
     keys, key = number(ids)
-    group = both(key, series)
+    group = number_pairs(key, series)
     key_of_group = key[first_rows(group)]
     highest = {}
     for label, found in values.items():
