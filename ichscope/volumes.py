@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from ichscope.home import make
@@ -154,7 +155,14 @@ def _read(path: Path, kind: type[np.generic]) -> NDArray[Any]:
         voxels = np.asanyarray(image.dataobj)
     except FileNotFoundError:
         raise VolumeError("the volume is no longer kept") from None
-    except (OSError, ValueError, EOFError, ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        WrapStructError,
+    ) as error:
         raise VolumeError(f"the volume is damaged ({type(error).__name__})") from None
     if voxels.dtype != kind or voxels.ndim != 3:
         raise VolumeError(f"the volume is damaged: expected 3 axes of {np.dtype(kind)}, found {voxels.dtype}")

@@ -7,9 +7,9 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Float, Integer, Select, and_, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Float, Integer, and_, case, cast, func, select, type_coerce
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -23,7 +23,9 @@ from ichscope.store.tables import EPOCH, Finding, Result, Study
 _BY: tuple[By, ...] = ("model", "reader")
 BINS = 20
 _DAY = timedelta(days=1) // timedelta(milliseconds=1)
-# Upper edges of the times that a study waited, in seconds; the last one is open.
+# Results take seconds, reviews hours: times are counted in these steps.
+_RESULT_STEP_S, _REVIEW_STEP_S = 1, 60
+# Edges of the times that a study waited, in seconds, all multiples of both steps; the last one is open.
 WAIT_EDGES = (60, 5 * 60, 15 * 60, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600)
 
 
@@ -44,9 +46,9 @@ def _floor(element: floored, compiler: SQLCompiler, **options: Any) -> str:
     return f"CAST(FLOOR({compiler.process(element.clauses, **options)}) AS INTEGER)"
 
 
-def _step(column: Any, size: float) -> ColumnElement[Any]:
-    """The lower edge of the step that a value lies in."""
-    return floored(column / cast(size, Float)) * cast(size, Float)
+def _step(column: InstrumentedAttribute[Any], size: int) -> ColumnElement[Any]:
+    """The lower edge of the step that a whole number lies in; nothing of it is negative."""
+    return column // size * size
 
 
 BREAKDOWNS: dict[str, ColumnElement[Any]] = {
@@ -54,7 +56,7 @@ BREAKDOWNS: dict[str, ColumnElement[Any]] = {
     "sex": Study.sex.expression,
     "scanner": Study.scanner.expression,
     "kvp": Study.kvp.expression,
-    "slice thickness": _step(Study.slice_thickness_mm, 0.5),
+    "slice thickness": floored(Study.slice_thickness_mm * 2) / cast(2, Float),
     "slices": _step(Study.slices, 5),
 }
 
@@ -67,12 +69,10 @@ class Cohorts(StoreBase):
     def cohort(self, filter: Filter | None = None) -> Cohort:
         """Everything that is counted over the studies that fit."""
         limits = conditions(filter or Filter(), self.study_key)
-        waits: dict[Literal["result", "review"], ColumnElement[Any]] = {
-            "result": _milliseconds(Study.analysed_at, Study.arrived_at),
-            "review": _milliseconds(Study.first_review_at, Study.arrived_at),
-        }
         with self._reading() as session:
             days = _days(session, limits)
+            result = _waits(session, limits, Study.analysed_at, _RESULT_STEP_S)
+            review = _waits(session, limits, Study.first_review_at, _REVIEW_STEP_S)
             return Cohort(
                 total=sum(day.studies for day in days),
                 days=days,
@@ -81,8 +81,8 @@ class Cohorts(StoreBase):
                 together=tuple(one for by in _BY for one in _together(session, limits, by)),
                 scores=_scores(session, limits),
                 breakdowns={name: _shares(session, limits, value) for name, value in BREAKDOWNS.items()},
-                waits=tuple(one for of, wait in waits.items() for one in _waits(session, limits, of, wait)),
-                medians={of: _median(session, limits, wait) for of, wait in waits.items()},
+                waits=(*_by_edges("result", result), *_by_edges("review", review)),
+                medians={"result": _median(result), "review": _median(review)},
             )
 
 
@@ -90,13 +90,8 @@ def _count(condition: Any) -> ColumnElement[int]:
     return func.count().filter(condition)
 
 
-def _milliseconds(end: Any, start: Any) -> ColumnElement[Any]:
-    # Both are milliseconds in the database; their difference is no moment.
-    return cast(end, Float) - cast(start, Float)
-
-
 def _days(session: Session, limits: Sequence[Condition]) -> tuple[Day, ...]:
-    day = floored(cast(Study.arrived_at, Float) / float(_DAY))
+    day = type_coerce(Study.arrived_at, BigInteger) // _DAY
     chosen = select(day, Study.status, func.count()).where(*limits).group_by(day, Study.status).order_by(day)
     found = session.execute(chosen.order_by(Study.status))
     return tuple(Day((EPOCH + timedelta(days=number)).date(), status, count) for number, status, count in found)
@@ -142,21 +137,26 @@ def _shares(session: Session, limits: Sequence[Condition], value: ColumnElement[
     return tuple(sorted(shares, key=lambda share: (share.value is None, share.value if share.value is not None else 0)))
 
 
-def _waits(
-    session: Session, limits: Sequence[Condition], of: Literal["result", "review"], wait: ColumnElement[Any]
-) -> list[Wait]:
-    steps = [*pairwise((0, *WAIT_EDGES)), (WAIT_EDGES[-1], None)]
-    counts = [_count(_between(wait, low, high)) for low, high in steps]
-    found = session.execute(select(*counts).select_from(Study).where(*limits)).one()
-    return [Wait(of, low, high, count) for (low, high), count in zip(steps, found, strict=True)]
+def _waits(session: Session, limits: Sequence[Condition], end: Any, step_s: int) -> list[tuple[int, int]]:
+    """How many studies waited how many seconds from their arrival on, in steps; sorted."""
+    waited = type_coerce(end - Study.arrived_at, BigInteger) // (1000 * step_s)
+    chosen = select(waited, func.count()).where(end.is_not(None), *limits).group_by(waited)
+    return sorted((max(0, steps) * step_s, count) for steps, count in session.execute(chosen))
 
 
-def _between(wait: ColumnElement[Any], low_s: int, high_s: int | None) -> ColumnElement[bool]:
-    return and_(wait >= 1000.0 * low_s, *([] if high_s is None else [wait < 1000.0 * high_s]))
+def _by_edges(of: Literal["result", "review"], waits: Sequence[tuple[int, int]]) -> list[Wait]:
+    edges: list[tuple[int, int | None]] = [*pairwise((0, *WAIT_EDGES)), (WAIT_EDGES[-1], None)]
+    return [
+        Wait(of, low, high, sum(count for wait, count in waits if low <= wait and (high is None or wait < high)))
+        for low, high in edges
+    ]
 
 
-def _median(session: Session, limits: Sequence[Condition], wait: ColumnElement[Any]) -> float | None:
-    known: Select[Any] = select(wait).where(wait.is_not(None), *limits)
-    count = session.scalar(select(func.count()).select_from(known.subquery())) or 0
-    middle = session.scalars(known.order_by(wait).offset((count - 1) // 2).limit(2 - count % 2)).all() if count else ()
-    return sum(middle) / len(middle) / 1000 if middle else None
+def _median(waits: Sequence[tuple[int, int]]) -> float | None:
+    """The lower median, to the step."""
+    left = (sum(count for _, count in waits) + 1) // 2
+    for wait, count in waits:
+        left -= count
+        if left <= 0:
+            return float(wait)
+    return None

@@ -14,6 +14,7 @@ from ichscope.labels import LABELS
 from ichscope.series import Header
 from ichscope.store import priority
 from ichscope.store.privacy import whole_years, without_names
+from ichscope.store.session import UNSEEN
 from ichscope.store.tables import Finding, Result, Study
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ def fill_facts(study: Study, header: Header) -> None:
     study.kernel = header.kernel
 
 
-def write_findings(session: Session, study: Study, result: StudyResult, names: Sequence[str]) -> None:
-    """Write the findings in the place of older ones; `names` must not stand in their texts."""
-    names = [*names, *(one.file for one in result.slices)]
-    session.execute(delete(Finding).where(Finding.study_id == study.id))
+def write_findings(session: Session, study: Study, result: StudyResult, files: Sequence[str]) -> None:
+    """Write the findings in the place of older ones; names of files must not stand in their texts."""
+    # Where no file was read as a slice, the result bears the name of the file that was not.
+    names = [*files, *(one.file for one in result.slices)] or [result.name]
+    session.execute(delete(Finding).where(Finding.study_id == study.id), execution_options=UNSEEN)
     session.add_all(
         Finding(study_id=study.id, place=i, level=one.level, code=one.code, text=without_names(one.text, names))
         for i, one in enumerate(result.findings)
@@ -56,9 +58,9 @@ def add_results(
 
 def _add_result(session: Session, study: int, model: ModelResult, card: ModelCard | None, now: datetime) -> None:
     """Add or renew the result of this version, which becomes the model's current one."""
-    session.execute(update(Result).where(Result.study_id == study, Result.model == model.name).values(current=False))
-    where = (Result.study_id == study, Result.model == model.name, Result.version == model.version)
-    session.execute(delete(Result).where(*where))
+    of_model = (Result.study_id == study, Result.model == model.name)
+    session.execute(update(Result).where(*of_model).values(current=False), execution_options=UNSEEN)
+    session.execute(delete(Result).where(*of_model, Result.version == model.version), execution_options=UNSEEN)
     hashes = card.sha256 if card else {}
     along = model.slice_probability
     session.add(

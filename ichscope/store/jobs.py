@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ichscope.store import rows
 from ichscope.store.privacy import without_names
-from ichscope.store.session import StoreBase, StoreError, insert_for
+from ichscope.store.session import UNSEEN, StoreBase, StoreError, insert_for
 from ichscope.store.tables import Job, JobItem
 
 LEASE = timedelta(seconds=90)
@@ -47,7 +47,8 @@ class Jobs(StoreBase):
         while some := list(islice(iterator, _AT_ONCE)):
             new = [_new_item(job, locator, self._hash("locator", locator)) for locator in some]
             with self._writing() as session:
-                added += _changed(session, insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing())
+                insert = insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing()
+                added += len(session.scalars(insert.returning(_ITEMS.c.id)).all())
         return added
 
     def listed(self, job: int) -> None:
@@ -178,7 +179,7 @@ def _end(session: Session, item: int, state: str, now: datetime, **values: Any) 
 
 
 def _changed(session: Session, statement: Any) -> int:
-    result = session.execute(statement)
+    result = session.execute(statement, execution_options=UNSEEN)
     assert isinstance(result, CursorResult)
     return result.rowcount
 

@@ -10,12 +10,12 @@ from ichscope.store.session import StoreError
 
 # The newest revision; a test holds it against the files of migrations/versions.
 HEAD = "0001"
-_FOLDER = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number: PostgreSQL lets one process at a time hold it.
 _LOCK = 1_229_145_155
 
 
-def migrate(engine: Engine, folder: Path = _FOLDER, head: str = HEAD) -> None:
+def migrate(engine: Engine, folder: Path = MIGRATIONS, head: str = HEAD) -> None:
     """Run the migrations that are missing, in one transaction; of two processes that open at once one waits.
 
     Raises

@@ -79,6 +79,7 @@ class Reviewing(StoreBase):
             session.add(new)
             _summarise(row, [*earlier, new])
             session.flush()
+            session.refresh(new)
             unseen = [one for one in earlier if one.id > (based_on or 0) and one.reader != new.reader]
             return Saved(_plain(new), tuple(map(_plain, unseen)))
 

@@ -16,6 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ichscope.home import VOLUMES_FOLDER, keyed_hash, make
 
 _BUSY_SECONDS = 30
+# For statements on rows that the session holds no objects of: it need not look for them.
+UNSEEN = {"synchronize_session": False}
 _CAUSES = {
     "disk is full": "there is no room left on the disk",
     "no space left": "there is no room left on the disk",

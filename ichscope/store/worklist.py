@@ -92,8 +92,8 @@ class Worklist(Writing):
             before, after = _sides(columns, tuple(here), descends)
             previous = session.scalar(_sorted(select(Study.id).where(before, *limits), columns, not descends).limit(1))
             following = session.scalar(_sorted(select(Study.id).where(after, *limits), columns, descends).limit(1))
-            earlier = session.scalar(select(func.count()).select_from(Study).where(before, *limits)) or 0
-            total = session.scalar(select(func.count()).select_from(Study).where(*limits)) or 0
+            counts = select(func.count(), func.count().filter(before)).select_from(Study).where(*limits)
+            total, earlier = session.execute(counts).one()
         return Neighbours(previous, following, earlier + 1, total)
 
     def _conditions(self, filter: Filter) -> list[Condition]:

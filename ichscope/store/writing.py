@@ -90,7 +90,7 @@ class Writing(StoreBase):
         with self._writing() as session:
             study = _locked(session, content, arrived_at or now, synthetic)
             if result.models or not _has_results(session, study.id):
-                self._describe(session, study, result, [result.name, *files], patient_id, volume)
+                self._describe(session, study, result, files, patient_id, volume)
                 add_results(session, study, result, cards or {}, now)
                 study.analysed_at = now
             if item is not None:
@@ -102,7 +102,7 @@ class Writing(StoreBase):
         session: Session,
         study: Study,
         result: StudyResult,
-        names: list[str],
+        files: Sequence[str],
         patient_id: str | None,
         volume: str | None,
     ) -> None:
@@ -113,7 +113,7 @@ class Writing(StoreBase):
         study.status = result.status
         study.slices = len(result.slices)
         fill_facts(study, series.header if series else Header())
-        write_findings(session, study, result, names)
+        write_findings(session, study, result, files)
         kept = session.get(Volume, study.id) or Volume(study_id=study.id, path=None)
         kept.path = volume or kept.path
         kept.kind = series.kind if series else ""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ichscope.labels import LABELS, SUBTYPES
+from ichscope.series import Header
+from ichscope.store import Filter, Store, WorklistRow
+from tests import results_builder as build
+from tests.store.cases import MORNING, add, many
+
+EDGES: dict[str, tuple[str, float | None]] = {
+    "age": ("age_years", 10),
+    "sex": ("sex", None),
+    "scanner": ("scanner", None),
+    "kvp": ("kvp", None),
+    "slice thickness": ("slice_thickness_mm", 0.5),
+    "slices": ("slices", 5),
+}
+
+
+def step(value: object, size: float | None) -> object:
+    return value if value is None or size is None else value // size * size
+
+
+def test_every_table_is_what_its_rows_say(store: Store) -> None:
+    many(store, 30)
+    for wanted in (Filter(), Filter(status=("analysed", "limited")), Filter(label="any")):
+        rows = store.worklist(wanted, limit=100)
+        found = store.cohort(wanted)
+        assert found.total == len(rows)
+        days = Counter((row.arrived_at.date(), row.status) for row in rows)
+        assert {(day.day, day.status): day.studies for day in found.days} == days
+        assert [day.day for day in found.days] == sorted(day.day for day in found.days)
+        for name, (field, size) in EDGES.items():
+            expected = Counter(step(getattr(row, field), size) for row in rows)
+            assert {share.value: share.studies for share in found.breakdowns[name]} == expected, name
+        assert sum(share.flagged for share in found.breakdowns["sex"]) == sum(row.found["any"] is True for row in rows)
+        assert sum(share.analysed for share in found.breakdowns["age"]) == sum(bool(row.models) for row in rows)
+        check_labels(rows, found)
+        scores = Counter((one.name, int(one.probability["any"] * 20) / 20) for row in rows for one in row.models)
+        assert {(one.model, one.low): one.studies for one in found.scores} == scores
+        reviewed = [row for row in rows if row.reviews]
+        assert sum(wait.studies for wait in found.waits if wait.of == "review") == len(reviewed)
+        waits = sorted((row.reviewed_at - row.arrived_at).total_seconds() for row in reviewed)
+        assert found.medians["review"] == waits[(len(waits) - 1) // 2]
+
+
+def check_labels(rows: list[WorklistRow], found: object) -> None:
+    for by, of in (("model", "found"), ("reader", "read")):
+        said = [getattr(row, of) for row in rows]
+        expected = {
+            label: (sum(s[label] is True for s in said), sum(s[label] is not None for s in said)) for label in LABELS
+        }
+        assert {one.label: (one.positives, one.studies) for one in found.prevalence if one.by == by} == expected
+        together = {(one.a, one.b): one.studies for one in found.together if one.by == by}
+        assert together == {
+            (a, b): sum(s[a] is True and s[b] is True for s in said)
+            for i, a in enumerate(SUBTYPES)
+            for b in SUBTYPES[i:]
+        }
+
+
+def test_reasons_are_counted_once_a_study(store: Store) -> None:
+    many(store, 20)
+    rows = store.worklist(limit=100)
+    with_reason = sum(bool(row.reasons) for row in rows)
+    found = store.cohort().reasons
+    assert sum(reason.studies for reason in found) == with_reason > 0
+    assert {reason.code for reason in found} == {"kvp", "age"}
+    assert {reason.level for reason in found} == {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("probability", "low", "high"), [(0.0, 0.0, 0.05), (0.0499, 0.0, 0.05), (0.5, 0.5, 0.55), (1.0, 0.95, 1.0)]
+)
+def test_edges_of_score_bins(store: Store, probability: float, low: float, high: float) -> None:
+    add(store, "a", build.model(along=(0.0,), probability={"any": probability}))
+    [found] = store.cohort().scores
+    assert (found.low, found.high, found.studies) == (low, high, 1)
+
+
+def test_waits_fall_between_their_edges(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    store.review(id, "Ann", agree=True, at=MORNING + timedelta(minutes=5))
+    store.review(id, "Bob", agree=True, at=MORNING + timedelta(days=3))
+    found = store.cohort()
+    [wait] = [one for one in found.waits if one.of == "review" and one.studies]
+    assert (wait.low_s, wait.high_s) == (300, 900), "the first review counts"
+    assert found.medians["review"] == 300
+
+
+def test_superseded_results_do_not_count(store: Store) -> None:
+    add(store, "a", build.model(along=(0.9,)), header=Header(age_years=40.0))
+    add(store, "a", replace(build.model(along=(0.1,)), version="2.0"), header=Header(age_years=40.0))
+    found = store.cohort()
+    assert [(one.low, one.studies) for one in found.scores] == [(0.1, 1)]
+    assert next(one for one in found.prevalence if one.label == "any").positives == 0
+
+
+def test_an_empty_cohort(store: Store) -> None:
+    found = store.cohort()
+    assert (found.total, found.days, found.reasons, found.scores) == (0, (), (), ())
+    assert found.medians == {"result": None, "review": None}
+    assert {one.studies for one in found.prevalence} == {0}
+    assert all(shares == () for shares in found.breakdowns.values())

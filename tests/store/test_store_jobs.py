@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from ichscope.store import Store, StoreError, jobs
+from ichscope.store.tables import JobItem
+from tests.store.cases import add, content, study
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(store: Store, *locators: str) -> int:
+    job = store.start_job("folder", "night", {"pictures": True})
+    store.add_items(job, locators)
+    store.listed(job)
+    return job
+
+
+def give_to(store: Store, owner: str, lease: timedelta = jobs.LEASE) -> None:
+    """Make it look as if another process had taken on all that runs."""
+    with store._writing() as session:
+        session.execute(
+            update(JobItem).where(JobItem.state == "running").values(owner=owner, lease_until=datetime.now(UTC) + lease)
+        )
+
+
+def test_a_job_from_start_to_end(store: Store) -> None:
+    job = store.start_job("folder", "night", {"pictures": True})
+    assert store.add_items(job, ["a", "b", "a"]) == 2
+    assert store.add_items(job, ["b", "c"]) == 1
+    first, second = store.claim(job, 2)
+    assert (first.locator, second.locator, first.attempts) == ("a", "b", 1)
+    id = store.record(study("a", 0.9), content("a"), item=first.id)
+    store.fail(second.id, "/in/DOE: out of memory", files=["/in/DOE"])
+    [third] = store.claim(job, 5)
+    assert third.locator == "c"
+    now = store.job(job)
+    assert (now.pending, now.running, now.done, now.failed, now.total) == (0, 1, 1, 1, 3)
+    assert (now.kind, now.title, now.options, now.finished_at) == ("folder", "night", {"pictures": True}, None)
+    [failure] = store.failures(job)
+    assert (failure.item, failure.reason) == (second.id, "file 1: out of memory")
+    assert store.retry(job) == 1
+    assert store.failures(job) == []
+    [again] = store.claim(job)
+    assert again.id == second.id
+    store.done(again.id, id)
+    store.done(third.id, id)
+    assert store.job(job).finished_at is None, "more may be listed"
+    assert [one.id for one in store.jobs(open_only=True)] == [job]
+    store.listed(job)
+    ended = store.job(job)
+    assert ended.first_at <= ended.finished_at == ended.last_at
+    assert store.jobs(open_only=True) == []
+    assert [one.id for one in store.jobs()] == [job]
+
+
+def test_names_of_files_are_forgotten_when_the_item_is_done(store: Store) -> None:
+    job = started(store, "/in/DOE")
+    [item] = store.claim(job)
+    store.record(study("a", 0.9), content("a"), item=item.id)
+    with store._reading() as session:
+        assert session.scalars(select(JobItem.locator)).all() == [""]
+    assert store.taken(["/in/DOE", "/in/ROE"]) == {"/in/DOE"}
+
+
+def test_living_processes_keep_their_items(store: Store) -> None:
+    job = started(store, "a", "b")
+    [item] = store.claim(job)
+    assert [one.id for one in store.claim(job, 5)] != [item.id]
+    assert store.claim(job) == []
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        jobs.owner().rpartition("/")[0] + "/1",  # the number was given to another process since
+        jobs.owner().split("/")[0] + "/4194305/77",  # larger than Linux gives out
+    ],
+)
+def test_items_of_a_dead_process_are_taken_up_at_once(store: Store, owner: str) -> None:
+    job = started(store, "a")
+    [item] = store.claim(job)
+    give_to(store, owner)
+    [again] = store.claim(job)
+    assert (again.id, again.attempts) == (item.id, 2)
+
+
+def test_items_of_another_host_are_taken_up_when_their_lease_is_over(store: Store) -> None:
+    job = started(store, "a")
+    [item] = store.claim(job)
+    give_to(store, "elsewhere/1/1")
+    assert store.claim(job) == []
+    give_to(store, "elsewhere/1/1", timedelta(seconds=-1))
+    assert [one.id for one in store.claim(job)] == [item.id]
+
+
+def test_keep_renews_the_lease(store: Store) -> None:
+    job = started(store, "a")
+    store.claim(job)
+    give_to(store, jobs.owner(), timedelta(seconds=-1))
+    store.keep(job)
+    assert store.claim(job) == []
+
+
+def test_what_kills_its_process_comes_last_and_is_given_up_in_the_end(store: Store) -> None:
+    job = started(store, "bad", "good")
+    [bad] = store.claim(job)
+    give_to(store, "elsewhere/1/1", timedelta(seconds=-1))
+    assert [item.locator for item in store.claim(job)] == ["good"]
+    for _ in range(jobs.MAX_ATTEMPTS - 1):
+        [item] = store.claim(job)
+        assert item.id == bad.id
+        with store._writing() as session:
+            session.execute(update(JobItem).where(JobItem.id == bad.id).values(owner="elsewhere/1/1", lease_until=None))
+            session.execute(
+                update(JobItem).where(JobItem.id == bad.id).values(lease_until=datetime.now(UTC) - timedelta(1))
+            )
+    assert store.claim(job) == []
+    [failure] = store.failures(job)
+    assert failure.reason == "The program ended 8 times while it worked on this."
+    assert store.retry(job, bad.id) == 1
+    assert [item.attempts for item in store.claim(job)] == [1]
+
+
+def test_release_leaves_no_trace(store: Store) -> None:
+    job = started(store, "a")
+    [item] = store.claim(job)
+    store.release(item.id)
+    assert store.claim(job) == [item]
+
+
+def test_cancel_drops_what_waits(store: Store) -> None:
+    job = started(store, "a", "b", "c")
+    [item] = store.claim(job)
+    store.cancel(job)
+    store.done(item.id, add(store, "a", 0.9))
+    ended = store.job(job)
+    assert (ended.total, ended.done) == (1, 1)
+    assert ended.finished_at
+
+
+def test_jobs_and_items_that_are_not_there(store: Store) -> None:
+    with pytest.raises(StoreError, match="no job number 7"):
+        store.job(7)
+    for end in (lambda: store.done(7, 1), lambda: store.fail(7, "x")):
+        with pytest.raises(StoreError, match="no item number 7"):
+            end()
+    assert store.claim(7) == []
+    assert store.taken([]) == set()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ichscope.store import Store
+from tests.store.cases import content, study
+store = Store.open(home=Path(sys.argv[1]))
+while items := store.claim(1, 2):
+    for item in items:
+        store.record(study(item.locator, 0.9), content(item.locator), item=item.id)
+        print(item.id, flush=True)
+"""
+
+
+def test_killed_at_any_moment_exactly_the_missing_ones_are_done(
+    tmp_path: Path, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
+    store = open_store(f"sqlite:///{tmp_path}/ichscope.db")
+    job = started(store, *map(str, range(12)))
+    for lines in (1, 4, 3):
+        worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
+        for _ in range(lines):
+            worker.stdout.readline()
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        worker.stdout.close()
+    before = store.job(job)
+    assert 8 <= before.done < 12
+    while items := store.claim(job, 3):
+        for item in items:
+            store.record(study(item.locator, 0.9), content(item.locator), item=item.id)
+    assert store.job(job).done == store.counts().total == 12
+    assert store.job(job).finished_at
+    store.close()
+    with sqlite3.connect(tmp_path / "ichscope.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()

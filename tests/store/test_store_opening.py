@@ -1,0 +1,208 @@
+"""Opening, migrating, and databases that cannot be had."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from ichscope.store import Filter, Store, StoreError
+from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
+from ichscope.store.session import open_engine
+from ichscope.store.tables import Base
+from tests.store.cases import add
+from tests.store.conftest import Server
+
+# Written by the first revision, with the program of that time; never to be made anew.
+FIRST = Path(__file__).with_name("revision_0001.sql")
+FIRST_KEY = "11" * 32
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "next", "{head}"
+def upgrade():
+    op.add_column("studies", sa.Column("added", sa.Text(), nullable=False, server_default="x"))
+"""
+
+
+def test_tables_are_what_the_migrations_make(store: Store) -> None:
+    with store._engine.connect() as connection:
+        # Moments are kept as numbers, which the database cannot know.
+        context = MigrationContext.configure(connection, opts={"compare_type": lambda *_: None})
+        assert compare_metadata(context, Base.metadata) == []
+        assert revision(connection) == HEAD
+
+
+def test_head_is_the_newest_of_one_line_of_revisions() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
+
+
+def test_a_database_of_the_first_revision_opens_with_all_its_rows(
+    tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    (tmp_path / "key").write_text(FIRST_KEY)
+    load(tmp_path / "old.db")
+    before = count_rows(tmp_path / "old.db")
+    store = open_store(f"sqlite:///{tmp_path}/old.db")
+    assert count_rows(tmp_path / "old.db") == before
+    assert min(before[name] for name in Base.metadata.tables) > 0, "a table without rows proves nothing"
+    first, second, third = store.worklist(order="oldest")
+    assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
+    assert [model.version for model in first.models] == ["1.0", "2.0"]
+    assert [review.reader for review in store.reviews(first.id)] == ["Ann", "Bob"]
+    assert store.result(first.id).models["cranioscan"].slice_probability["any"].tolist() == [0.0, 0.875]
+    assert [item.locator for item in store.claim(1, 5)] == ["two", "three"]
+    assert store.worklist(Filter(key="1.2.3.4"))[0].id == first.id
+    assert third.reasons == ("file 1: holds text",)
+
+
+def load(path: Path) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST.read_text(encoding="utf-8"))
+    connection.close()
+
+
+def count_rows(path: Path) -> dict[str, int]:
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        names = sa.inspect(connection).get_table_names()
+        counts = {name: connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) for name in names}
+    engine.dispose()
+    return counts
+
+
+def with_next_revision(folder: Path) -> Path:
+    """The migrations of the program, and one more."""
+    (folder / "versions").mkdir(parents=True)
+    for path in (MIGRATIONS / "env.py", MIGRATIONS / "script.py.mako", *(MIGRATIONS / "versions").glob("*.py")):
+        (folder / path.relative_to(MIGRATIONS)).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "versions" / "next.py").write_text(NEXT.format(head=HEAD), encoding="utf-8")
+    return folder
+
+
+def test_an_upgrade_keeps_rows_and_an_older_program_then_refuses(
+    url: str, tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(url)
+    ids = [add(store, name, 0.9) for name in ("a", "b")]
+    migrate(store._engine, with_next_revision(tmp_path / "100% new"), "next")
+    with store._engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT id, added FROM studies ORDER BY id")).all() == [(i, "x") for i in ids]
+    with pytest.raises(StoreError, match="A newer ICHScope made this database"):
+        open_store(url)
+
+
+def test_a_failed_upgrade_leaves_the_old_tables(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> None:
+    store = open_store(url)
+    add(store, "a", 0.9)
+    folder = with_next_revision(tmp_path / "new")
+    with (folder / "versions" / "next.py").open("a") as file:
+        file.write("    raise RuntimeError\n")
+    with pytest.raises(RuntimeError):
+        migrate(store._engine, folder, "next")
+    assert open_store(url).counts().total == 1
+    assert "added" not in {column["name"] for column in sa.inspect(store._engine).get_columns("studies")}
+
+
+def test_several_that_open_at_once_make_the_tables_once(url: str, tmp_path: Path) -> None:
+    gate, opened, errors = threading.Barrier(3), [], []
+
+    def open_one() -> None:
+        gate.wait()
+        try:
+            opened.append(Store.open(url, tmp_path))
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(opened) == 3
+    for store in opened:
+        assert store.counts().total == 0
+        store.close()
+
+
+def test_another_key_is_refused(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> None:
+    open_store(url)
+    with pytest.raises(StoreError, match="made with another key"):
+        Store.open(url, tmp_path / "elsewhere")
+
+
+def test_everything_lies_at_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
+    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path / "new" / "home"))
+    store = Store.open()
+    try:
+        assert store.volumes == tmp_path / "new" / "home" / "volumes"
+        assert {path.name for path in store.volumes.parent.iterdir()} >= {"key", "ichscope.db"}
+        with store._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "no database URL"),
+        ("sqlite:////proc/none/x.db", "folder cannot be made"),
+        ("postgresql://nobody@/none?host=/nowhere", "the connection to it is lost"),
+        ("mysql+pymysql://u:secret@h/d", "driver pymysql is not installed"),
+        ("oops://u:secret@h/d", "no database URL"),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_said(url: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=said) as caught:
+        Store.open(url, tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"something else " * 100)
+    with pytest.raises(StoreError, match="its file is something else"):
+        Store.open(f"sqlite:///{tmp_path}/x.db", tmp_path)
+    assert (tmp_path / "x.db").read_bytes() == b"something else " * 100
+
+
+def test_a_damaged_key_is_said(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("short")
+    with pytest.raises(StoreError, match="expected 64 hexadecimal digits"):
+        Store.open(f"sqlite:///{tmp_path}/x.db", tmp_path)
+
+
+def test_a_server_that_goes_away_is_said_and_its_return_is_noticed(
+    server: Server, open_store: Callable[[str], Store]
+) -> None:
+    store = open_store(server.database())
+    add(store, "a", 0.9)
+    server.stop()
+    try:
+        with pytest.raises(StoreError, match="the connection to it is lost"):
+            add(store, "b", 0.9)
+    finally:
+        server.start()
+    assert [row.slices for row in store.worklist()] == [2]
+    add(store, "b", 0.9)
+    assert store.counts().total == 2
+
+
+def test_engine_shows_no_values_in_errors(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/x.db")
+    with engine.connect() as connection, pytest.raises(sa.exc.OperationalError) as caught:
+        connection.execute(sa.text("SELECT :name FROM nothing"), {"name": "DOE"})
+    engine.dispose()
+    assert "DOE" not in str(caught.value)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ichscope.store import Saved, Store, StoreError
+from ichscope.store.priority import Opinion, found, priority, rank
+from tests.store.cases import MORNING, add
+
+
+def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    saved = store.review(
+        id, " Ann ", agree=False, labels={"any": True, "subdural": True, "epidural": False},
+        marks={1: ["subdural", "any"]}, poor_quality=True, comment=" thin ", at=MORNING,
+    )  # fmt: skip
+    [review] = store.reviews(id)
+    assert review == saved.review
+    assert (review.reader, review.comment, review.poor_quality, review.created_at) == ("Ann", "thin", True, MORNING)
+    assert review.labels == {"any": True, "epidural": False, "subdural": True}
+    assert review.marks == {1: ("subdural", "any")}
+    row = store.study(id)
+    assert (row.reviews, row.reviewed_at, row.read["subdural"], row.read["subarachnoid"]) == (1, MORNING, True, None)
+
+
+def test_two_readers_keep_both_words_and_the_second_is_told(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    ann = store.review(id, "Ann", agree=True)
+    assert ann.unseen == ()
+    bob = store.review(id, "Bob", agree=False, labels={"any": False})
+    assert [review.reader for review in bob.unseen] == ["Ann"]
+    assert [review.reader for review in store.reviews(id)] == ["Ann", "Bob"]
+    assert store.study(id).agreement == "conflict"
+    again = store.review(id, "Ann", labels={"any": False}, based_on=bob.review.id)
+    assert again.unseen == ()
+    assert store.study(id).agreement == "disagree"
+    assert store.review(id, "Ann", agree=True, based_on=ann.review.id).unseen == (bob.review,)
+
+
+def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
+    id, saved, gate = add(store, "a", 0.9), [], threading.Barrier(2)
+
+    def save(reader: str) -> None:
+        gate.wait()
+        saved.append(store.review(id, reader, agree=True))
+
+    threads = [threading.Thread(target=save, args=[reader]) for reader in ("Ann", "Bob")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(one.unseen) for one in saved) == [0, 1]
+    assert len(store.reviews(id)) == store.study(id).reviews == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "agreement", "read"),
+    [
+        ([], "unreviewed", None),
+        ([("Ann", True, None)], "agree", True),
+        ([("Ann", False, None)], "disagree", None),
+        ([("Ann", None, True)], "agree", True),
+        ([("Ann", None, False)], "disagree", False),
+        ([("Ann", None, None)], "noted", None),
+        ([("Ann", False, True)], "disagree", True),
+        ([("Ann", True, None), ("Bob", None, False)], "conflict", False),
+        ([("Ann", True, None), ("Bob", True, None)], "agree", True),
+        ([("Ann", True, None), ("Ann", None, False)], "disagree", False),
+    ],
+)
+def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None]], agreement: str, read: bool) -> None:
+    id = add(store, "a", 0.9)
+    for reader, agree, any_bleed in words:
+        store.review(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
+    row = store.study(id)
+    assert (row.agreement, row.read["any"]) == (agreement, read)
+
+
+def test_agreeing_with_nothing_says_nothing(store: Store) -> None:
+    id = add(store, "a")
+    saved: Saved = store.review(id, "Ann", agree=True)
+    assert saved.review.labels == {}
+
+
+def test_wrong_reviews_are_refused(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    with pytest.raises(ValueError, match="expected labels among any"):
+        store.review(id, "Ann", labels={"bleed": True})
+    with pytest.raises(ValueError, match="expected labels among any"):
+        store.review(id, "Ann", marks={0: ["bleed"]})
+    with pytest.raises(ValueError, match="reader's name"):
+        store.review(id, "  ")
+    with pytest.raises(StoreError, match="no study number 99"):
+        store.review(99, "Ann")
+    assert store.reviews(id) == ()
+
+
+def opinion(p: float, threshold: float = 0.3) -> Opinion:
+    return Opinion(p >= threshold, {"any": p}, {"any": threshold})
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "expected"),
+    [
+        ([], "not analysed"),
+        ([0.9], "likely"),
+        ([0.31], "uncertain"),
+        ([0.29], "uncertain"),
+        ([0.05], "negative"),
+        ([0.0, 1.0], "disagree"),
+        ([0.9, 0.9], "likely"),
+        ([0.9, 0.29], "likely"),
+        ([0.05, 0.31], "uncertain"),
+        ([0.05, 0.01], "negative"),
+    ],
+)
+def test_priority(probabilities: list[float], expected: str) -> None:
+    assert priority([opinion(p) for p in probabilities]) == expected
+
+
+def test_rank_goes_by_priority_then_score() -> None:
+    ranks = [rank("likely", 1.0), rank("likely", 0.3), rank("uncertain", 1.0), rank("not analysed", None),
+             rank("negative", 0.2), rank("negative", 0.0)]  # fmt: skip
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == 6
+
+
+def test_found_is_what_any_model_finds() -> None:
+    both = [
+        Opinion(False, {"any": 0.9, "subdural": 0.6, "epidural": 0.1}, {"any": 0.95, "subdural": 0.5, "epidural": 0.5}),
+        Opinion(True, {"any": 0.2}, {"any": 0.1}),
+    ]
+    expected = {"any": True, "subdural": True, "epidural": False}
+    assert {label: value for label, value in found(both).items() if value is not None} == expected

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ichscope.elements import short_hash
+from ichscope.store import PRIORITIES, Filter, Store, StoreError, WorklistRow
+from tests import results_builder as build
+from tests.store.cases import MORNING, add, many
+from tests.store.conftest import Server
+
+FILTERS: dict[str, tuple[Filter, Callable[[WorklistRow], bool]]] = {
+    "everything": (Filter(), lambda row: True),
+    "status": (Filter(status=("limited", "not analysed")), lambda row: row.status != "analysed"),
+    "priority": (Filter(priority=("likely",)), lambda row: row.priority == "likely"),
+    "label of models": (Filter(label="subdural"), lambda row: row.found["subdural"] is True),
+    "label of readers": (Filter(label="epidural", by="reader"), lambda row: row.read["epidural"] is True),
+    "arrival": (
+        Filter(since=MORNING + timedelta(minutes=47), until=MORNING + timedelta(hours=60)),
+        lambda row: timedelta(minutes=47) <= row.arrived_at - MORNING < timedelta(hours=60),
+    ),
+    "scanner": (Filter(scanner="Maker Aquilion"), lambda row: row.scanner == "Maker Aquilion"),
+    "unknown scanner": (Filter(scanner=""), lambda row: row.scanner == ""),
+    "model": (Filter(model="cerebroscan"), lambda row: bool(row.models)),
+    "version": (Filter(model="cerebroscan", version="2.0"), lambda row: False),
+    "unreviewed": (Filter(agreement="unreviewed"), lambda row: row.reviews == 0),
+    "reviewed": (Filter(agreement="reviewed"), lambda row: row.reviews > 0),
+    "disagree": (Filter(agreement="disagree"), lambda row: row.agreement == "disagree"),
+    "synthetic": (Filter(synthetic=True), lambda row: row.synthetic),
+    "several": (
+        Filter(status=("analysed",), label="any", agreement="unreviewed"),
+        lambda row: row.status == "analysed" and row.found["any"] is True and row.reviews == 0,
+    ),
+}
+SORTED: dict[Any, Callable[[WorklistRow], Any]] = {
+    "priority": lambda row: (PRIORITIES.index(row.priority), -(row.score or 0), row.id),
+    "newest": lambda row: (-row.arrived_at.timestamp(), -row.id),
+    "oldest": lambda row: (row.arrived_at, row.id),
+    "score": lambda row: (-(-1 if row.score is None else row.score), -row.id),
+}
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    many(store, 30)
+    return store
+
+
+def test_every_filter_and_order_is_what_it_says(filled: Store) -> None:
+    everything = filled.worklist(limit=100)
+    assert len(everything) == 30
+    for name, (wanted, fits) in FILTERS.items():
+        for order, key in SORTED.items():
+            expected = sorted((row for row in everything if fits(row)), key=key)
+            assert filled.worklist(wanted, order, limit=100) == expected, (name, order)
+        assert expected or name in ("version", "synthetic"), f"{name} fits no study: this would prove nothing"
+        counts = filled.counts(wanted)
+        assert counts.total == len(expected), name
+        for state in ("status", "priority", "agreement"):
+            found = [getattr(row, state) for row in expected]
+            assert getattr(counts, state) == {value: found.count(value) for value in set(found)}
+
+
+def test_pages_are_parts_of_the_whole(filled: Store) -> None:
+    whole = filled.worklist(order="newest", limit=100)
+    pages = [filled.worklist(order="newest", offset=at, limit=7) for at in range(0, 49, 7)]
+    assert [row for page in pages for row in page] == whole
+    assert pages[-1] == []
+    assert list(filled.export(order="newest")) == whole
+
+
+def test_neighbours_walk_through_the_list(filled: Store) -> None:
+    for order in SORTED:
+        wanted = Filter(status=("analysed", "not analysed"))
+        ids = [row.id for row in filled.worklist(wanted, order, limit=100)]
+        for place, id in enumerate(ids):
+            found = filled.neighbours(id, wanted, order)
+            before = ids[place - 1] if place else None
+            after = ids[place + 1] if place + 1 < len(ids) else None
+            assert (found.previous, found.next, found.position, found.total) == (before, after, place + 1, len(ids))
+
+
+def test_neighbours_of_a_study_that_dropped_out(store: Store) -> None:
+    first, second, third = (add(store, name, p) for name, p in (("a", 0.99), ("b", 0.95), ("c", 0.9)))
+    wanted = Filter(agreement="unreviewed")
+    store.review(second, "Ann", agree=True)
+    found = store.neighbours(second, wanted)
+    assert (found.previous, found.next, found.total) == (first, third, 2)
+
+
+def test_search_takes_the_start_of_a_key_a_uid_or_a_key_of_study_check(store: Store) -> None:
+    uid = "1.2.840.99999.7"
+    found = add(store, "a", 0.9, study=short_hash(uid))
+    add(store, "b", 0.9)
+    key = store.study(found).study_key
+    for text in (key, key[:5], f" {key[:7].upper()} ", uid, short_hash(uid)):
+        assert [row.id for row in store.worklist(Filter(key=text))] == [found], text
+    assert key != short_hash(uid)
+    assert store.worklist(Filter(key="%")) == []
+    assert store.worklist(Filter(key="'; DROP TABLE studies; --")) == []
+
+
+def test_filter_by_reader_model_and_job(store: Store) -> None:
+    a = add(store, "a", build.model("cranioscan"))
+    b = add(store, "b", build.model("cerebroscan", labels=("any",)))
+    store.review(b, "Ann", agree=True)
+    job = store.start_job("folder", "night")
+    store.add_items(job, ["x"])
+    [item] = store.claim(job)
+    store.done(item.id, a)
+    for wanted, expected in (
+        (Filter(reader="Ann"), [b]),
+        (Filter(reader="Bob"), []),
+        (Filter(model="cranioscan"), [a]),
+        (Filter(version="1.0"), [a, b]),
+        (Filter(job=job), [a]),
+    ):
+        assert sorted(row.id for row in store.worklist(wanted)) == expected, wanted
+
+
+def test_choices_are_what_there_is(filled: Store) -> None:
+    choices = filled.choices()
+    assert choices.scanners == ("Aquilion", "Maker", "Maker Aquilion", "Maker Revolution", "Revolution")
+    assert choices.models == (("cerebroscan", "1.0"), ("cranioscan", "1.0"))
+    assert choices.readers == ("Ann", "Bob")
+
+
+def test_an_empty_store_has_empty_pages(store: Store) -> None:
+    assert store.worklist() == []
+    assert list(store.export()) == []
+    assert store.counts().total == 0
+    assert store.choices().models == ()
+    for ask in (store.study, store.neighbours, store.result):
+        with pytest.raises(StoreError, match="no study number 1"):
+            ask(1)
+
+
+@pytest.mark.parametrize("label", ["bleed", "any; --", ""])
+def test_unknown_labels_are_refused(store: Store, label: str) -> None:
+    if not label:
+        assert store.worklist(Filter(label=label)) == []
+        return
+    with pytest.raises(ValueError, match="expected a label among any"):
+        store.worklist(Filter(label=label))
+
+
+def test_both_databases_give_the_same_pages(
+    tmp_path: Path, server: Server, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = [open_store(f"sqlite:///{tmp_path}/a.db"), open_store(server.database())]
+    for one in stores:
+        many(one, 30, seed=3)
+
+    def still(row: WorklistRow) -> WorklistRow:
+        return replace(row, analysed_at=MORNING)
+
+    for wanted, _ in FILTERS.values():
+        for order in SORTED:
+            pages = [list(map(still, one.worklist(wanted, order, 5, 10))) for one in stores]
+            assert pages[0] == pages[1]
+        assert stores[0].counts(wanted) == stores[1].counts(wanted)
+        cohorts = [replace(one.cohort(wanted), waits=(), medians={}) for one in stores]
+        assert cohorts[0] == cohorts[1]
+    assert stores[0].choices() == stores[1].choices()

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import inspect, text
+
+from ichscope import volumes
+from ichscope.analyse import StudyResult
+from ichscope.card import ModelCard
+from ichscope.labels import LABELS
+from ichscope.preprocess import Box
+from ichscope.series import Finding, Header, Slice
+from ichscope.source import Source
+from ichscope.store import Filter, Store, StoreError, content_hash
+from ichscope.store.privacy import without_names
+from tests import results_builder as build
+from tests.store.cases import MORNING, add, content, study
+
+HEADER = Header(
+    manufacturer="Maker", scanner="MAKER One", kernel="H31", kvp=120.0, slice_thickness_mm=5.0, age_years=93.4, sex="F",
+    institution="Saint Elsewhere",
+)  # fmt: skip
+
+
+def test_a_study_is_recorded_with_all_that_pages_need(store: Store) -> None:
+    models = build.model(probability={"subdural": 0.7}), build.model("cerebroscan", labels=("any",), threshold=0.95)
+    id = add(store, "a", *models, header=HEADER)
+    row = store.study(id)
+    assert (row.status, row.slices, row.scanner, row.kvp, row.kernel) == ("analysed", 2, "MAKER One", 120.0, "H31")
+    assert (row.age_years, row.sex, row.arrived_at) == (90, "F", MORNING)
+    assert row.found == dict.fromkeys(LABELS, False) | {"any": True, "subdural": True}
+    by_name = {model.name: model for model in row.models}
+    assert by_name["cranioscan"].probability["subdural"] == pytest.approx(0.7)
+    assert by_name["cerebroscan"].probability == {"any": pytest.approx(0.9)}
+    assert not by_name["cerebroscan"].flagged
+    assert row.score == pytest.approx(0.9)
+
+
+def test_the_same_content_is_one_study(store: Store) -> None:
+    ids = {add(store, "a", 0.9, hours=hours) for hours in (0, 5)}
+    assert len(ids) == 1
+    assert store.counts().total == 1
+    row = store.study(ids.pop())
+    assert row.arrived_at == MORNING
+    assert len(row.models) == 1
+
+
+def test_a_new_version_adds_a_result_and_counts_from_then_on(store: Store) -> None:
+    id = add(store, "a", build.model())
+    store.review(id, "Ann", agree=True)
+    newer = replace(build.model(along=(0.1, 0.2)), version="2.0")
+    assert add(store, "a", newer) == id
+    assert store.seen(content("a")).models == {"cranioscan": {"1.0", "2.0"}}
+    row = store.study(id)
+    assert [model.version for model in row.models] == ["2.0"]
+    assert (row.priority, row.reviews) == ("negative", 1)
+    assert store.choices().models == (("cranioscan", "2.0"),)
+
+
+def test_what_failed_later_does_not_take_results_away(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    failed = study("a", status="not analysed", findings=(Finding("not analysable", "unreadable", "No."),))
+    assert store.record(failed, content("a")) == id
+    assert store.study(id).status == "analysed"
+
+
+def test_what_failed_first_is_replaced_by_results(store: Store) -> None:
+    findings = (Finding("not analysable", "unreadable", "No."),)
+    id = add(store, "a", findings=findings)
+    row = store.study(id)
+    assert (row.status, row.priority, row.reasons, row.score) == ("not analysed", "not analysed", ("No.",), None)
+    assert add(store, "a", 0.9) == id
+    assert store.study(id).priority == "likely"
+
+
+def test_seen_knows_versions(store: Store) -> None:
+    assert store.seen(content("a")) is None
+    id = add(store, "a", 0.9)
+    seen = store.seen(content("a"))
+    assert (seen.study, seen.status, seen.models) == (id, "analysed", {"cranioscan": {"1.0"}})
+
+
+def test_nothing_in_the_database_names_a_patient(store: Store) -> None:
+    files = ["DOE_JANE/IM 0001.dcm", "DOE_JANE/770123-1234"]
+    findings = (
+        Finding(
+            "warning", "unreadable-file", f"Left out: {files[0]}: no pixels; 770123-1234: no pixels (1.2.840.1.2.3)"
+        ),
+    )
+    made = study("a", 0.9, header=HEADER, findings=findings)
+    made = replace(
+        made, name="DOE_JANE/", slices=(Slice("DOE_JANE/IM3", "1.2.840.1.2.3", 1.0), Slice("DOE_JANE/IM4", "", None))
+    )
+    job = store.start_job("folder", "night")
+    store.add_items(job, ["/in/DOE_JANE"])
+    [item] = store.claim(job)
+    id = store.record(made, content("a"), files=files, patient_id="PAT-4711", item=item.id)
+    written = dump(store)
+    for secret in ("DOE", "JANE", "4711", "770123", "1.2.840", "IM3", "IM 0001", "Elsewhere", "93.4", made.study):
+        assert secret not in written, secret
+    assert store.study(id).reasons == ("Left out: file 1: no pixels; file 2: no pixels (a UID)",)
+    assert "H31" in written, "the dump shows nothing: this would prove nothing"
+
+
+def dump(store: Store) -> str:
+    with store._engine.connect() as connection:
+        tables = inspect(connection).get_table_names()
+        return "\n".join(str(row) for table in tables for row in connection.execute(text(f"SELECT * FROM {table}")))
+
+
+def test_an_unreadable_file_is_not_named(store: Store) -> None:
+    findings = (Finding("not analysable", "unreadable", "in/DOE.dcm: holds text"),)
+    made = StudyResult("", "", "in/DOE.dcm", "not analysed", (findings[0].text,), findings)
+    id = store.record(made, content("a"))
+    assert store.study(id).reasons == ("file 1: holds text",)
+    assert "DOE" not in dump(store)
+
+
+@pytest.mark.parametrize(
+    ("said", "files", "written"),
+    [
+        ("IM1.dcm: bad", ["IM1.dcm"], "file 1: bad"),
+        ("IM1.dcm: bad; IM11.dcm: bad", ["IM11.dcm", "IM1.dcm"], "file 2: bad; file 1: bad"),
+        ("a/b/SMITH: bad", ["a/b/SMITH"], "file 1: bad"),
+        ("SMITH: bad", ["a/b/SMITH"], "file 1: bad"),
+        ("There are 12 slices of 5 mm.", ["x/12", "x/5"], "There are 12 slices of 5 mm."),
+        ("00012345: bad", ["x/00012345"], "file 1: bad"),
+        ("(x) [y].dcm: bad", ["(x) [y].dcm"], "file 1: bad"),
+        ("Slices are 2.5 mm apart; version 3.0.2.", ["2"], "Slices are 2.5 mm apart; version 3.0.2."),
+        ("Series 1.3.12.2.1107.5 is mixed.", [], "Series a UID is mixed."),
+    ],
+)
+def test_texts_lose_names_and_uids_only(said: str, files: list[str], written: str) -> None:
+    assert without_names(said, files) == written
+
+
+def test_content_is_that_of_the_files_in_any_order_under_any_name() -> None:
+    one, two = Source("a", data=b"1"), Source("b", data=b"2")
+    renamed = Source("c", data=b"1")
+    assert content_hash([one, two]) == content_hash([two, renamed])
+    assert content_hash([one, one]) != content_hash([one])
+    assert content_hash([one]) != content_hash([two])
+
+
+def test_a_study_comes_back_for_the_viewer(store: Store) -> None:
+    box = Box(1.5, -2.0, 8.0, 8.0)
+    made = replace(study("a", build.model(along=(0.1, 0.9)), header=HEADER), box=box)
+    path = volumes.save(store.volumes, content("a"), made)
+    id = store.record(made, content("a"), volume=path)
+    back = store.result(id)
+    np.testing.assert_array_equal(back.series_data.hu, made.series_data.hu)
+    assert back.series_data.spacing_mm == made.series_data.spacing_mm
+    assert (back.box, back.status, back.findings) == (box, made.status, made.findings)
+    assert [one.position_mm for one in back.slices] == [0.0, 5.0]
+    assert not any(one.sop or one.file.startswith("IM") for one in back.slices)
+    assert back.series_data.header == replace(HEADER, age_years=90, institution="")
+    mine, theirs = back.models["cranioscan"], made.models["cranioscan"]
+    assert mine.slice_probability.keys() == theirs.slice_probability.keys()
+    for label in LABELS:
+        np.testing.assert_array_equal(mine.slice_probability[label], theirs.slice_probability[label])
+    np.testing.assert_allclose(mine.evidence, theirs.evidence, atol=0.003)
+    assert (mine.thresholds, mine.probability) == (theirs.thresholds, pytest.approx(theirs.probability))
+    assert store.study(id).has_volume
+
+
+def test_prune_removes_volumes_and_keeps_rows(store: Store) -> None:
+    made = study("a", 0.9)
+    id = store.record(made, content("a"), volume=volumes.save(store.volumes, content("a"), made))
+    assert store.prune(timedelta(days=1)) == 0
+    assert store.prune(timedelta(days=-1)) == 1
+    assert not store.study(id).has_volume
+    assert store.result(id).series_data is None
+
+
+def test_a_damaged_volume_is_said(store: Store) -> None:
+    made = study("a", 0.9)
+    path = volumes.save(store.volumes, content("a"), made)
+    id = store.record(made, content("a"), volume=path)
+    (store.volumes / path).write_bytes(b"x")
+    with pytest.raises(StoreError, match="cannot be shown: the volume is damaged"):
+        store.result(id)
+
+
+def test_rescoring_adds_results_and_changes_no_key(store: Store) -> None:
+    made = study("a", 0.9, header=HEADER)
+    path = volumes.save(store.volumes, content("a"), made)
+    id = store.record(made, content("a"), volume=path)
+    add(store, "b", 0.9)
+    assert store.outdated({"cranioscan": "1.0"}) == []
+    assert store.outdated({"cranioscan": "2.0"}) == [id], "what has no volume cannot be analysed again"
+    before = store.study(id)
+    newer = replace(build.model(along=(0.1, 0.2)), version="2.0", evidence=np.full((2, 3, 4), 0.2, np.float32))
+    store.rescore(id, replace(store.result(id), models={"cranioscan": newer}))
+    after = store.study(id)
+    assert (after.study_key, after.series_key, after.age_years) == (before.study_key, before.series_key, 90)
+    assert (before.priority, after.priority) == ("likely", "negative")
+    np.testing.assert_allclose(store.result(id).models["cranioscan"].evidence, 0.2, atol=0.003)
+    assert store.outdated({"cranioscan": "2.0"}) == []
+
+
+def test_hashes_of_model_files_come_from_the_card(store: Store) -> None:
+    hashes = {"encoder.onnx": "e" * 64, "head.onnx": "f" * 64}
+    card = ModelCard("cranioscan", "1.0", "", LABELS, 224, {}, (), "", hashes)
+    store.record(study("a", 0.9), content("a"), cards={"cranioscan": card})
+    written = dump(store)
+    assert "e" * 64 in written
+    assert "f" * 64 in written
+
+
+def test_study_and_done_item_are_written_together_or_not_at_all(store: Store) -> None:
+    with pytest.raises(StoreError, match="no item number 99"):
+        store.record(study("a", 0.9), content("a"), item=99)
+    assert store.counts().total == 0
+    assert store.seen(content("a")) is None
+
+
+def test_many_threads_write_the_same_study_once(store: Store) -> None:
+    made, ids, gate = study("a", build.model()), [], threading.Barrier(4)
+
+    def write() -> None:
+        gate.wait()
+        ids.append(store.record(made, content("a")))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 4
+    assert len(set(ids)) == 1
+    assert store.counts().total == 1
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_written(tmp_path: Path, open_store: Callable[[str], Store]) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    add(store, "a", 0.9)
+    with store._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    store.close()
+    from sqlalchemy import event
+
+    event.listen(store._engine, "connect", lambda one, _: one.execute(f"PRAGMA max_page_count = {pages + 1}"))
+    big = (Finding("warning", "kvp", "x" * 10_000),)
+    with pytest.raises(StoreError, match="no room left on the disk"):
+        add(store, "b", 0.9, findings=big)
+    assert [row.reasons for row in store.worklist()] == [()]
+    assert store.seen(content("b")) is None
+
+
+def test_a_store_that_another_program_keeps_locked_is_said(
+    tmp_path: Path, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ichscope.store.session._BUSY_SECONDS", 0)
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    with store._writing() as session:
+        session.execute(text("SELECT 1"))
+        with pytest.raises(StoreError, match="another program has kept it locked"):
+            add(store, "a", 0.9)
+    add(store, "a", 0.9)
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path, open_store: Callable[[str], Store]) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/a.db")
+    with store._writing() as session:
+        session.execute(text("DELETE FROM studies"))
+        assert store.worklist(Filter()) == []
