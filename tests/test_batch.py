@@ -19,7 +19,7 @@ import pytest
 
 from ichscope import batch, phantom, volumes
 from ichscope.analyse import analyse
-from ichscope.batch import BatchError, Pace, Setup, looking, workers
+from ichscope.batch import BatchError, Pace, Setup, driver, looking, workers
 from ichscope.batch.locators import Files, Kept, Place, Refused, from_text, to_text
 from ichscope.inference import Detector
 from ichscope.intake import collect
@@ -307,7 +307,8 @@ def test_memory_is_bounded_by_what_is_under_way(store: Store, night: Path, pool,
     assert pool.most <= 2
 
 
-def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup) -> None:
+def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_POLL_S", 0.0)
     seen: list[Job] = []
     stop = Event()
 

@@ -41,12 +41,12 @@ class Driver:
         self, store: Store, job: int, executor: Executor, setup: Setup, ahead: int, progress: Progress | None
     ) -> None:
         self._store, self._executor, self._setup, self._ahead = store, executor, setup, ahead
-        self._progress = progress or (lambda job: None)
+        self._progress = progress
         self._job = store.job(job)
         self._cards = setup.cards()
         self._files = ThreadPoolExecutor(2, "ichscope-files")
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
-        self._kept_at = time.monotonic()
+        self._kept_at = self._told_at = time.monotonic()
 
     def run(self, stop: Event) -> None:
         """Do items until none is left, or until `stop` is set and those on their way are done."""
@@ -156,10 +156,13 @@ class Driver:
         self._store.rescore(kept.study, result, item=item.id, cards=self._cards)
 
     def _tell(self) -> None:
-        if time.monotonic() - self._kept_at > _KEEP_S:
+        now = time.monotonic()
+        if now - self._kept_at >= _KEEP_S:
             self._store.keep(self._job.id)
-            self._kept_at = time.monotonic()
-        self._progress(self._store.job(self._job.id))
+            self._kept_at = now
+        if self._progress and now - self._told_at >= _POLL_S:
+            self._progress(self._store.job(self._job.id))
+            self._told_at = now
 
     def _give_back(self) -> None:
         """Leave what was not finished to whoever comes next; where that cannot be written, its lease ends by itself."""
