@@ -71,14 +71,15 @@ class Cohorts(StoreBase):
         limits = conditions(filter or Filter(), self.study_key)
         with self._reading() as session:
             days = _days(session, limits)
+            labels = [_labels(session, limits, by) for by in _BY]
             result = _waits(session, limits, Study.analysed_at, _RESULT_STEP_S)
             review = _waits(session, limits, Study.first_review_at, _REVIEW_STEP_S)
             return Cohort(
                 total=sum(day.studies for day in days),
                 days=days,
                 reasons=_reasons(session, limits),
-                prevalence=tuple(one for by in _BY for one in _prevalence(session, limits, by)),
-                together=tuple(one for by in _BY for one in _together(session, limits, by)),
+                prevalence=tuple(one for alone, _ in labels for one in alone),
+                together=tuple(one for _, pairs in labels for one in pairs),
                 scores=_scores(session, limits),
                 breakdowns={name: _shares(session, limits, value) for name, value in BREAKDOWNS.items()},
                 waits=(*_by_edges("result", result), *_by_edges("review", review)),
@@ -106,19 +107,17 @@ def _reasons(session: Session, limits: Sequence[Condition]) -> tuple[Reason, ...
     return tuple(Reason(*row) for row in session.execute(chosen))
 
 
-def _prevalence(session: Session, limits: Sequence[Condition], by: By) -> list[Prevalence]:
-    columns = [label_column(by, label) for label in LABELS]
-    counts = [_count(column.is_(True)) for column in columns] + [func.count(column) for column in columns]
-    found = session.execute(select(*counts).select_from(Study).where(*limits)).one()
-    pairs = zip(LABELS, found[: len(LABELS)], found[len(LABELS) :], strict=True)
-    return [Prevalence(label, by, positives, studies) for label, positives, studies in pairs]
-
-
-def _together(session: Session, limits: Sequence[Condition], by: By) -> list[Together]:
+def _labels(session: Session, limits: Sequence[Condition], by: By) -> tuple[list[Prevalence], list[Together]]:
+    """Labels alone and in pairs, in one scan."""
+    columns = {label: label_column(by, label) for label in LABELS}
     pairs = [(a, b) for i, a in enumerate(SUBTYPES) for b in SUBTYPES[i:]]
-    counts = [_count(and_(label_column(by, a).is_(True), label_column(by, b).is_(True))) for a, b in pairs]
-    found = session.execute(select(*counts).select_from(Study).where(*limits)).one()
-    return [Together(a, b, by, count) for (a, b), count in zip(pairs, found, strict=True)]
+    counts = [_count(column.is_(True)) for column in columns.values()]
+    counts += [func.count(column) for column in columns.values()]
+    counts += [_count(and_(columns[a].is_(True), columns[b].is_(True))) for a, b in pairs]
+    found = iter(session.execute(select(*counts).select_from(Study).where(*limits)).one())
+    positives, known = ([next(found) for _ in LABELS] for _ in range(2))
+    alone = [Prevalence(label, by, *numbers) for label, *numbers in zip(LABELS, positives, known, strict=True)]
+    return alone, [Together(a, b, by, count) for (a, b), count in zip(pairs, found, strict=True)]
 
 
 def _scores(session: Session, limits: Sequence[Condition]) -> tuple[Bin, ...]:

@@ -98,6 +98,7 @@ def _summarise(session: Session, study: Study) -> None:
     """Put what the current results say into the columns that the worklist sorts and filters by."""
     rows = session.scalars(select(Result).where(Result.study_id == study.id, Result.current)).all()
     opinions = [priority.Opinion(row.flagged, probabilities(row), row.thresholds) for row in rows]
+    study.models = "|" + "".join(f"{row.model}|{row.model} {row.version}|" for row in rows)
     study.priority = priority.priority(opinions)
     study.score = priority.score(opinions)
     study.rank = priority.rank(study.priority, study.score)

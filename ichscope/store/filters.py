@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, exists, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ichscope.labels import LABELS
 from ichscope.store.rows import Filter, Order
-from ichscope.store.tables import JobItem, Result, Review, Study
+from ichscope.store.tables import JobItem, Review, Study
 
 Condition = ColumnElement[bool]
 
@@ -37,6 +37,10 @@ def conditions(wanted: Filter, study_key: Callable[[str], str]) -> list[Conditio
         found.append(Study.arrived_at >= wanted.since)
     if wanted.until:
         found.append(Study.arrived_at < wanted.until)
+    if wanted.model or wanted.version:
+        start = f"|{wanted.model}" if wanted.model else ""
+        end = f" {wanted.version}|" if wanted.version else "|"
+        found.append(Study.models.contains(start + end, autoescape=True))
     if wanted.scanner is not None:
         found.append(Study.scanner == wanted.scanner)
     if wanted.synthetic is not None:
@@ -61,11 +65,6 @@ def _agreement(wanted: Filter) -> Sequence[Condition]:
 def _elsewhere(wanted: Filter) -> Sequence[Condition]:
     """Conditions on rows that belong to a study in other tables."""
     found: list[Condition] = []
-    if wanted.model or wanted.version:
-        of_model = [Result.model == wanted.model] if wanted.model else []
-        of_model += [Result.version == wanted.version] if wanted.version else []
-        # EXISTS, because nearly all studies have one: a page ends after a few rows.
-        found.append(exists().where(Result.study_id == Study.id, *of_model))
     if wanted.reader:
         found.append(Study.id.in_(select(Review.study_id).where(Review.reader == wanted.reader)))
     if wanted.job is not None:

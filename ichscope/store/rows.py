@@ -21,7 +21,7 @@ class Filter:
 
     label, by : the label is positive, as the current model results say or the newest review
     since, until : of the arrival, `until` excluded
-    scanner, model, version, reader : as in Choices; there is a result of the model, a review by the reader
+    scanner, model, version, reader : as in Choices; a current result of the model, a review by the reader
     agreement : also "reviewed", which is all but "unreviewed"
     key : the start of a study key, or a whole Study Instance UID, or a key of `ichscope analyse`
     job : studies that this ingest brought

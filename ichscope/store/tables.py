@@ -53,6 +53,7 @@ class Setting(Base):
 class Study(Base):
     """One analysed series, with what the worklist filters and sorts by.
 
+    models : "|name|name version|" of every current result, one after the other: a scan filters by it
     rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
     model_* : whether any current result has that label; None where no model knows it
     reader_* : what the newest review says; None where it does not
@@ -79,6 +80,7 @@ class Study(Base):
     slice_thickness_mm: Mapped[float | None]
     kernel: Mapped[str]
 
+    models: Mapped[str] = mapped_column(default="|")
     priority: Mapped[str] = mapped_column(String(16))
     score: Mapped[float | None]
     rank: Mapped[float]

@@ -207,6 +207,7 @@ def _locked(session: Session, content: str, arrived_at: datetime, synthetic: boo
         "synthetic": synthetic,
         "status": "not analysed",
         "slices": 0,
+        "models": "|",
         "priority": "not analysed",
         "rank": priority.rank("not analysed", None),
         **dict.fromkeys(("study_key", "series_key", "sex", "manufacturer", "scanner", "kernel"), ""),

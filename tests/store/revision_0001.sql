@@ -35,7 +35,7 @@ CREATE TABLE job_items (
 	CONSTRAINT fk_job_items_study_id FOREIGN KEY(study_id) REFERENCES studies (id), 
 	CONSTRAINT uq_job_items_job_id_locator_key UNIQUE (job_id, locator_key)
 );
-INSERT INTO "job_items" VALUES(1,1,'','c993912fb6beafdf','done','',1,'',NULL,1,1795333589882,1795333589914);
+INSERT INTO "job_items" VALUES(1,1,'','c993912fb6beafdf','done','',1,'',NULL,1,1795333964171,1795333964187);
 INSERT INTO "job_items" VALUES(2,1,'two','817309c026c42328','pending','',0,'',NULL,NULL,NULL,NULL);
 INSERT INTO "job_items" VALUES(3,1,'three','8d266bd5c2c29225','pending','',0,'',NULL,NULL,NULL,NULL);
 CREATE TABLE jobs (
@@ -47,7 +47,7 @@ CREATE TABLE jobs (
 	listed BOOLEAN NOT NULL, 
 	CONSTRAINT pk_jobs PRIMARY KEY (id)
 );
-INSERT INTO "jobs" VALUES(1,'folder','night','{"pictures": true}',1795333589858,0);
+INSERT INTO "jobs" VALUES(1,'folder','night','{"pictures": true}',1795333964150,0);
 CREATE TABLE results (
 	id INTEGER NOT NULL, 
 	study_id INTEGER NOT NULL, 
@@ -75,10 +75,10 @@ CREATE TABLE results (
 	CONSTRAINT fk_results_study_id FOREIGN KEY(study_id) REFERENCES studies (id), 
 	CONSTRAINT uq_results_study_id_model_version UNIQUE (study_id, model, version)
 );
-INSERT INTO "results" VALUES(1,1,'cranioscan','1.0',0,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,0.0,0.0,0.0,0.0,0.75,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F',1795333589914);
-INSERT INTO "results" VALUES(2,1,'cerebroscan','1.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,NULL,NULL,NULL,NULL,NULL,'{"any": 0.5}','["any"]',X'000000000000603F',1795333589914);
-INSERT INTO "results" VALUES(3,1,'cranioscan','2.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,0.0,0.0,0.0,0.0,0.75,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F',1795333589976);
-INSERT INTO "results" VALUES(4,2,'cranioscan','1.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,0,0.1,0.0,0.0,0.0,0.0,0.0,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D',1795333589995);
+INSERT INTO "results" VALUES(1,1,'cranioscan','1.0',0,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,0.0,0.0,0.0,0.0,0.75,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F',1795333964187);
+INSERT INTO "results" VALUES(2,1,'cerebroscan','1.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,NULL,NULL,NULL,NULL,NULL,'{"any": 0.5}','["any"]',X'000000000000603F',1795333964187);
+INSERT INTO "results" VALUES(3,1,'cranioscan','2.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,1,0.875,0.0,0.0,0.0,0.0,0.75,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F000000000000603F',1795333964268);
+INSERT INTO "results" VALUES(4,2,'cranioscan','1.0',1,'','','CPU fp32',0.1,'sensitivity 0.95',0.5,0,0.1,0.0,0.0,0.0,0.0,0.0,'{"any": 0.5, "epidural": 0.5, "intraparenchymal": 0.5, "intraventricular": 0.5, "subarachnoid": 0.5, "subdural": 0.5}','["any", "epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural"]',X'00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D00000000CDCCCC3D',1795333964290);
 CREATE TABLE reviews (
 	id INTEGER NOT NULL, 
 	study_id INTEGER NOT NULL, 
@@ -98,8 +98,8 @@ CREATE TABLE reviews (
 	CONSTRAINT pk_reviews PRIMARY KEY (id), 
 	CONSTRAINT fk_reviews_study_id FOREIGN KEY(study_id) REFERENCES studies (id)
 );
-INSERT INTO "reviews" VALUES(1,1,'Ann',1795333590067,1,1,NULL,NULL,NULL,NULL,NULL,'{"1": ["subdural"]}',0,'',NULL);
-INSERT INTO "reviews" VALUES(2,1,'Bob',1795333590080,NULL,0,NULL,NULL,NULL,NULL,NULL,'{}',0,'not sure',NULL);
+INSERT INTO "reviews" VALUES(1,1,'Ann',1795333964348,1,1,NULL,NULL,NULL,NULL,NULL,'{"1": ["subdural"]}',0,'',NULL);
+INSERT INTO "reviews" VALUES(2,1,'Bob',1795333964363,NULL,0,NULL,NULL,NULL,NULL,NULL,'{}',0,'not sure',NULL);
 CREATE TABLE settings (
 	name VARCHAR(64) NOT NULL, 
 	value TEXT NOT NULL, 
@@ -124,6 +124,7 @@ CREATE TABLE studies (
 	kvp DOUBLE, 
 	slice_thickness_mm DOUBLE, 
 	kernel TEXT NOT NULL, 
+	models TEXT NOT NULL, 
 	priority VARCHAR(16) NOT NULL, 
 	score DOUBLE, 
 	rank DOUBLE NOT NULL, 
@@ -146,9 +147,9 @@ CREATE TABLE studies (
 	CONSTRAINT pk_studies PRIMARY KEY (id), 
 	CONSTRAINT uq_studies_content UNIQUE (content)
 );
-INSERT INTO "studies" VALUES(1,'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb','e24f7ed25338083b','cc34e747df238659','e00fe036d5c250e7',1772348400000,1795333589976,'analysed',0,2,NULL,'','','',NULL,NULL,'','likely',0.875,0.0625,1,0,0,0,0,1,2,1795333590067,1795333590080,'conflict',0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "studies" VALUES(2,'3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d','672de84997bddaa8','0a0713b988a79182',NULL,1772352000000,1795333589995,'analysed',0,2,NULL,'','','',NULL,NULL,'','negative',0.1,4.45,0,0,0,0,0,0,0,NULL,NULL,'unreviewed',NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "studies" VALUES(3,'2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6','f2465735e17e5cf3','1bd8e4ced4ef8518',NULL,1772355600000,1795333590030,'not analysed',0,0,NULL,'','','',NULL,NULL,'','not analysed',NULL,3.5,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'unreviewed',NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "studies" VALUES(1,'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb','e24f7ed25338083b','cc34e747df238659','e00fe036d5c250e7',1772348400000,1795333964268,'analysed',0,2,NULL,'','','',NULL,NULL,'','|cerebroscan|cerebroscan 1.0|cranioscan|cranioscan 2.0|','likely',0.875,0.0625,1,0,0,0,0,1,2,1795333964348,1795333964363,'conflict',0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "studies" VALUES(2,'3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d','672de84997bddaa8','0a0713b988a79182',NULL,1772352000000,1795333964290,'analysed',0,2,NULL,'','','',NULL,NULL,'','|cranioscan|cranioscan 1.0|','negative',0.1,4.45,0,0,0,0,0,0,0,NULL,NULL,'unreviewed',NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "studies" VALUES(3,'2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6','f2465735e17e5cf3','1bd8e4ced4ef8518',NULL,1772355600000,1795333964310,'not analysed',0,0,NULL,'','','',NULL,NULL,'','|','not analysed',NULL,3.5,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,'unreviewed',NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE truth (
 	id INTEGER NOT NULL, 
 	study_key VARCHAR(16) NOT NULL, 

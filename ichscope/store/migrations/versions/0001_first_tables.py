@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("kvp", sa.Double(), nullable=True),
         sa.Column("slice_thickness_mm", sa.Double(), nullable=True),
         sa.Column("kernel", sa.Text(), nullable=False),
+        sa.Column("models", sa.Text(), nullable=False),
         sa.Column("priority", sa.String(length=16), nullable=False),
         sa.Column("score", sa.Double(), nullable=True),
         sa.Column("rank", sa.Double(), nullable=False),
