@@ -122,6 +122,7 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str) -> None:
         labels[3:7, [0, 5]] = i % 2
         features = rng.normal(size=(14, 4)).astype(np.float32) * 5 + 100
         features[:, 0] += 25 * labels[:, 0]
+        features[:, -1] = -4  # the evidence, to which the head adds, says nothing
         studies.append(sequences.EmbeddedStudy("ours", str(i), str(i), features, labels))
     head = sequences.fit_head(kind, ("any",), [0], studies, steps=80, run=tmp_path, lengths=(12,), batch=8)
     assert (tmp_path / "head.csv").is_file()
