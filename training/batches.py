@@ -33,6 +33,8 @@ _SHARES = {
     "picture": 0.05,
 }
 _NONE = ("", "")
+# One for all slices of all normal heads.
+_NO_BLOOD = np.zeros((1, INPUT_SIZE, INPUT_SIZE), np.uint8)
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
@@ -175,10 +177,9 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     labels = study.labels[index]
     outlined = study.mask is not None and bool((study.mask[index] == 1).any())
     if study.pictures:
-        known = bool(np.isfinite(labels).any())
-        return (
-            ("outlined picture", study.patient) if outlined else ("picture", str(np.nanmax(labels))) if known else _NONE
-        )
+        if outlined:
+            return ("outlined picture", study.patient)
+        return ("picture", str(np.nanmax(labels))) if np.isfinite(labels).any() else _NONE
     if study.source == IMPLANTED:
         kind = next((name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1), "")
         return ("implant" if kind else "beside implant", kind)
@@ -190,7 +191,7 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
 def _outlines(study: TrainingStudy, index: int) -> NDArray[np.uint8] | None:
     if study.mask is not None:
         return study.mask[index : index + 1]
-    return np.zeros((1, *study.hu.shape[1:]), np.uint8) if is_normal(study) else None
+    return _NO_BLOOD if is_normal(study) else None
 
 
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:

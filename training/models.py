@@ -131,13 +131,6 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
     return keras.Model(hu, {"evidence": evidence, "slice": _maximum(evidence)})
 
 
-def fine_layers(encoder: keras.Model, backbone: str) -> list[keras.Layer]:
-    """List the layers that `fine_part` uses."""
-    stages = encoder.get_layer(backbone)
-    fine = keras.Model(stages.inputs, stages.outputs[0]).layers
-    return [*fine, *(encoder.get_layer(name) for name in ("lateral_0", "fuse", "evidence"))]
-
-
 def windowed(hu: Any, input_range: float) -> Any:
     """(n, h, w) int16 HU to (n, h, w, 3): the windows, each from -input_range to input_range."""
     value = ops.expand_dims(ops.cast(hu, "float32"), -1)

@@ -222,7 +222,7 @@ def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
         if phase.backbone and phase.settled:
             layer.trainable = False
     if phase.coarse_only:
-        for layer in models.fine_layers(encoder, backbone):
+        for layer in models.fine_part(encoder, backbone).layers:
             layer.trainable = False
 
 
