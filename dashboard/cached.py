@@ -10,6 +10,7 @@ from ichscope import phantom
 from ichscope.analyse import default_models_folder, load_detectors
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.inference import Detector
+from ichscope.store import Store
 
 Upload = tuple[str, bytes]
 
@@ -38,3 +39,15 @@ def sample(bleed: str | None) -> list[Upload]:
     made = phantom.make(bleed, seed=1)
     folder = f"synthetic-{bleed or 'normal'}"
     return [(f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(one)) for i, one in enumerate(phantom.datasets(made), 1)]
+
+
+@st.cache_resource(max_entries=1, show_spinner="Opening the store")
+def store() -> Store:
+    """One store for the whole process; it is for threads.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if its database cannot be opened
+    """
+    return Store.open()

@@ -6,12 +6,13 @@ from html import escape
 
 import streamlit as st
 
-from dashboard import charts, viewer
-from dashboard.charts import number
+from dashboard import viewer
 from dashboard.text import count, plain, sentence
 from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
 from ichscope.analyse import ModelResult, StudyResult
+from ichscope.figures import look, study
+from ichscope.figures.look import number
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
 _LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents an analysis"}
@@ -21,7 +22,7 @@ _LIST_HEIGHT = 210
 def warm_up() -> None:
     """Let the browser load its chart library while the user still looks for files, not under the first result."""
     with st.container(key="warm-up"):
-        st.plotly_chart(charts.probability_bars({}, {}), theme=None, key="warm-up-chart")
+        st.plotly_chart(study.probability_bars({}, {}), theme=None, key="warm-up-chart")
 
 
 def choose(results: list[StudyResult]) -> StudyResult:
@@ -88,9 +89,9 @@ def models(result: StudyResult) -> None:
     else:
         st.markdown(f"**{text}**")
     st.plotly_chart(
-        charts.probability_bars(found[0].probability, found[0].thresholds),
+        study.probability_bars(found[0].probability, found[0].thresholds),
         theme=None,
-        config=charts.config("study-probabilities"),
+        config=look.config("study-probabilities"),
         key="bars",
         alt=_in_words(found[0]),
     )

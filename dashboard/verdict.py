@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dashboard.charts import number
 from dashboard.text import sentence
 from ichscope.analyse import ModelResult, StudyResult
+from ichscope.figures.look import number
 from ichscope.labels import DISPLAY_NAMES
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"

@@ -15,9 +15,9 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.charts import LABEL_COLOURS, SHORT_NAMES
 from dashboard.verdict import ordered
 from ichscope.analyse import ModelResult, StudyResult
+from ichscope.figures.look import LABEL_COLOURS, SHORT_NAMES
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.series import Series
 

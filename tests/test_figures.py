@@ -1,7 +1,8 @@
 import plotly.graph_objects as go
 import pytest
 
-from dashboard import charts
+from ichscope.figures import look
+from ichscope.figures.study import probability_bars
 from ichscope.labels import DISPLAY_NAMES, LABELS
 
 PROBABILITY = dict(zip(LABELS, (0.9, 0.01, 0.8, 0.1, 0.3, 0.02), strict=True))
@@ -9,17 +10,17 @@ THRESHOLDS = dict(zip(LABELS, (0.3, 0.5, 0.4, 0.5, 0.3, 0.5), strict=True))
 
 
 def figure(probability: dict[str, float] = PROBABILITY, thresholds: dict[str, float] = THRESHOLDS) -> go.Figure:
-    return charts.probability_bars(probability, thresholds)
+    return probability_bars(probability, thresholds)
 
 
 def test_every_label_has_a_colour_and_a_short_name_of_its_own() -> None:
-    for table in (charts.LABEL_COLOURS, charts.SHORT_NAMES):
+    for table in (look.LABEL_COLOURS, look.SHORT_NAMES):
         assert tuple(table) == LABELS
         assert len(set(table.values())) == len(LABELS)
 
 
 def test_red_stays_free_for_flagged() -> None:
-    for colour in charts.LABEL_COLOURS.values():
+    for colour in look.LABEL_COLOURS.values():
         red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
         assert not red > 2 * max(green, blue), colour
 
@@ -58,7 +59,7 @@ def test_axes_have_a_title_and_the_template() -> None:
 
 
 def test_the_only_button_saves_the_chart() -> None:
-    settings = charts.config("bars")
+    settings = look.config("bars")
     assert settings["modeBarButtons"] == [["toImage"]]
     assert settings["displaylogo"] is False
 
@@ -77,4 +78,4 @@ def test_the_only_button_saves_the_chart() -> None:
     ],
 )
 def test_number(value: float, text: str) -> None:
-    assert charts.number(value) == text
+    assert look.number(value) == text

@@ -1,0 +1,1 @@
+"""From numbers to figures, for pages and reports. Needs Plotly, which only the dashboard installs."""

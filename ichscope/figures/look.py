@@ -1,0 +1,70 @@
+"""The look of every figure: one Plotly template, one colour a label, one way to write a probability."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import plotly.graph_objects as go
+
+# Okabe and Ito, "Color Universal Design" (2008), without its vermilion: red means "flagged" and nothing else.
+LABEL_COLOURS: Final = {
+    "any": "#E69F00",
+    "epidural": "#56B4E9",
+    "intraparenchymal": "#CC79A7",
+    "intraventricular": "#009E73",
+    "subarachnoid": "#F0E442",
+    "subdural": "#0072B2",
+}
+SHORT_NAMES: Final = {
+    "any": "Any",
+    "epidural": "EDH",
+    "intraparenchymal": "IPH",
+    "intraventricular": "IVH",
+    "subarachnoid": "SAH",
+    "subdural": "SDH",
+}
+# Mid-grey reads on the dark and on the light page alike.
+INK: Final = "#84919c"
+GRID: Final = "rgba(132, 145, 156, 0.3)"
+
+_AXIS = {
+    "gridcolor": GRID,
+    "zeroline": False,
+    "linecolor": GRID,
+    "ticks": "",
+    "automargin": True,
+    "title": {"standoff": 6},
+}
+TEMPLATE: Final = go.layout.Template(
+    layout={
+        "font": {"family": "Source Sans, sans-serif", "size": 12, "color": INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 4, "r": 8, "t": 4, "b": 4},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "hoverlabel": {"bgcolor": "#1a2127", "font": {"color": "#e6e9ec"}},
+        "showlegend": False,
+    }
+)
+DOWNLOAD_ONLY: Final = ("toImage",)
+
+
+def config(file_name: str) -> dict[str, object]:
+    """Plotly's settings for a chart whose only button saves it as a picture."""
+    return {
+        "displaylogo": False,
+        "modeBarButtons": [list(DOWNLOAD_ONLY)],
+        "toImageButtonOptions": {"filename": file_name, "scale": 2},
+    }
+
+
+def number(probability: float) -> str:
+    """A probability in three decimals, never rounded to an impossibility or a certainty.
+
+    >>> number(0.12345), number(0.9999), number(0.00002)
+    ('0.123', '>0.999', '<0.001')
+    """
+    if probability < 0.001:
+        return "<0.001"
+    return ">0.999" if probability > 0.999 else f"{probability:.3f}"
