@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _cell(value: Any) -> Any:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: into a neighbour first, then in one step to its place.
+    """Write a file whole or not at all.
 
     Raises
     ------
@@ -83,9 +83,5 @@ def write(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")  # a pipe or device must not be replaced by a file
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from ichscope.atomic import replacing
 from ichscope.home import make
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def prune(root: Path, older_than: timedelta, now: float | None = None) -> list[s
 
 def _files(root: Path) -> Iterator[Path]:
     """Volumes, their evidence, and parts of either; nothing else that someone may have put there."""
-    yield from (path for path in root.glob("??/*") if path.name.endswith((_ENDING, ".part")) and path.is_file())
+    yield from (path for path in root.glob("??/*") if path.name.endswith(_ENDING) and path.is_file())
 
 
 def _evidence_path(volume: Path, model: str) -> Path:
@@ -135,18 +134,11 @@ def _evidence_path(volume: Path, model: str) -> Path:
 
 
 def _write(path: Path, voxels: NDArray[Any], transform: NDArray[np.float64]) -> None:
-    """Write (slices, rows, columns) as NIfTI (columns, rows, slices), first beside its place and then into it."""
+    """Write (slices, rows, columns) as NIfTI (columns, rows, slices)."""
     image = nibabel.Nifti1Image(voxels.transpose(2, 1, 0), transform)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            image.to_stream(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("xb") as file:
+        image.to_stream(file)
 
 
 def _read(path: Path, kind: type[np.generic]) -> NDArray[Any]:

@@ -99,7 +99,7 @@ def test_a_missing_volume_is_said_to_be_gone(tmp_path: Path) -> None:
 
 def test_prune_removes_what_is_old_and_only_that(tmp_path: Path, result: StudyResult) -> None:
     old, new = (volumes.save(tmp_path, two + 62 * "0", result) for two in ("aa", "bb"))
-    left = tmp_path / "aa" / ".x.nii.1234.part"
+    left = tmp_path / "aa" / ".1234.part.x.nii"
     foreign = tmp_path / "aa" / "notes.txt"
     for path in (left, foreign):
         path.write_text("x")

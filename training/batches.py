@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from ichscope.atomic import replacing
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.preprocess import INPUT_SIZE
 from training.augment import DEFAULT, Strength, augment
@@ -65,9 +66,8 @@ def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | N
             hu, mask, labels = _drawn(study, kind, rng)
         except NoRoomError:
             hu, mask, labels = study.hu[:0], np.zeros(study.hu[:0].shape, bool), study.labels[:0]
-        part = path.with_suffix(".part.npz")
-        np.savez(part, hu=hu, mask=mask, labels=labels)
-        part.replace(path)
+        with replacing(path) as part:
+            np.savez(part, hu=hu, mask=mask, labels=labels)
     with np.load(path) as saved:
         if not len(saved["hu"]):
             return None

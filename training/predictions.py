@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ichscope.atomic import replacing
 from training.sequences import EmbeddedStudy, study_labels
 
 FILE = "predictions.csv"
@@ -53,6 +54,5 @@ def _logits(
 
 def write(table: pd.DataFrame, run: Path) -> None:
     """Save as runs/<name>/<fold>/predictions.csv, whole or not at all."""
-    part = run / f"part-{FILE}"
-    table.to_csv(part, index=False, float_format="%.5g")
-    part.replace(run / FILE)
+    with replacing(run / FILE) as part:
+        table.to_csv(part, index=False, float_format="%.5g")

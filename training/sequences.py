@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ichscope import providers
+from ichscope.atomic import replacing
 from ichscope.inference import MICRO_BATCH
 from training import models
 from training.augment import augment
@@ -67,15 +68,14 @@ def embed(
 
 def save(studies: Sequence[EmbeddedStudy], path: Path) -> None:
     """Keep features, whole or not at all."""
-    part = path.with_name(f"part-{path.name}")
-    np.savez(
-        part,
-        features=np.concatenate([study.features for study in studies]),
-        labels=np.concatenate([study.labels for study in studies]),
-        lengths=[len(study.features) for study in studies],
-        names=[(study.source, study.patient, study.study) for study in studies],
-    )
-    part.replace(path)
+    with replacing(path) as part:
+        np.savez(
+            part,
+            features=np.concatenate([study.features for study in studies]),
+            labels=np.concatenate([study.labels for study in studies]),
+            lengths=[len(study.features) for study in studies],
+            names=[(study.source, study.patient, study.study) for study in studies],
+        )
 
 
 def restore(path: Path) -> list[EmbeddedStudy]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
@@ -88,9 +89,8 @@ def _outlines(study: TrainingStudy, cache: Path) -> NDArray[np.uint8]:
     path = cache / f"{study.study.replace('/', '_')}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
-        np.savez_compressed(part, mask=outline_haematoma(study.hu, study.labels[:, _PARENCHYMA] == 1))
-        part.replace(path)
+        with replacing(path) as part:
+            np.savez_compressed(part, mask=outline_haematoma(study.hu, study.labels[:, _PARENCHYMA] == 1))
     with np.load(path) as saved:
         mask: NDArray[np.uint8] = saved["mask"]
         return mask

@@ -24,6 +24,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 from ichscope.preprocess import INPUT_SIZE
 from training import augment, models, predictions
@@ -306,9 +307,8 @@ def _training_features(encoder: keras.Model, run: Path, data: Split, copies: int
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    part = path.with_name(f"part-{path.name}")
-    model.save_weights(part)
-    part.replace(path)
+    with replacing(path) as part:
+        model.save_weights(part)
 
 
 # --- command line --------------------------------------------------------------------------------------

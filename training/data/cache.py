@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 from ichscope.preprocess import INPUT_SIZE
 from training.data.study import TrainingStudy
@@ -140,9 +141,8 @@ class Store:
         for array in self._arrays.values():
             array.resize(self._count)
         index = {"complete": complete, "studies": self._entries, "problems": self._problems}
-        part = self._folder / f"{_INDEX}.part"
-        part.write_text(json.dumps(index, indent=1))
-        part.replace(self._folder / _INDEX)
+        with replacing(self._folder / _INDEX) as part:
+            part.write_text(json.dumps(index, indent=1))
         if complete:
             (self._folder / _JOURNAL).unlink()
 

@@ -1,0 +1,30 @@
+"""Files that appear whole or not at all, whenever the process or the machine stops."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a neighbour to write to, which takes the file's place at the end; after an error the old file stays.
+
+    The neighbour's name ends as the file's does: NumPy and Keras go by that.
+
+    Raises
+    ------
+    OSError
+        if the folder is missing or cannot be written
+    """
+    part = path.with_name(f".{secrets.token_hex(4)}.part.{path.name}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
