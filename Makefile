@@ -23,8 +23,8 @@ demo: $(VENV)/.run-installed ## Fill the store with synthetic studies and reader
 
 install: $(VENV)/.all-installed ## Install everything: dashboard, training, tests
 
-test: lint ## Check style, types and behaviour (everything)
-	$(BIN)/python -m pytest
+test: lint ## Check style, types and behaviour (everything, a process a core)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.all-installed ## Check style and types
 	$(BIN)/ruff check .
