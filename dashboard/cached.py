@@ -10,7 +10,7 @@ from ichscope import phantom
 from ichscope.analyse import default_models_folder, load_detectors
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.inference import Detector
-from ichscope.store import Store
+from ichscope.store import Choices, Store
 
 Upload = tuple[str, bytes]
 
@@ -51,3 +51,21 @@ def store() -> Store:
         if its database cannot be opened
     """
     return Store.open()
+
+
+def choices(store: Store) -> tuple[Choices, dict[int, str]]:
+    """What studies can be filtered by, and the jobs they came with in words; some seconds old at most.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    """
+    return _choices(str(store.volumes), store)
+
+
+@st.cache_data(ttl=10, max_entries=4, show_spinner=False)
+def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
+    # Titles of jobs stay out: they may name a folder.
+    words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs()}
+    return _store.choices(), words

@@ -1,0 +1,170 @@
+"""Which studies a page shows. What is set lives in the session under the page's key, also while the page is away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import streamlit as st
+
+from dashboard import cached, times
+from dashboard.text import plain
+from ichscope.labels import DISPLAY_NAMES, LABELS
+from ichscope.store import Choices, Filter, Store
+
+STATUS_WORDS: Final = {"analysed": "Analysed", "limited": "Limited", "not analysed": "Not analysed"}
+PRIORITY_WORDS: Final = {
+    "likely": "Likely bleed",
+    "uncertain": "Uncertain",
+    "disagree": "Models disagree",
+    "not analysed": "Not analysed",
+    "negative": "Negative",
+}
+AGREEMENT_WORDS: Final = {
+    "unreviewed": "Unreviewed",
+    "agree": "Reader agrees",
+    "disagree": "Reader disagrees",
+    "conflict": "Readers differ",
+    "noted": "Noted",
+}
+_REVIEWED: Final = {"reviewed": "Reviewed"}
+_ORIGINS: Final = {False: "Patients", True: "Synthetic"}
+_BY: Final = {"model": "a model", "reader": "the newest review"}
+# A session's value for each part of the filter that limits nothing.
+_UNSET: Final[Mapping[str, Any]] = {
+    "key": "",
+    "status": [],
+    "priority": [],
+    "agreement": None,
+    "label": None,
+    "by": "model",
+    "since": None,
+    "until": None,
+    "scanner": None,
+    "model": None,
+    "reader": None,
+    "job": None,
+    "synthetic": None,
+}
+_STATES: Final = ("status", "priority", "agreement")
+
+
+def choose(store: Store, key: str, states: bool = True) -> Filter:
+    """Place the search field, the filters behind one button, and a way to clear them.
+
+    Parameters
+    ----------
+    key : what is set is shared by all places that use the same one
+    states : with status, priority and agreement; the worklist has them on the page, with their counts
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.text_input(
+            "Search by study key",
+            placeholder="Study key or Study Instance UID",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=330,
+            **_kept(key, "key"),
+        )
+        behind = [name for name in _set(key) if name != "key" and (states or name not in _STATES)]
+        label = f"Filters ({len(behind)})" if behind else "Filters"
+        with st.popover(label, icon=":material/filter_list:", key=f"{key}-filters"):
+            if states:
+                _states(key)
+            _label(key)
+            _rest(key, *cached.choices(store))
+        if _set(key):
+            st.button("Clear filters", type="tertiary", key=f"{key}-clear", on_click=clear, args=(key,))
+    return current(key)
+
+
+def current(key: str) -> Filter:
+    """The filter that is set under a key; needs no widget on the page."""
+    value = {name: st.session_state.get(f"{key}-{name}") or unset for name, unset in _UNSET.items()}
+    model, version = value["model"] or (None, None)
+    since, until = _day(value["since"]), _day(value["until"])
+    return Filter(
+        status=tuple(value["status"]),
+        priority=tuple(value["priority"]),
+        agreement=value["agreement"],
+        label=value["label"],
+        by=value["by"],
+        since=times.start(since) if since else None,
+        until=times.end(until) if until else None,
+        scanner=value["scanner"],
+        model=model,
+        version=version,
+        reader=value["reader"],
+        job=value["job"],
+        # False is a choice here, not the lack of one.
+        synthetic=st.session_state.get(f"{key}-synthetic"),
+        key=value["key"],
+    )
+
+
+def clear(key: str) -> None:
+    """Take all limits away; for callbacks."""
+    for name in _set(key):
+        st.session_state[f"{key}-{name}"] = _UNSET[name]
+
+
+def _set(key: str) -> list[str]:
+    """Names of the parts that limit something."""
+    parts = (name for name in _UNSET if name != "by")
+    return [name for name in parts if st.session_state.get(f"{key}-{name}") not in (None, "", [])]
+
+
+def _kept(key: str, name: str) -> dict[str, Any]:
+    """Where a widget's value lives, and for how long."""
+    return {"key": f"{key}-{name}", "persist_state": "session"}
+
+
+def _day(value: Any) -> date | None:
+    return value if isinstance(value, date) else None
+
+
+def _states(key: str) -> None:
+    for name, words in (("priority", PRIORITY_WORDS), ("status", STATUS_WORDS)):
+        st.pills(name.capitalize(), list(words), selection_mode="multi", format_func=words.get, **_kept(key, name))
+    words = _REVIEWED | AGREEMENT_WORDS
+    st.pills("Review", list(words), format_func=words.get, **_kept(key, "agreement"))
+
+
+def _label(key: str) -> None:
+    left, right = st.columns(2)
+    with left:
+        _select(key, "label", "Finding", {label: DISPLAY_NAMES[label] for label in LABELS})
+    with right:
+        st.segmented_control(
+            "Found by", list(_BY), format_func=_BY.get, default="model", required=True, **_kept(key, "by")
+        )
+
+
+def _rest(key: str, choices: Choices, jobs: Mapping[int, str]) -> None:
+    left, right = st.columns(2)
+    with left:
+        st.date_input("Arrived from", value=None, **_kept(key, "since"))
+        _select(key, "scanner", "Scanner", {name: plain(name) for name in choices.scanners})
+        _select(key, "reader", "Reviewed by", {name: plain(name) for name in choices.readers})
+    with right:
+        st.date_input("Arrived until", value=None, **_kept(key, "until"))
+        _select(key, "model", "Model and version", {one: " ".join(one) for one in choices.models})
+        _select(key, "job", "Came in with", jobs)
+    st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.get, **_kept(key, "synthetic"))
+
+
+def _select(key: str, name: str, label: str, words: Mapping[Any, str]) -> None:
+    st.selectbox(
+        label,
+        list(words),
+        index=None,
+        placeholder="All",
+        format_func=lambda one: words.get(one, ""),
+        **_kept(key, name),
+    )
