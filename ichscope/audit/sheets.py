@@ -48,6 +48,12 @@ def label_key(name: str) -> str:
     return _ALIASES.get(plain, plain)
 
 
+def reader_of_column(name: str) -> str:
+    """Whose column it is, as its name says: `R1` of `R1:SDH`; "" where it says nobody."""
+    match = _READER_COLUMN.fullmatch(name)
+    return (match[1] or match[3] or match[6]).strip() if match else ""
+
+
 @dataclass(frozen=True, eq=False)
 class Sheet:
     """A table of which is known what its columns are.

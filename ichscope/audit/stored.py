@@ -18,6 +18,8 @@ from ichscope.store import Filter
 Cell = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+_EVERYTHING = Filter()
+
 
 class AuditError(Exception):
     """A selection that cannot be loaded; the message says what was found and what is expected."""
@@ -73,7 +75,7 @@ class Selection:
     level: Level = "study"
     readers: str = "majority"
     rule: Rule | None = None
-    filter: Filter = Filter()
+    filter: Filter = _EVERYTHING
 
 
 @dataclass(frozen=True, eq=False)

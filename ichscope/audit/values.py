@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, number_pairs, one_each
+from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, number_pairs, one_each, reader_of_column
 from ichscope.audit.tables import TableError
 from ichscope.metrics import Rule, study_score, study_truth
 
@@ -35,12 +35,72 @@ class Values:
     thresholds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """What one reader says; "" where no reader is named.
+
+    rows : (n,) numbers of the rows that the reader may have said something of, each once
+    labels : label -> (n,) 0, 1, or nan where nothing is said
+    """
+
+    reader: str
+    rows: Ints
+    labels: dict[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """What all readers say; keys, study and patient as in Values, and voices about those rows."""
+
+    keys: list[str]
+    study: list[str]
+    patient: list[str]
+    voices: list[Voice]
+    notes: list[str]
+
+
 def agreed(sheet: Sheet, by: str, labels: Sequence[str], readers: Readers | None = None) -> Values:
     """Make one truth of what several readers say, in rows or in columns.
 
     by : one of `sheet.ids`
+    readers : as in agree(). Rows that name no reader and contradict each other are refused unless this is given.
+
+    Raises
+    ------
+    TableError
+        if a cell is no truth, or rows contradict each other
+    """
+    said = votes(sheet, by, labels, nameless=readers is not None)
+    merged, notes = agree(said.voices, len(said.keys), readers)
+    return Values(said.keys, said.study, said.patient, merged, said.notes + notes)
+
+
+def agree(voices: Sequence[Voice], rows: int, readers: Readers | None = None) -> tuple[dict[str, Floats], list[str]]:
+    """Make one truth (rows,) a label of what readers say, and say where that is not possible.
+
     readers : "majority" (the default) is more than half of those who say something, a tie being unknown; "any" is
-        any of them. Rows that name no reader and contradict each other are refused unless this is given.
+        any of them
+    """
+    merged, notes = {}, []
+    for label in dict.fromkeys(label for voice in voices for label in voice.labels):
+        positive, said = np.zeros(rows), np.zeros(rows)
+        for voice in voices:
+            if (values := voice.labels.get(label)) is not None:
+                positive[voice.rows] += values == 1
+                said[voice.rows] += ~np.isnan(values)
+        found = positive > 0 if readers == "any" else 2 * positive > said
+        split = (2 * positive == said) & (said > 0) & (readers != "any")
+        merged[label] = np.where((said == 0) | split, np.nan, found)
+        if split.any():
+            notes.append(f"{label}: readers are split evenly in {np.count_nonzero(split)} rows; their truth is unknown")
+    return merged, notes
+
+
+def votes(sheet: Sheet, by: str, labels: Sequence[str], nameless: bool = False) -> Votes:
+    """Tell readers apart, be they in rows or in columns.
+
+    by : one of `sheet.ids`
+    nameless : rows of the same that name no reader are different readers' and may contradict each other
 
     Raises
     ------
@@ -48,25 +108,37 @@ def agreed(sheet: Sheet, by: str, labels: Sequence[str], readers: Readers | None
         if a cell is no truth, or rows contradict each other
     """
     keys, key = number(sheet.ids[by])
-    if "reader" in sheet.roles:
-        who: Sequence[Any] = sheet.texts("reader")
-    else:
-        who = range(sheet.rows) if readers else [""] * sheet.rows
-    voter = number_pairs(key, who)
-    key_of_voter = key[first_rows(voter)]
-    merged, notes = {}, list(sheet.table.notes)
+    names, name = number(_readers_of_rows(sheet, key, nameless))
+    voter = number_pairs(key, name)
+    first = first_rows(voter)
+    voices: dict[tuple[int, str], Voice] = {}
+    of_name = [np.flatnonzero(name[first] == i) for i in range(len(names))]
     for label in labels:
-        positive, said = np.zeros(len(keys)), np.zeros(len(keys))
         for column in sheet.labels[label]:
-            votes = one_each(sheet.table, column, sheet.table.truths(column), voter)
-            positive += np.bincount(key_of_voter, votes == 1, len(keys))
-            said += np.bincount(key_of_voter, ~np.isnan(votes), len(keys))
-        found = positive > 0 if readers == "any" else 2 * positive > said
-        split = (2 * positive == said) & (said > 0) & (readers != "any")
-        merged[label] = np.where((said == 0) | split, np.nan, found)
-        if split.any():
-            notes.append(f"{label}: readers are split evenly in {np.count_nonzero(split)} rows; their truth is unknown")
-    return Values(keys, _first(sheet.texts("study"), key), _first(sheet.texts("patient"), key), merged, notes)
+            values = one_each(sheet.table, column, sheet.table.truths(column), voter)
+            in_column = reader_of_column(column)
+            for i, chosen in enumerate(of_name):
+                said = " ".join(filter(None, (names[i], in_column)))
+                voice = voices.setdefault((i, in_column), Voice(said, key[first[chosen]], {}))
+                if label in voice.labels:
+                    raise TableError(
+                        f"{sheet.table.file}: found {column!r} beside another column of the label {label!r}, "
+                        "expected one a reader"
+                    )
+                voice.labels[label] = values[chosen]
+    study, patient = _first(sheet.texts("study"), key), _first(sheet.texts("patient"), key)
+    return Votes(keys, study, patient, list(voices.values()), list(sheet.table.notes))
+
+
+def _readers_of_rows(sheet: Sheet, key: Ints, nameless: bool) -> Sequence[str]:
+    if "reader" in sheet.roles or not nameless:
+        return sheet.texts("reader")
+    # The first row of each key is the first reader's, the second one the second's.
+    order = np.argsort(key, kind="stable")
+    sizes = np.bincount(key)
+    place = np.empty(len(key), np.intp)
+    place[order] = np.arange(len(key)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return [f"row {i + 1}" for i in place]
 
 
 def predicted(sheet: Sheet, by: str, labels: Sequence[str]) -> dict[str, Values]:
