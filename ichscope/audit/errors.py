@@ -1,0 +1,45 @@
+"""Where a model is wrong at a threshold: the rows to look at, the worst first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.metrics.sample import Bools, Floats
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Numbers of the rows that are called wrongly, each array sorted by how wrong they are.
+
+    missed : positive by truth, with a probability below the threshold: the lowest first
+    false_alarms : negative by truth, at or above the threshold: the highest first
+    """
+
+    missed: Rows
+    false_alarms: Rows
+
+
+def errors(truth: Floats, probability: Floats, threshold: float) -> Errors:
+    """Find the rows whose call contradicts the truth; rows where either is unknown (nan) are none.
+
+    Parameters
+    ----------
+    truth : (rows,) 0, 1, nan
+    probability : (rows,) called positive from the threshold on
+    """
+    known = ~np.isnan(truth + probability)
+    called = probability >= threshold
+    return Errors(
+        missed=_sorted(known & (truth == 1) & ~called, probability),
+        false_alarms=_sorted(known & (truth == 0) & called, -probability),
+    )
+
+
+def _sorted(chosen: Bools, worst_first: Floats) -> Rows:
+    rows = np.flatnonzero(chosen)
+    return rows[np.argsort(worst_first[rows], kind="stable")]

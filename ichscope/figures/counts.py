@@ -1,0 +1,165 @@
+"""Figures of what a threshold gives: confusion matrices, subtypes taken for each other, and subgroups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ichscope.figures.look import GRID, INK, SHORT_NAMES, TEMPLATE
+from ichscope.figures.performance import describe
+from ichscope.figures.words import in_full, interval, label_name
+from ichscope.metrics import Confusion, Estimate, JointConfusion, Subgroup
+from ichscope.metrics.sample import Floats, Ints
+
+# From the page itself to the accent of the pages; red means "flagged" and nothing else.
+_SHADES = [[0, "rgba(61, 155, 212, 0.04)"], [1, "rgba(61, 155, 212, 0.95)"]]
+_ROW_PX = 24
+_SHARES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
+
+
+def confusion(found: Confusion, label: str) -> go.Figure:
+    """Counts of truth by call, each with its share of the row: sensitivity and specificity on the diagonal."""
+    counts = np.array([[found.tp, found.fn], [found.fp, found.tn]])
+    truth, call = (f"{label_name(label)}<br>by truth", "Not by truth"), ("Called positive", "Called negative")
+    shares = _row_shares(counts)
+    text = [
+        [f"<b>{count:,}</b><br>{_percent(share)}" for count, share in zip(*rows, strict=True)]
+        for rows in zip(counts, shares, strict=True)
+    ]
+    figure = _heat(shares, call, truth, text, height=240, size=15)
+    names = (("true positives", "false negatives"), ("false positives", "true negatives"))
+    figure.data[0].hovertext = [
+        [
+            f"{count:,} {name}<br>{_percent(share)} of {counts[i].sum():,}"
+            for count, share, name in zip(counts[i], shares[i], names[i], strict=True)
+        ]
+        for i in range(2)
+    ]
+    said = f"{found.tp} true positives, {found.fn} false negatives, {found.fp} false positives, {found.tn}"
+    return describe(figure, f"Confusion matrix of {label_name(label)}: {said} true negatives.")
+
+
+def joint(found: JointConfusion) -> go.Figure:
+    """Which combination of subtypes is taken for which: counts, shaded by their share of the row."""
+    names = [short_combination(name) for name in found.names]
+    shares = _row_shares(found.counts)
+    text = [[f"{count:,}" if count else "" for count in row] for row in found.counts]
+    figure = _heat(shares, names, names, text, height=120 + 30 * len(names), size=12)
+    figure.data[0].hovertext = [
+        [
+            f"truth {truth}, called {call}<br>{count:,}: {_percent(share)} of {row.sum():,}"
+            for call, count, share in zip(names, row, line, strict=True)
+        ]
+        for truth, row, line in zip(names, found.counts, shares, strict=True)
+    ]
+    figure.update_xaxes(title="Called")
+    figure.update_yaxes(title="By truth")
+    right, rows = int(np.trace(found.counts)), int(found.counts.sum())
+    return describe(figure, f"Subtypes by truth and as called: {right} of {rows} have the same combination.")
+
+
+def short_combination(name: str) -> str:
+    """Write a combination of labels briefly.
+
+    >>> short_combination("epidural + subdural"), short_combination("none")
+    ('EDH + SDH', 'none')
+    """
+    return " + ".join(SHORT_NAMES.get(label, label) for label in name.split(" + "))
+
+
+def _row_shares(counts: Ints) -> Floats:
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), np.float64)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _heat(
+    shares: Floats, x: Sequence[str], y: Sequence[str], text: list[list[str]], height: int, size: int
+) -> go.Figure:
+    """Cells shaded by share, the first row on top; text that reads on its shade, on dark and light pages."""
+    figure = go.Figure(layout={"template": TEMPLATE, "height": height})
+    figure.add_heatmap(
+        z=shares,
+        x=list(x),
+        y=list(y),
+        colorscale=_SHADES,
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    for row, name in enumerate(y):
+        for column, other in enumerate(x):
+            colour = "#ffffff" if shares[row][column] > 0.45 else INK
+            figure.add_annotation(
+                x=other, y=name, text=text[row][column], showarrow=False, font={"size": size, "color": colour}
+            )
+    figure.update_xaxes(side="top", showgrid=False, type="category")
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return figure
+
+
+def forest(groups: Mapping[str, Sequence[Subgroup]], overall: Subgroup | None = None) -> go.Figure:
+    """AUC, sensitivity and specificity of every subgroup with 95 % intervals, beside those of all rows.
+
+    groups : what the rows are divided by -> its subgroups; withheld ones keep their line and have no point
+    overall : all rows; its values are drawn as lines
+    """
+    rows = [("All", overall)] if overall else []
+    rows += [(f"{by}: {one.name}", one) for by, found in groups.items() for one in found]
+    places = list(range(len(rows)))
+    figure = make_subplots(
+        cols=3, shared_yaxes=True, horizontal_spacing=0.02, column_titles=list(_SHARES.values()), rows=1
+    )
+    figure.update_layout(template=TEMPLATE, height=90 + _ROW_PX * len(rows), margin={"t": 28})
+    for column, (name, title) in enumerate(_SHARES.items(), 1):
+        figure.add_scatter(
+            **_points([getattr(one, name) for _, one in rows], [text for text, _ in rows], title), row=1, col=column
+        )
+        if overall and getattr(overall, name).value is not None:
+            figure.add_vline(x=getattr(overall, name).value, line={"color": INK, "dash": "dot"}, row=1, col=column)
+    figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], showgrid=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False, linecolor=GRID)
+    figure.update_yaxes(tickvals=places, ticktext=[_beside(text, one) for text, one in rows], row=1, col=1)
+    return describe(figure, "Subgroups. " + " ".join(_group_words(text, one) for text, one in rows))
+
+
+def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
+    """Markers by place in the list; what has no value has none."""
+    there = [(place, one) for place, one in enumerate(found) if one.value is not None]
+    limits = [one.limits() for _, one in there]
+    return {
+        "x": [one.value for _, one in there],
+        "y": [place for place, _ in there],
+        "mode": "markers",
+        "marker": {"symbol": "square", "size": 8, "color": "#3d9bd4"},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [limit[2] - limit[0] if limit else 0 for limit in limits],
+            "arrayminus": [limit[0] - limit[1] if limit else 0 for limit in limits],
+            "thickness": 1.5,
+        },
+        "text": [f"{names[place]}<br>{title} {interval(one)}" for place, one in there],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _beside(text: str, one: Subgroup) -> str:
+    number = "withheld" if one.withheld else f"n {one.rows:,}, {one.positives:,}+"
+    return f"{text} ({number})"
+
+
+def _group_words(text: str, one: Subgroup) -> str:
+    if one.withheld:
+        return f"{text}: withheld, {one.rows} rows."
+    shares = ", ".join(f"{title} {in_full(getattr(one, name))}" for name, title in _SHARES.items())
+    return f"{text}: {one.rows} rows, {one.positives} positive, {shares}."
