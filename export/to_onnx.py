@@ -91,7 +91,7 @@ def _functions(runs: Path, config: dict[str, Any], metrics: dict[str, Any]) -> t
     encoder.load_weights(encoder_weights(runs, config))
     encoder = models.showing(encoder, config["encoder_labels"], config["labels"])
     width = encoder.output["features"].shape[-1]
-    head = models.sequence_head(config["head"], width, config["labels"], config["encoder_labels"])
+    head = models.head_for(config, width)
     head.load_weights(runs / _FINAL / HEAD_WEIGHTS)
     return onnx_files.encoder_function(encoder), onnx_files.head_function(head, metrics["calibration"])
 

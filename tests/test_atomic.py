@@ -21,9 +21,14 @@ def test_the_file_changes_only_at_the_end(tmp_path: Path) -> None:
 def test_after_an_error_the_old_file_stays_alone(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "card.json"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as part:
-        part.write_text("half")
-        raise error
+
+    def interrupted() -> None:
+        with replacing(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -110,6 +110,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "head": "transformer",
         "labels": LABELS,
         "encoder_labels": LABELS,
+        "recipe": {"head_view": "evidence"},
         "options": {"encoder": "None"},
         "training_data": [
             {"name": "ct-ich", "use": "training", "licence": "CC BY 4.0", **data},
@@ -518,7 +519,7 @@ def test_a_graph_with_other_names_is_refused(published: Path) -> None:
 @pytest.mark.parametrize("kind", ["lstm", "transformer"])
 def test_both_heads_convert_and_agree_at_any_length(tmp_path: Path, kind: str) -> None:
     keras.utils.set_random_seed(2)
-    head = models.sequence_head(kind, 12, ("any",), width=16)
+    head = models.sequence_head(kind, 12, ("any",))
     calibration = {level: [[2.0, 0.3]] for level in ("slice", "study")}
     function = onnx_files.head_function(head, calibration)
     onnx_files.convert(function, tmp_path / "head.onnx")

@@ -42,7 +42,7 @@ def encoder():
 def head(request: pytest.FixtureRequest):
     """A head that has learned something, if nothing sensible."""
     keras.utils.set_random_seed(0)
-    built = models.sequence_head(request.param, 24, TWO, width=16)
+    built = models.sequence_head(request.param, 24, TWO, view="features")
     for name in ("slice_logits", "study_logits"):
         kernel, bias = built.get_layer(name).get_weights()
         built.get_layer(name).set_weights([np.random.default_rng(0).normal(0, 0.3, kernel.shape), bias])
@@ -187,9 +187,12 @@ def test_the_study_is_at_least_as_suspicious_as_its_worst_slice(head) -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("view", models.VIEWS)
 @pytest.mark.parametrize(("labels", "columns"), [(("any", "subdural"), [-3, -1]), (("epidural",), [-2])])
-def test_a_new_head_says_what_the_evidence_says(kind: str, labels: tuple[str, ...], columns: list[int]) -> None:
-    built = models.sequence_head(kind, 8, labels, ("any", "epidural", "subdural"), width=8)
+def test_a_new_head_says_what_the_evidence_says(
+    kind: str, view: str, labels: tuple[str, ...], columns: list[int]
+) -> None:
+    built = models.sequence_head(kind, 8, labels, ("any", "epidural", "subdural"), view)
     features = np.random.default_rng(4).normal(size=(2, 5, 8)).astype(np.float32)
     found = numbers(built(features, training=False))
     np.testing.assert_allclose(found["slice"], features[..., columns], atol=1e-6)
@@ -197,7 +200,7 @@ def test_a_new_head_says_what_the_evidence_says(kind: str, labels: tuple[str, ..
 
 
 def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:
-    built = models.sequence_head("lstm", 5, ("any",), width=8)
+    built = models.sequence_head("lstm", 5, ("any",), view="features")
     features = np.random.default_rng(4).normal(3, [1, 2, 5, 0.1, 9], (500, 5)).astype(np.float32)
     models.normalise_features(built, features)
     inner = keras.Model(built.input, built.get_layer("normalise").output)
@@ -206,8 +209,21 @@ def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:
     np.testing.assert_allclose(found.std(axis=0), 1, atol=1e-2)
 
 
+@pytest.mark.parametrize(("view", "sees"), [("evidence", False), ("features", True)])
+def test_a_head_sees_what_its_view_lets_it(view: str, sees: bool) -> None:
+    built = models.sequence_head("transformer", 8, TWO, view=view)
+    kernel, bias = built.get_layer("slice_logits").get_weights()
+    built.get_layer("slice_logits").set_weights([np.ones_like(kernel) * np.arange(2), bias])
+    features = np.random.default_rng(4).normal(size=(1, 5, 8)).astype(np.float32)
+    models.normalise_features(built, np.random.default_rng(5).normal(size=(50, 8)).astype(np.float32))
+    other = features.copy()
+    other[..., :6] += 3  # all but the evidence of the two labels
+    one, two = (numbers(built(some, training=False))["slice"] for some in (features, other))
+    assert np.allclose(one, two) != sees
+
+
 def test_normalisation_stays_as_it_was_set_while_training() -> None:
-    built = models.sequence_head("transformer", 4, ("any",), width=8)
+    built = models.sequence_head("transformer", 4, ("any",), view="features")
     features = np.random.default_rng(5).normal(7, 3, (1, 20, 4)).astype(np.float32)
     models.normalise_features(built, features[0])
     before = [np.array(weight) for weight in built.get_layer("normalise").get_weights()]

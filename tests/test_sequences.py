@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 keras = pytest.importorskip("keras")
+models = pytest.importorskip("training.models")
 sequences = pytest.importorskip("training.sequences")
 batches = pytest.importorskip("training.batches")
 onnx_files = pytest.importorskip("training.onnx_files")
@@ -124,7 +125,8 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str) -> None:
         features[:, 0] += 25 * labels[:, 0]
         features[:, -1] = -4  # the evidence, to which the head adds, says nothing
         studies.append(sequences.EmbeddedStudy("ours", str(i), str(i), features, labels))
-    head = sequences.fit_head(kind, ("any",), [0], studies, steps=80, run=tmp_path, lengths=(12,), batch=8)
+    head = models.sequence_head(kind, 4, ("any",), view="features")
+    sequences.fit_head(head, [0], studies, steps=80, run=tmp_path, lengths=(12,), batch=8)
     assert (tmp_path / "head.csv").is_file()
     out = [head(study.features[None], training=False) for study in studies]
     slices = np.concatenate([np.asarray(one["slice"])[0, :, 0] for one in out])

@@ -5,7 +5,7 @@ Each model is a slice encoder, HU in, `features` and `evidence` out, followed by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -163,8 +163,21 @@ def _rare() -> keras.initializers.Initializer:
     return keras.initializers.Constant(-4.0)
 
 
+@dataclass(frozen=True)
+class View:
+    """What a head looks at, and how large it is for that."""
+
+    width: int
+    blocks: int
+    dropout: float
+
+
+# Few patients are enough to learn how the evidence of neighbours goes together, not what their features look like.
+VIEWS: Final = {"evidence": View(32, 1, 0.1), "features": View(128, 2, 0.3)}
+
+
 def sequence_head(
-    kind: str, features: int, labels: Sequence[str], encoder_labels: Sequence[str] | None = None, width: int = 128
+    kind: str, features: int, labels: Sequence[str], encoder_labels: Sequence[str] | None = None, view: str = "evidence"
 ) -> keras.Model:
     """Look at a slice among its neighbours, and at the study as a whole.
 
@@ -175,6 +188,7 @@ def sequence_head(
     kind : "transformer" or "lstm"
     features : d, the length of a slice's features, of which the last are the maxima of the evidence
     encoder_labels : labels of that evidence, if they are others than the head's own
+    view : one of VIEWS: the evidence of all the encoder's labels alone, or all features
 
     Returns
     -------
@@ -182,15 +196,16 @@ def sequence_head(
     `slice` (n, slices, labels) and `study` (n, labels) float32 logits
     """
     inputs = keras.Input((None, features), name="features")
-    given = list(encoder_labels or labels)
+    given, size = list(encoder_labels or labels), VIEWS[view]
     columns = [features - len(given) + given.index(label) for label in labels]
     evidence = ops.take(inputs, columns, axis=-1)
     # Fixed to the statistics of the training features by `normalise_features`. A Normalization layer would do the
     # same, but tf2onnx leaves its numbers outside the graph.
-    x = layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, trainable=False, name="normalise")(inputs)
-    x = layers.Dropout(0.3)(x)
-    x = layers.Dense(width, name="project")(x)
-    x = _BODIES[kind](x, width)
+    x = inputs if view == "features" else inputs[..., features - len(given) :]
+    x = layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, trainable=False, name="normalise")(x)
+    x = layers.Dropout(size.dropout)(x)
+    x = layers.Dense(size.width, name="project")(x)
+    x = _BODIES[kind](x, size)
     alone = evidence + layers.Dense(len(labels), name="slice_logits", kernel_initializer="zeros")(x)
     study = evidence + layers.Dense(len(labels), name="study_logits", kernel_initializer="zeros")(x)
     # A study is as suspicious as its most suspicious slices: a smooth maximum, which one slice passes unchanged.
@@ -198,15 +213,24 @@ def sequence_head(
     return keras.Model(inputs, {"slice": alone, "study": study}, name=f"{kind}_head")
 
 
+def head_for(config: Mapping[str, Any], features: int) -> keras.Model:
+    """Build the head that the config of a run describes, for features of a length."""
+    view = config["recipe"]["head_view"]
+    return sequence_head(config["head"], features, config["labels"], config["encoder_labels"], view)
+
+
 def normalise_features(head: keras.Model, features: NDArray[np.float32]) -> None:
-    """Set the head's input statistics from features (slices, d)."""
-    head.get_layer("normalise").set_weights([features.mean(axis=0), features.var(axis=0)])
+    """Set the head's input statistics from features (slices, d), of which it may look at the last ones only."""
+    norm = head.get_layer("normalise")
+    seen = features[:, -norm.input.shape[-1] :]
+    norm.set_weights([seen.mean(axis=0), seen.var(axis=0)])
 
 
-def _transformer(x: Any, width: int, blocks: int = 2, heads: int = 4) -> Any:
+def _transformer(x: Any, size: View, heads: int = 4) -> Any:
     """Pre-norm Transformer encoder; a convolution over three slices tells who is whose neighbour."""
+    width = size.width
     x = x + layers.Conv1D(width, 3, padding="same", name="neighbours")(x)
-    for i in range(blocks):
+    for i in range(size.blocks):
         y = layers.LayerNormalization(name=f"norm_{i}a")(x)
         y = layers.MultiHeadAttention(heads, width // heads, dropout=0.1, name=f"attend_{i}")(y, y)
         x = x + y
@@ -217,9 +241,9 @@ def _transformer(x: Any, width: int, blocks: int = 2, heads: int = 4) -> Any:
     return layers.LayerNormalization(name="norm_out")(x)
 
 
-def _lstm(x: Any, width: int) -> Any:
+def _lstm(x: Any, size: View) -> Any:
     """One bidirectional LSTM; the slice itself passes beside it."""
-    y = layers.Bidirectional(layers.LSTM(width // 2, return_sequences=True), name="lstm")(x)
+    y = layers.Bidirectional(layers.LSTM(size.width // 2, return_sequences=True), name="lstm")(x)
     return layers.LayerNormalization(name="norm_out")(x + y)
 
 

@@ -102,18 +102,15 @@ def _features(session: ort.InferenceSession, hu: NDArray[np.int16]) -> NDArray[n
 
 
 def fit_head(
-    kind: str,
-    labels: Sequence[str],
+    head: keras.Model,
     columns: Sequence[int],
     studies: Sequence[EmbeddedStudy],
     steps: int,
     run: Path,
     lengths: Sequence[int] = LENGTHS,
-    encoder_labels: Sequence[str] | None = None,
     batch: int = 32,
-) -> keras.Model:
-    """Train the sequence head on random pieces of the studies."""
-    head = models.sequence_head(kind, studies[0].features.shape[1], labels, encoder_labels)
+) -> None:
+    """Train a sequence head on random pieces of the studies; columns are the studies' labels that it gives."""
     models.normalise_features(head, np.concatenate([study.features for study in studies]))
     rate = keras.optimizers.schedules.CosineDecay(5e-5, steps, 0.02, warmup_target=1e-3, warmup_steps=steps // 20)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
@@ -127,7 +124,6 @@ def fit_head(
         verbose=2,
         callbacks=[keras.callbacks.CSVLogger(str(run / "head.csv"))],
     )
-    return head
 
 
 def _pieces(

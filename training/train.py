@@ -67,10 +67,11 @@ class Phase:
 class Recipe:
     """How one model is trained.
 
-    copies : how often a real study is augmented for the head
+    head_view : what the head looks at, one of models.VIEWS; copies : how often a real study is augmented for the head
     """
 
     phases: tuple[Phase, ...]
+    head_view: str = "evidence"
     head_steps: int = 1000
     copies: int = 2
 
@@ -99,6 +100,7 @@ LARGE = Recipe(
         Phase(30, 3e-4, batch=64, steps=1500),
         Phase(2, 3e-5, batch=64, steps=1500, settled=True),
     ),
+    head_view="features",
     head_steps=20_000,
     copies=1,
 )
@@ -288,8 +290,8 @@ def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path
     unseen = [*data.held_out, *(excerpt(study, rng) for study in data.held_out_implants), *data.elsewhere]
     alone = config["without"] == "sequence"
     lengths = (1,) if alone else LENGTHS
-    steps, given = config["recipe"]["head_steps"], config["encoder_labels"]
-    head = fit_head(config["head"], labels, columns, training, steps, run, lengths, given)
+    head = models.head_for(config, training[0].features.shape[1])
+    fit_head(head, columns, training, config["recipe"]["head_steps"], run, lengths)
     _save(head, run / HEAD_FILE)
     if not unseen:
         return

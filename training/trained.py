@@ -68,7 +68,7 @@ class Run:
         self.labels = config["labels"]
         self._columns = [config["encoder_labels"].index(label) for label in self.labels]
         width = next(one.shape[1] for one in self._encoder.get_outputs() if one.name == "features")
-        self._head = models.sequence_head(config["head"], width, self.labels, config["encoder_labels"])
+        self._head = models.head_for(config, width)
         self._head.load_weights(folder / train.HEAD_FILE)
         self._calibration = {level: np.array(rows).T for level, rows in metrics["calibration"].items()}
         self.slice_thresholds = metrics["operating_points"]["thresholds"]["slice"]
