@@ -6,11 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.background import Background
 from ichscope import phantom
 from ichscope.analyse import default_models_folder, load_detectors
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.inference import Detector
-from ichscope.store import Choices, Store
+from ichscope.store import Choices, Cohort, Filter, Store
 
 Upload = tuple[str, bytes]
 
@@ -69,3 +70,25 @@ def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
     # Titles of jobs stay out: they may name a folder.
     words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs()}
     return _store.choices(), words
+
+
+@st.cache_resource(max_entries=1, show_spinner="Opening the store", on_release=Background.close)
+def background() -> Background:
+    """The one that does the jobs of this process; errors as of `store`."""
+    return Background(store())
+
+
+def cohort(store: Store, filter: Filter) -> Cohort:
+    """What is counted over the studies that fit, counted again only where the store has changed.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    """
+    return _cohort(str(store.volumes), filter, store.state(filter), store)
+
+
+@st.cache_data(max_entries=32, show_spinner="Counting")
+def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> Cohort:
+    return _store.cohort(filter)

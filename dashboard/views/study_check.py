@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from dashboard import cached, panels
+from dashboard import cached, panels, server_folder
 from dashboard.text import count, plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS, in_reading_order
 from ichscope.analyse import StudyResult, analyse
@@ -17,7 +16,6 @@ from ichscope.inference import Detector
 
 MANY_FILES = 900
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Inputs = Sequence[Path | tuple[str, bytes]]
 
@@ -75,7 +73,7 @@ def _upload() -> Inputs | None:
             "their result is always limited.",
         )
         with st.popover("Folder on the server"):
-            folder = _server_folder()
+            folder = server_folder.choose("server_path")
     files = st.file_uploader(
         "DICOM files, a ZIP, or JPG and PNG pictures",
         accept_multiple_files="directory" if kind == "Folder" else True,
@@ -85,23 +83,7 @@ def _upload() -> Inputs | None:
         "Up to 200 MB a file. Several studies at once are fine: each series gets its own result. "
         f"More than about {MANY_FILES} files: pack them into a ZIP, or use a folder on the server."
     )
-    return [(file.name, file.getvalue()) for file in files] or folder
-
-
-def _server_folder() -> Inputs | None:
-    """A folder that the server can read: any on one's own computer, else what the administrator opens."""
-    root = os.environ.get("ICHSCOPE_IMPORT")
-    if root is None and st.get_option("server.address") not in _LOCAL:
-        st.write("The administrator can open a folder for this by setting `ICHSCOPE_IMPORT`.")
-        return None
-    text = st.text_input("Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key="server_path")
-    if not st.button("Analyse this folder", disabled=not text):
-        return None
-    path = Path(text).expanduser().resolve()
-    if not path.exists() or (root is not None and not path.is_relative_to(Path(root).resolve())):
-        st.error(f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page.")
-        return None
-    return [path]
+    return [(file.name, file.getvalue()) for file in files] or ([folder] if folder else None)
 
 
 def _samples() -> Inputs | None:

@@ -18,7 +18,7 @@ from ichscope.store.cohort_rows import Bin, By, Cohort, Day, Prevalence, Reason,
 from ichscope.store.filters import Condition, conditions, label_column
 from ichscope.store.rows import Filter
 from ichscope.store.session import StoreBase
-from ichscope.store.tables import EPOCH, Finding, Result, Study
+from ichscope.store.tables import EPOCH, Finding, JobItem, Result, Study
 
 _BY: tuple[By, ...] = ("model", "reader")
 BINS = 20
@@ -66,6 +66,15 @@ class Cohorts(StoreBase):
 
     study_key: Callable[[str], str]
 
+    def state(self, filter: Filter | None = None) -> tuple[int, ...]:
+        """Give numbers that change whenever cohort() may: one quick look, for whoever keeps what it gave."""
+        moments = (Study.analysed_at, Study.reviewed_at)
+        newest = [func.coalesce(func.max(type_coerce(moment, BigInteger)), 0) for moment in moments]
+        chosen = select(func.count(), func.coalesce(func.sum(Study.reviews), 0), *newest).select_from(Study)
+        done = select(func.count()).where(JobItem.job_id == (filter.job if filter else None), JobItem.state == "done")
+        with self._reading() as session:
+            return tuple(map(int, (*session.execute(chosen).one(), session.scalar(done) or 0)))
+
     def cohort(self, filter: Filter | None = None) -> Cohort:
         """Everything that is counted over the studies that fit."""
         limits = conditions(filter or Filter(), self.study_key)
@@ -76,6 +85,7 @@ class Cohorts(StoreBase):
             review = _waits(session, limits, Study.first_review_at, _REVIEW_STEP_S)
             return Cohort(
                 total=sum(day.studies for day in days),
+                synthetic=_synthetic(session, limits),
                 days=days,
                 reasons=_reasons(session, limits),
                 prevalence=tuple(one for alone, _ in labels for one in alone),
@@ -85,6 +95,10 @@ class Cohorts(StoreBase):
                 waits=(*_by_edges("result", result), *_by_edges("review", review)),
                 medians={"result": _median(result), "review": _median(review)},
             )
+
+
+def _synthetic(session: Session, limits: Sequence[Condition]) -> int:
+    return session.scalar(select(func.count()).select_from(Study).where(Study.synthetic, *limits)) or 0
 
 
 def _count(condition: Any) -> ColumnElement[int]:

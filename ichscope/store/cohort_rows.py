@@ -79,9 +79,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Cohort:
-    """All tables of the page; `medians` are of the waits, in seconds."""
+    """All tables of the page; `synthetic` of all studies are, and `medians` are of the waits, in seconds."""
 
     total: int
+    synthetic: int
     days: tuple[Day, ...]
     reasons: tuple[Reason, ...]
     prevalence: tuple[Prevalence, ...]

@@ -10,7 +10,7 @@ from ichscope.labels import LABELS, SUBTYPES
 from ichscope.series import Header
 from ichscope.store import Filter, Store, WorklistRow
 from tests import results_builder as build
-from tests.store.cases import MORNING, add, many
+from tests.store.cases import MORNING, add, content, many, study
 
 EDGES: dict[str, tuple[str, float | None]] = {
     "age": ("age_years", 10),
@@ -107,3 +107,27 @@ def test_an_empty_cohort(store: Store) -> None:
     assert found.medians == {"result": None, "review": None}
     assert {one.studies for one in found.prevalence} == {0}
     assert all(shares == () for shares in found.breakdowns.values())
+
+
+def test_synthetic_studies_are_counted(store: Store) -> None:
+    add(store, "a", 0.9)
+    store.record(study("b", 0.9), content("b"), synthetic=True)
+    assert (store.cohort().total, store.cohort().synthetic) == (2, 1)
+    assert store.cohort(Filter(synthetic=False)).synthetic == 0
+
+
+def test_the_state_changes_with_every_change_of_the_tables(store: Store) -> None:
+    seen = [store.state()]
+    id = add(store, "a", 0.9)
+    seen.append(store.state())
+    store.review(id, "Ann", agree=True, at=MORNING)
+    seen.append(store.state())
+    add(store, "a", replace(build.model(along=(0.1,)), version="2.0"))
+    seen.append(store.state())
+    job = store.start_job("folder", "")
+    store.add_items(job, ["one"])
+    before = store.state(Filter(job=job))
+    store.done(store.claim(job)[0].id, id)
+    assert store.state(Filter(job=job)) != before
+    assert len(set(seen)) == len(seen)
+    assert store.state() == seen[-1], "looking changes nothing"

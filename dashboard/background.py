@@ -1,0 +1,261 @@
+"""The background work of the server process: one thread that does the jobs of the pages, one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from dashboard.spool import Spool
+from ichscope import batch, demo
+from ichscope.batch import BatchError, Pace, Setup
+from ichscope.store import Job, Store, StoreError
+from ichscope.store.jobs import LEASE
+
+# How long a thread waits that could not do what is left, before it looks again.
+_AGAIN_S = 5.0
+_AFTER_FAILURE_S = 30.0
+_TICK_S = 0.5
+_MOST_JOBS = 1_000
+# An upload that has failed series is kept so long for another try.
+_KEEP_FAILED = timedelta(days=7)
+_ORPHAN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An open job as the pages show it.
+
+    here : this server works on it, or will
+    still : nobody seems to work on it: its program was ended, and nothing takes it up by itself
+    """
+
+    job: Job
+    pace: Pace
+    here: bool
+    still: bool
+
+
+class Background:
+    """Jobs of the pages, done by one thread for as long as there are any.
+
+    It takes up what a killed server left (jobs whose ticket is in this home), and leaves alone the jobs of other
+    programs and servers unless it is asked to do one.
+
+    problem : why it does not get on, in words; "" where all is well
+    making : (made, all) phantoms of a demonstration on its way
+    """
+
+    def __init__(self, store: Store, setup: Setup | None = None) -> None:
+        self.store, self._setup = store, setup
+        self.spool = Spool(store.volumes.parent)
+        self.problem = ""
+        self.making: tuple[int, int] | None = None
+        self._asked: set[int] = set()
+        self._demonstrate = False
+        self._paces: dict[int, Pace] = {}
+        self._lock = threading.Lock()
+        self._wake, self._closed = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # ---- for the pages -------------------------------------------------------------------------------------
+
+    def upload(self, files: Iterable[tuple[str, BinaryIO]], title: str, pictures_as_series: bool = False) -> int:
+        """Put named files on disk and have them analysed; gives the job.
+
+        Raises
+        ------
+        OSError
+            if there is no room for them
+        StoreError
+            if the store cannot be written; then the files are not kept either
+        """
+        ticket = self.spool.keep(files)
+        return self._begin(ticket, self.spool.folder(ticket), "upload", title, pictures_as_series)
+
+    def folder(self, path: Path, title: str, pictures_as_series: bool = False) -> int:
+        """Have a folder, file or ZIP on the server analysed; gives the job.
+
+        Raises
+        ------
+        OSError, StoreError
+            as `upload`
+        """
+        return self._begin(self.spool.keep(()), path, "folder", title, pictures_as_series)
+
+    def _begin(self, ticket: str, path: Path, kind: str, title: str, pictures_as_series: bool) -> int:
+        options = {"ticket": ticket}
+        kept = None
+        try:
+            job = batch.begin(self.store, [path], kind, title, pictures_as_series=pictures_as_series, options=options)
+            kept = self.store.job(job).options.get("ticket")
+        finally:
+            if kept != ticket:  # an unfinished job of the same folder was taken up
+                self.spool.remove(ticket)
+        self.ask(job)
+        return job
+
+    def demonstrate(self) -> None:
+        """Have the demonstration made and analysed."""
+        self._demonstrate = True
+        self.start()
+
+    def ask(self, job: int) -> None:
+        """Have a job done here, whoever began it."""
+        if self.store.job(job).kind == "demo":
+            self._demonstrate = True
+        else:
+            self._asked.add(job)
+        self.start()
+
+    def start(self) -> None:
+        """Look for work; without any, the thread ends again."""
+        with self._lock:
+            self._wake.set()
+            if self._thread is None and not self._closed.is_set():
+                # No daemon: what is on its way comes to its end when the server is asked to stop.
+                self._thread = threading.Thread(target=self._run, name="ichscope-ingest", daemon=False)
+                self._thread.start()
+
+    def look(self) -> list[Seen]:
+        """Open jobs with their pace, the oldest first.
+
+        Raises
+        ------
+        StoreError
+            if the store cannot be read
+        """
+        jobs = [job for job in self.store.jobs(_MOST_JOBS, open_only=True) if job.pending or job.running]
+        with self._lock:
+            self._paces = {job.id: self._paces.get(job.id, Pace()) for job in jobs}
+            return [self._seen(job) for job in reversed(jobs)]
+
+    def close(self) -> None:
+        """End the thread; what is on its way comes to its end, the rest waits for the next server."""
+        self._closed.set()
+        self._wake.set()
+        if (thread := self._thread) is not None:
+            thread.join()
+
+    def _seen(self, job: Job) -> Seen:
+        pace = self._paces[job.id]
+        pace.see(job)
+        here = job.id in self._asked or self.spool.holds(job.options.get("ticket"))
+        here = here or (job.kind == "demo" and self._demonstrate)
+        moved = max(filter(None, (job.created_at, job.first_at, job.last_at)))
+        return Seen(job, pace, here, not here and datetime.now(UTC) - moved > LEASE)
+
+    # ---- the thread ----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._wanted():
+                self._rest(self._attempt())
+        except Exception as error:
+            self.problem = f"The work has stopped ({type(error).__name__}); the server's log says more."
+            raise
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _wanted(self) -> bool:
+        """Tell whether there may be work; where not, the next one to start makes another thread."""
+        with self._lock:
+            if self._wake.is_set() and not self._ended():
+                self._wake.clear()
+                return True
+            self._thread = None
+            return False
+
+    def _attempt(self) -> float:
+        """Do what there is to do; gives the seconds to wait before the next look, 0 where nothing is left."""
+        try:
+            left = self._do_all()
+        except (BatchError, StoreError) as error:
+            self.problem = str(error)
+        except OSError as error:
+            self.problem = f"Files cannot be written: {error.strerror}."
+        except RuntimeError:
+            # An interpreter that ends lets no thread begin anything.
+            if not self._ended():
+                raise
+            return 0.0
+        else:
+            self.problem = ""
+            return _AGAIN_S if left else 0.0
+        return _AFTER_FAILURE_S
+
+    def _rest(self, seconds: float) -> None:
+        if not seconds:
+            return
+        for _ in range(int(seconds / _TICK_S)):
+            if self._wake.wait(_TICK_S) or self._ended():
+                break
+        self._wake.set()
+
+    def _ended(self) -> bool:
+        return self._closed.is_set() or not threading.main_thread().is_alive()
+
+    def _do_all(self) -> bool:
+        """Do what there is to do; tell whether something of it is left, which other programs may be working on."""
+        self._tidy()
+        if self._demonstrate:
+            self._do_demo()
+        with self._workers() as workers:
+            for job in self._mine():
+                batch.work(self.store, job.id, workers, self._setup, progress=self._tick, stop=self._closed)
+                self._asked.discard(job.id)
+        self._tidy()
+        return bool(self._mine())
+
+    def _mine(self) -> list[Job]:
+        """Give the jobs that are to be done here, the oldest first."""
+        jobs = reversed(self.store.jobs(_MOST_JOBS, open_only=True))
+        return [job for job in jobs if job.id in self._asked or self.spool.holds(job.options.get("ticket"))]
+
+    def _do_demo(self) -> None:
+        try:
+            made = demo.make(self.store, progress=self._made)
+            self.making = None
+            with self._workers() as workers:
+                demo.analyse(self.store, made, workers, self._setup, progress=self._tick)
+            self._demonstrate = False
+        finally:
+            self.making = None
+
+    def _made(self, done: int, total: int) -> None:
+        self.making = (done, total)
+        if self._ended():
+            raise BatchError("The server has ended.")
+
+    def _tick(self, job: Job) -> None:
+        if self._ended():
+            self._closed.set()
+            if job.kind == "demo":
+                raise BatchError("The server has ended.")
+
+    @contextmanager
+    def _workers(self) -> Iterator[Executor]:
+        pool = batch.executor()
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    # ---- uploads on disk -----------------------------------------------------------------------------------
+
+    def _tidy(self) -> None:
+        """Remove the files of jobs that are done, and begin the job of an upload whose server was killed before."""
+        jobs = {job.options.get("ticket"): job for job in self.store.jobs(_MOST_JOBS)}
+        for ticket in self.spool.tickets():
+            job, age = jobs.get(ticket), self.spool.age(ticket)
+            if job is None and age > _ORPHAN:
+                self._begin(ticket, self.spool.folder(ticket), "upload", "Upload, taken up again", False)
+            elif job is not None and job.finished_at and (not job.failed or age > _KEEP_FAILED):
+                self.spool.remove(ticket)

@@ -1,0 +1,221 @@
+"""Bringing studies in, and how far that is: one panel for every page that shows the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import cached, server_folder, times
+from dashboard.background import Background, Seen
+from dashboard.text import count, plain, sentence
+from ichscope.commands.show import duration, state
+from ichscope.demo import STUDIES
+from ichscope.store import Job, StoreError
+
+MANY_FILES = 900
+_KINDS = ("Files or ZIP", "Folder", "Folder on the server")
+_WORDS = {
+    "upload": "Upload",
+    "folder": "Folder",
+    "watch": "Watched folder",
+    "rescore": "Rescore",
+    "demo": "Demonstration",
+}
+_POLL_S = 1
+_LATEST = 10
+_FAILURES = 1_000
+_REASONS = 20
+
+
+def panel() -> bool:
+    """Place the way to add studies, and the progress of what was added.
+
+    Returns
+    -------
+    whether there is any study; where not, the page needs no other empty state
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the store cannot be opened or read
+    """
+    work = cached.background()
+    work.start()
+    if st.session_state.pop("ingest-close", False):
+        st.session_state["ingest-add"] = False
+    if said := st.session_state.pop("ingest-error", ""):
+        st.error(plain(said))
+    some = bool(work.store.worklist(limit=1))
+    busy = bool(work.look()) or work.making is not None
+    if some or busy:
+        with st.popover("Add studies", icon=":material/add:", key="ingest-add", on_change="rerun"):
+            _intake(work)
+    else:
+        _first(work)
+    # Pages ask again every second only while there is something to see.
+    st.fragment(_progress, run_every=_POLL_S if busy else None)(work, busy)
+    _failures(work)
+    return some
+
+
+def _first(work: Background) -> None:
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        st.subheader("No studies yet: add the first ones")
+        _intake(work)
+    with right:
+        st.subheader("Or see what it looks like")
+        st.button("Make a demonstration", width="stretch", on_click=work.demonstrate, key="ingest-demo")
+        st.caption(
+            f"{STUDIES} computed heads with readers' labels, no patient, through the real models; takes some minutes. "
+            "They are marked as synthetic wherever they appear."
+        )
+
+
+# ---- from the user to a job ----------------------------------------------------------------------------
+
+
+def _intake(work: Background) -> None:
+    kind = st.segmented_control(
+        "Where from", _KINDS, default=_KINDS[0], required=True, label_visibility="collapsed", key="ingest-kind"
+    )
+    as_series = st.checkbox(
+        "Read pictures as one series",
+        key="ingest-pictures",
+        help="JPG and PNG files of one folder or ZIP become the slices of one series, in the order of their names.",
+    )
+    if kind == _KINDS[2]:
+        if path := server_folder.choose("ingest-path"):
+            _begin(work, path, as_series)
+        st.caption("Everything below the folder is looked at. What the store knows already is not analysed again.")
+    else:
+        _upload(work, kind == _KINDS[1], as_series)
+
+
+def _upload(work: Background, folder: bool, as_series: bool) -> None:
+    number = st.session_state.setdefault("ingest-number", 0)
+    files = st.file_uploader(
+        "DICOM files or ZIPs with any number of studies",
+        accept_multiple_files="directory" if folder else True,
+        key=f"ingest-files-{folder}-{number}",
+    )
+    st.caption(
+        f"Up to {st.get_option('server.maxUploadSize')} MB a file. More than about {MANY_FILES} files: pack them into "
+        "a ZIP, or use a folder on the server."
+    )
+    if files:
+        _begin(work, list(files), as_series)
+
+
+def _begin(work: Background, what: Path | list, as_series: bool) -> None:
+    try:
+        if isinstance(what, Path):
+            work.folder(what, "Folder on the server", as_series)
+        else:
+            with st.spinner("Putting the files in place"):
+                files = ((file.name, file) for file in what)
+                work.upload(files, f"Upload of {count(len(what), 'file')}", as_series)
+    except OSError as error:
+        st.error(f"**Nothing was taken in.** The files cannot be written: {error.strerror}.")
+        return
+    except StoreError as error:
+        st.error(f"**Nothing was taken in.** {plain(str(error))}")
+        return
+    # The uploader is emptied and the popover closed: the files lie on the server's disk now.
+    st.session_state["ingest-number"] += 1
+    st.session_state["ingest-close"] = True
+    st.rerun()
+
+
+# ---- from jobs to the screen ---------------------------------------------------------------------------
+
+
+def _progress(work: Background, busy: bool) -> None:
+    try:
+        open_jobs = work.look()
+    except StoreError as error:
+        st.error(f"{plain(str(error))} What was recorded is kept; the work goes on when the database is back.")
+        return
+    if busy and not open_jobs and work.making is None:
+        st.rerun()  # the last job has ended: the page shows its studies and stops asking
+    if work.problem:
+        st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; it is tried again by itself.")
+    if work.making is not None:
+        made, total = work.making
+        st.progress(made / total, f"Demonstration: {made} of {total} heads computed")
+    for one in open_jobs:
+        _bar(work, one)
+    if open_jobs and st.button("Show what is new", type="tertiary", icon=":material/refresh:", key="ingest-refresh"):
+        st.rerun()
+
+
+def _bar(work: Background, one: Seen) -> None:
+    job = one.job
+    over = job.done + job.failed
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    with left:
+        st.progress(over / job.total if job.total else 0.0, f"{_name(job)}: {_state(one)}")
+    with right:
+        if one.still:
+            _button("Go on", job, work.ask)
+        elif one.here and job.kind != "demo":
+            _button("Stop", job, work.store.cancel)
+
+
+def _state(one: Seen) -> str:
+    job = one.job
+    if one.still:
+        return f"{state(job, one.pace)}. The program that did this was ended."
+    if not job.first_at:
+        return "waits for its turn"
+    return state(job, one.pace) if job.done + job.failed or job.total > 1 else "looking for series"
+
+
+def _name(job: Job) -> str:
+    return f"{_WORDS.get(job.kind, job.kind.capitalize())} of {times.when(job.created_at)}"
+
+
+def _failures(work: Background) -> None:
+    """The last jobs that are over: what each took, what failed in it and why, and another try."""
+    over = [job for job in work.store.jobs(_LATEST) if job.finished_at]
+    if over:
+        st.caption(f"Last: {_name(over[0])}, {_ended(over[0])}.")
+    for job in over:
+        if job.failed:
+            with st.expander(f"{_name(job)}: {job.failed} of {job.total} series failed"):
+                _reasons(work, job)
+
+
+def _ended(job: Job) -> str:
+    done = f"{job.done} of {job.total} series done"
+    if not job.first_at or not job.last_at:
+        return done
+    return f"{done} in {duration((job.last_at - job.first_at).total_seconds())}"
+
+
+def _reasons(work: Background, job: Job) -> None:
+    reasons = Counter(failure.reason for failure in work.store.failures(job.id, limit=_FAILURES))
+    lines = (f"- {number} x {plain(sentence(reason))}" for reason, number in reasons.most_common(_REASONS))
+    st.markdown("\n".join(lines))
+    _button("Try again", job, partial(_again, work))
+
+
+def _button(label: str, job: Job, act: Callable[[int], object]) -> None:
+    st.button(label, key=f"ingest-{label}-{job.id}", on_click=_safely, args=(act, job.id))
+
+
+def _again(work: Background, job: int) -> None:
+    work.store.retry(job)
+    work.ask(job)
+
+
+def _safely(act: Callable[..., object], *args: object) -> None:
+    """Do what a click asks for; where the store fails, the next run of the page says so."""
+    try:
+        act(*args)
+    except StoreError as error:
+        st.session_state["ingest-error"] = str(error)

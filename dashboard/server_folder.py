@@ -1,0 +1,28 @@
+"""A folder that the server can read: any on one's own computer, else what the administrator opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.text import plain
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def choose(key: str) -> Path | None:
+    """Place the field and its button, and give what exists and is open to this page, once the button is clicked."""
+    root = os.environ.get("ICHSCOPE_IMPORT")
+    if root is None and st.get_option("server.address") not in _LOCAL:
+        st.write("The administrator can open a folder for this by setting `ICHSCOPE_IMPORT`.")
+        return None
+    text = st.text_input("Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key=key)
+    if not st.button("Analyse this folder", disabled=not text, key=f"{key}-go"):
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.exists() or (root is not None and not path.is_relative_to(Path(root).resolve())):
+        st.error(f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page.")
+        return None
+    return path

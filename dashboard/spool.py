@@ -1,0 +1,100 @@
+"""What pages take in, as folders below ICHSCOPE_HOME: a server that is killed loses nothing, the next one goes on.
+
+Each ingest of a page has a folder here under a name of its own, its ticket, which its job remembers. As long as the
+folder is there, the job is this home's to do. Uploads lie in it; the ticket of a folder on the server is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from ichscope.home import make
+
+FOLDER = "uploads"
+_PART = ".part"
+# Letters; a name may have 255 bytes, and a letter up to four.
+_LONGEST_NAME = 60
+_COPY_BYTES = 1 << 20
+
+
+class Spool:
+    """The tickets of a home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+
+    def keep(self, files: Iterable[tuple[str, BinaryIO]]) -> str:
+        """Write named files into a folder of their own, all of them or, after an error, none.
+
+        Returns
+        -------
+        the ticket
+
+        Raises
+        ------
+        OSError
+            if there is no room for them
+        """
+        ticket = secrets.token_hex(8)
+        # Each by itself: folders that are made on the way to another one are open to all.
+        part = self._folder / f"{ticket}{_PART}"
+        for folder in (self._folder.parent, self._folder, part):
+            make(folder)
+        try:
+            for number, (name, data) in enumerate(files):
+                _write(_place(part, name, number), data)
+            os.utime(part)  # its age counts from now on
+            part.rename(self._folder / ticket)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return ticket
+
+    def folder(self, ticket: str) -> Path:
+        """Where the files of a ticket lie."""
+        return self._folder / ticket
+
+    def holds(self, ticket: object) -> bool:
+        """Whether there is such a ticket."""
+        return isinstance(ticket, str) and ticket != "" and (self._folder / ticket).is_dir()
+
+    def tickets(self) -> Iterator[str]:
+        """All tickets; what a killed server left half-written is removed when it is a day old."""
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if not folder.name.endswith(_PART):
+                yield folder.name
+            elif self.age(folder.name) > timedelta(days=1):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def age(self, ticket: str) -> timedelta:
+        """How long ago a ticket was given out; none where it has gone."""
+        try:
+            return timedelta(seconds=time.time() - (self._folder / ticket).stat().st_mtime)
+        except OSError:
+            return timedelta()
+
+    def remove(self, ticket: str) -> None:
+        """Remove a ticket and its files."""
+        shutil.rmtree(self._folder / ticket, ignore_errors=True)
+
+
+def _place(folder: Path, name: str, number: int) -> Path:
+    """Give a path inside the folder that no other file has; folders and endings stay, as series are told by them."""
+    parts = [part[-_LONGEST_NAME:] for part in name.replace("\\", "/").replace("\0", "").split("/")]
+    path = folder.joinpath(*(part for part in parts if part not in ("", ".", "..")))
+    if path == folder or path.exists() or any(parent.is_file() for parent in path.parents):
+        path = folder / f"{number}.{secrets.token_hex(4)}" / (path.name if path != folder else "unnamed")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write(path: Path, data: BinaryIO) -> None:
+    data.seek(0)
+    with path.open("xb") as file:
+        shutil.copyfileobj(data, file, _COPY_BYTES)
