@@ -47,7 +47,7 @@ _UNSET: Final[Mapping[str, Any]] = {
     "job": None,
     "synthetic": None,
 }
-_STATES: Final = ("status", "priority", "agreement")
+STATES: Final = {"priority": "Priority", "status": "Analysis", "agreement": "Review"}
 
 
 def choose(store: Store, key: str, states: bool = True) -> Filter:
@@ -72,7 +72,7 @@ def choose(store: Store, key: str, states: bool = True) -> Filter:
             width=330,
             **_kept(key, "key"),
         )
-        behind = [name for name in _set(key) if name != "key" and (states or name not in _STATES)]
+        behind = [name for name in _set(key) if name != "key" and (states or name not in STATES)]
         label = f"Filters ({len(behind)})" if behind else "Filters"
         with st.popover(label, icon=":material/filter_list:", key=f"{key}-filters"):
             if states:
@@ -129,11 +129,30 @@ def _day(value: Any) -> date | None:
     return value if isinstance(value, date) else None
 
 
+def pills(key: str, name: str, words: Mapping[Any, str], counts: Mapping[Any, int] | None = None) -> None:
+    """Place one of STATES, several of which may hold at once; with counts, each says how many studies it has."""
+
+    def said(one: Any) -> str:
+        return words[one] if counts is None else f"{words[one]} **{counts.get(one, 0):,}**"
+
+    st.pills(
+        STATES[name],
+        list(words),
+        selection_mode="single" if name == "agreement" else "multi",
+        format_func=said,
+        # The counts make plain what these are; the words are for screen readers.
+        label_visibility="visible" if counts is None else "collapsed",
+        **_kept(key, name),
+    )
+
+
 def _states(key: str) -> None:
-    for name, words in (("priority", PRIORITY_WORDS), ("status", STATUS_WORDS)):
-        st.pills(name.capitalize(), list(words), selection_mode="multi", format_func=words.get, **_kept(key, name))
-    words = _REVIEWED | AGREEMENT_WORDS
-    st.pills("Review", list(words), format_func=words.get, **_kept(key, "agreement"))
+    for name, words in (
+        ("priority", PRIORITY_WORDS),
+        ("status", STATUS_WORDS),
+        ("agreement", _REVIEWED | AGREEMENT_WORDS),
+    ):
+        pills(key, name, words)
 
 
 def _label(key: str) -> None:

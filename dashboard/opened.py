@@ -1,0 +1,89 @@
+"""One study of the worklist, open: answer, viewer, review, and the way to its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import streamlit as st
+
+from dashboard import panels, review
+from dashboard.text import count, plain
+from dashboard.times import when
+from ichscope.analyse import StudyResult
+from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
+
+_NO_PICTURES = (
+    "**The pictures of this study are not kept.** They were removed to save room, or keeping them is switched off. "
+    "Results and reviews stand."
+)
+
+Open = Callable[[int | None], None]
+
+
+def show(store: Store, study: int, filter: Filter, order: Order, open_study: Open) -> None:
+    """Place the whole study.
+
+    Parameters
+    ----------
+    filter, order : of the list that it was opened from
+    open_study : opens another one, or the list
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if there is no such study, or the database fails
+    """
+    row = store.study(study)
+    result, damage = _result(store, row)
+    left, right = st.columns([7, 3], gap="medium")
+    with right:
+        _way(store.neighbours(study, filter, order), open_study)
+        panels.identity(result, row.synthetic)
+        review.panel(store, row, partial(_follow, store, study, filter, order, open_study))
+    with left:
+        panels.headline(result)
+        if damage:
+            st.warning(plain(damage))
+        elif row.has_volume:
+            panels.pictures(result)
+        else:
+            st.info(_NO_PICTURES)
+    with right:
+        panels.models(result)
+        panels.quality(result)
+        st.caption(plain(_facts(row)))
+
+
+def _result(store: Store, row: WorklistRow) -> tuple[StudyResult, str]:
+    """The result, and why its pictures cannot be had: a damaged file must not hide what was found."""
+    try:
+        return store.result(row.id, voxels=row.has_volume), ""
+    except StoreError as error:
+        return store.result(row.id, voxels=False), str(error)
+
+
+def _way(near: Neighbours, open_study: Open) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("List", icon=":material/arrow_back:", shortcut="B", on_click=open_study, args=(None,))
+        for name, key, to in (("Previous", "P", near.previous), ("Next", "N", near.next)):
+            st.button(name, shortcut=key, disabled=to is None, on_click=open_study, args=(to,))
+    # A review may have taken the last study out of its own list.
+    st.caption(f"{min(near.position, near.total):,} of {near.total:,} in the list")
+
+
+def _follow(store: Store, study: int, filter: Filter, order: Order, open_study: Open) -> None:
+    """Open the next study, or the list where this was the last one."""
+    # Asked again: the list may have changed while the study was read.
+    with suppress(StoreError):  # the page, run again, says what is wrong with the database
+        open_study(store.neighbours(study, filter, order).next)
+    st.rerun()
+
+
+def _facts(row: WorklistRow) -> str:
+    age = f"{row.age_years} years" if row.age_years is not None else ""
+    kv = f"{row.kvp:g} kV" if row.kvp else ""
+    thickness = f"{row.slice_thickness_mm:g} mm" if row.slice_thickness_mm else ""
+    facts = (count(row.slices, "slice"), row.sex, age, row.scanner, kv, thickness, row.kernel)
+    return f"{', '.join(filter(None, facts))}. Arrived {when(row.arrived_at)}, analysed {when(row.analysed_at)}."

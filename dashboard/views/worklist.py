@@ -1,0 +1,153 @@
+"""Worklist: what came in, the likely bleeds first; one study after the other is opened and reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+
+import streamlit as st
+
+from dashboard import cached, filters, ingest, opened, table
+from dashboard.export import worklist_csv
+from dashboard.text import plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from ichscope.store import Counts, Filter, Order, Store, StoreError
+
+KEY = "worklist"
+ROWS = 50
+ORDERS: dict[Order, str] = {
+    "priority": "Most urgent first",
+    "score": "Highest probability first",
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+}
+
+
+def page() -> None:
+    if said := st.session_state.pop("said", None):
+        st.toast(plain(said), icon=":material/check:")
+    try:
+        store = cached.store()
+        if (study := _asked()) is None:
+            _list(store)
+        else:
+            opened.show(store, study, filters.current(KEY), _order(), _open)
+    except StoreError as error:
+        st.error(f"**The worklist cannot be shown.** {plain(str(error))}")
+        st.button("Try again")
+        if _asked() is not None:
+            st.button("Back to the list", on_click=_open, args=(None,))
+
+
+def _asked() -> int | None:
+    """The study that the address names, by its number in the database, which says nothing of the patient."""
+    asked = st.query_params.get("study", "")
+    return int(asked) if asked.isdecimal() else None
+
+
+def _open(study: int | None) -> None:
+    if study is None:
+        st.query_params.pop("study", None)
+        return
+    st.query_params["study"] = str(study)
+    st.session_state[f"{KEY}-last"] = study
+
+
+def _order() -> Order:
+    order: Order = st.session_state.get(f"{KEY}-order") or "priority"
+    return order
+
+
+# ---- the list --------------------------------------------------------------------------------------------
+
+
+def _list(store: Store) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.title("Worklist", width="content")
+        st.write(f"**{NOT_FOR_DIAGNOSIS}.** A click or Enter opens a study.")
+    if not ingest.panel():
+        return
+    top = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    with top:
+        filter = filters.choose(store, KEY, states=False)
+    # Each different question is asked once a run.
+    counts = cache(store.counts)
+    total = counts(filter).total
+    _states(counts, filter)
+    if not total:
+        _nothing_fits()
+        return
+    with top:
+        order = _order_and_export(store, filter)
+    _page(store, filter, order, total)
+
+
+def _states(counts: Callable[[Filter], Counts], filter: Filter) -> None:
+    """Counts by state that filter by it; each says how many there would be, given all the other filters."""
+    found = {
+        "priority": (filters.PRIORITY_WORDS, counts(replace(filter, priority=())).priority),
+        "agreement": (filters.AGREEMENT_WORDS, counts(replace(filter, agreement=None)).agreement),
+        "status": (filters.STATUS_WORDS, counts(replace(filter, status=())).status),
+    }
+    with st.container(horizontal=True, key="states"):
+        for name, (words, numbers) in found.items():
+            filters.pills(KEY, name, words, numbers)
+
+
+def _order_and_export(store: Store, filter: Filter) -> Order:
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        order = st.selectbox(
+            "Order",
+            list(ORDERS),
+            format_func=lambda one: ORDERS[one],
+            key=f"{KEY}-order",
+            persist_state="session",
+            label_visibility="collapsed",
+            width=220,
+        )
+        st.download_button(
+            "CSV",
+            partial(worklist_csv, store, filter, order),
+            "ichscope-worklist.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            help="All studies of this list, not only this page",
+        )
+    return order
+
+
+def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
+    last_page = -(-total // ROWS)
+    _keep_page(filter, order, last_page)
+    place = st.container()
+    page = 1
+    if last_page > 1:
+        page = st.pagination(last_page, key=f"{KEY}-page", persist_state="session")
+    first = (page - 1) * ROWS
+    with place:
+        rows = store.worklist(filter, order, first, ROWS)
+        st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}")
+        study = table.show(rows, f"{KEY}-table", st.session_state.get(f"{KEY}-last"))
+    if study is not None:
+        _open(study)
+        st.rerun()
+
+
+def _keep_page(filter: Filter, order: Order, last_page: int) -> None:
+    """Start another list at its first page, and never stand behind the last one."""
+    page, listed = f"{KEY}-page", f"{KEY}-listed"
+    if st.session_state.get(listed, (filter, order)) != (filter, order):
+        st.session_state[page] = 1
+    elif st.session_state.get(page, 1) > last_page:
+        st.session_state[page] = last_page
+    st.session_state[listed] = (filter, order)
+
+
+def _nothing_fits() -> None:
+    st.info("**No study fits these filters.**")
+    st.button("Show all studies", type="primary", on_click=filters.clear, args=(KEY,))
+
+
+page()
