@@ -10,5 +10,9 @@ st.set_page_config(page_title="ICHScope", layout="wide")
 st.logo(str(_HERE / "logo.svg"), size="large")
 st.html(_HERE / "page.css")
 
-page = st.navigation([st.Page(_HERE / "views/study_check.py", title="Study check", default=True)], position="top")
+_PAGES = (
+    st.Page(_HERE / "views/study_check.py", title="Study check", default=True),
+    st.Page(_HERE / "views/worklist.py", title="Worklist"),
+)
+page = st.navigation(list(_PAGES), position="top")
 page.run()
