@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,17 @@ from ichscope.metrics.sample import Floats, Ints
 # From the page itself to the accent of the pages; red means "flagged" and nothing else.
 _SHADES = [[0, "rgba(61, 155, 212, 0.04)"], [1, "rgba(61, 155, 212, 0.95)"]]
 _ROW_PX = 24
+_TITLES = {"kvp": "kVp"}
 _SHARES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 
 
 def confusion(found: Confusion, label: str) -> go.Figure:
     """Counts of truth by call, each with its share of the row: sensitivity and specificity on the diagonal."""
     counts = np.array([[found.tp, found.fn], [found.fp, found.tn]])
-    truth, call = (f"{label_name(label)}<br>by truth", "Not by truth"), ("Called positive", "Called negative")
+    truth, call = (
+        (f"{escape(label_name(label), quote=False)}<br>by truth", "Not by truth"),
+        ("Called positive", "Called negative"),
+    )
     shares = _row_shares(counts)
     text = [
         [f"<b>{count:,}</b><br>{_percent(share)}" for count, share in zip(*rows, strict=True)]
@@ -114,7 +119,7 @@ def forest(groups: Mapping[str, Sequence[Subgroup]], overall: Subgroup | None = 
     overall : all rows; its values are drawn as lines
     """
     rows = [("All", overall)] if overall else []
-    rows += [(f"{by}: {one.name}", one) for by, found in groups.items() for one in found]
+    rows += [(group_name(by, one), one) for by, found in groups.items() for one in found]
     places = list(range(len(rows)))
     figure = make_subplots(
         cols=3, shared_yaxes=True, horizontal_spacing=0.02, column_titles=list(_SHARES.values()), rows=1
@@ -130,6 +135,15 @@ def forest(groups: Mapping[str, Sequence[Subgroup]], overall: Subgroup | None = 
     figure.update_yaxes(autorange="reversed", showgrid=False, linecolor=GRID)
     figure.update_yaxes(tickvals=places, ticktext=[_beside(text, one) for text, one in rows], row=1, col=1)
     return describe(figure, "Subgroups. " + " ".join(_group_words(text, one) for text, one in rows))
+
+
+def group_name(by: str, one: Subgroup) -> str:
+    """Write what rows are divided by, and which of them these are.
+
+    >>> group_name("slice thickness", Subgroup("5 mm", 0, 0, None, Estimate(None), Estimate(None), Estimate(None)))
+    'Slice thickness: 5 mm'
+    """
+    return f"{_TITLES.get(by) or by[0].upper() + by[1:]}: {one.name}"
 
 
 def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
@@ -148,14 +162,14 @@ def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict
             "arrayminus": [limit[0] - limit[1] if limit else 0 for limit in limits],
             "thickness": 1.5,
         },
-        "text": [f"{names[place]}<br>{title} {interval(one)}" for place, one in there],
+        "text": [f"{escape(names[place], quote=False)}<br>{title} {interval(one)}" for place, one in there],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
 def _beside(text: str, one: Subgroup) -> str:
     number = "withheld" if one.withheld else f"n {one.rows:,}, {one.positives:,}+"
-    return f"{text} ({number})"
+    return f"{escape(text, quote=False)} ({number})"
 
 
 def _group_words(text: str, one: Subgroup) -> str:

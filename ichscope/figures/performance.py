@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from ichscope.figures.words import in_full, interval, label_name
 from ichscope.metrics import AtThreshold, Band, CalibrationBin, CalibrationLine, DecisionCurve, PrCurve, RocCurve
 from ichscope.metrics.sample import Bools, Floats
 
-HEIGHT = 360
+HEIGHT = 320
 # Points that no screen could tell apart are not sent; the numbers beside the curves come from all of them.
 _MANY_POINTS, _CELLS = 2000, 1000
 _LEGEND = {"bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
@@ -46,6 +47,11 @@ class Traced:
     def colour(self) -> str:
         """The label's own colour; grey for a model beside it."""
         return LABEL_COLOURS.get(self.label, INK) if self.dash == "solid" else INK
+
+    @property
+    def shown(self) -> str:
+        """The name as Plotly shows it: what comes from outside is no markup."""
+        return escape(self.name, quote=False)
 
 
 def description(figure: go.Figure) -> str:
@@ -113,11 +119,16 @@ def precision_recall(traces: Iterable[Traced], prevalence: float | None = None) 
 
 
 def _square(x: str, y: str) -> go.Figure:
-    figure = go.Figure(layout={"template": TEMPLATE, "height": HEIGHT, "showlegend": True, "legend": dict(_LEGEND)})
-    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 0.02, "yanchor": "bottom"})
+    figure = _empty({"x": 1, "xanchor": "right", "y": 0.02, "yanchor": "bottom"})
     figure.update_xaxes(title=x, **_UNIT)
     figure.update_yaxes(title=y, **_UNIT)
     return figure
+
+
+def _empty(legend: dict[str, Any]) -> go.Figure:
+    layout = {"template": TEMPLATE, "height": HEIGHT, "showlegend": True, "legend": _LEGEND | legend}
+    # Room for the half of "1" that stands above the plot.
+    return go.Figure(layout=layout | {"margin": {"t": 12}})
 
 
 def _line(colour: str, dash: str = "solid", width: float = 1.5) -> dict[str, Any]:
@@ -127,10 +138,10 @@ def _line(colour: str, dash: str = "solid", width: float = 1.5) -> dict[str, Any
 def _curve(one: Traced, hover: str, shape: str = "linear") -> dict[str, Any]:
     return {
         "mode": "lines",
-        "name": one.name,
+        "name": one.shown,
         "legendgroup": one.name,
         "line": _line(one.colour, one.dash, 2) | {"shape": shape},
-        "hovertemplate": f"{one.name}<br>{hover}<extra></extra>",
+        "hovertemplate": f"{one.shown}<br>{hover}<extra></extra>",
     }
 
 
@@ -148,7 +159,7 @@ def _band(figure: go.Figure, band: Band, one: Traced) -> None:
         hoverinfo="skip",
         showlegend=False,
         legendgroup=one.name,
-        name=f"{one.name}: 95 % band",
+        name=f"{one.shown}: 95 % band",
     )
 
 
@@ -167,7 +178,7 @@ def _point(figure: go.Figure, one: Traced, at: AtThreshold, roc_space: bool) -> 
         x=[1 - across.value if roc_space else across.value],
         y=[up.value],
         mode="markers",
-        name=f"{one.name}: threshold {at.threshold:.4g}",
+        name=f"{one.shown}: threshold {at.threshold:.4g}",
         legendgroup=one.name,
         showlegend=False,
         marker={
@@ -179,7 +190,7 @@ def _point(figure: go.Figure, one: Traced, at: AtThreshold, roc_space: bool) -> 
         error_x=_reach(across, flipped=roc_space),
         error_y=_reach(up),
         cliponaxis=False,
-        hovertemplate=f"{one.name} at threshold {at.threshold:.4g}<br>{words}<extra></extra>",
+        hovertemplate=f"{one.shown} at threshold {at.threshold:.4g}<br>{words}<extra></extra>",
     )
     return f"{one.name} at threshold {at.threshold:.4g}: {words}."
 
@@ -211,7 +222,7 @@ def reliability(bins: Sequence[CalibrationBin], label: str, line: CalibrationLin
     line : its slope and intercept are said in words
     """
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.75, 0.25], vertical_spacing=0.04)
-    figure.update_layout(template=TEMPLATE, height=HEIGHT + 60, bargap=0.1)
+    figure.update_layout(template=TEMPLATE, height=HEIGHT + 80, bargap=0.1)
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=_line(INK, "dot"), hoverinfo="skip", row=1, col=1)
     colour = LABEL_COLOURS.get(label, INK)
     limits = [one.positive.limits() for one in bins]
@@ -267,12 +278,11 @@ def net_benefit(curve: DecisionCurve, label: str, name: str, threshold: float | 
 
     threshold : that in force, drawn as a line; None for no line
     """
-    figure = go.Figure(layout={"template": TEMPLATE, "height": HEIGHT, "showlegend": True, "legend": dict(_LEGEND)})
-    figure.update_layout(legend={"x": 1, "xanchor": "right", "y": 1, "yanchor": "top"})
+    figure = _empty({"x": 1, "xanchor": "right", "y": 1, "yanchor": "top"})
     lines = (
         ("All called positive", curve.call_all, _line(INK, "dash")),
         ("None called positive", np.zeros_like(curve.threshold), _line(INK, "dot")),
-        (name, curve.net_benefit, _line(LABEL_COLOURS.get(label, INK), width=2.5)),
+        (escape(name, quote=False), curve.net_benefit, _line(LABEL_COLOURS.get(label, INK), width=2.5)),
     )
     for said, values, line in lines:
         figure.add_scatter(
