@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
+import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.background import Background
-from ichscope import phantom
+from dashboard.performance_rows import Rows, Texts
+from ichscope import metrics, phantom
 from ichscope.analyse import default_models_folder, load_detectors
+from ichscope.audit.banded import Curves, banded
+from ichscope.audit.evaluate import LabelFigures, Wanted, label_figures
 from ichscope.card import CARD_FILE, file_sha256
+from ichscope.figures.cohort import figures as cohort_figures
 from ichscope.inference import Detector
+from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
 from ichscope.store import Choices, Cohort, Filter, Store
 
 Upload = tuple[str, bytes]
@@ -72,14 +81,66 @@ def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
     return _store.choices(), words
 
 
+# ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------
+
+_BY_CONTENT = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
+WANTED = Wanted(sensitivities=(0.9, 0.95), specificities=(0.9,))
+
+
+@st.cache_data(max_entries=64, show_spinner="Computing the figures", hash_funcs=_BY_CONTENT)
+def figures(rows: Rows, own_threshold: float | None) -> LabelFigures:
+    """All figures of one label of one model."""
+    return label_figures(rows.truth, rows.probability, rows.group, WANTED, own_threshold)
+
+
+@st.cache_data(max_entries=32, show_spinner="Drawing the curves", hash_funcs=_BY_CONTENT)
+def curves(rows: Rows) -> Curves:
+    """ROC and precision-recall curve with their bands."""
+    return banded(rows.truth, rows.probability, rows.group)
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_BY_CONTENT)
+def calibration(rows: Rows) -> tuple[tuple[CalibrationBin, ...], DecisionCurve | None]:
+    """Share of positives by probability, and net benefit."""
+    bins = metrics.calibration_curve(rows.truth, rows.probability, patients=rows.group)
+    return bins, metrics.decision_curve(rows.truth, rows.probability)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_BY_CONTENT)
+def comparison(first: Rows, second: Rows) -> AucComparison:
+    """Paired test of two models on the same rows."""
+    return metrics.compare_auc(first.truth, first.probability, second.probability, first.group)
+
+
+@st.cache_data(max_entries=32, show_spinner="Computing the subgroups", hash_funcs=_BY_CONTENT)
+def subgroups(rows: Rows, by: Texts, threshold: float) -> tuple[Subgroup, ...]:
+    """Figures of each group of rows at a threshold."""
+    return metrics.subgroups(rows.truth, rows.probability, by.values, threshold, rows.group)
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting the combinations", hash_funcs=_BY_CONTENT)
+def joint(rows: Mapping[str, Rows], thresholds: Sequence[float]) -> JointConfusion:
+    """Which combination of labels is taken for which."""
+    truth, said = (np.stack([getattr(one, name) for one in rows.values()], 1) for name in ("truth", "probability"))
+    return metrics.joint_confusion(truth, said, thresholds, tuple(rows))
+
+
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=_BY_CONTENT)
+def log_loss(rows: Sequence[Rows]) -> tuple[Estimate, Estimate]:
+    """Weighted log loss of the six labels, in their usual order, and its floor."""
+    truth, said = (np.stack([getattr(one, name) for one in rows], axis=1) for name in ("truth", "probability"))
+    floor = metrics.log_loss_floor(np.where(np.isnan(said), np.nan, truth))
+    return metrics.weighted_log_loss(truth, said, patients=rows[0].group), floor
+
+
 @st.cache_resource(max_entries=1, show_spinner="Opening the store", on_release=Background.close)
 def background() -> Background:
     """The one that does the jobs of this process; errors as of `store`."""
     return Background(store())
 
 
-def cohort(store: Store, filter: Filter) -> Cohort:
-    """What is counted over the studies that fit, counted again only where the store has changed.
+def cohort(store: Store, filter: Filter) -> tuple[Cohort, dict[str, go.Figure]]:
+    """What is counted over the studies that fit, with its figures; made again only where the store has changed.
 
     Raises
     ------
@@ -89,6 +150,7 @@ def cohort(store: Store, filter: Filter) -> Cohort:
     return _cohort(str(store.volumes), filter, store.state(filter), store)
 
 
-@st.cache_data(max_entries=32, show_spinner="Counting")
-def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> Cohort:
-    return _store.cohort(filter)
+@st.cache_resource(max_entries=16, show_spinner="Counting")
+def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> tuple[Cohort, dict[str, go.Figure]]:
+    found = _store.cohort(filter)
+    return found, cohort_figures(found)

@@ -1,0 +1,95 @@
+"""What the Performance page looks at: truth, models, level, readers, and which studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard import filters
+from dashboard.times import when
+from ichscope.audit.stored import ModelSource, Selection, TruthSource
+from ichscope.store import Store
+
+KEY = "performance"
+_READERS = {"majority": "Majority of the readers", "any": "Any reader", "newest": "Newest review"}
+_RULES = {
+    None: "The model's own word for the study",
+    "max": "Highest of its slices",
+    "top-k": "Mean of its three highest slices",
+    "noisy-or": "At least one slice bleeds, were slices independent",
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What there is to choose from, by key."""
+
+    truths: Mapping[str, TruthSource]
+    models: Mapping[str, ModelSource]
+
+
+def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
+    """Place the choices; gives what to load, and the key of the model beside the first one.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    """
+    names = {key: _model_name(model) for key, model in sources.models.items()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        truth = sources.truths[_pick("truth", "Truth", {key: _truth(one) for key, one in sources.truths.items()})]
+        first = _pick("first", "Model", names)
+        others = {key: name for key, name in names.items() if key != first}
+        second = _pick("second", "Beside it", others, optional=True) if others else None
+        models = tuple(key for key in (first, second) if key)
+        slices = truth.level == "slice" and all(sources.models[key].has_slices for key in models)
+        level = _pick("level", "Level", {"study": "Study", "slice": "Slice"}) if slices else "study"
+        with st.popover("Reading", icon=":material/tune:"):
+            readers = _pick("readers", "Whose truth counts", _readers(truth))
+            by_slice = level == "study" and all(sources.models[key].has_slices for key in models)
+            rule = _pick("rule", "From slices to the study", _RULES) if by_slice else None
+        filter = filters.choose(store, f"{KEY}-filter")
+    return Selection(truth.key, models, level, readers, rule, filter), second
+
+
+def _pick(name: str, label: str, words: Mapping[Any, str], optional: bool = False) -> Any:
+    """One of several; one that is gone is forgotten."""
+    key = f"{KEY}-{name}"
+    if st.session_state.get(key) not in words:
+        st.session_state.pop(key, None)
+    return st.selectbox(
+        label,
+        list(words),
+        index=None if optional else 0,
+        placeholder="No second model",
+        format_func=lambda one: words.get(one, ""),
+        key=key,
+        persist_state="session",
+        disabled=len(words) == 1 and not optional,
+        width=190,
+    )
+
+
+def _truth(source: TruthSource) -> str:
+    day = f", {when(source.imported_at)[:10]}" if source.imported_at else ""
+    return f"{source.name} ({source.rows:,} by {source.level}{day})"
+
+
+def _model_name(source: ModelSource) -> str:
+    return f"{f'{source.name} {source.version}'.strip()} ({source.studies:,})"
+
+
+def _readers(truth: TruthSource) -> dict[str, str]:
+    """Ways to make one truth of several readers' words, and each reader alone."""
+    if len(truth.readers) < 2:
+        return {"majority": _listed(truth.readers) or _READERS["majority"]}
+    ways = {way: words for way, words in _READERS.items() if way != "newest" or truth.key == "reviews"}
+    return ways | {name: name for name in truth.readers if name not in ways}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(filter(None, names))

@@ -1,0 +1,108 @@
+"""What the Performance page computes from: arrays that know their own content, by which caches find them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.audit.evaluate import LabelFigures
+from ichscope.audit.stored import Audited, ModelColumn
+from ichscope.labels import LABELS
+
+NEUTRAL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Truth and one model's probability of one label, (rows,) each, and the patient that each row belongs to."""
+
+    truth: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    group: NDArray[np.intp]
+
+    @cached_property
+    def sha256(self) -> str:
+        return _sha256(self.truth, self.probability, self.group)
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.truth + self.probability)
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """One text a row."""
+
+    values: Sequence[str]
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256("\0".join(self.values).encode()).hexdigest()
+
+
+def _sha256(*arrays: NDArray[np.generic]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+class Audit:
+    """What was loaded, seen from the model that is looked at.
+
+    first : key of that model's source
+    second : key of the model beside it, or None
+    """
+
+    def __init__(self, audited: Audited, first: str, second: str | None) -> None:
+        self.audited, self.first, self.second = audited, first, second
+        self.by = {name: Texts(values) for name, values in audited.columns.items() if any(values)}
+        self.everyone = Texts(["All"] * len(audited.keys))
+        self._rows: dict[tuple[str, str], Rows] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that truth and model have, in their usual order."""
+        said = self.model().probability
+        return tuple(label for label in LABELS if label in said and label in self.audited.truth)
+
+    def model(self, key: str | None = None) -> ModelColumn:
+        """The model of a source; the first, if none is named."""
+        return self.audited.models[key or self.first]
+
+    def name(self, key: str | None = None) -> str:
+        """Name and version of a model."""
+        model = self.model(key)
+        return f"{model.name} {model.version}".strip()
+
+    def rows(self, label: str, key: str | None = None) -> Rows:
+        """Truth and a model's word on a label that it knows."""
+        place = (key or self.first, label)
+        if place not in self._rows:
+            truth, said = self.audited.truth[label], self.model(key).probability[label]
+            self._rows[place] = Rows(truth, said, self.audited.group)
+        return self._rows[place]
+
+    def own_threshold(self, label: str, key: str | None = None) -> float | None:
+        """The threshold that a model brings along."""
+        return self.model(key).thresholds.get(label)
+
+    @property
+    def unit(self) -> str:
+        """What a row is: study or slice."""
+        return self.audited.level
+
+
+def threshold_in_force(found: LabelFigures, own: float | None) -> tuple[float, str]:
+    """The threshold to begin with, and where it comes from, in words."""
+    if own is not None:
+        return own, "the model's own"
+    youden = next((point.found for point in found.operating_points if point.name == "Youden"), None)
+    if youden is not None:
+        return youden.threshold, "Youden point of these data, for the model brings no threshold"
+    return NEUTRAL, "no threshold is known"

@@ -1,0 +1,154 @@
+"""Tables of figures as HTML: numbers with their intervals, what to beware of below. Pure functions, no Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from ichscope.audit.evaluate import CHOSEN_HERE, LabelFigures, Point
+from ichscope.audit.show import Notes
+from ichscope.figures.counts import group_name
+from ichscope.figures.words import NO_VALUE, interval, label_name
+from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
+
+FLATTERS = "threshold chosen on these data, which flatters a little"
+OWN = "the model's own"
+
+
+def _cell(found: Estimate, notes: Notes) -> str:
+    """A value with its interval, and the number of what to beware of."""
+    return interval(found) + notes.mark(found.reason)
+
+
+def _below(notes: Notes, first: str = "") -> str:
+    """What stands below a table."""
+    return " ".join([*([first] if first else []), *(f"{line}." for line in notes.lines())])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
+    """HTML of a table; every cell is escaped."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    caption = f"<caption>{escape(below)}</caption>" if below else ""
+    return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"
+
+
+def ranking(found: Mapping[str, LabelFigures]) -> str:
+    """How well each label is ranked and calibrated."""
+    notes, rows = Notes(), []
+    for label, one in found.items():
+        counts = (f"{one.positives:,}", f"{one.negatives:,}", f"{one.unknown:,}")
+        values = (one.auc, one.average_precision, one.brier, one.calibration_slope)
+        rows.append((label_name(label), *counts, *(_cell(one, notes) for one in values)))
+    columns = ("Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score", "Calibration slope")
+    methods = dict.fromkeys(one.auc.method for one in found.values() if one.auc.method)
+    told = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods)}."
+    return table(columns, rows, _below(notes, told if methods else ""))
+
+
+def own_points(found: Mapping[str, LabelFigures]) -> str:
+    """What each label's own threshold gives."""
+    notes, rows = Notes(), []
+    for label, one in found.items():
+        at = own_point(one)
+        if at is None:
+            rows.append((label_name(label) + notes.mark("the model brings no threshold"), *[NO_VALUE] * 9))
+            continue
+        counts = (at.confusion.tp, at.confusion.fn, at.confusion.fp, at.confusion.tn)
+        shares = (at.sensitivity, at.specificity, at.ppv, at.npv)
+        rows.append(
+            (
+                *(label_name(label), f"{at.threshold:.4g}", *(f"{count:,}" for count in counts)),
+                *(_cell(one, notes) for one in shares),
+            )
+        )
+    return table(
+        ("Label", "Threshold", "TP", "FN", "FP", "TN", "Sensitivity", "Specificity", "PPV", "NPV"), rows, _below(notes)
+    )
+
+
+def own_point(found: LabelFigures) -> AtThreshold | None:
+    """What the model's own threshold gives."""
+    return next((point.found for point in found.operating_points if point.chosen_on == OWN), None)
+
+
+def operating_points(points: Sequence[tuple[Point, Estimate | None]]) -> str:
+    """Operating points of one label, each with the share of rows that it flags."""
+    notes, rows = Notes(), []
+    for point, flagged in points:
+        name = point.name[0].upper() + point.name[1:]
+        if point.found is None:
+            rows.append((name + notes.mark(point.reason), *[NO_VALUE] * 6))
+            continue
+        mark = notes.mark(FLATTERS if point.chosen_on == CHOSEN_HERE else "")
+        shares = (point.found.sensitivity, point.found.specificity, point.found.ppv, point.found.npv)
+        rows.append(
+            (
+                *(name + mark, f"{point.found.threshold:.4g}", *(_cell(one, notes) for one in shares)),
+                interval(flagged) if flagged else NO_VALUE,
+            )
+        )
+    columns = ("Operating point", "Threshold", "Sensitivity", "Specificity", "PPV", "NPV", "Flagged")
+    return table(columns, rows, _below(notes))
+
+
+def at_threshold(at: AtThreshold, flagged: Estimate, elsewhere: PredictiveValues) -> str:
+    """What a threshold gives here, and PPV and NPV where another share bleeds."""
+    notes, c = Notes(), at.confusion
+    there = f"at prevalence {100 * elsewhere.prevalence:.3g} %"
+    rows = [
+        ("Sensitivity", _cell(at.sensitivity, notes), f"{c.tp:,} of {c.tp + c.fn:,}"),
+        ("Specificity", _cell(at.specificity, notes), f"{c.tn:,} of {c.tn + c.fp:,}"),
+        ("PPV in these data", _cell(at.ppv, notes), f"{c.tp:,} of {c.tp + c.fp:,}"),
+        ("NPV in these data", _cell(at.npv, notes), f"{c.tn:,} of {c.tn + c.fn:,}"),
+        (f"PPV {there}", _cell(elsewhere.ppv, notes), ""),
+        (f"NPV {there}", _cell(elsewhere.npv, notes), ""),
+        ("Workload: share flagged", _cell(flagged, notes), f"{c.tp + c.fp:,} of {c.tp + c.fp + c.tn + c.fn:,}"),
+    ]
+    return table(("At this threshold", "Value (95 %)", "Rows"), rows, _below(notes))
+
+
+def calibration(found: LabelFigures) -> str:
+    """Whether probabilities mean what they say."""
+    notes = Notes()
+    rows = [
+        ("Brier score, 0 is best", _cell(found.brier, notes)),
+        ("Expected calibration error, 0 is best", _cell(found.calibration_error, notes)),
+        ("Calibration slope, 1 is right", _cell(found.calibration_slope, notes)),
+        ("Calibration intercept, 0 is right", _cell(found.calibration_intercept, notes)),
+    ]
+    return table(("Calibration", "Value (95 %)"), rows, _below(notes))
+
+
+def log_loss(model: Estimate, floor: Estimate) -> str:
+    """Weighted log loss of six labels beside what it must beat."""
+    notes = Notes()
+    rows = [
+        ("The model, 0 is best", _cell(model, notes)),
+        ("Floor: each label's prevalence", _cell(floor, notes)),
+    ]
+    return table(("Weighted log loss, all six labels", "Value (95 %)"), rows, _below(notes))
+
+
+def comparisons(first: str, second: str, found: Mapping[str, AucComparison]) -> str:
+    """Two models, label by label, with the paired test."""
+    notes, rows = Notes(), []
+    for label, one in found.items():
+        p = NO_VALUE if one.p is None else ("<0.0001" if one.p < 1e-4 else f"{one.p:.3g}")
+        rows.append((label_name(label), *(_cell(one, notes) for one in (one.first, one.second, one.difference)), p))
+    methods = dict.fromkeys(one.difference.method for one in found.values() if one.difference.method)
+    test = f"Difference: {first} minus {second}, {' or '.join(methods)}, on the rows that both know." if methods else ""
+    columns = ("Label", f"AUC of {first}", f"AUC of {second}", "Difference", "p")
+    return table(columns, rows, _below(notes, test))
+
+
+def subgroups(overall: Subgroup, groups: Mapping[str, Sequence[Subgroup]]) -> str:
+    """Subgroups with their numbers; those that are withheld keep their line."""
+    notes, rows = Notes(), []
+    named = [(group_name(by, one), one) for by, found in groups.items() for one in found]
+    for name, group in [("All", overall), *named]:
+        positives = NO_VALUE if group.positives is None else f"{group.positives:,}"
+        counts = (f"{group.rows:,}", f"{group.patients:,}", positives)
+        shares = (group.auc, group.sensitivity, group.specificity)
+        rows.append((name, *counts, *(_cell(one, notes) for one in shares)))
+    return table(("Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity"), rows, _below(notes))

@@ -1,0 +1,174 @@
+"""The parts of the Performance page that lie behind its tabs, each placed by one call."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from dashboard import cached
+from dashboard import performance_tables as tables
+from dashboard.performance_files import csv_bytes, json_bytes
+from dashboard.performance_rows import Audit
+from dashboard.performance_threshold import draw, in_force
+from dashboard.text import plain
+from ichscope import metrics
+from ichscope.audit.evaluate import LabelFigures
+from ichscope.figures import counts, performance
+from ichscope.figures.performance import Traced
+from ichscope.figures.words import label_name
+from ichscope.labels import LABELS, SUBTYPES
+from ichscope.metrics import Subgroup
+from ichscope.metrics.groups import MINIMUM_PATIENTS
+
+
+def all_labels(audit: Audit) -> None:
+    """Every label of the model: figures, ROC curves, what the own thresholds give, and subtypes taken for others."""
+    found = figures(audit)
+    st.html(tables.ranking(found))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _roc_of_all(audit, found)
+    with right:
+        _joint(audit)
+    st.markdown("**At the model's own thresholds**")
+    st.html(tables.own_points(found))
+
+
+def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
+    # Six bands on top of each other would hide what they should show; each label alone has its own.
+    rows = {label: audit.rows(label) for label in found}
+    curves = {label: metrics.roc_curve(one.truth, one.probability) for label, one in rows.items()}
+    if any(curve is not None for curve in curves.values()):
+        st.markdown("**ROC by label**, points at the model's own thresholds")
+        traces = [Traced(label_name(one), one, curves[one], at=tables.own_point(found[one])) for one in found]
+        draw(performance.roc(traces), "roc-all")
+
+
+def figures(audit: Audit, key: str | None = None) -> dict[str, LabelFigures]:
+    """All figures of a model, by label; of the first model, if none is named."""
+    said = audit.model(key).probability
+    return {
+        label: cached.figures(audit.rows(label, key), audit.own_threshold(label, key))
+        for label in LABELS
+        if label in said and label in audit.audited.truth
+    }
+
+
+def _joint(audit: Audit) -> None:
+    labels = [label for label in audit.labels if label in SUBTYPES and audit.own_threshold(label) is not None]
+    if len(labels) < 2:
+        st.caption("Which subtypes are taken for which: needs two subtypes with truth and thresholds.")
+        return
+    rows = {label: audit.rows(label) for label in labels}
+    found = cached.joint(rows, tuple(audit.own_threshold(label) for label in labels))
+    if not found.counts.sum():
+        st.caption("Which subtypes are taken for which: no row has a known truth of all subtypes.")
+        return
+    st.markdown("**Subtypes by truth and as called**")
+    draw(counts.joint(found), "subtypes")
+
+
+def calibration(audit: Audit, label: str) -> None:
+    """Whether the probabilities of a label mean what they say, and whether acting on them helps."""
+    rows = audit.rows(label)
+    found = cached.figures(rows, audit.own_threshold(label))
+    bins, benefit = cached.calibration(rows)
+    if benefit is None:
+        st.info(f"No calibration: {found.brier.reason}.")
+        return
+    left, right = st.columns(2, gap="medium")
+    with left:
+        line = performance.CalibrationLine(found.calibration_slope, found.calibration_intercept)
+        draw(performance.reliability(bins, label, line), f"calibration-{label}")
+    with right:
+        draw(performance.net_benefit(benefit, label, audit.name(), in_force(audit, label)), f"benefit-{label}")
+    with left:
+        st.html(tables.calibration(found))
+    with right:
+        if set(audit.labels) == set(LABELS):
+            st.html(tables.log_loss(*cached.log_loss([audit.rows(one) for one in LABELS])))
+
+
+def subgroups(audit: Audit, label: str) -> None:
+    """Where the model does worse, at the threshold in force."""
+    threshold = in_force(audit, label)
+    groups = groups_of(audit, label, threshold)
+    if not groups:
+        st.info("Nothing is known of these rows to group them by: no scanner, kVp, slice thickness, age or sex.")
+        return
+    st.markdown(
+        f"**{label_name(label)}** at threshold {threshold:.4g}. Groups of fewer than {MINIMUM_PATIENTS} patients "
+        "are withheld. Several groups are looked at: one of them differs by chance alone now and then."
+    )
+    (overall,) = cached.subgroups(audit.rows(label), audit.everyone, threshold)
+    draw(counts.forest(groups, overall), f"subgroups-{label}")
+    st.html(tables.subgroups(overall, groups))
+
+
+def groups_of(audit: Audit, label: str, threshold: float) -> dict[str, tuple[Subgroup, ...]]:
+    """Figures of every subgroup, by what the rows are divided by."""
+    rows = audit.rows(label)
+    return {name: cached.subgroups(rows, by, threshold) for name, by in audit.by.items()}
+
+
+def two_models(audit: Audit, label: str) -> None:
+    """Both models on the same rows, with the paired test."""
+    second = audit.second
+    if second is None:
+        st.info("Choose a second model beside the first one, above.")
+        return
+    shared = [one for one in audit.labels if one in audit.model(second).probability]
+    found = {one: cached.comparison(audit.rows(one), audit.rows(one, second)) for one in shared}
+    st.html(tables.comparisons(audit.name(), audit.name(second), found))
+    if label not in shared:
+        st.info(f"{plain(audit.name(second))} says nothing of {label_name(label)}.")
+        return
+    left, right = st.columns(2, gap="medium")
+    traces = []
+    for key, dash in ((audit.first, "solid"), (second, "dash")):
+        curves = cached.curves(audit.rows(label, key))
+        at = tables.own_point(figures(audit, key)[label])
+        traces.append(Traced(audit.name(key), label, curves.roc, curves.pr, at, dash))
+    with left:
+        draw(performance.roc(traces), f"two-roc-{label}")
+    with right:
+        draw(performance.precision_recall(traces), f"two-precision-recall-{label}")
+    for column, key, trace in ((left, audit.first, traces[0]), (right, second, traces[1])):
+        with column:
+            if trace.at is None:
+                st.caption(f"{plain(trace.name)} brings no threshold of its own.")
+                continue
+            st.markdown(f"**{plain(trace.name)}** at its own threshold {trace.at.threshold:.4g}")
+            draw(counts.confusion(trace.at.confusion, label), f"two-confusion-{key}")
+
+
+def data(audit: Audit, selection: dict[str, str]) -> None:
+    """Downloads of what all this is computed from, and what to know of it."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Rows as CSV",
+            partial(csv_bytes, audit.audited),
+            "ichscope-rows.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            help="Every figure of this page can be recomputed from it",
+        )
+        st.download_button(
+            "Figures as JSON",
+            lambda: json_bytes(audit, {key: figures(audit, key) for key in audit.audited.models}, selection),
+            "ichscope-figures.json",
+            "application/json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    for key, model in audit.audited.models.items():
+        digest = f", SHA-256 `{model.sha256[:12]}`" if model.sha256 else ""
+        silent = audit.audited.missing.get(key, 0)
+        st.markdown(
+            f"**{plain(audit.name(key))}**: operating point {plain(model.operating_point) or 'none'}{digest}. "
+            f"Rows of truth of which it says nothing: {silent:,}."
+        )
+    for note in audit.audited.notes:
+        st.caption(plain(note))

@@ -1,0 +1,145 @@
+"""The threshold that can be moved, and all that moves with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from dashboard import cached
+from dashboard import performance_tables as tables
+from dashboard.performance_choose import KEY
+from dashboard.performance_rows import Audit, Rows, threshold_in_force
+from dashboard.text import plain
+from ichscope import metrics
+from ichscope.audit.evaluate import LabelFigures
+from ichscope.figures import counts, look, performance
+from ichscope.figures.performance import Traced
+from ichscope.metrics import Estimate
+from ichscope.metrics.estimate import proportion
+from ichscope.metrics.sample import known
+
+_SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number", "prevalence"))
+# Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
+_USUAL_PREVALENCE = 10.0
+
+
+def in_force(audit: Audit, label: str) -> float:
+    """The threshold that is set for a label: the model's own until it is moved."""
+    kept = st.session_state.setdefault(f"{KEY}-thresholds", {})
+    own = audit.own_threshold(label)
+    begin, _ = threshold_in_force(cached.figures(audit.rows(label), own), own)
+    return float(kept.get(_place(audit, label), begin))
+
+
+def _place(audit: Audit, label: str) -> tuple[str, str, str]:
+    return audit.first, label, audit.unit
+
+
+def _keep(place: tuple[str, str, str], value: float) -> None:
+    st.session_state.setdefault(f"{KEY}-thresholds", {})[place] = value
+
+
+def _moved(place: tuple[str, str, str], widget: str) -> None:
+    value = st.session_state[widget]
+    if value is not None:
+        _keep(place, value)
+
+
+@st.fragment
+def panel(audit: Audit, label: str) -> None:
+    """Place the threshold with curves, confusion matrix and figures. Only this runs again when it moves."""
+    rows = audit.rows(label)
+    found = cached.figures(rows, audit.own_threshold(label))
+    threshold = in_force(audit, label)
+    _control(audit, label, found, threshold)
+    at = metrics.at_threshold(rows.truth, rows.probability, threshold, rows.group)
+    left, middle, right = st.columns(3, gap="medium")
+    curves = cached.curves(rows)
+    traced = [Traced(audit.name(), label, curves.roc, curves.pr, at)]
+    with left:
+        if curves.roc is None:
+            st.info(f"No ROC curve: {found.auc.reason}.")
+        else:
+            draw(performance.roc(traced), f"roc-{label}")
+    with middle:
+        if curves.pr is None:
+            st.info(f"No precision-recall curve: {found.average_precision.reason}.")
+        else:
+            prevalence = found.positives / (found.positives + found.negatives)
+            draw(performance.precision_recall(traced, prevalence), f"precision-recall-{label}")
+    with right:
+        draw(counts.confusion(at.confusion, label), f"confusion-{label}")
+        prevalence = _prevalence()
+    elsewhere = metrics.at_prevalence(at, prevalence)
+    st.html(tables.at_threshold(at, flagged(rows, threshold), elsewhere))
+    with st.expander("Operating points of these data"):
+        points = [(one, flagged(rows, one.found.threshold) if one.found else None) for one in found.operating_points]
+        st.html(tables.operating_points(points))
+
+
+def draw(figure: object, name: str) -> None:
+    """Place a figure with its text for screen readers and its download."""
+    st.plotly_chart(
+        figure, theme=None, config=look.config(f"ichscope-{name}"), key=name, alt=performance.description(figure)
+    )
+
+
+def flagged(rows: Rows, threshold: float) -> Estimate:
+    """The share of rows that a threshold flags."""
+    sample = known(rows.truth, rows.probability, patients=rows.group)
+    if reason := sample.missing():
+        return Estimate.none(reason)
+    return proportion((sample.score >= threshold).astype(np.float64), sample.patient)
+
+
+def _control(audit: Audit, label: str, found: LabelFigures, threshold: float) -> None:
+    """Slider, number and buttons, all of one threshold."""
+    place = _place(audit, label)
+    # A widget shows what its place in the session holds, so the three of them cannot differ.
+    st.session_state[_SLIDER] = min(max(threshold, 0.0), 1.0)
+    st.session_state[_NUMBER] = threshold
+    left, right = st.columns([5, 1], gap="medium", vertical_alignment="bottom")
+    with left:
+        st.slider(
+            f"Threshold of {plain(audit.name())}: probabilities from here on are called positive",
+            0.0,
+            1.0,
+            step=0.001,
+            format="%.3f",
+            key=_SLIDER,
+            on_change=_moved,
+            args=(place, _SLIDER),
+        )
+    with right:
+        st.number_input(
+            "Exact threshold",
+            min_value=0.0,
+            step=0.001,
+            format="%.6g",
+            key=_NUMBER,
+            on_change=_moved,
+            args=(place, _NUMBER),
+        )
+    with st.container(horizontal=True):
+        own = audit.own_threshold(label)
+        st.button("The model's own", disabled=own is None, on_click=_keep, args=(place, own), key=f"{KEY}-own")
+        for point in found.operating_points:
+            if point.chosen_on != tables.OWN:
+                value = point.found.threshold if point.found else None
+                name = point.name[0].upper() + point.name[1:]
+                st.button(name, disabled=value is None, on_click=_keep, args=(place, value), help=point.reason or None)
+
+
+def _prevalence() -> float:
+    """A share of patients who bleed, for PPV and NPV elsewhere."""
+    percent = st.number_input(
+        "PPV and NPV at a prevalence of, %",
+        min_value=0.1,
+        max_value=99.9,
+        value=_USUAL_PREVALENCE,
+        step=1.0,
+        format="%.1f",
+        key=_PREVALENCE,
+        persist_state="session",
+    )
+    return float(percent) / 100

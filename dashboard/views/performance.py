@@ -1,0 +1,171 @@
+"""Performance: how good a model is, and where it fails."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from html import escape
+
+import streamlit as st
+
+from dashboard import cached
+from dashboard import performance_tables as tables
+from dashboard import performance_tabs as tabs
+from dashboard.performance_choose import KEY, Sources, choose
+from dashboard.performance_errors import browser
+from dashboard.performance_rows import Audit, threshold_in_force
+from dashboard.performance_threshold import panel
+from dashboard.text import plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from ichscope import metrics
+from ichscope.audit import stored
+from ichscope.audit.evaluate import LabelFigures
+from ichscope.audit.stored import AuditError, Selection
+from ichscope.figures.look import SHORT_NAMES
+from ichscope.figures.words import in_full, label_name
+from ichscope.store import Filter, Store, StoreError
+
+_TABS = ("Threshold", "All labels", "Calibration", "Subgroups", "Two models", "Errors", "Data")
+
+
+def page() -> None:
+    st.title("Performance")
+    try:
+        store = cached.store()
+        sources = _sources(store)
+        if sources is not None:
+            _look(store, sources)
+    except StoreError as error:
+        st.error(f"**Nothing can be shown.** {plain(str(error))}")
+        st.button("Try again")
+
+
+def _sources(store: Store) -> Sources | None:
+    """What there is to look at; says how to get it, where there is nothing."""
+    truths = {one.key: one for one in stored.truth_sources(store) if one.rows}
+    models = {one.key: one for one in stored.model_sources(store) if one.studies}
+    if not truths:
+        st.info(
+            "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "
+            "studies in the Worklist: what readers say is truth. Or import a sheet with a row a study or slice: "
+            "`ichscope import-truth FILE`."
+        )
+    elif not models:
+        st.info(
+            "**No probabilities are here yet.** `ichscope batch FOLDER` analyses a folder of studies; "
+            "`ichscope import-predictions FILE` brings in those of another tool."
+        )
+    return Sources(truths, models) if truths and models else None
+
+
+def _look(store: Store, sources: Sources) -> None:
+    selection, second = choose(store, sources)
+    try:
+        audit = Audit(stored.load(store, selection), selection.models[0], second)
+    except AuditError as error:
+        st.warning(plain(str(error)))
+        return
+    if not audit.labels or not len(audit.audited.keys):
+        filtered = " Filters leave some out: clear them to see all." if selection.filter != Filter() else ""
+        st.info(f"**No {audit.unit} has both a truth and a probability of this model.**{filtered}")
+        return
+    _explore(audit, _as_words(selection))
+
+
+def _as_words(selection: Selection) -> dict[str, str]:
+    """A selection as plain values, for files."""
+    limits = {name: value for name, value in asdict(selection.filter).items() if value not in (None, "", ())}
+    words = {name: str(getattr(selection, name)) for name in ("truth", "level", "readers")}
+    return words | {
+        "rule": selection.rule or "the model's own",
+        "filter": ", ".join(f"{k}={v}" for k, v in limits.items()),
+    }
+
+
+@st.fragment
+def _explore(audit: Audit, selection: dict[str, str]) -> None:
+    """Everything below the choices; what is loaded stays while one looks around."""
+    key = f"{KEY}-label"
+    if st.session_state.get(key) not in audit.labels:
+        st.session_state.pop(key, None)
+    label = st.segmented_control(
+        "Finding",
+        audit.labels,
+        format_func=SHORT_NAMES.get,
+        default=audit.labels[0],
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    _answer(audit, label)
+    for tab, show in zip(
+        st.tabs(_TABS, key=f"{KEY}-tabs", on_change="rerun"),
+        (
+            lambda: panel(audit, label),
+            lambda: tabs.all_labels(audit),
+            lambda: tabs.calibration(audit, label),
+            lambda: tabs.subgroups(audit, label),
+            lambda: tabs.two_models(audit, label),
+            lambda: browser(audit, label),
+            lambda: tabs.data(audit, selection),
+        ),
+        strict=True,
+    ):
+        if tab.open:
+            with tab:
+                show()
+
+
+def _answer(audit: Audit, label: str) -> None:
+    """The figures that one comes for, of each model, in words."""
+    found = cached.figures(audit.rows(label), audit.own_threshold(label))
+    lines = [_population(audit, label, found), _at_own(audit, label, found)]
+    second = audit.second
+    if second is not None and label in audit.model(second).probability:
+        other = cached.figures(audit.rows(label, second), audit.own_threshold(label, second))
+        lines.append(f"{audit.name(second)}: AUC {_auc(other)}. {_at_own(audit, label, other, second)}")
+    title = f"AUC {in_full(found.auc)}" if found.auc.value is not None else f"AUC {found.auc.reason}"
+    body = "".join(f"<div>{escape(line)}</div>" for line in lines if line)
+    # Everything here is escaped; Streamlit sanitises the rest.
+    st.html(
+        f'<div class="verdict" role="status"><span class="notice">{NOT_FOR_DIAGNOSIS}</span>'
+        f'<div class="title">{escape(title)}</div>{body}</div>'
+    )
+
+
+def _auc(found: LabelFigures) -> str:
+    return in_full(found.auc)
+
+
+def _population(audit: Audit, label: str, found: LabelFigures) -> str:
+    rows = found.positives + found.negatives
+    share = f" ({100 * found.positives / rows:.1f} %)" if rows else ""
+    by = audit.audited.grouped_by or audit.unit
+    method = f" 95 % interval by {by}, {found.auc.method}." if found.auc.method else ""
+    beware = (
+        f" {found.auc.reason[0].upper()}{found.auc.reason[1:]}."
+        if found.auc.value is not None and found.auc.reason
+        else ""
+    )
+    unknown = f", {found.unknown:,} more unknown" if found.unknown else ""
+    counts = f"n {rows:,}, {found.positives:,} positive{share}{unknown}"
+    return f"{label_name(label)}, {audit.name()}, by {audit.unit}: {counts}.{method}{beware}"
+
+
+def _at_own(audit: Audit, label: str, found: LabelFigures, key: str | None = None) -> str:
+    """Sensitivity and specificity at the model's own threshold, or at the one that stands in for it."""
+    own = audit.own_threshold(label, key)
+    threshold, whence = threshold_in_force(found, own)
+    at = tables.own_point(found)
+    if at is None:
+        rows = audit.rows(label, key)
+        at = metrics.at_threshold(rows.truth, rows.probability, threshold, rows.group)
+    point = audit.model(key).operating_point if own is not None else ""
+    named = f"{whence}, {point}" if point else whence
+    return (
+        f"At threshold {threshold:.4g} ({named}): sensitivity {in_full(at.sensitivity)}, "
+        f"specificity {in_full(at.specificity)}."
+    )
+
+
+page()
