@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -210,9 +210,9 @@ def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints 
 
 def number(names: Iterable[Any]) -> tuple[list[Any], Ints]:
     """Distinct names in the order of their first row, and the number of each row's (rows,)."""
-    distinct: dict[Any, int] = {}
-    numbers = np.fromiter((distinct.setdefault(name, len(distinct)) for name in names), np.intp)
-    return list(distinct), numbers
+    rows = list(names)
+    distinct = {name: i for i, name in enumerate(dict.fromkeys(rows))}
+    return list(distinct), np.fromiter(map(distinct.__getitem__, rows), np.intp, len(rows))
 
 
 def number_pairs(group: Ints, texts: Iterable[Any]) -> Ints:
@@ -250,11 +250,41 @@ def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] 
         raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
     for sheet in (truth_sheet, predictions):
         for label in found:
-            _refuse_doubles(sheet, label, readers=sheet is truth_sheet)
-    return sorted(found, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
+            refuse_doubles(sheet, label, readers=sheet is truth_sheet)
+    return by_place(found)
 
 
-def _refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
+def labels_alone(sheet: Sheet, read: Callable[[str], Floats], readers: bool) -> tuple[list[str], list[str]]:
+    """Labels of a sheet that has no partner, ours first, and the other columns that are none.
+
+    Columns that are none of ours are labels where every cell can be read as one and some are not empty.
+
+    read : gives the values of a column (rows,), or raises TableError
+    readers : whether a label may have several columns
+    """
+    found, others = [], []
+    for label in sheet.labels:
+        if label in LABELS or all(_can_be_read(read, column) for column in sheet.labels[label]):
+            refuse_doubles(sheet, label, readers)
+            found.append(label)
+        else:
+            others.append(label)
+    return by_place(found), others
+
+
+def _can_be_read(read: Callable[[str], Floats], column: str) -> bool:
+    try:
+        return not np.isnan(read(column)).all()
+    except TableError:
+        return False
+
+
+def by_place(labels: Iterable[str]) -> list[str]:
+    """Our labels in our order, then the others in theirs."""
+    return sorted(labels, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
+
+
+def refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
     """Refuse two columns of one label, unless they are those of several readers."""
     columns = sheet.labels[label]
     if len(columns) > 1 and not (readers and all(_READER_COLUMN.fullmatch(name) for name in columns)):

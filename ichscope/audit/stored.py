@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,18 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.audit.joining import AuditError, Known, Rows, bands, groups, taken
+from ichscope.audit.sheets import by_place, label_key
 from ichscope.audit.tables import Level
+from ichscope.audit.truths import imported, reviewed
+from ichscope.audit.words import Words, words
+from ichscope.labels import LABELS
 from ichscope.metrics import Rule
-from ichscope.store import Filter
+from ichscope.store import Filter, Store
+from ichscope.store.truth import Keys, as_texts
 
 Cell = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+REVIEWS = "reviews"
+_TRUTH_KEY = re.compile(r"reviews|import:(\d+)")
+_MODEL_KEY = re.compile(r"import:(\d+):.*|model:.+@.*")
 _EVERYTHING = Filter()
-
-
-class AuditError(Exception):
-    """A selection that cannot be loaded; the message says what was found and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -149,3 +155,127 @@ def _known(numbers: Ints) -> list[int | None]:
 
 def _numbers(values: Cell) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values.tolist()]
+
+
+def truth_sources(store: Store) -> list[TruthSource]:
+    """What truth there is: reviews, where a reader has given a label, then imported files, the newest first."""
+    studies, readers = store.reviewed()
+    found = [TruthSource(REVIEWS, "Reviews", studies, readers, None, "study")] if studies else []
+    for sheet in store.sheets("truth"):
+        names = tuple(voice.name for voice in sheet.voices if voice.name)
+        found.append(TruthSource(f"import:{sheet.id}", sheet.name, sheet.rows, names, sheet.imported_at, sheet.level))
+    return found
+
+
+def model_sources(store: Store) -> list[ModelSource]:
+    """Whose probabilities there are: models with results in the store, then those of imported files."""
+    found = [
+        ModelSource(f"model:{one.name}@{one.version}", one.name, one.version, one.studies, one.labels, one.has_slices)
+        for one in store.model_versions()
+    ]
+    for sheet in store.sheets("predictions"):
+        for voice in sheet.voices:
+            key, by_slice = f"import:{sheet.id}:{voice.name}", sheet.level == "slice"
+            found.append(ModelSource(key, voice.name, voice.version, voice.studies, voice.labels, by_slice))
+    return found
+
+
+def load(store: Store, selection: Selection) -> Audited:
+    """Bring truth and models' words together.
+
+    Raises
+    ------
+    AuditError
+        if a source is not there, or cannot give what is asked of it
+    StoreError
+        if the database fails
+    """
+    level = selection.level
+    known = Known(store, selection.filter, _sheets(selection))
+    rows, notes = _truth(known, selection)
+    rows, left_out = _chosen(rows, selection.filter)
+    said = {key: words(known, key, rows, level, selection.rule) for key in selection.models}
+    labels = _labels(rows, said.values())
+    models = {key: _column(one, labels) for key, one in said.items()}
+    group, grouped_by = groups(rows, _patients(known, rows, said.values()), level == "slice")
+    of_models = [note for one in said.values() for note in one.notes]
+    return Audited(
+        level=level,
+        keys=as_texts(rows.slice if level == "slice" else rows.study),
+        study=taken(known.studies.id, rows.place, -1),
+        slice=rows.index,
+        truth={label: rows.truth[label] for label in labels},
+        models=models,
+        group=group,
+        grouped_by=grouped_by,
+        columns=bands(known, rows.place),
+        notes=list(dict.fromkeys([*notes, *left_out, *of_models, *_synthetic(known, rows)])),
+        missing={key: int(np.count_nonzero(~there(model, len(rows)))) for key, model in models.items()},
+    )
+
+
+def there(model: ModelColumn, rows: int) -> NDArray[np.bool_]:
+    """Of which rows (rows,) a model says anything."""
+    found = np.zeros(rows, np.bool_)
+    for values in model.probability.values():
+        found |= ~np.isnan(values)
+    return found
+
+
+def _sheets(selection: Selection) -> list[int]:
+    """Numbers of the imported files that a selection names."""
+    found: dict[int, None] = {}
+    for key, form in ((selection.truth, _TRUTH_KEY), *((key, _MODEL_KEY) for key in selection.models)):
+        if (match := form.fullmatch(key)) is None:
+            raise AuditError(f"found {key!r}, expected the key of a source")
+        if match[1]:
+            found[int(match[1])] = None
+    return list(found)
+
+
+def _truth(known: Known, selection: Selection) -> tuple[Rows, list[str]]:
+    if selection.truth == REVIEWS:
+        return reviewed(known, selection.level, selection.readers)
+    return imported(known, int(selection.truth.partition(":")[2]), selection.level, selection.readers)
+
+
+def _chosen(rows: Rows, filter: Filter) -> tuple[Rows, list[str]]:
+    """Rows of studies that fit the filter; without one also those of studies that are not in the store."""
+    outside = int(np.count_nonzero(rows.place < 0))
+    if filter == _EVERYTHING or not outside:
+        return rows, []
+    note = f"{outside} rows of truth are left out: their studies do not fit the filter or are not in the store"
+    return rows.chosen(rows.place >= 0), [note]
+
+
+def _labels(rows: Rows, said: Collection[Words]) -> list[str]:
+    """Labels of the truth: ours that are known anywhere, and others that a model knows, too."""
+    theirs = {label_key(label) for one in said for label in one.labels}
+    known = [label for label, values in rows.truth.items() if not np.isnan(values).all()]
+    return by_place(label for label in known if label in LABELS or not said or label_key(label) in theirs)
+
+
+def _column(said: Words, labels: Sequence[str]) -> ModelColumn:
+    own = {label_key(label): label for label in said.labels}
+    shared = {label: own[label_key(label)] for label in labels if label_key(label) in own}
+    return ModelColumn(
+        name=said.name,
+        version=said.version,
+        probability={label: said.labels[name] for label, name in shared.items()},
+        thresholds={label: said.thresholds[name] for label, name in shared.items() if name in said.thresholds},
+        operating_point=said.operating_point,
+        sha256=said.sha256,
+    )
+
+
+def _patients(known: Known, rows: Rows, said: Iterable[Words]) -> Keys:
+    """Keys of patients (rows,), as the truth, the models' files or the store know them; 0 where none does."""
+    found = rows.patient
+    for other in (*(one.patient for one in said), taken(known.studies.patient, rows.place, 0)):
+        found = np.where(found == 0, other, found)
+    return found
+
+
+def _synthetic(known: Known, rows: Rows) -> list[str]:
+    count = int(np.count_nonzero(taken(known.studies.synthetic, rows.place, False)))
+    return [f"{count} of {len(rows)} rows are of synthetic studies"] if count else []

@@ -24,7 +24,7 @@ class Values:
     keys : (rows,) what each row is about, all different
     study, patient : (rows,) "" where unknown
     labels : label -> (rows,), nan where unknown
-    thresholds : by label, where a model brings its own
+    thresholds, version : where a model brings its own
     """
 
     keys: list[str]
@@ -33,6 +33,7 @@ class Values:
     labels: dict[str, Floats]
     notes: list[str] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
+    version: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,8 @@ def _of_model(sheet: Sheet, by: str, values: dict[str, Floats], rows: Ints) -> V
     if several:
         notes.append(f"{several} studies have several series; the highest probability counts")
     thresholds = _own_thresholds(sheet, list(values), rows)
-    return Values(keys, _first(study, key), _first(patient, key), highest, notes, thresholds)
+    version = sheet.texts("version")[rows[0]]
+    return Values(keys, _first(study, key), _first(patient, key), highest, notes, thresholds, version)
 
 
 def _models(sheet: Sheet, there: NDArray[np.bool_]) -> dict[str, Ints]:

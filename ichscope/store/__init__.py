@@ -7,6 +7,7 @@ from pathlib import Path
 from ichscope import home as places
 from ichscope.store.cohort import Cohorts
 from ichscope.store.cohort_rows import Bin, Cohort, Day, Prevalence, Reason, Share, Together, Wait
+from ichscope.store.columns import Columns
 from ichscope.store.jobs import Jobs
 from ichscope.store.migrate import migrate
 from ichscope.store.priority import PRIORITIES, Priority
@@ -30,6 +31,7 @@ from ichscope.store.rows import (
 )
 from ichscope.store.session import StoreError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
+from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
 from ichscope.store.viewing import Viewing
 from ichscope.store.worklist import Worklist
 
@@ -55,16 +57,20 @@ __all__ = [
     "Saved",
     "Seen",
     "Share",
+    "SheetInfo",
+    "SheetRows",
     "Store",
     "StoreError",
     "Together",
+    "Voice",
+    "VoiceInfo",
     "Wait",
     "WorklistRow",
     "content_hash",
 ]
 
 
-class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs):
+class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns):
     """An open store; one serves all threads of a process. Every method raises StoreError where the database fails."""
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The tables. Nothing here names a patient: identifiers are keyed hashes, and no file name outlives its job."""
+"""The tables. Nothing here names a patient: identifiers are keyed hashes, and no name of an image outlives its job."""
 
 from __future__ import annotations
 
@@ -211,25 +211,52 @@ class Review(Base):
     __table_args__ = (Index(None, "reader", "study_id"),)
 
 
-class Truth(Base):
-    """Imported labels of a study, or of a slice of it; None is unknown."""
+class Sheet(Base):
+    """An imported file of truth or predictions; its rows are arrays, being written and read all at once.
 
-    __tablename__ = "truth"
+    kind : "truth" or "predictions"
+    sha256 : of the file
+    content : SHA-256 of the file and of how it was read; the same comes in once
+    level : "study" or "slice", what a row is about
+    study_keys, slice_keys, patient_keys : (rows,) 8 bytes a row, the keyed hashes; 0 where unknown
+    """
+
+    __tablename__ = "sheets"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    study_key: Mapped[str] = mapped_column(String(16))
-    slice_key: Mapped[str] = mapped_column(String(16), default="")
-    reader: Mapped[str]
-    source: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str]
+    sha256: Mapped[str] = mapped_column(String(64))
+    content: Mapped[str] = mapped_column(String(64), unique=True)
+    level: Mapped[str] = mapped_column(String(8))
     imported_at: Mapped[datetime]
-    label_any: Mapped[bool | None]
-    label_epidural: Mapped[bool | None]
-    label_intraparenchymal: Mapped[bool | None]
-    label_intraventricular: Mapped[bool | None]
-    label_subarachnoid: Mapped[bool | None]
-    label_subdural: Mapped[bool | None]
+    rows: Mapped[int]
+    notes: Mapped[list[Any]]
+    study_keys: Mapped[bytes]
+    slice_keys: Mapped[bytes]
+    patient_keys: Mapped[bytes]
 
-    __table_args__ = (UniqueConstraint("study_key", "slice_key", "reader", "source"),)
+
+class Voice(Base):
+    """What one reader, or one model, says of rows of a sheet.
+
+    studies : how many different studies, or slices where it is not known whose they are
+    places : (n,) little-endian int32, numbers of the rows
+    labels : names; those of ichscope.labels, and others that the file has
+    said : (labels, n) little-endian float64, NaN where unknown; compressed by zlib, as are `places`
+    """
+
+    __tablename__ = "voices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sheet_id: Mapped[int] = mapped_column(ForeignKey("sheets.id"), index=True)
+    name: Mapped[str]
+    version: Mapped[str]
+    studies: Mapped[int]
+    thresholds: Mapped[dict[str, Any]]
+    labels: Mapped[list[Any]]
+    places: Mapped[bytes]
+    said: Mapped[bytes]
 
 
 class Job(Base):

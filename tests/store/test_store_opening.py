@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -16,6 +17,7 @@ from ichscope.store import Filter, Store, StoreError
 from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
 from ichscope.store.session import open_engine
 from ichscope.store.tables import Base
+from ichscope.store.truth import as_texts
 from tests.store.cases import add
 from tests.store.conftest import Server
 
@@ -51,8 +53,11 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     load(tmp_path / "old.db")
     before = count_rows(tmp_path / "old.db")
     store = open_store(f"sqlite:///{tmp_path}/old.db")
-    assert count_rows(tmp_path / "old.db") == before
-    assert min(before[name] for name in Base.metadata.tables) > 0, "a table without rows proves nothing"
+    after = count_rows(tmp_path / "old.db")
+    assert min(before.values()) > 0, "a table without rows proves nothing"
+    # The one row of truth has become a file with one row.
+    assert after.pop("sheets") == after.pop("voices") == before.pop("truth") == 1
+    assert after == before
     first, second, third = store.worklist(order="oldest")
     assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
     assert [model.version for model in first.models] == ["1.0", "2.0"]
@@ -61,6 +66,12 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     assert [item.locator for item in store.claim(1, 5)] == ["two", "three"]
     assert store.worklist(Filter(key="1.2.3.4"))[0].id == first.id
     assert third.reasons == ("file 1: holds text",)
+    (sheet,) = store.sheets("truth")
+    assert (sheet.sha256, sheet.level, sheet.rows, sheet.imported_at.year) == ("0" * 64, "study", 1, 2026)
+    (voice,) = store.voices(sheet.id)
+    assert (voice.name, voice.rows.tolist(), voice.labels["any"].tolist()) == ("x", [0], [1.0])
+    assert all(np.isnan(values).all() for label, values in voice.labels.items() if label != "any")
+    assert as_texts(store.sheet_rows(sheet.id).study) == [first.study_key]
 
 
 def load(path: Path) -> None:

@@ -1,0 +1,215 @@
+"""Whole columns of the store as arrays: what an audit of a hundred thousand studies can be counted from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Integer, Select, Text, cast, func, or_, select, type_coerce
+
+from ichscope.labels import LABELS
+from ichscope.store.filters import conditions
+from ichscope.store.rows import Filter
+from ichscope.store.session import StoreBase
+from ichscope.store.tables import Result, Review, Study, Volume
+from ichscope.store.truth import Keys, as_numbers
+
+Ints = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+_NO_KEY = '"' + "0" * 16 + '"'
+_JSON_SIGNS = str.maketrans("", "", '[]", ')
+_PROBABILITIES = tuple(getattr(Result, f"probability_{label}") for label in LABELS)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a model that has results here, current or not."""
+
+    name: str
+    version: str
+    studies: int
+    labels: tuple[str, ...]
+    has_slices: bool
+
+
+@dataclass(frozen=True, eq=False)
+class StudyColumns:
+    """Facts of studies, (studies,) each; where unknown, keys are 0, numbers None and texts empty."""
+
+    id: Ints
+    key: Keys
+    patient: Keys
+    score: Floats
+    synthetic: NDArray[np.bool_]
+    scanner: Sequence[str]
+    kvp: Sequence[float | None]
+    slice_thickness_mm: Sequence[float | None]
+    age_years: Sequence[int | None]
+    sex: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewColumns:
+    """All reviews, the oldest first, (reviews,) each; labels are 0, 1, or nan where nothing is said."""
+
+    study: Ints
+    reader: Sequence[str]
+    labels: dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What results were made with."""
+
+    thresholds: dict[str, float]
+    operating_point: str
+    encoder_sha256: str
+    head_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class ResultColumns:
+    """Results of one version of a model, (results,) each; nan where it does not know a label.
+
+    in_force : of the newest result; `others` is how many results were made with something else
+    """
+
+    study: Ints
+    probability: dict[str, Floats]
+    in_force: InForce
+    others: int
+
+
+@dataclass(frozen=True, eq=False)
+class SliceColumns:
+    """Slices of studies, (slices,) each: the study, the index in it, and what is asked of them."""
+
+    study: Ints
+    index: Ints
+    key: Keys
+    probability: dict[str, Floats]
+
+
+class Columns(StoreBase):
+    """The part of the Store that audits read."""
+
+    study_key: Callable[[str], str]
+
+    def model_versions(self) -> list[ModelVersion]:
+        """All versions of all models that have results."""
+        names = (Result.model, Result.version)
+        counts = select(*names, func.count().label("studies"), func.max(Result.id).label("newest")).group_by(*names)
+        with self._reading() as session:
+            found = session.execute(counts.order_by(*names)).all()
+            of_one = select(Result.id, Result.slice_labels, *_PROBABILITIES)
+            rows = {row.id: row for row in session.execute(of_one.where(Result.id.in_([row.newest for row in found])))}
+        return [
+            ModelVersion(
+                *(one.model, one.version, one.studies),
+                tuple(label for label in LABELS if getattr(rows[one.newest], f"probability_{label}") is not None),
+                bool(rows[one.newest].slice_labels),
+            )
+            for one in found
+        ]
+
+    def reviewed(self) -> tuple[int, tuple[str, ...]]:
+        """How many studies have a label that a reader gave, and who gave any."""
+        said = or_(*(column.is_not(None) for column in _review_labels()))
+        with self._reading() as session:
+            count = session.scalar(select(func.count(Review.study_id.distinct())).where(said)) or 0
+            readers = session.scalars(select(Review.reader).where(said).distinct()).all()
+        return count, tuple(sorted(readers))
+
+    def review_columns(self) -> ReviewColumns:
+        """What readers said of all studies."""
+        labels = [type_coerce(column, Integer) for column in _review_labels()]
+        study, reader, *said = self._columns(select(Review.study_id, Review.reader, *labels).order_by(Review.id))
+        return ReviewColumns(_ints(study), reader, dict(zip(LABELS, map(_floats, said), strict=True)))
+
+    def study_columns(self, filter: Filter | None = None) -> StudyColumns:
+        """Facts of the studies that fit, by id."""
+        chosen = select(
+            *(Study.id, Study.study_key, Study.patient_key, Study.score, type_coerce(Study.synthetic, Integer)),
+            *(Study.scanner, Study.kvp, Study.slice_thickness_mm, Study.age_years, Study.sex),
+        )
+        chosen = chosen.where(*conditions(filter or Filter(), self.study_key)).order_by(Study.id)
+        id, key, patient, score, synthetic, *facts = self._columns(chosen)
+        keys = (as_numbers(key), as_numbers(patient))
+        return StudyColumns(_ints(id), *keys, _floats(score), np.array(synthetic, np.bool_), *facts)
+
+    def result_columns(self, model: str, version: str) -> ResultColumns:
+        """What a version of a model says of all studies."""
+        how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
+        newest = self._columns(select(*how).where(*_of(model, version)).order_by(Result.id.desc()).limit(1))
+        made_with = [cells[0] if len(cells) else "" for cells in newest]
+        differs = or_(*(column != value for column, value in zip(how, made_with, strict=True)))
+        chosen = select(Result.study_id, *_PROBABILITIES, type_coerce(differs, Integer)).where(*_of(model, version))
+        study, *cells, others = self._numbers(chosen)
+        in_force = InForce(json.loads(made_with[0] or "{}"), *made_with[1:])
+        probability = dict(zip(LABELS, cells, strict=True))
+        return ResultColumns(study.astype(np.intp), probability, in_force, int(others.sum()))
+
+    def slice_probabilities(self, model: str, version: str) -> SliceColumns:
+        """What a version of a model says of all slices; keys are not told (0)."""
+        names = cast(Result.slice_labels, Text)
+        chosen = select(Result.study_id, names, Result.slice_probability).where(*_of(model, version))
+        study, texts, blobs = self._columns(chosen)
+        # Versions of a model know the same labels in every study.
+        labels = json.loads(texts[-1]) if texts else []
+        along = [np.frombuffer(blob, "<f4").reshape(len(labels), -1) for blob in blobs if labels]
+        counts = [one.shape[1] for one in along]
+        all_of_them = np.concatenate(along, axis=1).astype(np.float64) if along else np.empty((len(labels), 0))
+        of_study, index = _places(study if labels else (), counts)
+        return SliceColumns(
+            of_study, index, np.zeros(len(index), np.uint64), dict(zip(labels, all_of_them, strict=True))
+        )
+
+    def slice_keys(self) -> SliceColumns:
+        """The keys of all slices that have one, the newest study's first; probabilities are not told."""
+        chosen = select(Volume.study_id, cast(Volume.slice_keys, Text)).order_by(Volume.study_id.desc())
+        study, texts = self._columns(chosen)
+        of_study, index = _places(study, [text.count('"') // 2 for text in texts])
+        digits = "".join(texts).replace('""', _NO_KEY).translate(_JSON_SIGNS)
+        keys = np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)
+        there = keys != 0
+        return SliceColumns(of_study[there], index[there], keys[there], {})
+
+    def _columns(self, chosen: Select[*tuple[Any, ...]]) -> list[Sequence[Any]]:
+        """Columns of plain values as the driver gives them: objects a row would take most of the time."""
+        with self._reading() as session:
+            cursor = session.connection().execute(chosen).cursor
+            rows = cursor.fetchall() if cursor else []
+        return [list(map(itemgetter(i), rows)) for i in range(len(chosen.selected_columns))]
+
+    def _numbers(self, chosen: Select[*tuple[Any, ...]]) -> list[Floats]:
+        """Columns of numbers, nan where there is none."""
+        return [np.array(cells, np.float64) for cells in self._columns(chosen)]
+
+
+def _review_labels() -> list[Any]:
+    return [getattr(Review, f"label_{label}") for label in LABELS]
+
+
+def _of(model: str, version: str) -> tuple[Any, Any]:
+    return Result.model == model, Result.version == version
+
+
+def _places(study: Sequence[int], counts: Sequence[int]) -> tuple[Ints, Ints]:
+    """Study and index of each slice, (slices,), from how many slices each study has."""
+    many = np.array(counts, np.intp)
+    starts = np.repeat(np.cumsum(many) - many, many)
+    return np.repeat(_ints(study), many), np.arange(len(starts)) - starts
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, np.intp)
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array(values, np.float64)

@@ -1,0 +1,223 @@
+"""Imported files of truth and of other tools' predictions: whole files in, whole columns out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, select
+
+from ichscope.store import tables
+from ichscope.store.session import StoreBase, StoreError, insert_for
+
+Kind = Literal["truth", "predictions"]
+Level = Literal["study", "slice"]
+# Keyed hashes as numbers; 0 is none.
+Keys = NDArray[np.uint64]
+
+_DIGITS = 16
+_NONE = "0" * _DIGITS
+
+
+@dataclass(frozen=True, eq=False)
+class SheetRows:
+    """What the rows of a sheet are about, (rows,) each, 0 where unknown."""
+
+    study: Keys
+    slice: Keys
+    patient: Keys
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """What one reader, or one model, says.
+
+    rows : (n,) numbers of the sheet's rows
+    labels : label -> (n,) truth 0 or 1, or probability 0 to 1; nan where nothing is said
+    """
+
+    name: str
+    rows: NDArray[np.intp]
+    labels: dict[str, NDArray[np.float64]]
+    version: str = ""
+    thresholds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """One reader or model of a sheet, and of how many studies it says something."""
+
+    name: str
+    version: str
+    studies: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SheetInfo:
+    """A file that was imported; `rows` studies or slices."""
+
+    id: int
+    kind: Kind
+    name: str
+    sha256: str
+    level: Level
+    rows: int
+    imported_at: datetime
+    voices: tuple[VoiceInfo, ...]
+    notes: tuple[str, ...]
+
+
+class Sheets(StoreBase):
+    """The part of the Store that keeps imported files."""
+
+    def patient_key(self, text: str) -> str:
+        """What stands here for a Patient ID; "" for none."""
+        return self._hash("patient", text)
+
+    def add_sheet(
+        self,
+        kind: Kind,
+        name: str,
+        file_sha256: str,
+        level: Level,
+        rows: SheetRows,
+        voices: Sequence[Voice],
+        *,
+        reading: Mapping[str, str] | None = None,
+        notes: Sequence[str] = (),
+    ) -> tuple[int, bool]:
+        """Write an imported file, in one transaction; the same file, read in the same way, is written once.
+
+        Parameters
+        ----------
+        name : what people call it
+        reading : all that makes a difference in how the file was read
+
+        Returns
+        -------
+        its id, and whether it is new
+        """
+        how = "\0".join(f"{key}={value}" for key, value in sorted((reading or {}).items()))
+        new = {
+            "kind": kind,
+            "name": name,
+            "sha256": file_sha256,
+            "content": sha256(f"{kind}\0{file_sha256}\0{how}".encode()).hexdigest(),
+            "level": level,
+            "imported_at": datetime.now(UTC),
+            "rows": len(rows.study),
+            "notes": list(notes),
+            **{f"{what}_keys": getattr(rows, what).astype(">u8").tobytes() for what in ("study", "slice", "patient")},
+        }
+        with self._writing() as session:
+            insert = insert_for(session)(tables.Sheet).values(new).on_conflict_do_nothing(index_elements=["content"])
+            made = session.scalar(insert.returning(tables.Sheet.id))
+            if made is None:
+                there = select(tables.Sheet.id).where(tables.Sheet.content == new["content"])
+                return session.scalars(there).one(), False
+            session.add_all(_voice_row(made, voice, rows) for voice in voices)
+            return made, True
+
+    def sheets(self, kind: Kind | None = None) -> list[SheetInfo]:
+        """All imported files, the newest first."""
+        sheet, voice = tables.Sheet, tables.Voice
+        chosen = select(
+            *(sheet.id, sheet.kind, sheet.name, sheet.sha256, sheet.level, sheet.rows, sheet.imported_at, sheet.notes)
+        ).order_by(sheet.id.desc())
+        if kind:
+            chosen = chosen.where(sheet.kind == kind)
+        said = select(voice.sheet_id, voice.name, voice.version, voice.studies, voice.labels).order_by(voice.id)
+        with self._reading() as session:
+            found = session.execute(chosen).all()
+            voices: dict[int, list[VoiceInfo]] = {}
+            for row in session.execute(said):
+                info = VoiceInfo(row.name, row.version, row.studies, tuple(row.labels))
+                voices.setdefault(row.sheet_id, []).append(info)
+        return [
+            SheetInfo(**row._asdict() | {"voices": tuple(voices.get(row.id, ())), "notes": tuple(row.notes)})
+            for row in found
+        ]
+
+    def sheet_rows(self, sheet: int) -> SheetRows:
+        """What the rows of an imported file are about.
+
+        Raises
+        ------
+        StoreError
+            if there is no such file
+        """
+        columns = (tables.Sheet.study_keys, tables.Sheet.slice_keys, tables.Sheet.patient_keys)
+        with self._reading() as session:
+            found = session.execute(select(*columns).where(tables.Sheet.id == sheet)).first()
+        if found is None:
+            raise StoreError(f"There is no imported file number {sheet}.")
+        return SheetRows(*(np.frombuffer(keys, ">u8").astype(np.uint64) for keys in found))
+
+    def voices(self, sheet: int, names: Sequence[str] | None = None) -> list[Voice]:
+        """What readers or models of an imported file say: all, or those of these names."""
+        chosen = select(tables.Voice).where(tables.Voice.sheet_id == sheet).order_by(tables.Voice.id)
+        if names is not None:
+            chosen = chosen.where(tables.Voice.name.in_(names))
+        with self._reading() as session:
+            return [_voice(row) for row in session.scalars(chosen)]
+
+    def remove_sheet(self, sheet: int) -> None:
+        """Remove an imported file and all that it says.
+
+        Raises
+        ------
+        StoreError
+            if there is no such file
+        """
+        with self._writing() as session:
+            session.execute(delete(tables.Voice).where(tables.Voice.sheet_id == sheet))
+            gone = session.scalar(delete(tables.Sheet).where(tables.Sheet.id == sheet).returning(tables.Sheet.id))
+            if gone is None:
+                raise StoreError(f"There is no imported file number {sheet}.")
+
+
+def as_numbers(keys: Iterable[str | None]) -> Keys:
+    """Keyed hashes, 16 hexadecimal digits each or nothing, as numbers (keys,)."""
+    return np.frombuffer(bytes.fromhex("".join([key or _NONE for key in keys])), ">u8").astype(np.uint64)
+
+
+def as_texts(keys: Keys) -> list[str]:
+    """Numbers (keys,) as the 16 hexadecimal digits that stand in the store."""
+    text = keys.astype(">u8").tobytes().hex()
+    return [text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)]
+
+
+def _voice_row(sheet: int, voice: Voice, rows: SheetRows) -> tables.Voice:
+    study = rows.study[voice.rows]
+    return tables.Voice(
+        sheet_id=sheet,
+        name=voice.name,
+        version=voice.version,
+        studies=len(np.unique(np.where(study == 0, rows.slice[voice.rows], study))),
+        thresholds=voice.thresholds,
+        labels=list(voice.labels),
+        places=_packed(voice.rows, "<i4"),
+        said=_packed(list(voice.labels.values()), "<f8"),
+    )
+
+
+def _voice(row: tables.Voice) -> Voice:
+    said = _unpacked(row.said, "<f8").reshape(len(row.labels), -1)
+    labels = dict(zip(row.labels, said, strict=True))
+    return Voice(row.name, _unpacked(row.places, "<i4").astype(np.intp), labels, row.version, dict(row.thresholds))
+
+
+def _packed(values: Any, kind: str) -> bytes:
+    # Truth is nearly all zeros, and probabilities have few digits: the quickest level saves most of the room.
+    return zlib.compress(np.asarray(values, kind).tobytes(), 1)
+
+
+def _unpacked(data: bytes, kind: str) -> NDArray[Any]:
+    return np.frombuffer(zlib.decompress(data), kind)
