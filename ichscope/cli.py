@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ichscope import __version__, results
-from ichscope.commands import many
+from ichscope.commands import audit, many
 from ichscope.commands.shared import (
     NONE_ANALYSED,
     SOME_NOT_ANALYSED,
@@ -143,8 +143,7 @@ def evaluate(
     from ichscope.audit.pairing import Reading
     from ichscope.audit.tables import TableError
 
-    columns = dict(_pair(text) for text in column or ())
-    reading = Reading(level, readers, tuple(label or ()), slices_to_study, columns)
+    reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column))
     wanted = Wanted(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
     try:
         evaluation = evaluate_files(truth, predictions, reading, wanted)
@@ -174,6 +173,7 @@ def phantom(
 
 
 app.add_typer(many.app)
+app.add_typer(audit.app)
 
 
 @app.command("providers")
@@ -198,13 +198,6 @@ def _check_targets(*targets: Path | None) -> None:
     for target in targets:
         if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
             raise typer.BadParameter(f"{target}: expected a file in a folder that exists")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    theirs, equals, ours = text.partition("=")
-    if not (theirs and equals and ours):
-        raise typer.BadParameter(f"{text!r}; expected THEIRS=OURS", param_hint="--column")
-    return theirs.strip(), ours.strip()
 
 
 def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:

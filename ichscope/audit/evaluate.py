@@ -183,17 +183,26 @@ def evaluate(
     """
     reading = reading or Reading()
     pairing = pair(truth_file, predictions_file, reading)
+    header = {
+        "ichscope": __version__,
+        "truth": {"file": truth_file.name, "sha256": file_sha256(truth_file), "rows": len(pairing.truth.keys)},
+        "predictions": {"file": predictions_file.name, "sha256": file_sha256(predictions_file)},
+        "level": pairing.level,
+        "matched_by": pairing.matched_by,
+        "readers": reading.readers or "majority",
+        "slices_to_study": reading.rule,
+        "notes": pairing.truth.notes,
+    }
+    return evaluated(pairing, header, wanted)
+
+
+def evaluated(pairing: Pairing, header: dict[str, Any], wanted: Wanted | None = None) -> Evaluation:
+    """Find all figures of all models, and compare each two of them.
+
+    header : where truth and predictions come from; at least with `level` and `notes`
+    """
     return Evaluation(
-        header={
-            "ichscope": __version__,
-            "truth": {"file": truth_file.name, "sha256": file_sha256(truth_file), "rows": len(pairing.truth.keys)},
-            "predictions": {"file": predictions_file.name, "sha256": file_sha256(predictions_file)},
-            "level": pairing.level,
-            "matched_by": pairing.matched_by,
-            "readers": reading.readers or "majority",
-            "slices_to_study": reading.rule,
-            "notes": pairing.truth.notes,
-        },
+        header=header,
         models={name: _model_figures(pairing, partners, wanted) for name, partners in pairing.models.items()},
         comparisons={
             (a, b): _compare(pairing.truth, pairing.models[a], pairing.models[b])
@@ -245,5 +254,6 @@ def _compare(truth: Values, first: Partners, second: Partners) -> dict[str, AucC
     return {
         label: metrics.compare_auc(values, first.labels[label], second.labels[label], first.group)
         for label, values in truth.labels.items()
+        if label in first.labels and label in second.labels
         if not (np.isnan(first.labels[label]).all() or np.isnan(second.labels[label]).all())
     }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.audit.joining import AuditError, Known, Rows, bands, groups, taken
+from ichscope.audit.pairing import Pairing, Partners
 from ichscope.audit.sheets import by_place, label_key
 from ichscope.audit.tables import Level
 from ichscope.audit.truths import imported, reviewed
+from ichscope.audit.values import Values
 from ichscope.audit.words import Words, words
 from ichscope.labels import LABELS
 from ichscope.metrics import Rule
@@ -128,6 +133,43 @@ class Audited:
     columns: dict[str, list[str]]
     notes: list[str]
     missing: dict[str, int]
+
+    def names(self) -> dict[str, str]:
+        """What to call each model, by key of its source: name and version, and the source where that is not enough."""
+        plain = {key: f"{model.name} {model.version}".strip() for key, model in self.models.items()}
+        several = Counter(plain.values())
+        return {key: f"{name} ({key})" if several[name] > 1 else name for key, name in plain.items()}
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of all that figures are computed from."""
+        digest = hashlib.sha256("\0".join([self.level, self.grouped_by, *self.keys]).encode())
+        said = {
+            f"{name}\0{label}": values
+            for key, name in self.names().items()
+            for label, values in self.models[key].probability.items()
+        }
+        for name, values in (*self.truth.items(), *said.items(), ("group", self.group.astype(np.float64))):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(values, "<f8").data)
+        return digest.hexdigest()
+
+    def pairing(self) -> Pairing:
+        """The same as `ichscope evaluate` has it, models by their `names`."""
+        nobody = [""] * len(self.keys)
+        partners = {
+            name: Partners(
+                labels=self.models[key].probability,
+                there=there(self.models[key], len(self.keys)),
+                group=self.group,
+                grouped_by=self.grouped_by,
+                without_truth=[],
+                thresholds=self.models[key].thresholds,
+                notes=[],
+            )
+            for key, name in self.names().items()
+        }
+        return Pairing(self.level, "key", Values(self.keys, nobody, nobody, self.truth, list(self.notes)), partners)
 
     def csv_rows(self) -> Iterator[dict[str, Any]]:
         """Rows from which every figure can be recomputed; what is unknown is None.

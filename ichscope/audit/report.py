@@ -1,0 +1,186 @@
+"""The report: one HTML file that needs nothing else, with every figure, table, version and hash of an audit.
+
+The same `Audited` and `About` give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cached_property
+from html import escape
+from importlib.metadata import version
+from itertools import count
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from ichscope import __version__
+from ichscope.audit.evaluate import Evaluation, Wanted, evaluated, to_json_text
+from ichscope.audit.report_figures import drawings
+from ichscope.audit.report_tables import ReportTable, all_tables, point_in_force
+from ichscope.audit.stored import Audited, Selection, TruthSource
+from ichscope.figures.look import config
+from ichscope.figures.performance import description
+from ichscope.figures.words import in_full, label_name
+
+NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
+_SOFTWARE = ("numpy", "scipy", "plotly", "sqlalchemy")
+# Nothing may be fetched from anywhere, whatever a library tries.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_STYLE = """
+:root { color-scheme: light }
+body { font: 15px/1.5 "Source Sans 3", "Segoe UI", system-ui, sans-serif; color: #1a2127; background: #fff;
+  max-width: 1200px; margin: 0 auto; padding: 24px }
+h1 { font-size: 28px; margin: 0 0 4px } h2 { font-size: 20px; margin: 40px 0 8px }
+.use { border-left: 4px solid #5b6770; padding-left: 10px; font-weight: 600 }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px }
+th { text-align: left; border-bottom: 1px solid #5b6770; padding: 4px 10px 4px 0; vertical-align: bottom }
+td { border-bottom: 1px solid #e1e5e8; padding: 3px 10px 3px 0; overflow-wrap: anywhere }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap } .below { font-size: 13px; color: #5b6770 }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 16px }
+figure { margin: 0; break-inside: avoid } figcaption { font-weight: 600 } dt { font-weight: 600 } dd { margin: 0 0 4px;
+  overflow-wrap: anywhere } a { color: #1f6fa8 }
+@media print { a.download { display: none } body { max-width: none } }
+"""
+
+
+@dataclass(frozen=True)
+class About:
+    """What only the one who asks for a report knows.
+
+    date : as it shall stand there
+    by : who made it; "" says nothing
+    selection : what was chosen, in words, as "Truth": "Reviews"
+    """
+
+    date: str
+    by: str = ""
+    title: str = "Audit of haemorrhage detection"
+    selection: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_words(selection: Selection, truth: TruthSource) -> dict[str, str]:
+    """What was chosen, for people."""
+    limits = {name: value for name, value in asdict(selection.filter).items() if value not in (None, "", ())}
+    words = {
+        "Truth": truth.name,
+        "Readers": f"{selection.readers}, of {', '.join(truth.readers)}" if truth.readers else "one, not named",
+        "Level": selection.level,
+        "Slices to study": selection.rule or "the model's own word for the study",
+        "Studies": ", ".join(f"{name} {_plain(value)}" for name, value in limits.items()) or "all",
+    }
+    return words if selection.level == "study" else words | {"Slices to study": "not asked for"}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " or ".join(map(str, value))
+    return value.isoformat(" ", "minutes") if isinstance(value, datetime) else str(value)
+
+
+class Report:
+    """All that a report says; made once, given out in three forms."""
+
+    def __init__(self, audited: Audited, about: About, wanted: Wanted | None = None) -> None:
+        self.audited, self.about, self.wanted = audited, about, wanted
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """All figures, as `ichscope evaluate` has them."""
+        return evaluated(self.audited.pairing(), self._header(), self.wanted)
+
+    @cached_property
+    def tables(self) -> list[ReportTable]:
+        """Every table."""
+        return all_tables(self.audited, self.evaluation)
+
+    def json(self) -> str:
+        """Every figure, with what it was computed from, as JSON."""
+        return to_json_text(self.evaluation)
+
+    def html(self) -> str:
+        """Everything, as one HTML page that needs no network."""
+        return "".join(self._page())
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "ichscope": __version__,
+            "title": self.about.title,
+            "date": self.about.date,
+            "by": self.about.by,
+            "selection": dict(self.about.selection),
+            "level": self.audited.level,
+            "rows": len(self.audited.keys),
+            "data_sha256": self.audited.sha256,
+            "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
+            "notes": self.audited.notes,
+        }
+
+    def _page(self) -> Iterator[str]:
+        title = escape(self.about.title)
+        yield f"<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{_STYLE}</style>'
+        yield f"<script>{get_plotlyjs()}</script></head><body>"
+        yield f"<h1>{title}</h1><p>{escape(self._signed())}</p><p class='use'>{NOT_FOR_DIAGNOSIS}</p>"
+        yield f"<h2>In short</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in self._in_short())}</ul>"
+        yield f"<h2>What was looked at</h2>{_definitions(self._facts())}"
+        if self.audited.notes:
+            yield f"<h2>Beware</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in self.audited.notes)}</ul>"
+        for table in self.tables:
+            link = _download(f"{table.key}.csv", "text/csv", table.csv())
+            yield f"<h2>{escape(table.title)} {link}</h2><div class='scroll'>{table.html()}</div>"
+        number = count(1)
+        for key, name in self.audited.names().items():
+            drawn = drawings(self.audited, key, self.evaluation.models[name])
+            figures = "".join(_figure(next(number), caption, one) for caption, one in drawn)
+            yield f"<h2>{escape(name)}: figures</h2><div class='figures'>{figures}</div>"
+        everything = _download("figures.json", "application/json", self.json(), "JSON")
+        yield f"<p>All figures: {everything}</p></body></html>\n"
+
+    def _signed(self) -> str:
+        return f"{self.about.date}, {self.about.by}" if self.about.by else self.about.date
+
+    def _facts(self) -> dict[str, str]:
+        header = self._header()
+        software = ", ".join(f"{name} {number}" for name, number in header["software"].items())
+        return {
+            **self.about.selection,
+            "Rows": f"{header['rows']:,}, each a {header['level']}",
+            "SHA-256 of the data": header["data_sha256"],
+            "Software": f"ICHScope {__version__}, {software}",
+        }
+
+    def _in_short(self) -> Iterator[str]:
+        """What each model does with its first label."""
+        for name, model in self.evaluation.models.items():
+            if not model.labels:
+                yield f"{name}: not estimable, it says nothing of these rows"
+                continue
+            label, found = next(iter(model.labels.items()))
+            rows = f"{found.positives:,} positive of {found.positives + found.negatives:,}"
+            yield f"{name}, {label_name(label)}: AUC {in_full(found.auc)}, {rows}"
+            if at := point_in_force(found):
+                shares = f"sensitivity {in_full(at.found.sensitivity)}, specificity {in_full(at.found.specificity)}"
+                yield f"{name}, {label_name(label)}, {at.name}, threshold {at.found.threshold:.4g}: {shares}"
+
+
+def _definitions(facts: Mapping[str, str]) -> str:
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts.items())}</dl>"
+
+
+def _download(file: str, kind: str, text: str, shown: str = "CSV") -> str:
+    content = base64.b64encode(text.encode()).decode()
+    return f"<a class='download' download='{file}' href='data:{kind};base64,{content}'>{shown}</a>"
+
+
+def _figure(number: int, caption: str, figure: go.Figure) -> str:
+    drawn = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=f"figure{number}", config=config(f"figure{number}")
+    )
+    said = escape(description(figure))
+    return f"<figure role='img' aria-label='{said}'><figcaption>{escape(caption)}</figcaption>{drawn}</figure>"

@@ -1,0 +1,82 @@
+"""The figures of a report, model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ichscope import metrics
+from ichscope.audit.banded import banded
+from ichscope.audit.evaluate import ModelFigures
+from ichscope.audit.report_tables import point_in_force, subgroups
+from ichscope.audit.stored import Audited
+from ichscope.figures import counts, performance
+from ichscope.figures.look import SHORT_NAMES
+from ichscope.figures.performance import Traced
+from ichscope.figures.words import label_name
+from ichscope.labels import SUBTYPES
+
+Drawing = tuple[str, go.Figure]
+
+
+def drawings(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
+    """Curves of all labels, then confusion and calibration label by label, subtypes, net benefit and subgroups."""
+    traces = [_traced(audited, key, label, model) for label in model.labels]
+    if any(one.roc for one in traces):
+        yield "ROC", performance.roc(traces)
+    if any(one.pr for one in traces):
+        yield "Precision and recall", performance.precision_recall(traces)
+    for label in model.labels:
+        yield from _of_label(audited, key, label, model)
+    yield from _joint(audited, key, model)
+    yield from _net_benefit(audited, key, model)
+    yield from _forest(audited, key, model)
+
+
+def _traced(audited: Audited, key: str, label: str, model: ModelFigures) -> Traced:
+    curves = banded(audited.truth[label], audited.models[key].probability[label], audited.group)
+    point = point_in_force(model.labels[label])
+    name = SHORT_NAMES.get(label, label)
+    return Traced(name, label, curves.roc, curves.pr, point.found if point else None)
+
+
+def _of_label(audited: Audited, key: str, label: str, model: ModelFigures) -> Iterator[Drawing]:
+    if point := point_in_force(model.labels[label]):
+        caption = f"{label_name(label)} at {point.name}, {point.found.threshold:.4g}"
+        yield caption, counts.confusion(point.found.confusion, label)
+    truth, said = audited.truth[label], audited.models[key].probability[label]
+    if bins := metrics.calibration_curve(truth, said, patients=audited.group):
+        line = metrics.calibration_line(truth, said, audited.group)
+        yield f"{label_name(label)}: calibration", performance.reliability(bins, label, line)
+
+
+def _joint(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
+    """Subtypes taken for each other, where all of them have a threshold."""
+    points = {label: point_in_force(model.labels[label]) for label in SUBTYPES if label in model.labels}
+    thresholds = [point.found.threshold for point in points.values() if point]
+    if len(thresholds) == len(SUBTYPES):
+        both = (audited.truth, audited.models[key].probability)
+        truth, said = (np.stack([values[label] for label in SUBTYPES], axis=1) for values in both)
+        yield (
+            "Subtypes, by truth and as called",
+            counts.joint(metrics.joint_confusion(truth, said, thresholds, SUBTYPES)),
+        )
+
+
+def _net_benefit(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
+    for label in list(model.labels)[:1]:
+        curve = metrics.decision_curve(audited.truth[label], audited.models[key].probability[label])
+        if curve is not None:
+            point = point_in_force(model.labels[label])
+            threshold = point.found.threshold if point else None
+            figure = performance.net_benefit(curve, label, audited.names()[key], threshold)
+            yield f"{label_name(label)}: net benefit", figure
+
+
+def _forest(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
+    groups = subgroups(audited, key, model)
+    if len(groups) > 1:
+        overall = groups.pop("all")[0]
+        yield f"{label_name(next(iter(model.labels)))}: subgroups", counts.forest(groups, overall)

@@ -1,0 +1,274 @@
+"""Commands of an audit over the store: files of truth and of predictions come in, a report goes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ichscope.commands.shared import NONE_ANALYSED, STOPPED, fail
+
+if TYPE_CHECKING:
+    from ichscope.audit.importing import Imported
+    from ichscope.audit.report import Report
+    from ichscope.audit.stored import Audited, ModelSource, TruthSource
+    from ichscope.store import Store
+
+_EXIT_CODES = """\b
+Exit code:
+  0  the file is in the store, be it now or since before
+  2  wrong use, or a file that cannot be used: nothing of it is in the store
+  4  the store cannot be used
+"""
+_REPORT_EXIT_CODES = """\b
+Exit code:
+  0  the report is written
+  1  there is nothing to report: no truth, or no model that says anything of it
+  2  wrong use
+  4  the store cannot be used
+"""
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="THEIRS=OURS", help="What a column is, as scan_id=study or Blut=any; may be repeated."),
+]
+NameOption = Annotated[str, typer.Option(metavar="TEXT", help="What to call it; the file's name if not given.")]
+
+app = typer.Typer()
+
+
+@app.command("import-truth", epilog=_EXIT_CODES)
+def import_truth(
+    file: FileArgument,
+    readers: Annotated[
+        bool,
+        typer.Option(
+            "--readers", help="Rows of the same study that name no reader are several readers', not a contradiction."
+        ),
+    ] = False,
+    column: ColumnOption = None,
+    name: NameOption = "",
+) -> None:
+    """Take readers' labels into the store: a CSV with a column `study` or `sop`, or Kaggle's ID,Label.
+
+    Labels are columns by name; several readers are rows with a column `reader`, or columns as R1:SDH. The file comes
+    in whole or not at all. Whose truth counts (most readers, any, one of them) is chosen when figures are made.
+    """
+    from ichscope.audit import importing
+
+    columns = columns_of(column)
+    with _store() as store, _tables():
+        _say(importing.import_truth(store, file, columns, nameless_readers=readers, name=name))
+
+
+@app.command("import-predictions", epilog=_EXIT_CODES)
+def import_predictions(
+    file: FileArgument,
+    level: Annotated[
+        Literal["study", "slice"], typer.Option(help="What to take from JSON of `ichscope analyse`, which has both.")
+    ] = "study",
+    column: ColumnOption = None,
+    name: NameOption = "",
+) -> None:
+    """Take any tool's probabilities into the store, to audit it without its images.
+
+    A CSV with a column `study`, or `sop`, or `study` and `slice`; probabilities as columns by label; if wanted,
+    `patient`, `model` and `version`. Or JSON of `ichscope analyse`.
+    """
+    from ichscope.audit import importing
+
+    columns = columns_of(column)
+    with _store() as store, _tables():
+        _say(importing.import_predictions(store, file, columns, level=level, name=name))
+
+
+@app.command()
+def imports(
+    remove: Annotated[int | None, typer.Option(metavar="NUMBER", help="Remove this one.")] = None,
+) -> None:
+    """Show what was imported, or remove one of it."""
+    with _store() as store:
+        known = store.sheets()
+        if remove is not None:
+            if remove not in {one.id for one in known}:
+                fail(f"there is no imported file number {remove}")
+            store.remove_sheet(remove)
+            return
+    for one in known:
+        voices = ", ".join(voice.name or "one reader" for voice in one.voices)
+        when = one.imported_at.strftime("%Y-%m-%d %H:%M")
+        typer.echo(f"{one.id:<4}{one.kind:<12}{when}  {one.name}: {one.rows} rows by {one.level}; {voices}")
+    if not known:
+        typer.echo("Nothing was imported. `ichscope import-truth FILE` takes readers' labels in.")
+
+
+@app.command(epilog=_REPORT_EXIT_CODES)
+def report(
+    output: Annotated[Path, typer.Option(metavar="FILE.html", help="The report; - is stdout.")],
+    truth: Annotated[
+        str, typer.Option(metavar="NAME", help="reviews, or number or name of an imported file; needed if several.")
+    ] = "",
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name or name@version; may be repeated; all that say something, if not given."
+        ),
+    ] = None,
+    level: Annotated[Literal["study", "slice"], typer.Option(help="What a figure is about.")] = "study",
+    readers: Annotated[
+        str, typer.Option(metavar="WHO", help="Whose truth counts: majority, any, newest (of reviews), or a name.")
+    ] = "majority",
+    slices_to_study: Annotated[
+        Literal["max", "top-k", "noisy-or"] | None,
+        typer.Option(metavar="RULE", help="Make studies of slices: max, top-k (mean of the 3 highest), noisy-or."),
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only studies that arrived from then on (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only studies that arrived before (UTC).")] = None,
+    scanner: Annotated[str | None, typer.Option(help="Only studies of this scanner.")] = None,
+    tables: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", file_okay=False, help="Write each table as CSV, and all as JSON.")
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="TEXT", help="Who made the report.")] = "",
+    date: Annotated[str, typer.Option(metavar="TEXT", help="The date that it bears; now, if not given.")] = "",
+) -> None:
+    """Write how good the models are, on the truth in the store, as one HTML file that needs no network.
+
+    Figures, tables, population, hashes, thresholds and versions. The same input and --date give the same bytes.
+    """
+    if output != Path("-") and (output.is_dir() or not output.resolve().parent.is_dir()):
+        raise typer.BadParameter(f"{output}: expected a file in a folder that exists", param_hint="--output")
+    try:
+        from ichscope.audit import report as reports
+    except ImportError:
+        fail("a report needs Plotly: `pip install 'ichscope[dashboard]'`")
+    from ichscope.audit.joining import AuditError
+    from ichscope.audit.stored import Selection, load, model_sources, truth_sources
+    from ichscope.store import Filter
+
+    with _store() as store:
+        source = _chosen_truth(truth_sources(store), truth)
+        found = model_sources(store)
+        models = _chosen_models(found, model) if model else _able(found, level, slices_to_study)
+        period = [moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None for moment in (since, until)]
+        filter = Filter(since=period[0], until=period[1], scanner=scanner)
+        selection = Selection(source.key, models, level, readers, slices_to_study, filter)
+        try:
+            audited = load(store, selection)
+        except AuditError as error:
+            fail(str(error))
+    if not model:
+        audited = _with_words(audited)
+    if not audited.models:
+        fail("no model says anything of the studies with truth", NONE_ANALYSED)
+    stamp = date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    made = reports.Report(audited, reports.About(stamp, by, selection=reports.in_words(selection, source)))
+    _write(made, output, tables)
+
+
+def _write(made: Report, output: Path, folder: Path | None) -> None:
+    from ichscope import results
+
+    if output == Path("-"):
+        sys.stdout.write(made.html())
+    files = {} if output == Path("-") else {output: made.html()}
+    if folder is not None:
+        files |= {folder / f"{table.key}.csv": table.csv() for table in made.tables}
+        files[folder / "figures.json"] = made.json()
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            results.write(path, text)
+    except OSError as error:
+        fail(f"a file could not be written ({error.strerror})")
+
+
+def _chosen_truth(sources: Sequence[TruthSource], wanted: str) -> TruthSource:
+    if not sources:
+        fail(
+            "the store has no truth; review studies, or import labels with `ichscope import-truth FILE`", NONE_ANALYSED
+        )
+    fits = [one for one in sources if not wanted or wanted in (one.key, one.key.removeprefix("import:"), one.name)]
+    if len(fits) == 1:
+        return fits[0]
+    names = ", ".join(f"{one.key.removeprefix('import:')} ({one.name})" for one in sources)
+    fail(f"--truth: found {len(fits)} that fit {wanted!r}, expected one of {names}")
+
+
+def _chosen_models(sources: Sequence[ModelSource], wanted: Sequence[str]) -> tuple[str, ...]:
+    chosen: list[str] = []
+    for name in wanted:
+        fits = [one.key for one in sources if name in (one.key, one.name, f"{one.name}@{one.version}")]
+        if not fits:
+            known = ", ".join(one.key for one in sources)
+            fail(f"--model: found none called {name!r}, expected one of {known or 'none, for the store has none'}")
+        chosen += fits
+    return tuple(dict.fromkeys(chosen))
+
+
+def _able(sources: Sequence[ModelSource], level: str, rule: str | None) -> tuple[str, ...]:
+    """Those that can speak at this level: imported files know either studies or slices."""
+    by_slice = level == "slice" or rule is not None
+    own = {one.key for one in sources if one.key.startswith("model:")}
+    return tuple(one.key for one in sources if one.has_slices == by_slice or (one.key in own and not by_slice))
+
+
+def _with_words(audited: Audited) -> Audited:
+    """Only the models that say anything of the rows."""
+    speaking = {key: one for key, one in audited.models.items() if audited.missing[key] < len(audited.keys)}
+    return replace(audited, models=speaking, missing={key: audited.missing[key] for key in speaking})
+
+
+def columns_of(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Their name of a column -> ours, from options as `scan_id=study`."""
+    columns = {}
+    for text in pairs or ():
+        theirs, equals, ours = text.partition("=")
+        if not (theirs and equals and ours):
+            raise typer.BadParameter(f"{text!r}; expected THEIRS=OURS", param_hint="--column")
+        columns[theirs.strip()] = ours.strip()
+    return columns
+
+
+@contextmanager
+def _store() -> Iterator[Store]:
+    """Open the store; where it fails, the command says so and ends."""
+    from ichscope.store import Store, StoreError
+
+    try:
+        opened = Store.open()
+        try:
+            yield opened
+        finally:
+            opened.close()
+    except StoreError as error:
+        fail(str(error), STOPPED)
+
+
+@contextmanager
+def _tables() -> Iterator[None]:
+    """Say what is wrong with a file."""
+    from ichscope.audit.tables import TableError
+
+    try:
+        yield
+    except TableError as error:
+        fail(str(error))
+
+
+def _say(found: Imported) -> None:
+    """Say what came in."""
+    unit = "studies" if found.level == "study" else "slices"
+    known = "" if found.new else " (was there already)"
+    typer.echo(f"Number {found.id}{known}: {found.name}, {found.rows} {unit}, {found.matched} of them in the store")
+    who = "Readers" if found.kind == "truth" else "Models"
+    typer.echo(f"{who}: {', '.join(voice or 'not named' for voice in found.voices)}")
+    typer.echo(f"Labels: {', '.join(found.labels)}")
+    for note in found.notes:
+        typer.echo(f"Note: {note}")
