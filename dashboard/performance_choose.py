@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import filters
 from dashboard.times import when
 from ichscope.audit.stored import ModelSource, Selection, TruthSource
+from ichscope.metrics import Rule
 from ichscope.store import Store
 
 KEY = "performance"
@@ -50,8 +51,7 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
         level = _pick("level", "Level", {"study": "Study", "slice": "Slice"}) if slices else "study"
         with st.popover("Reading", icon=":material/tune:"):
             readers = _pick("readers", "Whose truth counts", _readers(truth))
-            by_slice = level == "study" and all(sources.models[key].has_slices for key in models)
-            rule = _pick("rule", "From slices to the study", _RULES) if by_slice else None
+            rule = _rule([sources.models[key] for key in models]) if level == "study" else None
         filter = filters.choose(store, f"{KEY}-filter")
     return Selection(truth.key, models, level, readers, rule, filter), second
 
@@ -72,6 +72,16 @@ def _pick(name: str, label: str, words: Mapping[Any, str], optional: bool = Fals
         disabled=len(words) == 1 and not optional,
         width=190,
     )
+
+
+def _rule(models: Sequence[ModelSource]) -> Rule | None:
+    """How slices become studies; imported slices bring no word for the study along."""
+    if not all(model.has_slices for model in models):
+        return None
+    imported = any(model.key.startswith("import:") for model in models)
+    words = {rule: words for rule, words in _RULES.items() if rule or not imported}
+    rule: Rule | None = _pick("rule", "From slices to the study", words)
+    return rule
 
 
 def _truth(source: TruthSource) -> str:

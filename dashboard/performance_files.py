@@ -55,8 +55,8 @@ def json_bytes(audit: Audit, found: Mapping[str, Mapping[str, LabelFigures]], se
 
 
 def _compared(audit: Audit, first: str, second: str) -> dict[str, Any]:
-    shared = [
-        label for label in audit.audited.truth if all(label in audit.model(key).probability for key in (first, second))
-    ]
-    tests = {label: asdict(cached.comparison(audit.rows(label, first), audit.rows(label, second))) for label in shared}
+    tests = {
+        label: asdict(cached.comparison(audit.rows(label, first), audit.rows(label, second)))
+        for label in audit.labels_of(first, second)
+    }
     return {"models": [audit.name(first), audit.name(second)], "labels": tests}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ichscope.audit.evaluate import LabelFigures
 from ichscope.audit.stored import Audited, ModelColumn
-from ichscope.labels import LABELS
 
 NEUTRAL = 0.5
 
@@ -67,9 +66,13 @@ class Audit:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels that truth and model have, in their usual order."""
-        said = self.model().probability
-        return tuple(label for label in LABELS if label in said and label in self.audited.truth)
+        """Labels that truth and model have, ours first."""
+        return self.labels_of(self.first)
+
+    def labels_of(self, *keys: str) -> tuple[str, ...]:
+        """Labels that truth and all these models have, ours first."""
+        models = [self.audited.models[key].probability for key in keys]
+        return tuple(label for label in self.audited.truth if all(label in said for said in models))
 
     def model(self, key: str | None = None) -> ModelColumn:
         """The model of a source; the first, if none is named."""

@@ -47,11 +47,9 @@ def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
 
 def figures(audit: Audit, key: str | None = None) -> dict[str, LabelFigures]:
     """All figures of a model, by label; of the first model, if none is named."""
-    said = audit.model(key).probability
     return {
         label: cached.figures(audit.rows(label, key), audit.own_threshold(label, key))
-        for label in LABELS
-        if label in said and label in audit.audited.truth
+        for label in audit.labels_of(key or audit.first)
     }
 
 
@@ -86,7 +84,7 @@ def calibration(audit: Audit, label: str) -> None:
     with left:
         st.html(tables.calibration(found))
     with right:
-        if set(audit.labels) == set(LABELS):
+        if set(audit.labels) >= set(LABELS):
             st.html(tables.log_loss(*cached.log_loss([audit.rows(one) for one in LABELS])))
 
 
@@ -118,7 +116,7 @@ def two_models(audit: Audit, label: str) -> None:
     if second is None:
         st.info("Choose a second model beside the first one, above.")
         return
-    shared = [one for one in audit.labels if one in audit.model(second).probability]
+    shared = audit.labels_of(audit.first, second)
     found = {one: cached.comparison(audit.rows(one), audit.rows(one, second)) for one in shared}
     st.html(tables.comparisons(audit.name(), audit.name(second), found))
     if label not in shared:
@@ -164,11 +162,9 @@ def data(audit: Audit, selection: dict[str, str]) -> None:
             icon=":material/download:",
         )
     for key, model in audit.audited.models.items():
-        digest = f", SHA-256 `{model.sha256[:12]}`" if model.sha256 else ""
+        digest = f", SHA-256 {plain(model.sha256)}" if model.sha256 else ""
         silent = audit.audited.missing.get(key, 0)
         st.markdown(
             f"**{plain(audit.name(key))}**: operating point {plain(model.operating_point) or 'none'}{digest}. "
             f"Rows of truth of which it says nothing: {silent:,}."
         )
-    for note in audit.audited.notes:
-        st.caption(plain(note))

@@ -12,9 +12,10 @@ from dashboard import performance_tables as tables
 from dashboard import performance_tabs as tabs
 from dashboard.performance_choose import KEY, Sources, choose
 from dashboard.performance_errors import browser
+from dashboard.performance_import import imports
 from dashboard.performance_rows import Audit, threshold_in_force
 from dashboard.performance_threshold import panel
-from dashboard.text import plain
+from dashboard.text import plain, sentence
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
 from ichscope import metrics
 from ichscope.audit import stored
@@ -34,6 +35,8 @@ def page() -> None:
         sources = _sources(store)
         if sources is not None:
             _look(store, sources)
+        with st.expander("Import truth or predictions", expanded=sources is None):
+            imports(store)
     except StoreError as error:
         st.error(f"**Nothing can be shown.** {plain(str(error))}")
         st.button("Try again")
@@ -42,17 +45,19 @@ def page() -> None:
 def _sources(store: Store) -> Sources | None:
     """What there is to look at; says how to get it, where there is nothing."""
     truths = {one.key: one for one in stored.truth_sources(store) if one.rows}
-    models = {one.key: one for one in stored.model_sources(store) if one.studies}
+    # The one that tells most kinds apart comes first.
+    found = sorted(stored.model_sources(store), key=lambda one: -len(one.labels))
+    models = {one.key: one for one in found if one.studies}
     if not truths:
         st.info(
             "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "
             "studies in the Worklist: what readers say is truth. Or import a sheet with a row a study or slice: "
-            "`ichscope import-truth FILE`."
+            "below, or with `ichscope import-truth FILE`."
         )
     elif not models:
         st.info(
             "**No probabilities are here yet.** `ichscope batch FOLDER` analyses a folder of studies; "
-            "`ichscope import-predictions FILE` brings in those of another tool."
+            "those of another tool can be imported below, or with `ichscope import-predictions FILE`."
         )
     return Sources(truths, models) if truths and models else None
 
@@ -90,7 +95,7 @@ def _explore(audit: Audit, selection: dict[str, str]) -> None:
     label = st.segmented_control(
         "Finding",
         audit.labels,
-        format_func=SHORT_NAMES.get,
+        format_func=lambda one: SHORT_NAMES.get(one, one),
         default=audit.labels[0],
         required=True,
         key=key,
@@ -98,6 +103,8 @@ def _explore(audit: Audit, selection: dict[str, str]) -> None:
         persist_state="session",
     )
     _answer(audit, label)
+    if audit.audited.notes:
+        st.caption(plain(" ".join(map(sentence, audit.audited.notes))))
     for tab, show in zip(
         st.tabs(_TABS, key=f"{KEY}-tabs", on_change="rerun"),
         (
@@ -121,7 +128,7 @@ def _answer(audit: Audit, label: str) -> None:
     found = cached.figures(audit.rows(label), audit.own_threshold(label))
     lines = [_population(audit, label, found), _at_own(audit, label, found)]
     second = audit.second
-    if second is not None and label in audit.model(second).probability:
+    if second is not None and label in audit.labels_of(second):
         other = cached.figures(audit.rows(label, second), audit.own_threshold(label, second))
         lines.append(f"{audit.name(second)}: AUC {_auc(other)}. {_at_own(audit, label, other, second)}")
     title = f"AUC {in_full(found.auc)}" if found.auc.value is not None else f"AUC {found.auc.reason}"

@@ -1,0 +1,135 @@
+"""Files of truth and of other tools' predictions, brought in on the page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard.performance_choose import KEY
+from dashboard.text import plain
+from dashboard.times import when
+from ichscope.audit.importing import Imported, import_predictions, import_truth
+from ichscope.audit.sheets import Sheet, read_predictions, read_truth
+from ichscope.audit.tables import TableError
+from ichscope.figures.words import label_name
+from ichscope.labels import LABELS
+from ichscope.store import Store, StoreError
+
+_KINDS = {"truth": "Truth", "predictions": "Predictions of another tool"}
+_ROLES = {
+    "study": "Study (Study Instance UID)",
+    "sop": "Slice (SOP Instance UID)",
+    "patient": "Patient",
+    "reader": "Reader",
+    "model": "Model",
+}
+_OF_ONE_KIND = {"truth": "reader", "predictions": "model"}
+_ABSENT = ""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Columns of a file, and which of them would be read as which of ours."""
+
+    columns: tuple[str, ...]
+    found: Mapping[str, str]
+
+
+def imports(store: Store) -> None:
+    """Place the upload, its columns, and what was imported before."""
+    kind = st.segmented_control(
+        "What the file holds", list(_KINDS), format_func=_KINDS.get, default="truth", required=True, key=f"{KEY}-kind"
+    )
+    st.caption(
+        "A CSV with a row a study or slice, labels as columns; several readers as rows or columns; the long form "
+        "`ID,Label`; or, for predictions, the JSON of `ichscope analyse`. Identifiers are kept as keyed hashes only. "
+        "A file is imported whole or not at all."
+    )
+    file = st.file_uploader(_KINDS[kind], type=["csv", "json"] if kind == "predictions" else ["csv"], key=f"{KEY}-file")
+    if file is not None:
+        _one(store, kind, file)
+    _imported(store)
+
+
+def _one(store: Store, kind: str, file: Any) -> None:
+    """The file that was chosen: its columns, then the button."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(file.name).name
+        path.write_bytes(file.getbuffer())
+        try:
+            header = _header(kind, path, file.file_id)
+            columns = _columns(kind, header, file.file_id)
+            if st.button("Import", type="primary", key=f"{KEY}-import"):
+                read = import_truth if kind == "truth" else import_predictions
+                st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
+                st.rerun()
+        except (TableError, StoreError) as error:
+            st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
+
+
+def _header(kind: str, path: Path, file_id: str) -> Header:
+    """Read once a file: a large one takes seconds."""
+    kept = st.session_state.get(f"{KEY}-header")
+    if kept is None or kept[:2] != (file_id, kind):
+        sheet = read_truth(path) if kind == "truth" else read_predictions(path, "study")
+        kept = (file_id, kind, Header(tuple(sheet.table.columns), _found(sheet)))
+        st.session_state[f"{KEY}-header"] = kept
+    header: Header = kept[2]
+    return header
+
+
+def _found(sheet: Sheet) -> dict[str, str]:
+    labels = {label: names[0] for label, names in sheet.labels.items() if label in LABELS and len(names) == 1}
+    return {role: name for role, name in sheet.roles.items() if role in _ROLES} | labels
+
+
+def _columns(kind: str, header: Header, file_id: str) -> dict[str, str]:
+    """Let people say which column is what; gives their name -> ours, where that differs from what was found."""
+    ours = [role for role in _ROLES if role not in _OF_ONE_KIND.values() or role == _OF_ONE_KIND[kind]]
+    words = {**_ROLES, **{label: label_name(label) for label in LABELS}}
+    options = [_ABSENT, *header.columns]
+    chosen = {}
+    with st.expander(f"Columns: {len(header.found)} recognised"):
+        places = st.columns(3)
+        for i, name in enumerate([*ours, *LABELS]):
+            with places[i % 3]:
+                chosen[name] = st.selectbox(
+                    words[name],
+                    options,
+                    index=options.index(header.found.get(name, _ABSENT)),
+                    format_func=lambda one: one or "not in this file",
+                    key=f"{KEY}-column-{kind}-{file_id}-{name}",
+                )
+    return {theirs: name for name, theirs in chosen.items() if theirs and theirs != header.found.get(name)}
+
+
+def _said(done: Imported) -> str:
+    what = f"{done.rows:,} {'slices' if done.level == 'slice' else 'studies'}, {done.matched:,} of them in the store"
+    first = "Imported" if done.new else "Already imported, nothing changed"
+    notes = "".join(f" {note}." for note in done.notes)
+    return f"{first}: {done.name}, {what}.{notes}"
+
+
+def _imported(store: Store) -> None:
+    """What is there already, each with a way to take it out again."""
+    if said := st.session_state.pop(f"{KEY}-imported", None):
+        st.success(plain(said))
+    for sheet in store.sheets():
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            unit = "slices" if sheet.level == "slice" else "studies"
+            st.markdown(
+                f"{_KINDS[sheet.kind]}: **{plain(sheet.name)}**, {sheet.rows:,} {unit}, {when(sheet.imported_at)}"
+            )
+            st.button("Remove", key=f"{KEY}-remove-{sheet.id}", on_click=_remove, args=(store, sheet.id))
+
+
+def _remove(store: Store, sheet: int) -> None:
+    try:
+        store.remove_sheet(sheet)
+    except StoreError as error:
+        st.session_state[f"{KEY}-imported"] = str(error)
