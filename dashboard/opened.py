@@ -75,10 +75,9 @@ def _way(near: Neighbours, open_study: Open) -> None:
 
 def _follow(store: Store, study: int, filter: Filter, order: Order, open_study: Open) -> None:
     """Open the next study, or the list where this was the last one."""
-    # Asked again: the list may have changed while the study was read.
-    with suppress(StoreError):  # the page, run again, says what is wrong with the database
+    # Asked again: the list may have changed while the study was read. Without an answer the study stays open.
+    with suppress(StoreError):
         open_study(store.neighbours(study, filter, order).next)
-    st.rerun()
 
 
 def _facts(row: WorklistRow) -> str:

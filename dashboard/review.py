@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -17,8 +18,10 @@ from dashboard.times import when
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 
+# A key that is pressed twice must not agree on the study that has just come up.
+LOOK_S = 1.0
 _YES_NO = {True: "Yes", False: "No"}
-_MARKS_HELP = "Numbers as in the viewer, for instance 12-18, 21"
+_READER = "reader"
 
 
 @dataclass
@@ -28,14 +31,40 @@ class Visit:
     start : the reviews when it was opened, or when its reader last saved; the form begins with the reader's own
     shown : the reviews that the reader has seen
     news : those of others that came in between
+    problem : why nothing was saved, until the next click
+    left : the next study is asked for already
     """
 
-    study: int
+    row: WorklistRow
     start: tuple[Review, ...]
     shown: tuple[Review, ...]
     news: list[Review] = field(default_factory=list)
     form: bool = False
     saved: str = ""
+    problem: str = ""
+    left: bool = False
+    opened: float = field(default_factory=time.monotonic)
+
+    def toggle(self) -> None:
+        """Open or close the form."""
+        self.form = not self.form
+
+    @property
+    def own(self) -> Review | None:
+        """What this reader said last."""
+        return next((one for one in reversed(self.start) if one.reader == _reader()), None)
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """Key of a field of the form, which stays as it was typed wherever the reader goes, until it is saved."""
+        return {"key": f"review-{self.row.id}-{self.own.id if self.own else 0}-{name}", "persist_state": "session"}
+
+    def value(self, name: str) -> Any:
+        """What stands in a field of the form."""
+        return st.session_state.get(self.kept(name)["key"])
+
+
+def _reader() -> str:
+    return str(st.session_state.get(_READER) or "").strip()
 
 
 @st.fragment
@@ -44,137 +73,154 @@ def panel(store: Store, row: WorklistRow, follow: Callable[[], None]) -> None:
 
     Parameters
     ----------
-    follow : opens the next study
+    follow : asks for the next study, or the list; the page is run again after it
     """
     try:
         visit = _visit(store, row)
     except StoreError as error:
         st.error(plain(str(error)))
         return
-    reader = st.text_input(
+    st.text_input(
         "Reader",
-        key="reader",
+        key=_READER,
         persist_state="session",
         placeholder="Your name, before you review",
         icon=":material/person:",
         label_visibility="collapsed",
-    ).strip()
-    agree, on = _buttons(row, visit, reader)
+    )
+    _buttons(store, visit, follow)
     answers = st.container()
-    said, save = Entry(), False
     if visit.form:
-        said, wrong, save, and_next = _form(row, visit, reader)
-        on = on or and_next
-        save = save or and_next
-    if agree or save:
-        problem = wrong if visit.form and wrong else _problem(said, row, agree)
-        if problem:
-            answers.error(plain(problem))
-        elif _save(store, row, visit, reader, said, agree, answers):
-            follow() if on and not visit.news else st.rerun(scope="fragment")
-    _refresh(store, visit, reader, answers)
-    _messages(visit, answers)
+        _form(store, visit, follow)
+    with answers:
+        _refresh(store, visit)
+        _messages(visit)
     _history(visit.shown)
 
 
 def _visit(store: Store, row: WorklistRow) -> Visit:
     visit: Visit | None = st.session_state.get("visit")
-    if visit is None or visit.study != row.id:
+    if visit and visit.left and visit.row.id == row.id:
+        # Only this part of the page was run again; the whole page shows the next study.
+        del st.session_state["visit"]
+        st.rerun()
+    if visit is None or visit.row.id != row.id:
         reviews = store.reviews(row.id)
         # With nothing to agree with, the labels are what a reader came for.
-        visit = st.session_state["visit"] = Visit(row.id, reviews, reviews, form=row.found["any"] is None)
+        visit = st.session_state["visit"] = Visit(row, reviews, reviews, form=row.found["any"] is None)
     return visit
 
 
-def _buttons(row: WorklistRow, visit: Visit, reader: str) -> tuple[bool, bool]:
-    """Whether the reader agrees, and wants to go on."""
-    found = row.found["any"]
-    off = not reader or found is None
+def _buttons(store: Store, visit: Visit, follow: Callable[[], None]) -> None:
+    found = visit.row.found["any"]
+    off = not _reader() or found is None
+    click = {"disabled": off, "on_click": _submit}
     with st.container(horizontal=True):
-        and_next = st.button("Agree and next", type="primary", shortcut="A", disabled=off, key="agree-next")
-        agree = st.button("Agree", disabled=off, key="agree")
-        if st.button("Close" if visit.form else "Correct", shortcut="E", key="correct"):
-            visit.form = not visit.form
-            st.rerun(scope="fragment")
+        st.button("Agree and next", type="primary", shortcut="A", args=(store, visit, True, follow), **click)
+        st.button("Agree", args=(store, visit, True), **click)
+        st.button("Close" if visit.form else "Correct", shortcut="E", key="correct", on_click=visit.toggle)
     if found is None:
         st.caption("No model has a result here that one could agree with: set the labels.")
     else:
         st.caption(f"To agree is to say: {'a haemorrhage' if found else 'no haemorrhage'}.")
-    return agree or and_next, and_next
 
 
 # ---- the form --------------------------------------------------------------------------------------------
 
 
-def _form(row: WorklistRow, visit: Visit, reader: str) -> tuple[Entry, str, bool, bool]:
-    """What is entered, what is wrong with its slices, and whether to save it, or save it and go on."""
-    own = next((one for one in reversed(visit.start) if one.reader == reader), None)
-    # A review that was saved begins a new form; until then what was typed stays, wherever the reader goes.
-    prefix = f"review-{row.id}-{own.id if own else 0}"
-    labels = _labels(prefix, own.labels if own else {})
+def _form(store: Store, visit: Visit, follow: Callable[[], None]) -> None:
+    own = visit.own
+    _labels(visit, own)
+    labels = _said(visit)
     if text := entry.contradiction(labels):
         st.warning(text)
     else:
         st.caption(entry.implied(labels) or "Unset is not said; a second click unsets.")
-    marks, wrong = _marks(prefix, [label for label in LABELS if labels.get(label)], row.slices, own)
-    poor = st.checkbox("Poor quality", own.poor_quality if own else False, **_kept(prefix, "quality"))
-    comment = st.text_area(
+    if present := [label for label in LABELS if labels.get(label)]:
+        _slices(visit, own, present)
+    st.checkbox("Poor quality", own.poor_quality if own else False, **visit.kept("quality"))
+    st.text_area(
         "Comment",
         own.comment if own else "",
         height=68,
         placeholder="Comment; no names, no identifiers",
         label_visibility="collapsed",
-        **_kept(prefix, "comment"),
+        **visit.kept("comment"),
     )
+    click = {"disabled": not _reader(), "on_click": _submit}
     with st.container(horizontal=True):
-        and_next = st.button("Save and next", shortcut="S", disabled=not reader, key="save-next")
-        save = st.button("Save", disabled=not reader, key="save")
-    return Entry(labels, marks, poor, comment), wrong, save, and_next
+        st.button("Save and next", shortcut="S", args=(store, visit, False, follow), **click)
+        st.button("Save", args=(store, visit, False), **click)
 
 
-def _kept(prefix: str, name: str) -> dict[str, Any]:
-    return {"key": f"{prefix}-{name}", "persist_state": "session"}
-
-
-def _labels(prefix: str, own: Mapping[str, bool]) -> dict[str, bool]:
-    found = {}
+def _labels(visit: Visit, own: Review | None) -> None:
     with st.container(key="labels", gap="xsmall"):
         for label in LABELS:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.markdown(DISPLAY_NAMES[label])
-                found[label] = st.segmented_control(
+                st.segmented_control(
                     DISPLAY_NAMES[label],
                     list(_YES_NO),
                     format_func=_YES_NO.get,
-                    default=own.get(label),
+                    default=own.labels.get(label) if own else None,
                     label_visibility="collapsed",
-                    **_kept(prefix, label),
+                    **visit.kept(label),
                 )
-    return {label: value for label, value in found.items() if value is not None}
 
 
-def _marks(
-    prefix: str, labels: Sequence[str], slices: int, own: Review | None
-) -> tuple[dict[int, tuple[str, ...]], str]:
+def _slices(visit: Visit, own: Review | None, labels: Sequence[str]) -> None:
+    with st.expander("Mark slices", key="mark-slices"):
+        for label in labels:
+            st.text_input(
+                DISPLAY_NAMES[label],
+                entry.ranges(entry.slices_with(own.marks, label)) if own else "",
+                placeholder="Slices, for instance 12-18, 21",
+                **visit.kept(f"slices-{label}"),
+            )
+        if text := _marked(visit, labels)[1]:
+            st.warning(plain(text))
+
+
+# ---- from the form to the store --------------------------------------------------------------------------
+
+
+def _said(visit: Visit) -> dict[str, bool]:
+    return {label: value for label in LABELS if (value := visit.value(label)) is not None}
+
+
+def _marked(visit: Visit, labels: Sequence[str]) -> tuple[dict[int, tuple[str, ...]], str]:
     """Labels by slice, and what cannot be read of them."""
     marked, wrong = {}, ""
-    if labels:
-        with st.expander("Mark slices", key=f"{prefix}-slices"):
-            for label in labels:
-                before = entry.ranges(entry.slices_with(own.marks, label)) if own else ""
-                text = st.text_input(
-                    DISPLAY_NAMES[label], before, placeholder=_MARKS_HELP, **_kept(prefix, f"slices-{label}")
-                )
-                try:
-                    marked[label] = entry.slice_numbers(text, slices)
-                except ValueError as error:
-                    wrong = f"{DISPLAY_NAMES[label]}: {error}"
-                    st.warning(plain(wrong))
+    for label in labels:
+        try:
+            marked[label] = entry.slice_numbers(visit.value(f"slices-{label}") or "", visit.row.slices)
+        except ValueError as error:
+            wrong = f"{DISPLAY_NAMES[label]}: {error}"
     return entry.by_slice(marked), wrong
+
+
+def _submit(store: Store, visit: Visit, agree: bool, follow: Callable[[], None] | None = None) -> None:
+    """Save what the reader says, as a click asks for it, and go on where that is wanted and nothing is in the way."""
+    said, visit.problem = Entry(), ""
+    if visit.left:
+        return
+    if visit.form:
+        labels = _said(visit)
+        marks, visit.problem = _marked(visit, [label for label in LABELS if labels.get(label)])
+        said = Entry(labels, marks, bool(visit.value("quality")), visit.value("comment") or "")
+    elif time.monotonic() - visit.opened < LOOK_S:
+        visit.problem = "Not saved: this study has only just appeared. Look at it, then press again."
+    visit.problem = visit.problem or _problem(said, visit.row, agree)
+    if not visit.problem and _save(store, visit, said, agree) and follow and not visit.news:
+        visit.left = True
+        st.session_state["said"] = visit.saved
+        follow()
 
 
 def _problem(said: Entry, row: WorklistRow, agree: bool) -> str:
     """Why this is not saved, as a sentence; "" where nothing is in the way."""
+    if not _reader():
+        return "Enter your name first."
     if text := entry.contradiction(said.labels):
         return text
     if agree and (against := entry.against_models(said.labels, row.found)):
@@ -183,53 +229,56 @@ def _problem(said: Entry, row: WorklistRow, agree: bool) -> str:
     return "" if agree or not said.empty else "Nothing is set yet."
 
 
-# ---- the store -------------------------------------------------------------------------------------------
-
-
-def _save(store: Store, row: WorklistRow, visit: Visit, reader: str, said: Entry, agree: bool, answers: Any) -> bool:
-    """Save a review; on failure the reader is told, and the form stays as it is."""
+def _save(store: Store, visit: Visit, said: Entry, agree: bool) -> bool:
     labels = entry.complete(said.labels)
     try:
         saved = store.review(
-            row.id,
-            reader,
-            agree=True if agree else entry.agrees(labels, row.found),
+            visit.row.id,
+            _reader(),
+            agree=True if agree else entry.agrees(labels, visit.row.found),
             labels=labels,
             marks=said.marks,
             poor_quality=said.poor_quality,
             comment=said.comment,
             based_on=visit.shown[-1].id if visit.shown else None,
         )
-        visit.start = visit.shown = store.reviews(row.id)
     except StoreError as error:
-        answers.error(f"**Not saved.** {plain(str(error))} What you entered is still here: try again.")
+        visit.problem = f"Not saved. {error} What you entered is still here: try again."
         return False
+    # What else there is comes with the next look; this much is certain without one.
+    visit.start = visit.shown = (*visit.shown, *saved.unseen, saved.review)
     visit.news, visit.form = list(saved.unseen), False
-    visit.saved = f"Saved for {reader}, {when(datetime.now(UTC))}: {' '.join(entry.told(saved.review))}"
-    st.session_state["said"] = visit.saved
+    visit.saved = f"Saved for {saved.review.reader}, {when(datetime.now(UTC))}: {' '.join(entry.told(saved.review))}"
     return True
 
 
-def _refresh(store: Store, visit: Visit, reader: str, answers: Any) -> None:
+# ---- from the store to the page --------------------------------------------------------------------------
+
+
+def _refresh(store: Store, visit: Visit) -> None:
     """See whether another reader was here meanwhile; the reader is told before the next save."""
     try:
-        reviews = store.reviews(visit.study)
+        reviews = store.reviews(visit.row.id)
     except StoreError as error:
-        answers.error(plain(str(error)))
+        st.error(plain(str(error)))
         return
-    visit.news += [one for one in reviews[len(visit.shown) :] if one.reader != reader]
+    known = {one.id for one in visit.shown}
+    visit.news += [one for one in reviews if one.id not in known and one.reader != _reader()]
     visit.shown = reviews
 
 
-def _messages(visit: Visit, answers: Any) -> None:
-    if visit.saved:
-        answers.success(plain(visit.saved))
+def _messages(visit: Visit) -> None:
+    if visit.problem:
+        st.error(plain(visit.problem))
+    elif visit.saved:
+        st.success(plain(visit.saved))
     for one in visit.news:
         told = plain(" ".join([*entry.told(one), one.comment]))
-        answers.warning(
+        st.warning(
             f"**{plain(one.reader)} reviewed this study while you had it open** ({when(one.created_at)}): {told} "
             "Nothing was overwritten: both reviews are kept, and the newest counts."
         )
+    visit.problem = ""
 
 
 def _history(reviews: Sequence[Review]) -> None:

@@ -43,7 +43,8 @@ def page() -> None:
 def _asked() -> int | None:
     """The study that the address names, by its number in the database, which says nothing of the patient."""
     asked = st.query_params.get("study", "")
-    return int(asked) if asked.isdecimal() else None
+    # No database counts further.
+    return int(asked) if asked.isdecimal() and len(asked) < 19 else None
 
 
 def _open(study: int | None) -> None:
