@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,16 +43,31 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the dashboard with two tiny models."""
-    models = tmp_path_factory.mktemp("models")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two tiny models."""
+    folder = tmp_path_factory.mktemp("models")
     for name in ("cranioscan", "cerebroscan"):
-        tiny_model.build(models, name)
+        tiny_model.build(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a dashboard whose store is empty at first."""
+    with serve(models, tmp_path_factory.mktemp("home")) as address:
+        yield address
+
+
+@contextmanager
+def serve(models: Path, home: Path) -> Iterator[str]:
+    """Run the dashboard with a store of its own; gives its address."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"ICHSCOPE_MODELS": str(models), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    log = tmp_path_factory.mktemp("log") / "server.txt"
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment |= {"ICHSCOPE_MODELS": str(models), "ICHSCOPE_HOME": str(home)}
+    environment.pop("ICHSCOPE_DATABASE_URL", None)
+    log = home / "server.txt"
     with (
         log.open("wb") as file,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT) as process,
