@@ -31,12 +31,14 @@ from ichscope.store.rows import (
 )
 from ichscope.store.session import StoreError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
+from ichscope.store.thresholds import Adjustment, Adjustments, InForce, in_force, judged, point_name
 from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
 from ichscope.store.viewing import Viewing
 from ichscope.store.worklist import Worklist
 
 __all__ = [
     "PRIORITIES",
+    "Adjustment",
     "Agreement",
     "Bin",
     "Choices",
@@ -45,6 +47,7 @@ __all__ = [
     "Day",
     "Failure",
     "Filter",
+    "InForce",
     "Item",
     "Job",
     "ModelRow",
@@ -67,10 +70,13 @@ __all__ = [
     "Wait",
     "WorklistRow",
     "content_hash",
+    "in_force",
+    "judged",
+    "point_name",
 ]
 
 
-class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns):
+class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns, Adjustments):
     """An open store; one serves all threads of a process. Every method raises StoreError where the database fails."""
 
     @classmethod

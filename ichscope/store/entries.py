@@ -16,6 +16,7 @@ from ichscope.store import priority
 from ichscope.store.privacy import whole_years, without_names
 from ichscope.store.session import UNSEEN
 from ichscope.store.tables import Finding, Result, Study
+from ichscope.store.thresholds import judged, thresholds_in_force
 
 if TYPE_CHECKING:
     from ichscope.analyse import ModelResult, StudyResult
@@ -49,9 +50,10 @@ def write_findings(session: Session, study: Study, result: StudyResult, files: S
 def add_results(
     session: Session, study: Study, result: StudyResult, cards: Mapping[str, ModelCard], now: datetime
 ) -> None:
-    """Write the results of all models, and what all current ones amount to."""
+    """Write the results of all models, judged by the thresholds in force, and what all current ones amount to."""
+    in_force = thresholds_in_force(session)
     for name, model in result.models.items():
-        _add_result(session, study.id, model, cards.get(name), now)
+        _add_result(session, study.id, judged(model, in_force), cards.get(name), now)
     session.flush()
     _summarise(session, study)
 

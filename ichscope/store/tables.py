@@ -259,6 +259,26 @@ class Voice(Base):
     said: Mapped[bytes]
 
 
+class Adjustment(Base):
+    """A number that a user has set, or taken back. Rows are added, never changed; the newest of a name counts.
+
+    kind : "threshold" of a model's version, on the study's probability of the label `name`; "alert", limit of the rule
+    value : None where the program's own number counts again
+    """
+
+    __tablename__ = "adjustments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(32))
+    value: Mapped[float | None]
+    who: Mapped[str]
+    why: Mapped[str]
+    created_at: Mapped[datetime]
+
+
 class Job(Base):
     """One ingest: an upload, a folder, a watched folder. `listed` says that all its items are known."""
 

@@ -1,0 +1,149 @@
+"""Numbers that users set, above all thresholds: who, when and why; and what they make of a model's result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ichscope.labels import LABELS
+from ichscope.store import tables
+from ichscope.store.session import StoreBase
+
+if TYPE_CHECKING:
+    from ichscope.analyse import ModelResult
+
+Kind = Literal["threshold", "alert"]
+_COLUMNS = tables.Adjustment.__table__.c
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """A number that a user has set; None where the program's own counts again.
+
+    name : label of a threshold, or rule of an alert; `model` and `version` are empty for the latter
+    """
+
+    id: int
+    kind: Kind
+    model: str
+    version: str
+    name: str
+    value: float | None
+    who: str
+    why: str
+    created_at: datetime
+
+
+# (model, version, name) -> what was set last and not taken back.
+InForce = Mapping[tuple[str, str, str], Adjustment]
+
+
+class Adjustments(StoreBase):
+    """The part of the Store that keeps what users set. Nothing of it is ever changed or removed."""
+
+    def set_threshold(
+        self, model: str, version: str, label: str, value: float | None, *, who: str, why: str
+    ) -> Adjustment:
+        """Set the threshold of a label for the results that a version of a model gives from now on.
+
+        Parameters
+        ----------
+        value : on the probability of the whole study, between 0 and 1; None for the one of the model's card
+
+        Raises
+        ------
+        ValueError
+            if one of these is missing or impossible
+        StoreError
+            if the database cannot be written
+        """
+        if label not in LABELS:
+            raise ValueError(f"expected a label among {', '.join(LABELS)}, found {label!r}")
+        if value is not None and not 0 < value < 1:
+            raise ValueError(f"expected a threshold between 0 and 1, found {value:g}")
+        return self._adjust("threshold", label, value, who, why, model, version)
+
+    def set_limit(self, rule: str, value: float | None, *, who: str, why: str) -> Adjustment:
+        """Set the limit of a rule of alerts; None for its default. Errors as of set_threshold."""
+        return self._adjust("alert", rule, value, who, why)
+
+    def _adjust(
+        self, kind: Kind, name: str, value: float | None, who: str, why: str, model: str = "", version: str = ""
+    ) -> Adjustment:
+        for what, text in (("a name", who), ("a reason", why)):
+            if not text.strip():
+                raise ValueError(f"expected {what}, found none")
+        new = tables.Adjustment(
+            kind=kind,
+            model=model,
+            version=version,
+            name=name,
+            value=value,
+            who=" ".join(who.split()),
+            why=why.strip(),
+            created_at=datetime.now(UTC),
+        )
+        with self._writing() as session:
+            session.add(new)
+            session.flush()
+            chosen = select(*_COLUMNS).where(_COLUMNS.id == new.id)
+            return Adjustment(**session.execute(chosen).one()._asdict())
+
+    def adjustments(self, kind: Kind) -> list[Adjustment]:
+        """All that was ever set, the newest first."""
+        with self._reading() as session:
+            return _history(session, kind)
+
+
+def _history(session: Session, kind: Kind) -> list[Adjustment]:
+    chosen = select(*_COLUMNS).where(_COLUMNS.kind == kind).order_by(_COLUMNS.id.desc())
+    return [Adjustment(**row._asdict()) for row in session.execute(chosen)]
+
+
+def thresholds_in_force(session: Session) -> InForce:
+    """Read the thresholds that count now."""
+    return in_force(_history(session, "threshold"))
+
+
+def in_force(history: Iterable[Adjustment]) -> InForce:
+    """Give what counts of a history, the newest first."""
+    newest: dict[tuple[str, str, str], Adjustment] = {}
+    for one in history:
+        newest.setdefault((one.model, one.version, one.name), one)
+    return {key: one for key, one in newest.items() if one.value is not None}
+
+
+def judged(result: ModelResult, thresholds: InForce) -> ModelResult:
+    """Judge a result by the thresholds that users have set for this version; the others stay the card's own."""
+    own = {
+        label: found for label in result.thresholds if (found := thresholds.get((result.name, result.version, label)))
+    }
+    if not own:
+        return result
+    values = result.thresholds | {label: one.value for label, one in own.items() if one.value is not None}
+    return replace(
+        result,
+        thresholds=values,
+        threshold=values["any"],
+        flagged=result.probability["any"] >= values["any"],
+        operating_point=point_name(result.operating_point, own),
+    )
+
+
+def point_name(own_point: str, thresholds: Mapping[str, Adjustment]) -> str:
+    """Name the operating point that thresholds by label make of a card's own.
+
+    The point is about `any`; other labels are named after it.
+    """
+    of_any = _by_whom(thresholds["any"]) if "any" in thresholds else own_point
+    others = [f"{label} {_by_whom(one)}" for label, one in thresholds.items() if label != "any"]
+    return "; ".join([of_any, *others])
+
+
+def _by_whom(one: Adjustment) -> str:
+    return f"set by {one.who} on {one.created_at:%Y-%m-%d}"
