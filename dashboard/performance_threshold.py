@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from dashboard import cached
 from dashboard import performance_tables as tables
 from dashboard.performance_choose import KEY
-from dashboard.performance_rows import Audit, Rows, threshold_in_force
+from dashboard.performance_rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures
 from ichscope.figures import counts, look, performance
 from ichscope.figures.performance import Traced
-from ichscope.metrics import Estimate
-from ichscope.metrics.estimate import proportion
-from ichscope.metrics.sample import known
 
 _SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number", "prevalence"))
 # Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
@@ -71,9 +67,11 @@ def panel(audit: Audit, label: str) -> None:
         draw(counts.confusion(at.confusion, label), f"confusion-{label}")
         prevalence = _prevalence()
     elsewhere = metrics.at_prevalence(at, prevalence)
-    st.html(tables.at_threshold(at, flagged(rows, threshold), elsewhere))
+    st.html(tables.at_threshold(at, cached.flagged(rows, threshold), elsewhere))
     with st.expander("Operating points of these data"):
-        points = [(one, flagged(rows, one.found.threshold) if one.found else None) for one in found.operating_points]
+        points = [
+            (one, cached.flagged(rows, one.found.threshold) if one.found else None) for one in found.operating_points
+        ]
         st.html(tables.operating_points(points))
 
 
@@ -82,14 +80,6 @@ def draw(figure: object, name: str) -> None:
     st.plotly_chart(
         figure, theme=None, config=look.config(f"ichscope-{name}"), key=name, alt=performance.description(figure)
     )
-
-
-def flagged(rows: Rows, threshold: float) -> Estimate:
-    """The share of rows that a threshold flags."""
-    sample = known(rows.truth, rows.probability, patients=rows.group)
-    if reason := sample.missing():
-        return Estimate.none(reason)
-    return proportion((sample.score >= threshold).astype(np.float64), sample.patient)
 
 
 def _control(audit: Audit, label: str, found: LabelFigures, threshold: float) -> None:
