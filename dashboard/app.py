@@ -13,6 +13,7 @@ st.html(_HERE / "page.css")
 _PAGES = (
     st.Page(_HERE / "views/study_check.py", title="Study check", default=True),
     st.Page(_HERE / "views/worklist.py", title="Worklist"),
+    st.Page(_HERE / "views/performance.py", title="Performance"),
 )
 page = st.navigation(list(_PAGES), position="top")
 page.run()
