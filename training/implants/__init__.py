@@ -24,7 +24,10 @@ from training.implants.scalp import swelling
 from training.implants.subarachnoid import subarachnoid
 from training.implants.subdural import subdural
 
-__all__ = ["Bleed", "NoRoomError", "decoy", "implant", "paint", "vary_host"]
+__all__ = ["VERSION", "Bleed", "NoRoomError", "decoy", "implant", "paint", "vary_host"]
+
+# Raised with every change of what is drawn: implants that are kept belong to the code that drew them.
+VERSION = 2
 
 # What often comes with a bleed, and how often, given that a second kind is drawn at all.
 _COMPANIONS = {
