@@ -143,7 +143,9 @@ def groups(rows: Rows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:
     """Whose rows they are, as numbers (rows,), and by what that is known; "" where every row is another's."""
     own = np.arange(1, len(rows) + 1, dtype=np.uint64)
     names = np.where(patient != 0, patient, np.where(rows.study != 0, rows.study, own))
-    number = np.unique(names, return_inverse=True)[1]
+    # Numbered by their first row: keys differ from one installation to the next, and figures must not.
+    _, first, place = np.unique(names, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(first))[place]
     if patient.any():
         return number, "patient"
     several = len(rows) > int(number.max(initial=-1)) + 1
