@@ -62,6 +62,7 @@ class Audit:
         self.audited, self.first, self.second = audited, first, second
         self.by = {name: Texts(values) for name, values in audited.columns.items() if any(values)}
         self.everyone = Texts(["All"] * len(audited.keys))
+        self._names = audited.names()
         self._rows: dict[tuple[str, str], Rows] = {}
 
     @property
@@ -80,8 +81,7 @@ class Audit:
 
     def name(self, key: str | None = None) -> str:
         """Name and version of a model."""
-        model = self.model(key)
-        return f"{model.name} {model.version}".strip()
+        return self._names[key or self.first]
 
     def rows(self, label: str, key: str | None = None) -> Rows:
         """Truth and a model's word on a label that it knows."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import streamlit as st
 
 from dashboard import cached
 from dashboard import performance_tables as tables
-from dashboard.performance_files import csv_bytes, json_bytes
+from dashboard.performance_choose import KEY
+from dashboard.performance_files import csv_bytes, report
 from dashboard.performance_rows import Audit
 from dashboard.performance_threshold import draw, in_force
 from dashboard.text import plain
@@ -141,30 +143,25 @@ def two_models(audit: Audit, label: str) -> None:
             draw(counts.confusion(trace.at.confusion, label), f"two-confusion-{key}")
 
 
-def data(audit: Audit, selection: dict[str, str]) -> None:
+def data(audit: Audit, selection: Mapping[str, str]) -> None:
     """Downloads of what all this is computed from, and what to know of it."""
+    audited = audit.audited
+    by = st.text_input("Your name, for the report", key=f"{KEY}-by", persist_state="session", width=330)
     with st.container(horizontal=True):
-        st.download_button(
-            "Rows as CSV",
-            partial(csv_bytes, audit.audited),
-            "ichscope-rows.csv",
-            "text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-            help="Every figure of this page can be recomputed from it",
-        )
-        st.download_button(
-            "Figures as JSON",
-            lambda: json_bytes(audit, {key: figures(audit, key) for key in audit.audited.models}, selection),
-            "ichscope-figures.json",
-            "application/json",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-    for key, model in audit.audited.models.items():
-        digest = f", SHA-256 {plain(model.sha256)}" if model.sha256 else ""
-        silent = audit.audited.missing.get(key, 0)
-        st.markdown(
-            f"**{plain(audit.name(key))}**: operating point {plain(model.operating_point) or 'none'}{digest}. "
-            f"Rows of truth of which it says nothing: {silent:,}."
-        )
+        _download("Report as HTML", lambda: report(audited, selection, by).html(), "ichscope-report.html", "text/html")
+        _download("Rows as CSV", partial(csv_bytes, audited), "ichscope-rows.csv", "text/csv")
+        made = partial(report, audited, selection, by)
+        _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
+    st.caption(
+        "The report needs no network; files are made when asked for. Every figure of this page can be recomputed from "
+        f"the rows. SHA-256 of the data: {audited.sha256}"
+    )
+    for key, model in audited.models.items():
+        point = f" Operating point: {plain(model.operating_point)}." if model.operating_point else ""
+        files = f" SHA-256: {plain(model.sha256)}." if model.sha256 else ""
+        silent = audited.missing.get(key, 0)
+        st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows of truth of which it says nothing: {silent:,}.")
+
+
+def _download(label: str, make: Callable[[], str | bytes], file: str, kind: str) -> None:
+    st.download_button(label, make, file, kind, on_click="ignore", icon=":material/download:")

@@ -16,9 +16,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
-from dashboard.performance_files import csv_bytes, json_bytes
+from dashboard.performance_files import csv_bytes, report
 from dashboard.performance_rows import Audit
-from dashboard.performance_tabs import figures
 from ichscope import metrics
 from ichscope.audit.errors import errors
 from ichscope.audit.importing import import_predictions, import_truth
@@ -211,16 +210,17 @@ def test_figures_of_subgroups_follow_from_the_exported_rows(store: Store) -> Non
             assert interval(one.auc) in shown_words
 
 
-def test_the_json_has_every_figure_and_no_number_that_is_none(store: Store, tmp_path: Path) -> None:
+def test_json_and_report_have_the_figures_of_the_page(store: Store, tmp_path: Path) -> None:
     sheets(store, tmp_path, 60, models=("vendor", "other"))
     audit = loaded(store)
-    text = json_bytes(audit, {key: figures(audit, key) for key in audit.audited.models}, {"truth": "import:1"})
-    found = json.loads(text)
-    assert list(found["models"]) == ["vendor", "other"]
+    made = report(audit.audited, {"Truth": "truth.csv"}, "Ann")
+    found = json.loads(made.json())["models"]["vendor"]["labels"]
     auc = metrics.roc_auc(audit.rows("any").truth, audit.rows("any").probability)
-    assert found["models"]["vendor"]["labels"]["any"]["auc"]["value"] == auc.value
-    assert found["comparisons"][0]["models"] == ["vendor", "other"]
-    assert set(found["comparisons"][0]["labels"]) == set(LABELS)
+    assert found["any"]["auc"]["value"] == auc.value
+    points = [one["name"] for one in found["any"]["operating_points"]]
+    assert points == [one.name for one in cached.figures(audit.rows("any"), 0.4).operating_points]
+    assert interval(auc) in words(page())
+    assert interval(auc) in made.html()
 
 
 def test_five_thousand_studies_are_shown(store: Store, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from html import escape
 
 import streamlit as st
@@ -20,7 +20,8 @@ from dashboard.verdict import NOT_FOR_DIAGNOSIS
 from ichscope import metrics
 from ichscope.audit import stored
 from ichscope.audit.evaluate import LabelFigures
-from ichscope.audit.stored import AuditError, Selection
+from ichscope.audit.report import in_words
+from ichscope.audit.stored import AuditError
 from ichscope.figures.look import SHORT_NAMES
 from ichscope.figures.words import in_full, label_name
 from ichscope.store import Filter, Store, StoreError
@@ -73,21 +74,11 @@ def _look(store: Store, sources: Sources) -> None:
         filtered = " Filters leave some out: clear them to see all." if selection.filter != Filter() else ""
         st.info(f"**No {audit.unit} has both a truth and a probability of this model.**{filtered}")
         return
-    _explore(audit, _as_words(selection))
-
-
-def _as_words(selection: Selection) -> dict[str, str]:
-    """A selection as plain values, for files."""
-    limits = {name: value for name, value in asdict(selection.filter).items() if value not in (None, "", ())}
-    words = {name: str(getattr(selection, name)) for name in ("truth", "level", "readers")}
-    return words | {
-        "rule": selection.rule or "the model's own",
-        "filter": ", ".join(f"{k}={v}" for k, v in limits.items()),
-    }
+    _explore(audit, in_words(selection, sources.truths[selection.truth]))
 
 
 @st.fragment
-def _explore(audit: Audit, selection: dict[str, str]) -> None:
+def _explore(audit: Audit, selection: Mapping[str, str]) -> None:
     """Everything below the choices; what is loaded stays while one looks around."""
     key = f"{KEY}-label"
     if st.session_state.get(key) not in audit.labels:
