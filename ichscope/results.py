@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,10 @@ def json_text(results: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps(list(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Give rows (csv_rows) as CSV with a header line; a cell without a value stays empty."""
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = CSV_COLUMNS) -> str:
+    """Give rows (as of csv_rows) as CSV with a header line; a cell without a value stays empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
     return text.getvalue()

@@ -1,0 +1,175 @@
+"""Cohort: what came in and what was found."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+
+import plotly.graph_objects as go
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard import cached, filters, ingest
+from dashboard.text import plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from ichscope.figures.cohort_tables import analysed, flagged, limits, percent, share, tables, time_name
+from ichscope.figures.look import config
+from ichscope.figures.performance import description
+from ichscope.results import csv_text
+from ichscope.store import Cohort, StoreError
+
+KEY = "cohort"
+_FORMATS = ("png", "svg")
+_TITLES = {
+    "days": "What came in",
+    "reasons": "What limits or prevents the analysis",
+    "prevalence": "What was found",
+    "co-occurrence": "Which subtypes come together",
+    "scores": "Probabilities of any haemorrhage",
+    "breakdowns": "Who was scanned, and how",
+    "waits": "How long it took",
+}
+_NOTES = {
+    "reasons": "A study may have several reasons.",
+    "prevalence": "Intervals take studies as independent of each other.",
+    "co-occurrence": "Numbers are studies; the shade is their share of all studies of the row.",
+}
+
+
+def page() -> None:
+    st.title("Cohort")
+    st.write(f"What came in, and what was found. **{NOT_FOR_DIAGNOSIS}.**")
+    try:
+        if ingest.panel():
+            left, right = st.columns([5, 1], vertical_alignment="center")
+            with left:
+                chosen = filters.choose(cached.store(), KEY)
+            _show(*cached.cohort(cached.store(), chosen), right)
+    except StoreError as error:
+        st.error(f"**The cohort cannot be shown.** {plain(str(error))}")
+        st.button("Try again")
+
+
+def _show(cohort: Cohort, drawn: Mapping[str, go.Figure], corner: DeltaGenerator) -> None:
+    if not cohort.total:
+        st.info("No study fits these filters.")
+        st.button("Clear all filters", on_click=filters.clear, args=(KEY,))
+        return
+    _origin(cohort)
+    _answer(cohort)
+    with corner, st.popover("Download", icon=":material/download:", width="stretch"):
+        _downloads(cohort, drawn)
+    left, right = st.columns(2, gap="medium")
+    for place, names in ((left, ("days", "prevalence", "scores")), (right, ("reasons", "co-occurrence", "waits"))):
+        with place:
+            for name in names:
+                _figure(name, cohort, drawn[name])
+    _figure("breakdowns", cohort, drawn["breakdowns"])
+
+
+# ---- the short answer ----------------------------------------------------------------------------------
+
+
+def _origin(cohort: Cohort) -> None:
+    if cohort.synthetic == cohort.total:
+        st.warning("**All of these studies are synthetic:** computed heads, no patient. They say nothing of a clinic.")
+    elif cohort.synthetic:
+        st.warning(
+            f"**{cohort.synthetic:,} of these {cohort.total:,} studies are synthetic:** computed heads, no patient. "
+            "The filter “Origin” leaves them out."
+        )
+
+
+def _answer(cohort: Cohort) -> None:
+    done, found = analysed(cohort), flagged(cohort)
+    by_models = share(found.positives, found.studies)
+    numbers = {
+        "Studies": (f"{cohort.total:,}", f"{_limited(cohort):,} of them limited"),
+        "Analysed": (percent(done / cohort.total), f"{done:,} of {cohort.total:,}"),
+        "Flagged by a model": (
+            "-" if by_models.value is None else percent(by_models.value),
+            f"{found.positives:,} of {found.studies:,}; {limits(by_models)}",
+        ),
+        "From arrival to result": (_median(cohort, "result"), f"median; to first review {_median(cohort, 'review')}"),
+    }
+    for column, (name, (value, words)) in zip(st.columns(4), numbers.items(), strict=True):
+        column.metric(name, value, words, delta_color="off", delta_arrow="off")
+
+
+def _limited(cohort: Cohort) -> int:
+    return sum(day.studies for day in cohort.days if day.status == "limited")
+
+
+def _median(cohort: Cohort, of: str) -> str:
+    seconds = cohort.medians[of]
+    return "-" if seconds is None else time_name(seconds)
+
+
+# ---- figures and files ---------------------------------------------------------------------------------
+
+
+def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(_TITLES[name])
+        st.download_button(
+            "CSV",
+            partial(_csv, cohort, name),
+            f"ichscope-cohort-{name}.csv",
+            "text/csv",
+            type="tertiary",
+            icon=":material/download:",
+            on_click="ignore",
+            key=f"{KEY}-csv-{name}",
+            help=f"The numbers of “{_TITLES[name]}”",
+        )
+    settings = config(f"ichscope-cohort-{name}")
+    settings["toImageButtonOptions"] |= {"format": st.session_state.get(f"{KEY}-format") or _FORMATS[0]}
+    st.plotly_chart(drawn, theme=None, config=settings, key=f"{KEY}-{name}", alt=description(drawn))
+    if name in _NOTES:
+        st.caption(_NOTES[name])
+
+
+def _downloads(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> None:
+    st.segmented_control(
+        "Format of each figure's camera button",
+        _FORMATS,
+        default=_FORMATS[0],
+        required=True,
+        format_func=str.upper,
+        key=f"{KEY}-format",
+    )
+    files = {
+        "All figures (HTML)": (partial(_html, drawn), "html", "text/html"),
+        "All numbers (ZIP of CSV)": (partial(_zip, cohort), "zip", "application/zip"),
+    }
+    for label, (make, ending, mime) in files.items():
+        name, key = f"ichscope-cohort.{ending}", f"{KEY}-{ending}"
+        st.download_button(label, make, name, mime, on_click="ignore", key=key, width="stretch")
+
+
+def _csv(cohort: Cohort, name: str) -> str:
+    rows = tables(cohort)[name]
+    return csv_text(rows, list(rows[0])) if rows else ""
+
+
+def _zip(cohort: Cohort) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in tables(cohort):
+            archive.writestr(f"ichscope-cohort-{name}.csv", _csv(cohort, name))
+    return packed.getvalue()
+
+
+def _html(drawn: Mapping[str, go.Figure]) -> str:
+    """All figures as one page that needs no network; Plotly's script comes once."""
+    head = f"<!doctype html><meta charset='utf-8'><title>ICHScope cohort</title><p><b>{NOT_FOR_DIAGNOSIS}</b></p>"
+    parts = [
+        f"<h2>{_TITLES[name]}</h2>{figure.to_html(full_html=False, include_plotlyjs=not place)}"
+        for place, (name, figure) in enumerate(drawn.items())
+    ]
+    return head + "\n".join(parts)
+
+
+page()

@@ -1,0 +1,169 @@
+"""What the tables of a cohort amount to: shares with intervals, names of steps, and rows for files. No Plotly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from ichscope.labels import DISPLAY_NAMES
+from ichscope.metrics.estimate import Estimate, wilson
+from ichscope.store import Cohort, Prevalence, Reason, Share, Wait
+
+STATUSES: Final = ("analysed", "limited", "not analysed")
+# Title of each breakdown's axis, with its unit, and the width of its steps where it has some.
+BREAKDOWNS: Final[dict[str, tuple[str, float | None]]] = {
+    "age": ("Age (years)", 10),
+    "sex": ("Sex", None),
+    "scanner": ("Scanner", None),
+    "kvp": ("Tube voltage (kVp)", None),
+    "slice thickness": ("Slice thickness (mm)", 0.5),
+    "slices": ("Slices a study", 5),
+}
+_SEX: Final = {"F": "female", "M": "male", "O": "other"}
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+_OLDEST = 90  # the store keeps no age above
+_REASONS: Final = {
+    "age": "Under 18 years",
+    "body-part": "Not a head, as its header says",
+    "colour": "Picture in colour",
+    "contrast": "Contrast agent",
+    "derived": "Derived images",
+    "duplicate-positions": "Two slices in one place",
+    "duplicate-slices": "Slices twice",
+    "few-slices": "Few slices",
+    "kvp": "Unusual tube voltage",
+    "localizer": "Localizer",
+    "missing-slices": "Slices are missing",
+    "mixed-series": "Mixed series",
+    "modality": "Not CT",
+    "model-failed": "A model failed",
+    "no-orientation": "Orientation unknown",
+    "no-position": "Positions unknown",
+    "not-head": "Does not look like a head",
+    "picture": "Picture without CT numbers",
+    "plane": "Not axial",
+    "thickness": "Unusual slice thickness",
+    "uneven-spacing": "Uneven spacing",
+    "unit": "Unit not stated",
+    "unreadable": "Cannot be read",
+    "unreadable-file": "Some files cannot be read",
+}
+
+
+def reason_name(reason: Reason) -> str:
+    """Say a reason in words; one that has none yet, by its code."""
+    return _REASONS.get(reason.code, reason.code.replace("-", " ").capitalize())
+
+
+def share(part: int, whole: int) -> Estimate:
+    """Give a part of the studies with Wilson's interval; studies are taken as independent."""
+    return wilson(part / whole, whole) if whole else Estimate.none("no studies")
+
+
+def flagged(cohort: Cohort) -> Prevalence:
+    """Say how many of the studies that a model looked at it flags."""
+    return next(one for one in cohort.prevalence if one.label == "any" and one.by == "model")
+
+
+def analysed(cohort: Cohort) -> int:
+    """Count the studies that have a result, limited or not."""
+    return sum(day.studies for day in cohort.days if day.status != "not analysed")
+
+
+def percent(value: float) -> str:
+    """Write a share in three significant digits, and 100 % only where it is all.
+
+    >>> percent(0.1234), percent(0.0), percent(0.99999), percent(1.0)
+    ('12.3 %', '0 %', '>99.9 %', '100 %')
+    """
+    return ">99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.3g} %"
+
+
+def in_percent(found: Estimate) -> str:
+    """Write a share with its interval.
+
+    >>> in_percent(Estimate(0.25, 0.2, 0.301))
+    '25 % (95 % CI 20 % to 30.1 %)'
+    """
+    return found.reason if found.value is None else f"{percent(found.value)} ({limits(found)})"
+
+
+def limits(found: Estimate) -> str:
+    """Write the interval of a share alone, or why there is none."""
+    if found.low is None or found.high is None:
+        return found.reason
+    return f"95 % CI {percent(found.low)} to {percent(found.high)}"
+
+
+def part_of(part: int, whole: int) -> str:
+    """Say how many of how many.
+
+    >>> part_of(1, 4)
+    '1 of 4 studies, 25 %'
+    """
+    return f"{part:,} of {whole:,} studies, {percent(part / whole if whole else 0.0)}"
+
+
+def step_name(of: str, one: Share) -> str:
+    """Name what the studies of a share have in common, without its unit.
+
+    >>> step_name("age", Share(40, 3, 3, 1)), step_name("slice thickness", Share(1.5, 3, 3, 1))
+    ('40-49', '1.5-2')
+    """
+    value, width = one.value, BREAKDOWNS[of][1]
+    if value is None or value == "":
+        return "unknown"
+    if isinstance(value, str):
+        return _SEX.get(value, value) if of == "sex" else value
+    if of == "age" and value >= _OLDEST:
+        return f"{value:g}+"
+    if width is None:
+        return f"{value:g}"
+    # Whole numbers end before the next step begins; measures do not.
+    return f"{value:g}-{value + width - (0 if of == 'slice thickness' else 1):g}"
+
+
+def wait_name(one: Wait) -> str:
+    """Name a step of times, in the unit of its lower edge.
+
+    >>> [wait_name(Wait("result", low, high, 1)) for low, high in ((0, 60), (900, 3600), (604800, None))]
+    ['< 1 min', '15-60 min', '> 7 d']
+    """
+    size, unit = _unit(one.low_s or one.high_s or 1)
+    if one.high_s is None:
+        return f"> {one.low_s / size:g} {unit}"
+    return f"{one.low_s / size:g}-{one.high_s / size:g} {unit}" if one.low_s else f"< {one.high_s / size:g} {unit}"
+
+
+def time_name(seconds: float) -> str:
+    """Write a time in three significant digits and the unit that suits it.
+
+    >>> time_name(12.0), time_name(93600.0)
+    ('12 s', '1.08 d')
+    """
+    size, unit = _unit(seconds)
+    return f"{seconds / size:.3g} {unit}"
+
+
+def _unit(seconds: float) -> tuple[int, str]:
+    return next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+
+
+def tables(cohort: Cohort) -> dict[str, list[dict[str, Any]]]:
+    """Give every table of the cohort as rows for a file, by name."""
+    return {
+        "days": [asdict(one) for one in cohort.days],
+        "reasons": [{"reason": reason_name(one), **asdict(one)} for one in cohort.reasons],
+        "prevalence": [_with_interval(one) for one in cohort.prevalence],
+        "co-occurrence": [asdict(one) for one in cohort.together],
+        "scores": [asdict(one) for one in cohort.scores],
+        "breakdowns": [{"of": of, **asdict(one)} for of, found in cohort.breakdowns.items() for one in found],
+        "waits": [asdict(one) for one in cohort.waits],
+        "medians": [{"of": of, "seconds": seconds} for of, seconds in cohort.medians.items()],
+    }
+
+
+def _with_interval(one: Prevalence) -> dict[str, Any]:
+    found = share(one.positives, one.studies)
+    limits = {"share": found.value, "low": found.low, "high": found.high, "interval": found.method}
+    return {"name": DISPLAY_NAMES[one.label], **asdict(one), **limits}
