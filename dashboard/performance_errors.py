@@ -10,71 +10,91 @@ import streamlit as st
 from dashboard.performance_choose import KEY
 from dashboard.performance_rows import Audit
 from dashboard.performance_threshold import in_force
+
+# The worklist's table: rows that are links, which a screen reader and the browser's search can read.
+from dashboard.table import _component as linked_table
 from ichscope.audit.errors import errors
-from ichscope.figures.look import SHORT_NAMES
+from ichscope.figures.counts import column_name
+from ichscope.figures.look import SHORT_NAMES, number
 from ichscope.figures.words import label_name
 from ichscope.labels import SUBTYPES
 
-MOST = 1000
-_WORKLIST = "views/worklist.py"
+ROWS = 25
+WORKLIST = "views/worklist.py"
 
 
 def browser(audit: Audit, label: str) -> None:
-    """Place both lists; a click on a row opens its study."""
+    """Place both lists; a click or Enter on a row opens its study in the worklist."""
     threshold, rows = in_force(audit, label), audit.rows(label)
     found = errors(rows.truth, rows.probability, threshold)
-    lists = {"missed": found.missed, "false alarms": found.false_alarms}
-    words = {
-        "missed": f"False negatives: {len(found.missed):,}",
-        "false alarms": f"False positives: {len(found.false_alarms):,}",
-    }
+    lists = {"missed": ("False negatives", found.missed), "false alarms": ("False positives", found.false_alarms)}
     st.markdown(f"**{label_name(label)}** at threshold {threshold:.4g}, the worst first. A click opens the study.")
     kind = st.segmented_control(
         "Errors",
-        list(words),
-        format_func=words.get,
+        list(lists),
+        format_func=lambda one: f"{lists[one][0]}: {len(lists[one][1]):,}",
         default="missed",
         required=True,
         key=f"{KEY}-errors",
         label_visibility="collapsed",
     )
-    chosen = lists[kind]
+    chosen = lists[kind][1]
     if not len(chosen):
         st.info("None at this threshold.")
         return
-    _list(audit, label, threshold, chosen[:MOST], kind)
-    if len(chosen) > MOST:
-        st.caption(f"The {MOST:,} worst of {len(chosen):,}; all are in the CSV under Data.")
+    place = st.container()
+    # Another list starts at its first page.
+    pages, key = -(-len(chosen) // ROWS), f"{KEY}-{kind}-{label}-{threshold:g}"
+    page = st.pagination(pages, key=f"{key}-page") if pages > 1 else 1
+    first = (page - 1) * ROWS
+    with place:
+        st.caption(f"{first + 1:,} to {min(first + ROWS, len(chosen)):,} of {len(chosen):,}")
+        data = content(audit, label, threshold, chosen[first : first + ROWS])
+        study = linked_table(data=data, key=f"{key}-table", on_open_change=lambda: None).open
+    if study is not None:
+        open_study(study)
 
 
-def _list(audit: Audit, label: str, threshold: float, chosen: Sequence[int], kind: str) -> None:
-    event = st.dataframe(
-        _columns(audit, label, threshold, chosen),
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
-        key=f"{KEY}-{kind}-{label}",
-        column_config={
-            "Probability": st.column_config.NumberColumn(format="%.4f"),
-            "From threshold": st.column_config.NumberColumn(format="%+.4f"),
-        },
-    )
-    if event.selection.rows:
-        _open(audit, int(chosen[event.selection.rows[0]]))
+def open_study(study: int) -> None:
+    """Go to a study in the worklist, by its number in the store."""
+    if study < 0:
+        st.warning("This study is not in the store; only its truth and probabilities were imported.")
+        return
+    st.switch_page(WORKLIST, query_params={"study": str(study)})
 
 
-def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, Any]:
+def content(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, Any]:
+    """What the browser shows: a head, and the cells of every row with the number of its study."""
+    columns = _columns(audit, label, threshold, chosen)
+    studies = (int(audit.audited.study[row]) for row in chosen)
+    cells = zip(*columns.values(), strict=True)
+    rows = [
+        {"id": study, "cells": [_cell(name, text) for name, text in zip(columns, line, strict=True)]}
+        for study, line in zip(studies, cells, strict=True)
+    ]
+    return {"head": list(columns), "rows": rows, "last": None}
+
+
+def _cell(name: str, text: str) -> dict[str, str]:
+    return {"text": text, "kind": "study" if name == "Study" else "number" if text[:1] in "+-<>0" else "", "title": ""}
+
+
+def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, list[str]]:
     """What tells the rows apart, by column."""
     audited, said = audit.audited, audit.rows(label).probability[chosen]
-    columns: dict[str, Any] = {"Probability": said, "From threshold": said - threshold}
-    columns["Kinds by truth"] = _kinds(audit, chosen)
-    if audit.second and label in audit.model(audit.second).probability:
-        columns[audit.name(audit.second)] = audit.rows(label, audit.second).probability[chosen]
-    columns["Study"] = [audited.keys[row] for row in chosen]
+    columns = {
+        "Study": [audited.keys[row] for row in chosen],
+        "Probability": [number(value) for value in said],
+        "From threshold": [f"{value - threshold:+.3f}" for value in said],
+        "Kinds by truth": _kinds(audit, chosen),
+    }
+    if audit.second and label in audit.labels_of(audit.second):
+        beside = audit.rows(label, audit.second).probability[chosen]
+        columns[audit.name(audit.second)] = ["" if value != value else number(value) for value in beside]
     if audit.unit == "slice":
-        columns["Slice"] = [int(audited.slice[row]) + 1 if audited.slice[row] >= 0 else None for row in chosen]
+        columns["Slice"] = [f"{index + 1}" if index >= 0 else "" for index in audited.slice[chosen]]
     for name, values in audited.columns.items():
-        columns[name[0].upper() + name[1:]] = [values[row] for row in chosen]
+        columns[column_name(name)] = [values[row] for row in chosen]
     return columns
 
 
@@ -82,12 +102,3 @@ def _kinds(audit: Audit, chosen: Sequence[int]) -> list[str]:
     """Subtypes that a row has by truth, in short."""
     there = {label: values[chosen] == 1 for label, values in audit.audited.truth.items() if label in SUBTYPES}
     return [", ".join(SHORT_NAMES[label] for label, hit in there.items() if hit[i]) for i in range(len(chosen))]
-
-
-def _open(audit: Audit, row: int) -> None:
-    study, place = int(audit.audited.study[row]), int(audit.audited.slice[row])
-    if study < 0:
-        st.warning("This study is not in the store; only its truth and probability were imported.")
-        return
-    slice_of_it = {"slice": str(place + 1)} if place >= 0 else {}
-    st.switch_page(_WORKLIST, query_params={"study": str(study)} | slice_of_it)

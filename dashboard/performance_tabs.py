@@ -146,7 +146,7 @@ def two_models(audit: Audit, label: str) -> None:
 def data(audit: Audit, selection: Mapping[str, str]) -> None:
     """Downloads of what all this is computed from, and what to know of it."""
     audited = audit.audited
-    by = st.text_input("Your name, for the report", key=f"{KEY}-by", persist_state="session", width=330)
+    by = st.text_input("Your name, for the report", st.session_state.get("reader", ""), key=f"{KEY}-by", width=330)
     with st.container(horizontal=True):
         _download("Report as HTML", lambda: report(audited, selection, by).html(), "ichscope-report.html", "text/html")
         _download("Rows as CSV", partial(csv_bytes, audited), "ichscope-rows.csv", "text/csv")

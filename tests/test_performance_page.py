@@ -16,6 +16,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
+from dashboard.performance_errors import ROWS, content
 from dashboard.performance_files import csv_bytes, report
 from dashboard.performance_rows import Audit
 from ichscope import metrics
@@ -315,12 +316,22 @@ def test_errors_are_listed_the_worst_first_at_the_threshold_in_force(app: AppTes
         f"False negatives: {len(found.missed)}",
         f"False positives: {len(found.false_alarms)}",
     ]
-    table = app.dataframe[0].value
-    np.testing.assert_allclose(table["Probability"], rows.probability[found.missed])
-    assert (table["From threshold"] < 0).all()
-    assert "EDH" in " ".join(table["Kinds by truth"])
-    app.segmented_control(key="performance-errors").set_value("false alarms")
-    np.testing.assert_allclose(shown(app.run()).dataframe[0].value["Probability"], rows.probability[found.false_alarms])
+    assert f"1 to {min(ROWS, len(found.missed))} of {len(found.missed)}" in words(app)
+
+
+def test_a_line_of_the_error_browser_says_how_wrong_and_what_it_is(store: Store) -> None:
+    reviewed(store, [True, False, False, False, True], (120.0,) * 5)
+    audit = loaded(store)
+    rows = audit.rows("any")
+    found = errors(rows.truth, rows.probability, 0.5)
+    table = content(audit, "any", 0.5, found.missed)
+    (line,) = table["rows"]
+    row = int(np.flatnonzero((rows.truth == 1) & (rows.probability < 0.5))[0])
+    assert line["id"] == audit.audited.study[row] > 0
+    cells = dict(zip(table["head"], (cell["text"] for cell in line["cells"]), strict=True))
+    assert cells["Study"] == audit.audited.keys[row] == store.study(line["id"]).study_key
+    assert (cells["Probability"], cells["From threshold"]) == ("0.300", "-0.200")
+    assert (cells["cerebroscan 1.0"], cells["kVp"]) == ("0.150", "120 kV")
 
 
 # ---- choices and imports -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dashboard import cached
 from dashboard import performance_tables as tables
 from dashboard import performance_tabs as tabs
 from dashboard.performance_choose import KEY, Sources, choose
-from dashboard.performance_errors import browser
+from dashboard.performance_errors import browser, open_study
 from dashboard.performance_import import imports
 from dashboard.performance_rows import Audit, threshold_in_force
 from dashboard.performance_threshold import panel
@@ -30,6 +30,8 @@ _TABS = ("Threshold", "All labels", "Calibration", "Subgroups", "Two models", "E
 
 
 def page() -> None:
+    if (study := st.query_params.get("study", "")).isdecimal():  # a link of the error browser, in a tab of its own
+        open_study(int(study))
     st.title("Performance")
     try:
         store = cached.store()

@@ -151,7 +151,12 @@ def group_name(by: str, one: Subgroup) -> str:
     >>> group_name("slice thickness", Subgroup("5 mm", 0, 0, None, Estimate(None), Estimate(None), Estimate(None)))
     'Slice thickness: 5 mm'
     """
-    return f"{_TITLES.get(by) or by[0].upper() + by[1:]}: {one.name}"
+    return f"{column_name(by)}: {one.name}"
+
+
+def column_name(by: str) -> str:
+    """Write what rows are divided by as a heading: Scanner, kVp."""
+    return _TITLES.get(by) or by[0].upper() + by[1:]
 
 
 def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
