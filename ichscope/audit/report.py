@@ -27,6 +27,7 @@ from ichscope.audit.stored import Audited, Selection, TruthSource
 from ichscope.figures.look import config
 from ichscope.figures.performance import description
 from ichscope.figures.words import in_full, label_name
+from ichscope.store import Filter
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
 _SOFTWARE = ("numpy", "scipy", "plotly", "sqlalchemy")
@@ -66,7 +67,10 @@ class About:
 
 def in_words(selection: Selection, truth: TruthSource) -> dict[str, str]:
     """What was chosen, for people."""
-    limits = {name: value for name, value in asdict(selection.filter).items() if value not in (None, "", ())}
+    chosen, usual = selection.filter, asdict(Filter())
+    limits = {name: value for name, value in asdict(chosen).items() if name != "by" and value != usual[name]}
+    if chosen.label:
+        limits["label"] = f"{chosen.label} by {chosen.by}"
     words = {
         "Truth": truth.name,
         "Readers": f"{selection.readers}, of {', '.join(truth.readers)}" if truth.readers else "one, not named",
