@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import ingest
+
 _HERE = Path(__file__).resolve().parent
 
 st.set_page_config(page_title="ICHScope", layout="wide")
@@ -13,7 +15,9 @@ st.html(_HERE / "page.css")
 _PAGES = (
     st.Page(_HERE / "views/study_check.py", title="Study check", default=True),
     st.Page(_HERE / "views/worklist.py", title="Worklist"),
+    st.Page(_HERE / "views/cohort.py", title="Cohort"),
     st.Page(_HERE / "views/performance.py", title="Performance"),
 )
+ingest.take_up()
 page = st.navigation(list(_PAGES), position="top")
 page.run()

@@ -11,9 +11,11 @@ import streamlit as st
 
 from dashboard import cached, server_folder, times
 from dashboard.background import Background, Seen
+from dashboard.spool import Spool
 from dashboard.text import count, plain, sentence
 from ichscope.commands.show import duration, state
 from ichscope.demo import STUDIES
+from ichscope.home import home
 from ichscope.store import Job, StoreError
 
 MANY_FILES = 900
@@ -60,6 +62,16 @@ def panel() -> bool:
     st.fragment(_progress, run_every=_POLL_S if busy else None)(work, busy)
     _failures(work)
     return some
+
+
+def take_up() -> None:
+    """Go on with what an ended server left, whichever page is opened first."""
+    if not any(Spool(home()).tickets()):
+        return
+    try:
+        cached.background().start()
+    except StoreError:
+        return  # the pages that need the store say so
 
 
 def _first(work: Background) -> None:
