@@ -41,7 +41,7 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
     with right:
         _way(store.neighbours(study, filter, order), open_study)
         panels.identity(result, row.synthetic)
-        review.panel(store, row, partial(_follow, store, study, filter, order, open_study))
+    # Answer and pictures are sent before the buttons that judge them.
     with left:
         panels.headline(result)
         if damage:
@@ -51,6 +51,7 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         else:
             st.info(_NO_PICTURES)
     with right:
+        review.panel(store, row, partial(_follow, store, study, filter, order, open_study))
         panels.models(result)
         panels.quality(result)
         st.caption(plain(_facts(row)))
@@ -71,6 +72,13 @@ def _way(near: Neighbours, open_study: Open) -> None:
             st.button(name, shortcut=key, disabled=to is None, on_click=open_study, args=(to,))
     # A review may have taken the last study out of its own list.
     st.caption(f"{min(near.position, near.total):,} of {near.total:,} in the list")
+    saved()
+
+
+def saved() -> None:
+    """What was saved of the study before."""
+    if said := st.session_state.pop(review.SAVED, ""):
+        st.caption(f":material/check: {plain(said)}")
 
 
 def _follow(store: Store, study: int, filter: Filter, order: Order, open_study: Open) -> None:

@@ -18,10 +18,12 @@ from dashboard.times import when
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 
-# A key that is pressed twice must not agree on the study that has just come up.
+# A key that is held down must not agree on one study after the other.
 LOOK_S = 1.0
 _YES_NO = {True: "Yes", False: "No"}
 _READER = "reader"
+# What was saved, for the next page that is shown.
+SAVED = "review-saved"
 
 
 @dataclass
@@ -48,6 +50,10 @@ class Visit:
     def toggle(self) -> None:
         """Open or close the form."""
         self.form = not self.form
+
+    def key(self, name: str) -> str:
+        """Key of a button: a press that is still on its way must not count for the study that comes next."""
+        return f"review-{self.row.id}-{name}"
 
     @property
     def own(self) -> Review | None:
@@ -114,14 +120,22 @@ def _visit(store: Store, row: WorklistRow) -> Visit:
 def _buttons(store: Store, visit: Visit, follow: Callable[[], None]) -> None:
     found = visit.row.found["any"]
     off = not _reader() or found is None
-    click = {"disabled": off, "on_click": _submit}
     with st.container(horizontal=True):
-        st.button("Agree and next", type="primary", shortcut="A", args=(store, visit, True, follow), **click)
-        st.button("Agree", args=(store, visit, True), **click)
-        st.button("Close" if visit.form else "Correct", shortcut="E", key="correct", on_click=visit.toggle)
+        click = {"disabled": off, "on_click": _submit}
+        st.button(
+            "Agree and next",
+            type="primary",
+            shortcut="A",
+            args=(store, visit, True, follow),
+            **click,
+            key=visit.key("agree-next"),
+        )
+        st.button("Agree", args=(store, visit, True), **click, key=visit.key("agree"))
+        toggle = "Close" if visit.form else "Correct"
+        st.button(toggle, shortcut="E", on_click=visit.toggle, key=visit.key("correct"))
     if found is None:
         st.caption("No model has a result here that one could agree with: set the labels.")
-    else:
+    elif not visit.form:
         st.caption(f"To agree is to say: {'a haemorrhage' if found else 'no haemorrhage'}.")
 
 
@@ -149,8 +163,10 @@ def _form(store: Store, visit: Visit, follow: Callable[[], None]) -> None:
     )
     click = {"disabled": not _reader(), "on_click": _submit}
     with st.container(horizontal=True):
-        st.button("Save and next", shortcut="S", args=(store, visit, False, follow), **click)
-        st.button("Save", args=(store, visit, False), **click)
+        st.button(
+            "Save and next", shortcut="S", args=(store, visit, False, follow), **click, key=visit.key("save-next")
+        )
+        st.button("Save", args=(store, visit, False), **click, key=visit.key("save"))
 
 
 def _labels(visit: Visit, own: Review | None) -> None:
@@ -213,7 +229,7 @@ def _submit(store: Store, visit: Visit, agree: bool, follow: Callable[[], None] 
     visit.problem = visit.problem or _problem(said, visit.row, agree)
     if not visit.problem and _save(store, visit, said, agree) and follow and not visit.news:
         visit.left = True
-        st.session_state["said"] = visit.saved
+        st.session_state[SAVED] = f"Study {visit.row.study_key[:4]}: {visit.saved}"
         follow()
 
 

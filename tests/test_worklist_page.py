@@ -66,7 +66,7 @@ def start(study: int | None = None, **state: object) -> AppTest:
 def words(app: AppTest) -> str:
     """Everything that the page says, one string."""
     assert not app.exception
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "success", "info", "toast")
+    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "success", "info")
     texts = [one.value for kind in kinds for one in app.get(kind)]
     return "\n".join([*texts, *(one.proto.body for one in app.get("html"))]).replace("\\", "")
 

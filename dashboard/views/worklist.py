@@ -25,8 +25,6 @@ ORDERS: dict[Order, str] = {
 
 
 def page() -> None:
-    if said := st.session_state.pop("said", None):
-        st.toast(plain(said), icon=":material/check:")
     try:
         store = cached.store()
         if (study := _asked()) is None:
@@ -67,6 +65,7 @@ def _list(store: Store) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Worklist", width="content")
         st.write(f"**{NOT_FOR_DIAGNOSIS}.** A click or Enter opens a study.")
+    opened.saved()
     if not ingest.panel():
         return
     top = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
