@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,25 +10,16 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cached, filters, ingest
+from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
 from dashboard.text import plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
-from ichscope.figures.cohort_tables import analysed, flagged, limits, percent, share, tables, time_name
+from ichscope.figures.cohort_tables import analysed, flagged, limits, percent, share, time_name
 from ichscope.figures.look import config
 from ichscope.figures.performance import description
-from ichscope.results import csv_text
 from ichscope.store import Cohort, StoreError
 
 KEY = "cohort"
 _FORMATS = ("png", "svg")
-_TITLES = {
-    "days": "What came in",
-    "reasons": "What limits or prevents the analysis",
-    "prevalence": "What was found",
-    "co-occurrence": "Which subtypes come together",
-    "scores": "Probabilities of any haemorrhage",
-    "breakdowns": "Who was scanned, and how",
-    "waits": "How long it took",
-}
 _NOTES = {
     "reasons": "A study may have several reasons.",
     "prevalence": "Intervals take studies as independent of each other.",
@@ -112,19 +101,19 @@ def _median(cohort: Cohort, of: str) -> str:
 
 def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(_TITLES[name])
+        st.subheader(TITLES[name])
         st.download_button(
             "CSV",
-            partial(_csv, cohort, name),
-            f"ichscope-cohort-{name}.csv",
+            partial(csv_of, cohort, name),
+            f"{file_name(cohort, name)}.csv",
             "text/csv",
             type="tertiary",
             icon=":material/download:",
             on_click="ignore",
             key=f"{KEY}-csv-{name}",
-            help=f"The numbers of “{_TITLES[name]}”",
+            help=f"The numbers of “{TITLES[name]}”",
         )
-    settings = config(f"ichscope-cohort-{name}")
+    settings = config(file_name(cohort, name))
     settings["toImageButtonOptions"] |= {"format": st.session_state.get(f"{KEY}-format") or _FORMATS[0]}
     st.plotly_chart(drawn, theme=None, config=settings, key=f"{KEY}-{name}", alt=description(drawn))
     if name in _NOTES:
@@ -141,35 +130,12 @@ def _downloads(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> None:
         key=f"{KEY}-format",
     )
     files = {
-        "All figures (HTML)": (partial(_html, drawn), "html", "text/html"),
-        "All numbers (ZIP of CSV)": (partial(_zip, cohort), "zip", "application/zip"),
+        "All figures (HTML)": (partial(html_of, cohort, drawn), "figures.html", "text/html"),
+        "All numbers (ZIP of CSV)": (partial(zip_of, cohort), "numbers.zip", "application/zip"),
     }
     for label, (make, ending, mime) in files.items():
-        name, key = f"ichscope-cohort.{ending}", f"{KEY}-{ending}"
-        st.download_button(label, make, name, mime, on_click="ignore", key=key, width="stretch")
-
-
-def _csv(cohort: Cohort, name: str) -> str:
-    rows = tables(cohort)[name]
-    return csv_text(rows, list(rows[0])) if rows else ""
-
-
-def _zip(cohort: Cohort) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in tables(cohort):
-            archive.writestr(f"ichscope-cohort-{name}.csv", _csv(cohort, name))
-    return packed.getvalue()
-
-
-def _html(drawn: Mapping[str, go.Figure]) -> str:
-    """All figures as one page that needs no network; Plotly's script comes once."""
-    head = f"<!doctype html><meta charset='utf-8'><title>ICHScope cohort</title><p><b>{NOT_FOR_DIAGNOSIS}</b></p>"
-    parts = [
-        f"<h2>{_TITLES[name]}</h2>{figure.to_html(full_html=False, include_plotlyjs=not place)}"
-        for place, (name, figure) in enumerate(drawn.items())
-    ]
-    return head + "\n".join(parts)
+        key = f"{KEY}-{ending}"
+        st.download_button(label, make, file_name(cohort, ending), mime, on_click="ignore", key=key, width="stretch")
 
 
 page()

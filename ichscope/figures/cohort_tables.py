@@ -152,6 +152,7 @@ def _unit(seconds: float) -> tuple[int, str]:
 def tables(cohort: Cohort) -> dict[str, list[dict[str, Any]]]:
     """Give every table of the cohort as rows for a file, by name."""
     return {
+        "studies": [{"studies": cohort.total, "synthetic": cohort.synthetic}],
         "days": [asdict(one) for one in cohort.days],
         "reasons": [{"reason": reason_name(one), **asdict(one)} for one in cohort.reasons],
         "prevalence": [_with_interval(one) for one in cohort.prevalence],

@@ -1,0 +1,138 @@
+"""How quickly the pages answer with 100,000 studies in the store, and how much memory the dashboard takes.
+
+    python -m benchmarks.scale
+    python -m benchmarks.scale --studies 10000 --json scale.json
+
+A thousand studies are recorded as any other; the rest are copies of them that came in on other days, made by the
+database itself. Each page is opened in a process of its own through Streamlit's AppTest, so that a time is the
+server's: from the request to the last element. The aim is under 1 s after the first load, and under 1 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, literal, select
+
+from ichscope.store import Store
+from ichscope.store.tables import Finding, Result, Review, Study, Volume
+from tests.store import cases
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"Worklist": "views/worklist.py", "Cohort": "views/cohort.py"}
+TARGET_S, TARGET_MB = 1.0, 1024
+_DAY_MS = timedelta(days=1) // timedelta(milliseconds=1)
+_TIMES = ("arrived_at", "analysed_at", "first_review_at", "reviewed_at")
+
+
+def main() -> int:
+    options = _parse()
+    if options.measure:
+        print(json.dumps(measure(options.measure, options.rounds)))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="ichscope-scale-") as folder:
+        start = time.perf_counter()
+        fill(Path(folder), options.studies)
+        built = round(time.perf_counter() - start, 1)
+        pages = {page: _in_process(page, Path(folder), options.rounds) for page in PAGES}
+        size = sum(file.stat().st_size for file in Path(folder).glob("ichscope.db*")) >> 20
+    good = all(page["later_s"] < TARGET_S and page["memory_mb"] < TARGET_MB for page in pages.values())
+    report = {"studies": options.studies, "built_s": built, "database_mb": size, "pages": pages, "good": good}
+    print(table(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0 if good else 1
+
+
+def fill(home: Path, studies: int, seeds: int = 1000) -> None:
+    """Put so many studies into the store of a home folder: a few as any other, and copies of them."""
+    store = Store.open(home=home)
+    cases.many(store, seeds)
+    with store._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        for copy in range(1, studies // seeds):
+            copy_studies(connection, seeds, copy)
+    store.close()
+
+
+def copy_studies(connection: Connection, seeds: int, copy: int) -> None:
+    """Copy the first studies, with all that belongs to them, as ones that came some days later."""
+    shift = {name: Study.__table__.c[name] + literal(copy * 3 * _DAY_MS) for name in _TIMES}
+    key = literal(f"{copy:08x}")
+    names = {
+        "content": func.substr(Study.content, 1, 56) + key,
+        "study_key": func.substr(Study.study_key, 1, 8) + key,
+    }
+    _copy(connection, Study.__table__, "id", seeds, copy, shift | names)
+    for table in (Volume, Finding, Result, Review):
+        _copy(connection, table.__table__, "study_id", seeds, copy, {})
+
+
+def _copy(connection: Connection, table: Any, owner: str, seeds: int, copy: int, changed: dict[str, Any]) -> None:
+    assert isinstance(table, Table)
+    changed = {owner: table.c[owner] + literal(copy * seeds)} | changed
+    # Numbers of results and reviews are the database's to give.
+    columns = [column for column in table.c if column.name == owner or column.name != "id"]
+    values = [changed.get(column.name, column) for column in columns]
+    connection.execute(insert(table).from_select(columns, select(*values).where(table.c[owner] <= seeds)))
+
+
+def measure(page: str, rounds: int) -> dict[str, Any]:
+    """Open a page in this process, the first time and again."""
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
+    app.switch_page(PAGES[page])
+    seconds = []
+    for _ in range(1 + rounds):
+        start = time.perf_counter()
+        app.run()
+        seconds.append(time.perf_counter() - start)
+        if app.exception:
+            raise RuntimeError(app.exception[0].message)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    later = statistics.median(seconds[1:])
+    return {"first_s": round(seconds[0], 3), "later_s": round(later, 3), "memory_mb": memory}
+
+
+def _in_process(page: str, home: Path, rounds: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scale", "--measure", page, "--rounds", str(rounds)]
+    environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
+    environment.pop("ICHSCOPE_DATABASE_URL", None)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = [f"{report['studies']:,} studies, {report['database_mb']} MB, made in {report['built_s']} s"]
+    lines.append(f"{'page':10} {'first load':>11} {'later':>8} {'memory':>9}")
+    for page, found in report["pages"].items():
+        times = f"{found['first_s']:>9.2f} s {found['later_s']:>6.2f} s"
+        lines.append(f"{page:10} {times} {found['memory_mb']:>6} MB")
+    lines.append(f"aim: under {TARGET_S:.0f} s later, under {TARGET_MB} MB: {'met' if report['good'] else 'MISSED'}")
+    return "\n".join(lines)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=100_000, help="how many, in whole thousands (default 100000)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each page is opened again (default 5)")
+    parser.add_argument("--measure", choices=list(PAGES), help="open one page of the store at ICHSCOPE_HOME as it is")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
