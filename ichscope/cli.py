@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ichscope import __version__, results
-from ichscope.commands import audit, many
+from ichscope.commands import audit, many, monitor
 from ichscope.commands.shared import (
     NONE_ANALYSED,
     SOME_NOT_ANALYSED,
@@ -173,6 +173,7 @@ def phantom(
 
 
 app.add_typer(many.app)
+app.add_typer(monitor.app)
 app.add_typer(audit.app)
 
 

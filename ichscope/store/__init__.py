@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ichscope import home as places
+from ichscope.store.arrivals import ArrivalColumns, ArrivalDay, ArrivalResults, Arrivals, ReviewWeek
 from ichscope.store.cohort import Cohorts
 from ichscope.store.cohort_rows import Bin, Cohort, Day, Prevalence, Reason, Share, Together, Wait
 from ichscope.store.columns import Columns
@@ -40,6 +41,9 @@ __all__ = [
     "PRIORITIES",
     "Adjustment",
     "Agreement",
+    "ArrivalColumns",
+    "ArrivalDay",
+    "ArrivalResults",
     "Bin",
     "Choices",
     "Cohort",
@@ -57,6 +61,7 @@ __all__ = [
     "Priority",
     "Reason",
     "Review",
+    "ReviewWeek",
     "Saved",
     "Seen",
     "Share",
@@ -76,7 +81,7 @@ __all__ = [
 ]
 
 
-class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns, Adjustments):
+class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns, Adjustments, Arrivals):
     """An open store; one serves all threads of a process. Every method raises StoreError where the database fails."""
 
     @classmethod

@@ -1,0 +1,123 @@
+"""Studies and results of one period as arrays beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.monitor.agreement import Class, classes
+from ichscope.monitor.drift import Floats
+from ichscope.monitor.expected import Expected, expected
+from ichscope.monitor.periods import Period
+from ichscope.store import ArrivalColumns, Store
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long it took in a period, in seconds: arrival to the first result, and computing, a model each.
+
+    compute_s : model -> median and 95th percentile
+    failed, ended : items of jobs
+    reasons : why studies were not analysed, with the number of studies
+    """
+
+    studies: int
+    result_median_s: float | None
+    result_p95_s: float | None
+    compute_s: dict[str, tuple[float, float]]
+    failed: int
+    ended: int
+    reasons: tuple[tuple[str, int], ...]
+
+
+class Part:
+    """Studies and results of one period, the latter beside their studies."""
+
+    def __init__(self, store: Store, period: Period, synthetic: bool) -> None:
+        self._where = (period.since, period.until, synthetic)
+        self.studies: ArrivalColumns = store.arrivals(*self._where)
+        self.results = [one for one in store.arrival_results(*self._where) if len(one.study)]
+        self.patient = _patients(self.studies)
+        # What is tested wants independent studies: the first one of each patient.
+        self.first = np.sort(np.unique(self.patient, return_index=True)[1])
+        order = np.argsort(self.studies.id)
+        of = (one.study for one in self.results)
+        self._places = [order[np.searchsorted(self.studies.id, study, sorter=order)] for study in of]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models that have results."""
+        return sorted({one.model for one in self.results if one.current.any()})
+
+    def versions(self, model: str) -> list[str]:
+        """Versions of a model's current results."""
+        return [one.version for one in self.results if one.model == model and one.current.any()]
+
+    def count(self, model: str) -> int:
+        """How many results a model has."""
+        return sum(len(one.study) for one in self.results if one.model == model)
+
+    def of(self, model: str, what: str) -> Floats:
+        """A column of a model's current results, (studies,); nan where there is none."""
+        found = np.full(len(self.studies.id), np.nan)
+        for one, place in zip(self.results, self._places, strict=True):
+            if one.model == model:
+                current = one.current == 1
+                found[place[current]] = getattr(one, what)[current]
+        return found
+
+    def agreement(self, pair: tuple[str, str] | None) -> tuple[Class, ...]:
+        """What two models say together; nothing without two."""
+        if pair is None:
+            return ()
+        first, second = (self.of(name, "flagged") for name in pair)
+        return classes(first, second, self.studies.reader_any, self.patient)
+
+    def expected(self) -> tuple[Expected, ...]:
+        """What each model's probabilities promise."""
+        found = []
+        for model in self.models:
+            probability = self.of(model, "probability")
+            there = ~np.isnan(probability)
+            columns = [probability, self.of(model, "flagged"), self.studies.reader_any]
+            said, flagged, truth = (column[there] for column in columns)
+            found.append(expected(model, said, flagged, truth, self.patient[there]))
+        return tuple(found)
+
+    def times(self, store: Store) -> Times:
+        """How long it took, and what failed."""
+        first = np.full(len(self.studies.id), np.inf)
+        for one, place in zip(self.results, self._places, strict=True):
+            first[place] = np.minimum(first[place], one.created_ms)
+        there = np.isfinite(first)
+        waited = np.maximum(0.0, (first - self.studies.arrived_ms)[there]) / 1000
+        middle, slow = _quantiles(waited) or (None, None)
+        failed, ended = store.ended_items(*self._where[:2])
+        seconds = {model: _quantiles(_known(self.of(model, "seconds"))) for model in self.models}
+        return Times(
+            studies=len(waited),
+            result_median_s=middle,
+            result_p95_s=slow,
+            compute_s={model: found for model, found in seconds.items() if found},
+            failed=failed,
+            ended=ended,
+            reasons=tuple(store.arrival_reasons(*self._where)),
+        )
+
+
+def _patients(studies: ArrivalColumns) -> NDArray[np.intp]:
+    """Numbers of patients (studies,); a study of nobody known is a patient of its own."""
+    _, number = np.unique(studies.patient, return_inverse=True)
+    alone = studies.patient == 0
+    number[alone] = len(number) + np.arange(int(alone.sum()))
+    return np.asarray(np.unique(number, return_inverse=True)[1], np.intp)
+
+
+def _known(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def _quantiles(values: Floats) -> tuple[float, float] | None:
+    return (float(np.median(values)), float(np.quantile(values, 0.95))) if len(values) else None

@@ -1,0 +1,70 @@
+"""The two periods that monitoring compares: whole days (UTC)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from ichscope.store import ArrivalDay
+
+LENGTH = 28
+# The reference period starts as late as it must to have this many studies.
+ENOUGH = 100
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from `first` to `last`, both of them in it."""
+
+    first: date
+    last: date
+
+    @property
+    def since(self) -> datetime:
+        """The first moment."""
+        return datetime.combine(self.first, time(), UTC)
+
+    @property
+    def until(self) -> datetime:
+        """The first moment after it."""
+        return datetime.combine(self.last, time(), UTC) + timedelta(days=1)
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+
+def default_periods(days: Sequence[ArrivalDay], since: date | None = None) -> tuple[Period, Period] | None:
+    """Reference and current period: the first four weeks with enough studies, and the last four.
+
+    Where less than eight weeks are there, each gets half of the days.
+
+    Parameters
+    ----------
+    days : the oldest first
+    since : first day of the current period, in the place of the last four weeks
+
+    Returns
+    -------
+    None where there is no day for one of them
+    """
+    if not days or (since and not days[0].day < since <= days[-1].day):
+        return None
+    start, end = days[0].day, days[-1].day
+    length = min(LENGTH, ((end - start).days + 1) // 2)
+    current = since or end - timedelta(days=length - 1)
+    room = (current - start).days
+    if not room or current > end:
+        return None
+    first = _with_enough(days, min(LENGTH, room), current)
+    return Period(first, min(first + timedelta(days=LENGTH), current) - timedelta(days=1)), Period(current, end)
+
+
+def _with_enough(days: Sequence[ArrivalDay], length: int, before: date) -> date:
+    """First day of the first period of a length with enough studies that ends before a day; else, of all periods."""
+    start = days[0].day
+    for offset in range((before - start).days - length + 1):
+        first = start + timedelta(days=offset)
+        if sum(one.studies for one in days if first <= one.day < first + timedelta(days=length)) >= ENOUGH:
+            return first
+    return start

@@ -1,0 +1,179 @@
+"""What monitoring reads of the store, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ichscope.monitor import Monitored, MonitorError, Period, monitor
+from ichscope.store import Store
+from tests import monitor_builder as builder
+from tests import results_builder as build
+from tests.store.cases import MORNING, add
+
+DAY = date(2026, 3, 1)
+NOW = builder.START + timedelta(days=84)
+
+
+def test_days_and_periods_of_arrival(store: Store) -> None:
+    add(store, "a", 0.9)
+    add(store, "b", 0.1, hours=1)
+    add(store, "c", hours=20)  # the next day in UTC
+    add(store, "d", 0.9, hours=24)
+    days = [(one.day, one.synthetic, one.studies, one.judged, one.flagged) for one in store.arrival_days()]
+    assert days == [(DAY, False, 2, 2, 1), (DAY + timedelta(days=1), False, 2, 1, 1)]
+    assert store.newest_arrival(False) == MORNING + timedelta(hours=24)
+    assert store.newest_arrival(True) is None
+    first = Period(DAY, DAY)
+    found = store.arrivals(first.since, first.until, False)
+    assert (found.analysed.tolist(), found.model_any.tolist()) == ([1, 1], [1, 0])
+    assert (len(found.sex), len(found.scanner), found.slices.tolist()) == (2, 2, [2, 2])
+    assert np.isnan(found.reader_any).all()
+    (results,) = store.arrival_results(first.since, first.until, False)
+    assert (results.model, results.version) == ("cranioscan", "1.0")
+    assert sorted(results.probability.tolist()) == [0.1, 0.9]
+    assert store.arrivals(first.since, first.until, True).id.tolist() == []
+
+
+def test_a_renewed_result_is_the_only_current_one(store: Store) -> None:
+    study = add(store, "a", 0.9)
+    store.rescore(study, build.result(build.model(along=(0.2,)), data=build.series(2)))
+    period = Period(DAY, DAY)
+    (results,) = store.arrival_results(period.since, period.until, False)
+    assert (results.current.tolist(), results.probability.tolist()) == ([1], [pytest.approx(0.2)])
+
+
+def test_reviews_count_by_the_week_of_the_newest(store: Store) -> None:
+    studies = [add(store, name, 0.9) for name in "abc"]
+    for study, agree, later in zip(studies, (True, False, None), (0, 0, 7), strict=True):
+        store.review(study, "Ann", agree=agree, at=MORNING + timedelta(days=later))
+    store.review(studies[0], "Ann", agree=True, at=MORNING + timedelta(days=1))
+    weeks = [(one.week, one.agree, one.disagree) for one in store.review_weeks(False)]
+    # The first of March 2026 is a Sunday, the last day of its week.
+    assert weeks == [(date(2026, 2, 23), 0, 1), (date(2026, 3, 2), 1, 0)]
+
+
+def test_failures_of_a_period(store: Store) -> None:
+    from datetime import UTC, datetime
+
+    today = datetime.now(UTC).date()
+    period = Period(today, today)
+    job = store.start_job("folder", "x")
+    store.add_items(job, ["one", "two", "three"])
+    first, second = store.claim(job, 2)
+    store.fail(first.id, "gone")
+    store.done(second.id, add(store, "a", 0.9))
+    assert store.ended_items(period.since, period.until) == (1, 2)
+    yesterday = Period(today - timedelta(days=1), today - timedelta(days=1))
+    assert store.ended_items(yesterday.since, yesterday.until) == (0, 0)
+
+
+@pytest.mark.parametrize("studies", [0, 3])
+def test_without_two_periods_there_is_nothing_to_compare(store: Store, studies: int) -> None:
+    for name in range(studies):
+        add(store, name, 0.9)
+    with pytest.raises(MonitorError, match="on one day" if studies else "no study yet"):
+        monitor(store)
+
+
+def test_few_studies_give_reasons_in_the_place_of_figures(store: Store) -> None:
+    for name in range(4):
+        add(store, name, 0.9, hours=24 * name)
+    found = monitor(store, now=MORNING + timedelta(days=3))
+    assert all(one.reason.startswith("not estimable") for one in found.drifts)
+    assert found.pair is None
+    assert found.agreement == ()
+    assert [one.auc.value for one in found.expected] == [None]
+    assert found.overrides.value is None
+    assert found.alerts == ()
+
+
+# ---- some months ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store in which nothing changes."""
+    store = Store.open(home=tmp_path_factory.mktemp("quiet"))
+    builder.fill(store, 900, seed=1)
+    yield store
+    store.close()
+
+
+def by_name(found: Monitored) -> dict[str, Any]:
+    return {one.name: one for one in found.drifts}
+
+
+def test_nothing_is_alarmed_where_nothing_changes(quiet: Store) -> None:
+    found = monitor(quiet, now=NOW)
+    assert found.alerts == ()
+    assert (found.reference, found.current) == (
+        Period(date(2026, 3, 2), date(2026, 3, 29)),
+        Period(date(2026, 4, 27), date(2026, 5, 24)),
+    )
+    assert found.pair == builder.MODELS
+    assert not any(one.reason for one in found.drifts)
+    assert sum(one.studies for one in found.agreement) == by_name(found)["models differ"].studies[1]
+    assert found.current_times.result_median_s == pytest.approx(15, abs=5)
+    assert found.current_times.compute_s["cranioscan"] == (0.3, 0.3)
+    assert sum(one.agree + one.disagree for one in found.reviews) > 100
+
+
+def test_a_quiet_time_and_a_slow_one_are_alarmed_by_limits_that_can_be_set(quiet: Store) -> None:
+    assert [one.rule for one in monitor(quiet, now=NOW + timedelta(days=8)).alerts] == ["silence"]
+    quiet.set_limit("latency", 10.0, who="Ann", why="a stroke unit")
+    quiet.set_limit("sensitivity", 0.9, who="Ann", why="test")
+    try:
+        found = monitor(quiet, now=NOW).alerts
+    finally:
+        for rule in ("latency", "sensitivity"):
+            quiet.set_limit(rule, None, who="Ann", why="back")
+    assert {one.rule for one in found} == {"latency", "sensitivity"}
+    assert monitor(quiet, now=NOW).alerts == ()
+
+
+def drifted(facts: dict[str, NDArray[Any]], late: NDArray[np.bool_]) -> None:
+    """Another scanner, and scores that rise."""
+    facts["scanner"][late] = np.where(facts["sex"][late] == "F", "New Four", facts["scanner"][late])
+    facts["cranioscan"][late] **= 0.3
+
+
+def test_a_changed_scanner_and_shifted_scores_are_alarmed(store: Store) -> None:
+    builder.fill(store, 500, seed=1, change=drifted)
+    found = monitor(store, now=NOW)
+    assert {"scanner", "score of cranioscan", "flagged", "models differ"} <= {one.about for one in found.alerts}
+    assert not {"age", "sex", "kVp", "score of cerebroscan"} & {one.about for one in found.alerts}
+    assert any(one.name == "others" or one.name == "New Four" for one in by_name(found)["scanner"].bins)
+
+
+def test_a_patient_counts_once_a_period(store: Store) -> None:
+    builder.fill(store, 500, seed=1)
+    before = monitor(store, now=NOW)
+    from sqlalchemy import update
+
+    from ichscope.store import tables
+
+    with store._writing() as session:
+        session.execute(update(tables.Study).where(tables.Study.id <= 20).values(patient_key="f" * 16))
+    after = monitor(store, now=NOW)
+    assert after.studies == before.studies
+    assert by_name(before)["age"].studies[0] - by_name(after)["age"].studies[0] == 19
+
+
+def test_synthetic_studies_are_looked_at_only_by_themselves(store: Store, tmp_path: Path) -> None:
+    for day in range(3):
+        add(store, f"real {day}", 0.9, hours=24 * day)
+        store.record(
+            build.result(build.model(), data=build.series(2)),
+            f"{day:064x}",
+            arrived_at=MORNING + timedelta(days=day),
+            synthetic=True,
+        )
+    found = monitor(store, now=MORNING)
+    assert (found.synthetic, sum(found.studies)) == (False, 3)
