@@ -120,11 +120,11 @@ def _order_and_export(store: Store, filter: Filter) -> Order:
 
 def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
     last_page = -(-total // ROWS)
-    _keep_page(filter, order, last_page)
+    key = _page_key(filter, order)
     place = st.container()
     page = 1
     if last_page > 1:
-        page = st.pagination(last_page, key=f"{KEY}-page", persist_state="session")
+        page = st.pagination(last_page, key=key, persist_state="session")
     first = (page - 1) * ROWS
     with place:
         rows = store.worklist(filter, order, first, ROWS)
@@ -135,14 +135,13 @@ def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
         st.rerun()
 
 
-def _keep_page(filter: Filter, order: Order, last_page: int) -> None:
-    """Start another list at its first page, and never stand behind the last one."""
-    page, listed = f"{KEY}-page", f"{KEY}-listed"
-    if st.session_state.get(listed, (filter, order)) != (filter, order):
-        st.session_state[page] = 1
-    elif st.session_state.get(page, 1) > last_page:
-        st.session_state[page] = last_page
-    st.session_state[listed] = (filter, order)
+def _page_key(filter: Filter, order: Order) -> str:
+    """Another list has another key, and so begins at its first page."""
+    number, *listed = st.session_state.get(f"{KEY}-listed", (0, filter, order))
+    if listed != [filter, order]:
+        number += 1
+    st.session_state[f"{KEY}-listed"] = (number, filter, order)
+    return f"{KEY}-page-{number}"
 
 
 def _nothing_fits() -> None:
