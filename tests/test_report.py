@@ -26,6 +26,7 @@ from ichscope.store import Filter, Store
 from tests.store.cases import add, many
 
 ABOUT = About("22 November 2026", "QA", selection={"Truth": "Reviews"})
+CURVES = ("ROC", "precision and recall")
 SUBGROUP = ["A"] * 20 + ["B"] * 12 + [""] * 8
 
 
@@ -97,12 +98,11 @@ def test_the_page_says_what_it_stands_on(page: str, report: Report) -> None:
     auc = report.evaluation.models["tool 1.0"].labels["any"].auc
     assert f"AUC {auc.value:.3f} ({auc.low:.3f}-{auc.high:.3f})" in text
     figures = re.findall(r"aria-label='([^']*)'><figcaption>([^<]*)<", page)
-    assert [caption for _, caption in figures][:3] == [
-        "ROC",
-        "Precision and recall",
-        "Any haemorrhage at its own threshold, 0.5",
-    ]
-    assert [caption for _, caption in figures][-2:] == ["Any haemorrhage: net benefit", "Any haemorrhage: subgroups"]
+    captions = [caption for _, caption in figures]
+    assert captions[:4] == [f"{name}: {what}" for name in ("All labels", "Any haemorrhage") for what in CURVES]
+    assert captions[4:6] == ["Any haemorrhage at its own threshold, 0.5", "Any haemorrhage: calibration"]
+    assert captions[-2:] == ["Any haemorrhage: net benefit", "Any haemorrhage: subgroups"]
+    assert len(captions) == 2 + 4 * len(LABELS) + 3
     assert all(said for said, _ in figures)
 
 

@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from ichscope import __version__
 from ichscope.audit.evaluate import Evaluation, Wanted, evaluated, to_json_text
-from ichscope.audit.report_figures import drawings
+from ichscope.audit.report_figures import INK_ON_WHITE, drawings
 from ichscope.audit.report_tables import ReportTable, all_tables, point_in_force
 from ichscope.audit.stored import Audited, Selection, TruthSource
 from ichscope.figures.look import config
@@ -41,11 +41,14 @@ h1 { font-size: 28px; margin: 0 0 4px } h2 { font-size: 20px; margin: 40px 0 8px
 .use { border-left: 4px solid #5b6770; padding-left: 10px; font-weight: 600 }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px }
 th { text-align: left; border-bottom: 1px solid #5b6770; padding: 4px 10px 4px 0; vertical-align: bottom }
-td { border-bottom: 1px solid #e1e5e8; padding: 3px 10px 3px 0; overflow-wrap: anywhere }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap } .below { font-size: 13px; color: #5b6770 }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(460px, 1fr)); gap: 16px }
+td { border-bottom: 1px solid #e1e5e8; padding: 3px 10px 3px 0; vertical-align: top }
+td.long { overflow-wrap: anywhere; min-width: 16em } td.number, th.number { text-align: right }
+td.number, td.estimate { white-space: nowrap; font-variant-numeric: tabular-nums }
+.below { font-size: 13px; color: #5b6770 }
+.figures { display: grid; gap: 16px; grid-template-columns: minmax(0, 1fr) }
+@media (min-width: 900px), print { .figures { grid-template-columns: repeat(2, minmax(0, 1fr)) } }
 figure { margin: 0; break-inside: avoid } figcaption { font-weight: 600 } dt { font-weight: 600 } dd { margin: 0 0 4px;
-  overflow-wrap: anywhere } a { color: #1f6fa8 }
+  overflow-wrap: anywhere } a { color: #1f6fa8 } a.download { font-size: 13px; font-weight: 400 }
 @media print { a.download { display: none } body { max-width: none } }
 """
 
@@ -170,7 +173,7 @@ class Report:
             yield f"{name}, {label_name(label)}: AUC {in_full(found.auc)}, {rows}"
             if at := point_in_force(found):
                 shares = f"sensitivity {in_full(at.found.sensitivity)}, specificity {in_full(at.found.specificity)}"
-                yield f"{name}, {label_name(label)}, {at.name}, threshold {at.found.threshold:.4g}: {shares}"
+                yield f"{name}, {label_name(label)} at {at.name}, {at.found.threshold:.4g}: {shares}"
 
 
 def _definitions(facts: Mapping[str, str]) -> str:
@@ -183,6 +186,7 @@ def _download(file: str, kind: str, text: str, shown: str = "CSV") -> str:
 
 
 def _figure(number: int, caption: str, figure: go.Figure) -> str:
+    figure.update_layout(font_color=INK_ON_WHITE)
     drawn = figure.to_html(
         full_html=False, include_plotlyjs=False, div_id=f"figure{number}", config=config(f"figure{number}")
     )

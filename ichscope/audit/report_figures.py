@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,20 +20,32 @@ from ichscope.figures.words import label_name
 from ichscope.labels import SUBTYPES
 
 Drawing = tuple[str, go.Figure]
+INK_ON_WHITE = "#323b43"
 
 
 def drawings(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
     """Curves of all labels, then confusion and calibration label by label, subtypes, net benefit and subgroups."""
     traces = [_traced(audited, key, label, model) for label in model.labels]
-    if any(one.roc for one in traces):
-        yield "ROC", performance.roc(traces)
-    if any(one.pr for one in traces):
-        yield "Precision and recall", performance.precision_recall(traces)
-    for label in model.labels:
-        yield from _of_label(audited, key, label, model)
+    if len(traces) > 1:
+        yield from _curves("All labels", [_without_bands(one) for one in traces])
+    for one in traces:
+        yield from _curves(label_name(one.label), [one])
+        yield from _of_label(audited, key, one.label, model)
     yield from _joint(audited, key, model)
     yield from _net_benefit(audited, key, model)
     yield from _forest(audited, key, model)
+
+
+def _curves(name: str, traces: Sequence[Traced]) -> Iterator[Drawing]:
+    if any(one.roc for one in traces):
+        yield f"{name}: ROC", performance.roc(traces)
+    if any(one.pr for one in traces):
+        yield f"{name}: precision and recall", performance.precision_recall(traces)
+
+
+def _without_bands(one: Traced) -> Traced:
+    """Six bands over one another cannot be read."""
+    return replace(one, roc=one.roc and replace(one.roc, band=None), pr=one.pr and replace(one.pr, band=None))
 
 
 def _traced(audited: Audited, key: str, label: str, model: ModelFigures) -> Traced:
@@ -45,11 +58,16 @@ def _traced(audited: Audited, key: str, label: str, model: ModelFigures) -> Trac
 def _of_label(audited: Audited, key: str, label: str, model: ModelFigures) -> Iterator[Drawing]:
     if point := point_in_force(model.labels[label]):
         caption = f"{label_name(label)} at {point.name}, {point.found.threshold:.4g}"
-        yield caption, counts.confusion(point.found.confusion, label)
+        yield caption, _dark(counts.confusion(point.found.confusion, label))
     truth, said = audited.truth[label], audited.models[key].probability[label]
     if bins := metrics.calibration_curve(truth, said, patients=audited.group):
         line = metrics.calibration_line(truth, said, audited.group)
         yield f"{label_name(label)}: calibration", performance.reliability(bins, label, line)
+
+
+def _dark(figure: go.Figure) -> go.Figure:
+    """Dark numbers in the cells: the report's page is white, on which the shades are pale."""
+    return figure.update_annotations(font_color=INK_ON_WHITE)
 
 
 def _joint(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:

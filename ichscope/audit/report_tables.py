@@ -21,12 +21,14 @@ from ichscope.metrics import AtThreshold, Estimate, Subgroup
 Cell = str | int | float | Estimate | None
 
 OWN = "the model's own"
+# Hashes and lists of thresholds may be broken anywhere.
+_LONG = 40
 _FLATTERS = "threshold chosen on these data, which flatters a little"
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table; `key` names its file, `about` stands below it."""
+    """A table with rows; `key` names its file, `about` stands below it."""
 
     key: str
     title: str
@@ -37,7 +39,9 @@ class ReportTable:
     def html(self) -> str:
         """Give it as HTML: values with intervals, and by number what to beware of."""
         notes = Notes()
-        head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in self.columns)
+        kinds = [_kind(cell) for cell in self.rows[0]]
+        columns = zip(self.columns, kinds, strict=True)
+        head = "".join(f"<th scope='col' class='{kind}'>{escape(name)}</th>" for name, kind in columns)
         body = "".join(f"<tr>{''.join(_html_cell(cell, notes) for cell in row)}</tr>" for row in self.rows)
         below = " ".join(filter(None, [self.about, *(f"{line}." for line in notes.lines())]))
         foot = f"<p class='below'>{escape(below)}</p>" if below else ""
@@ -56,16 +60,23 @@ class ReportTable:
         return text.getvalue()
 
 
+def _kind(cell: Cell) -> str:
+    """How a cell is set."""
+    if isinstance(cell, str):
+        return "long" if len(cell) > _LONG else "text"
+    return "estimate" if isinstance(cell, Estimate) else "number"
+
+
 def _html_cell(cell: Cell, notes: Notes) -> str:
     if isinstance(cell, str):
-        return f"<td>{escape(cell)}</td>"
-    if isinstance(cell, Estimate):
+        text = cell
+    elif isinstance(cell, Estimate):
         text = interval(cell) + notes.mark(cell.reason)
     elif cell is None:
         text = NO_VALUE
     else:
         text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
-    return f"<td class='number'>{escape(text)}</td>"
+    return f"<td class='{_kind(cell)}'>{escape(text)}</td>"
 
 
 def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
