@@ -48,7 +48,7 @@ class Background:
     programs and servers unless it is asked to do one.
 
     problem : why it does not get on, in words; "" where all is well
-    making : (made, all) phantoms of a demonstration on its way
+    making : (made, all) phantoms of a demonstration, until it is over
     """
 
     def __init__(self, store: Store, setup: Setup | None = None) -> None:
@@ -102,16 +102,16 @@ class Background:
 
     def demonstrate(self) -> None:
         """Have the demonstration made and analysed."""
-        self._demonstrate = True
+        self._demonstrate, self.making = True, (0, demo.STUDIES)
         self.start()
 
     def ask(self, job: int) -> None:
         """Have a job done here, whoever began it."""
         if self.store.job(job).kind == "demo":
-            self._demonstrate = True
+            self.demonstrate()
         else:
             self._asked.add(job)
-        self.start()
+            self.start()
 
     def start(self) -> None:
         """Look for work; without any, the thread ends again."""
@@ -222,7 +222,6 @@ class Background:
     def _do_demo(self) -> None:
         try:
             made = demo.make(self.store, progress=self._made)
-            self.making = None
             with self._workers() as workers:
                 demo.analyse(self.store, made, workers, self._setup, progress=self._tick)
             self._demonstrate = False

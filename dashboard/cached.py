@@ -146,8 +146,10 @@ def log_loss(rows: Sequence[Rows]) -> tuple[Estimate, Estimate]:
 
 @st.cache_resource(max_entries=1, show_spinner="Opening the store", on_release=Background.close)
 def background() -> Background:
-    """The one that does the jobs of this process; errors as of `store`."""
-    return Background(store())
+    """The one that does the jobs of this process, and looks for those that an ended one left; errors as of `store`."""
+    made = Background(store())
+    made.start()
+    return made
 
 
 def cohort(store: Store, filter: Filter) -> tuple[Cohort, dict[str, go.Figure]]:

@@ -46,13 +46,12 @@ def panel() -> bool:
         if the store cannot be opened or read
     """
     work = cached.background()
-    work.start()
     if st.session_state.pop("ingest-close", False):
         st.session_state["ingest-add"] = False
     if said := st.session_state.pop("ingest-error", ""):
         st.error(plain(said))
     some = bool(work.store.worklist(limit=1))
-    busy = bool(work.look()) or work.making is not None
+    busy = bool(work.look() or work.making or work.problem)
     if some or busy:
         with st.popover("Add studies", icon=":material/add:", key="ingest-add", on_change="rerun"):
             _intake(work)
@@ -69,7 +68,7 @@ def take_up() -> None:
     if not any(Spool(home()).tickets()):
         return
     try:
-        cached.background().start()
+        cached.background()
     except StoreError:
         return  # the pages that need the store say so
 
@@ -152,11 +151,11 @@ def _progress(work: Background, busy: bool) -> None:
     except StoreError as error:
         st.error(f"{plain(str(error))} What was recorded is kept; the work goes on when the database is back.")
         return
-    if busy and not open_jobs and work.making is None:
+    if busy and not (open_jobs or work.making or work.problem):
         st.rerun()  # the last job has ended: the page shows its studies and stops asking
     if work.problem:
         st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; it is tried again by itself.")
-    if work.making is not None:
+    if work.making and work.making[0] < work.making[1]:
         made, total = work.making
         st.progress(made / total, f"Demonstration: {made} of {total} heads computed")
     for one in open_jobs:

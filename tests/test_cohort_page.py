@@ -61,7 +61,6 @@ def test_an_empty_store_says_what_to_do(app: AppTest) -> None:
     assert "add the first ones" in text
     assert "not for diagnosis" in text
     assert not app.metric
-    assert not app.get("plotly_chart")
 
 
 def test_the_short_answer_comes_first(app: AppTest) -> None:

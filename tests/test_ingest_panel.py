@@ -21,7 +21,7 @@ from ichscope import batch, demo, phantom
 from ichscope.store import Filter, Job, Store, StoreError, tables
 from tests import tiny_model
 
-Uploads = list[tuple[str, bytes, str]]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_the_demonstration(work: Background, store: Store, monkeypatch: pytest.M
     monkeypatch.setattr(demo, "make", lambda store, progress: made.append(work.making) or real(store, 4, progress))
     work.demonstrate()
     wait(lambda: idle(work))
-    assert (made, work.making, work.problem) == ([None], None, "")
+    assert (made, work.making, work.problem) == ([(0, demo.STUDIES)], None, "")
     assert store.counts(Filter(synthetic=True)).total == store.counts().total == 4
     assert set(store.choices().readers) <= set(demo.READERS)
     assert store.choices().readers
@@ -303,6 +303,15 @@ def test_an_empty_store_says_what_to_do(app: AppTest) -> None:
     assert [button.label for button in app.button] == ["Make a demonstration"]
 
 
+def test_a_demonstration_that_was_asked_for_is_shown_from_the_first_moment(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Background, "start", lambda self: None)
+    app.run().button[0].click()
+    assert f"Demonstration: 0 of {demo.STUDIES} heads computed" in words(app.run())
+    assert not app.button, "it is not offered twice"
+
+
 def test_a_zip_is_uploaded_analysed_and_the_uploader_emptied(app: AppTest) -> None:
     app.run().file_uploader[0].set_value([("night.zip", zipped(heads()), "application/zip")])
     text = words(run_to_the_end(app.run()))
@@ -328,6 +337,15 @@ def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytes
     next(button for button in app.button if button.label == "Stop").click()
     assert "waits for its turn" not in words(app.run())
     assert work.look() == []
+
+
+def test_the_first_page_that_is_opened_takes_up_what_was_left(home: Path) -> None:
+    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
+    assert not app.exception
+    ticket = Spool(home).keep(opened(heads(1)))
+    os.utime(home / "uploads" / ticket, (0, 0))
+    app.run()
+    wait(lambda: cached.store().counts().total == 1)
 
 
 def test_failures_are_listed_with_reasons_and_tried_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import cached, filters, ingest
+from dashboard import cached, filters, ingest, panels
 from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
 from dashboard.text import plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
@@ -36,6 +36,8 @@ def page() -> None:
             with left:
                 chosen = filters.choose(cached.store(), KEY)
             _show(*cached.cohort(cached.store(), chosen), right)
+        else:
+            panels.warm_up()
     except StoreError as error:
         st.error(f"**The cohort cannot be shown.** {plain(str(error))}")
         st.button("Try again")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import cached, panels, server_folder
+from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS, in_reading_order
 from ichscope.analyse import StudyResult, analyse
 from ichscope.card import ModelError
 from ichscope.inference import Detector
+from ichscope.store import InForce, StoreError, judged
 
-MANY_FILES = 900
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
 
 Inputs = Sequence[Path | tuple[str, bytes]]
@@ -109,7 +111,9 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
         place = f"slice {one + 1} of {slices}, model {model + 1} of {len(detectors)}"
         bar.progress(min(done / total, 1.0), f"{plain(text)}: {place}")
 
-    results = list(analyse(inputs, detectors, pictures_as_series=as_series, progress=progress))
+    thresholds = _thresholds()
+    found = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress)
+    results = [_judged(one, thresholds) for one in found]
     if not results:
         bar.empty()
         st.warning("No CT series and no picture was found there. Expected DICOM files, JPG or PNG, or a ZIP of them.")
@@ -120,6 +124,19 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
     pictures = [one for one in results if one.series_data is not None and one.series_data.kind == "picture"]
     st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
     st.rerun()
+
+
+def _thresholds() -> InForce:
+    """What users have set on the page Models."""
+    try:
+        return cached.thresholds()
+    except StoreError as error:
+        st.toast(f"The models' own thresholds are used; those that users set cannot be read. {plain(str(error))}")
+        return {}
+
+
+def _judged(result: StudyResult, thresholds: InForce) -> StudyResult:
+    return replace(result, models={name: judged(one, thresholds) for name, one in result.models.items()})
 
 
 # ---- from results to the screen ------------------------------------------------------------------------
