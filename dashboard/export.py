@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from datetime import datetime
+from typing import Any
 
 from ichscope.labels import LABELS
+from ichscope.results import csv_text
 from ichscope.store import Filter, ModelRow, Order, Store, WorklistRow
 
 _FACTS = (
@@ -17,8 +17,8 @@ _FACTS = (
 _REVIEW = ("agreement", "reviews", "reviewed_at")
 
 
-def worklist_csv(store: Store, filter: Filter, order: Order) -> BinaryIO:
-    """Write the studies that fit as UTF-8 text.
+def worklist_csv(store: Store, filter: Filter, order: Order) -> str:
+    """The studies that fit, in order.
 
     `models_*` is what all models together find and `reader_*` what the newest review says, yes, no or empty;
     `<model>_*` are the probabilities of each model for the whole study, 0..1.
@@ -28,15 +28,8 @@ def worklist_csv(store: Store, filter: Filter, order: Order) -> BinaryIO:
     ichscope.store.StoreError
         if the database fails
     """
-    models = list(dict.fromkeys(name for name, _ in store.choices().models))
-    raw = io.BytesIO()
-    text = io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
-    writer = csv.DictWriter(text, columns(models), restval="", lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(csv_row(row) for row in store.export(filter, order))
-    text.detach()
-    raw.seek(0)
-    return raw
+    names = columns(list(dict.fromkeys(name for name, _ in store.choices().models)))
+    return csv_text((csv_row(row, names) for row in store.export(filter, order)), names)
 
 
 def columns(models: Sequence[str]) -> list[str]:
@@ -46,14 +39,14 @@ def columns(models: Sequence[str]) -> list[str]:
     return [*_FACTS, *_REVIEW, *found, *(f"{model}_{part}" for model in models for part in parts)]
 
 
-def csv_row(row: WorklistRow) -> dict[str, Any]:
-    """One study by column; what is not known has no cell."""
+def csv_row(row: WorklistRow, names: Sequence[str]) -> dict[str, Any]:
+    """One study by column, of these columns; what is not known has no cell."""
     values = {name: getattr(row, name) for name in (*_FACTS, *_REVIEW)} | {"reasons": "; ".join(row.reasons)}
     for by, labels in (("models", row.found), ("reader", row.read)):
         values |= {f"{by}_{label}": value for label, value in labels.items()}
     for model in row.models:
         values |= {f"{model.name}_{part}": value for part, value in _model(model).items()}
-    return {name: _cell(value) for name, value in values.items() if value is not None}
+    return {name: _text(values[name]) for name in names if values.get(name) is not None}
 
 
 def _model(model: ModelRow) -> dict[str, Any]:
@@ -61,13 +54,9 @@ def _model(model: ModelRow) -> dict[str, Any]:
     return facts | model.probability
 
 
-def _cell(value: Any) -> Any:
+def _text(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if hasattr(value, "isoformat"):
-        return value.isoformat(timespec="seconds")
-    # A spreadsheet would run a text that starts like a formula; scanner and kernel come from files.
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if risky else value
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value

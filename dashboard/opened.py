@@ -18,6 +18,7 @@ _NO_PICTURES = (
     "**The pictures of this study are not kept.** They were removed to save room, or keeping them is switched off. "
     "Results and reviews stand."
 )
+_NO_SLICES = "There is no picture: nothing could be read as a slice."
 
 Open = Callable[[int | None], None]
 
@@ -49,7 +50,7 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         elif row.has_volume:
             panels.pictures(result)
         else:
-            st.info(_NO_PICTURES)
+            st.info(_NO_PICTURES if row.slices else _NO_SLICES)
     with right:
         review.panel(store, row, partial(_follow, store, study, filter, order, open_study))
         panels.models(result)

@@ -69,6 +69,11 @@ class Visit:
         return st.session_state.get(self.kept(name)["key"])
 
 
+def leave() -> None:
+    """Forget which study was open; its next visit begins anew."""
+    st.session_state.pop("visit", None)
+
+
 def _reader() -> str:
     return str(st.session_state.get(_READER) or "").strip()
 
@@ -289,7 +294,7 @@ def _messages(visit: Visit) -> None:
     elif visit.saved:
         st.success(plain(visit.saved))
     for one in visit.news:
-        told = plain(" ".join([*entry.told(one), one.comment]))
+        told = plain(" ".join([*entry.told(one), sentence(one.comment)]))
         st.warning(
             f"**{plain(one.reader)} reviewed this study while you had it open** ({when(one.created_at)}): {told} "
             "Nothing was overwritten: both reviews are kept, and the newest counts."

@@ -187,6 +187,14 @@ def test_filters_behind_the_button_hold_together(store: Store) -> None:
     assert field(app, "selectbox", "Model and version").options == ["cranioscan 1.0"]
 
 
+def test_days_of_arrival_are_whole_days(store: Store) -> None:
+    first, second, _ = (cases.add(store, hours, 0.9, hours=hours) for hours in (0, 16.9, 17.1))
+    app = start()
+    for label in ("Arrived from", "Arrived until"):
+        field(app, "date_input", label).set_value(cases.MORNING.date()).run()
+    assert ids(app) == [first, second]
+
+
 def test_an_order_is_kept_while_a_study_is_open(store: Store) -> None:
     old, new = cases.add(store, "old", 0.9), cases.add(store, "new", 0.1, hours=1)
     app = start()
@@ -254,7 +262,7 @@ def test_texts_from_files_stay_texts(store: Store) -> None:
 def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
     cases.many(store, 30)
     wanted = Filter(priority=("likely", "negative"))
-    text = worklist_csv(store, wanted, "score").read().decode()
+    text = worklist_csv(store, wanted, "score")
     rows = list(csv.DictReader(io.StringIO(text)))
     there = list(store.export(wanted, "score"))
     assert [row["study_key"] for row in rows] == [row.study_key for row in there]
@@ -269,7 +277,7 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
 
 def test_no_cell_of_the_csv_file_is_a_formula(store: Store) -> None:
     cases.add(store, "odd", 0.1, header=Header(scanner="=1+1", kernel="@SUM(A1)"))
-    (row,) = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority").read().decode()))
+    (row,) = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority")))
     assert (row["scanner"], row["kernel"]) == ("'=1+1", "'@SUM(A1)")
 
 
@@ -358,6 +366,15 @@ def test_agree_stays_and_says_so(store: Store) -> None:
     assert asked(app) == study
     (saved,) = store.reviews(study)
     assert (saved.reader, saved.agree, saved.labels) == ("Ann", True, {"any": True})
+
+
+def test_a_study_that_is_opened_again_says_nothing_of_the_last_visit(store: Store) -> None:
+    study = three(store)[0]
+    app = click(click(as_reader(study), "Agree"), "List")
+    app.query_params["study"] = str(study)
+    text = words(app.run())
+    assert "Saved for Ann" not in text
+    assert "Agrees with the models." in text
 
 
 def test_a_second_press_does_not_agree_on_a_study_that_has_just_come_up(
@@ -485,7 +502,7 @@ def test_a_reader_is_told_of_another_before_saving_too(store: Store) -> None:
     ann = store.review(study, "Ann", labels={"any": False}, comment="Artefact").review
     text = words(choose(bob, NAMES["any"], True))
     assert "Ann reviewed this study while you had it open" in text
-    assert "Any haemorrhage: no. Artefact" in text
+    assert "Any haemorrhage: no. Artefact. Nothing was overwritten" in text
     click(bob, "Save")
     assert store.reviews(study)[1].based_on == ann.id
     assert store.study(study).agreement == "conflict"
