@@ -1,0 +1,108 @@
+"""The Performance page in a real browser: what belongs together moves together, and an error opens its study."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ichscope import metrics
+from ichscope.store import Store
+from tests import results_builder as build
+from tests.browser.conftest import serve
+from tests.store import cases
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=45_000)
+# Sensitivities and specificities that a threshold between 0.2 and 0.8 changes step by step.
+STUDIES = [(i % 2 == 0, 0.05 + 0.022 * i + (0.2 if i % 2 == 0 else -0.1)) for i in range(40)]
+DRAWN = """() => [...document.querySelectorAll(".js-plotly-plot")].map((plot) => ({
+  point: plot.data.filter((one) => one.mode === "markers").map((one) => [one.x[0], one.y[0]]),
+  cells: (plot.layout.annotations ?? []).map((one) => one.text),
+}))"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with studies that a reader has seen."""
+    home = tmp_path_factory.mktemp("performance")
+    store = Store.open(f"sqlite:///{home}/ichscope.db", home)
+    for i, (bleeds, p) in enumerate(STUDIES):
+        p = min(max(p, 0.01), 0.99)
+        study = cases.add(
+            store, i, build.model(along=(0.0, p)), build.model("cerebroscan", along=(p,), labels=("any",))
+        )
+        store.review(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+    store.close()
+    return home
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, models: Path, home: Path) -> Iterator[Page]:
+    with serve(models, home) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(90_000)
+        page.goto(f"{address}/performance")
+        page.locator(".js-plotly-plot").nth(2).wait_for()
+        yield page
+        page.close()
+
+
+def at(threshold: float) -> metrics.AtThreshold:
+    truth, said = np.array([bleeds for bleeds, _ in STUDIES]), np.clip([p for _, p in STUDIES], 0.01, 0.99)
+    return metrics.at_threshold(truth, said, threshold)
+
+
+def expect_drawn(page: Page, threshold: float) -> None:
+    """The points on both curves, the matrix and the table are those of the threshold."""
+    wanted = at(threshold)
+    c = wanted.confusion
+    expect(page.locator("table.models").first).to_contain_text(f"{c.tp} of {c.tp + c.fn}")
+    cells = [f"<b>{count}</b>" for count in (c.tp, c.fn, c.fp, c.tn)]
+    page.wait_for_function(f"(cells) => ({DRAWN})()[2]?.cells.every((text, i) => text.startsWith(cells[i]))", arg=cells)
+    roc, pr, _ = page.evaluate(DRAWN)
+    assert roc["point"][0] == pytest.approx([1 - wanted.specificity.value, wanted.sensitivity.value])
+    assert pr["point"][0] == pytest.approx([wanted.sensitivity.value, wanted.ppv.value])
+
+
+def test_matrix_points_and_figures_move_together_with_the_threshold(page: Page) -> None:
+    expect_drawn(page, 0.5)
+    exact = page.get_by_label("Exact threshold")
+    page.get_by_role("slider").press("PageUp")
+    expect(exact).not_to_have_value("0.5")
+    expect_drawn(page, float(exact.input_value()))
+    exact.fill("0.3123")
+    exact.press("Enter")
+    expect_drawn(page, 0.3123)
+    page.get_by_role("button", name="The model's own").click()
+    expect_drawn(page, 0.5)
+
+
+def test_figures_have_words_for_those_who_do_not_see_them(page: Page) -> None:
+    expect(page.get_by_label(re.compile("Confusion matrix of Any haemorrhage: .* true positives"))).to_have_count(1)
+
+
+def test_the_rows_can_be_taken_away(page: Page) -> None:
+    page.get_by_role("tab", name="Data").click()
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Rows as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(got.value.path().read_text())))
+    assert [row["truth_any"] == "1.0" for row in sorted(rows, key=lambda row: int(row["study"]))] == [
+        b for b, _ in STUDIES
+    ]
+
+
+def test_an_error_opens_its_study_in_the_worklist(page: Page) -> None:
+    page.get_by_role("tab", name="Errors").click()
+    threshold = float(page.get_by_text("the worst first").inner_text().split("at threshold ")[1].split(",")[0])
+    lines = page.locator(".studies tbody tr")
+    expect(lines).to_have_count(at(threshold).confusion.fn)
+    worst = min((p, i) for i, (bleeds, p) in enumerate(STUDIES) if bleeds)[1]
+    expect(lines.first).to_have_attribute("data-study", str(worst + 1))
+    lines.first.click()
+    expect(page).to_have_url(re.compile(rf"/worklist\?study={worst + 1}$"))
+    page.locator(".verdict").wait_for()
