@@ -4,8 +4,9 @@
     python -m benchmarks.scale --studies 10000 --json scale.json
 
 A thousand studies are recorded as any other; the rest are copies of them that came in on other days, made by the
-database itself. Each page is opened in a process of its own through Streamlit's AppTest, so that a time is the
-server's: from the request to the last element. The aim is under 1 s after the first load, and under 1 GB of memory.
+database itself. The pages are opened in one fresh process through Streamlit's AppTest, so that a time is the server's:
+from the request to the last element. The aim is under 1 s after the first load, and under 1 GB of memory. Processor
+seconds stand beside those of the clock, because on a busy computer only they mean something.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ _TIMES = ("arrived_at", "analysed_at", "first_review_at", "reviewed_at")
 def main() -> int:
     options = _parse()
     if options.measure:
-        print(json.dumps(measure(options.measure, options.rounds)))
+        print(json.dumps(measure(options.rounds)))
         return 0
     with tempfile.TemporaryDirectory(prefix="ichscope-scale-") as folder:
         start = time.perf_counter()
         fill(Path(folder), options.studies)
         built = round(time.perf_counter() - start, 1)
-        pages = {page: _in_process(page, Path(folder), options.rounds) for page in PAGES}
+        found = _in_a_process(Path(folder), options.rounds)
         size = sum(file.stat().st_size for file in Path(folder).glob("ichscope.db*")) >> 20
-    good = all(page["later_s"] < TARGET_S and page["memory_mb"] < TARGET_MB for page in pages.values())
-    report = {"studies": options.studies, "built_s": built, "database_mb": size, "pages": pages, "good": good}
+    good = all(page["later_s"] < TARGET_S for page in found["pages"].values()) and found["memory_mb"] < TARGET_MB
+    report = {"studies": options.studies, "built_s": built, "database_mb": size, **found, "good": good}
     print(table(report))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -87,26 +88,31 @@ def _copy(connection: Connection, table: Any, owner: str, seeds: int, copy: int,
     connection.execute(insert(table).from_select(columns, select(*values).where(table.c[owner] <= seeds)))
 
 
-def measure(page: str, rounds: int) -> dict[str, Any]:
-    """Open a page in this process, the first time and again."""
+def measure(rounds: int) -> dict[str, Any]:
+    """Open each page in this process, the first time and again."""
     from streamlit.testing.v1 import AppTest
 
     app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
-    app.switch_page(PAGES[page])
-    seconds = []
-    for _ in range(1 + rounds):
-        start = time.perf_counter()
-        app.run()
-        seconds.append(time.perf_counter() - start)
-        if app.exception:
-            raise RuntimeError(app.exception[0].message)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    later = statistics.median(seconds[1:])
-    return {"first_s": round(seconds[0], 3), "later_s": round(later, 3), "memory_mb": memory}
+    pages = {}
+    for page, path in PAGES.items():
+        app.switch_page(path)
+        first, *later = (_load(app) for _ in range(1 + rounds))
+        clock, processor = (statistics.median(one[i] for one in later) for i in range(2))
+        pages[page] = {"first_s": first[0], "first_cpu_s": first[1], "later_s": clock, "later_cpu_s": processor}
+    return {"pages": pages, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
-def _in_process(page: str, home: Path, rounds: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.scale", "--measure", page, "--rounds", str(rounds)]
+def _load(app: Any) -> tuple[float, float]:
+    """Run the page; gives seconds of the clock and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    app.run()
+    if app.exception or app.error:
+        raise RuntimeError(f"the page failed: {[one.value for one in (*app.exception, *app.error)]}")
+    return round(time.perf_counter() - clock, 3), round(time.process_time() - processor, 3)
+
+
+def _in_a_process(home: Path, rounds: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.scale", "--measure", "--rounds", str(rounds)]
     environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
     environment.pop("ICHSCOPE_DATABASE_URL", None)
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -117,10 +123,10 @@ def _in_process(page: str, home: Path, rounds: int) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [f"{report['studies']:,} studies, {report['database_mb']} MB, made in {report['built_s']} s"]
-    lines.append(f"{'page':10} {'first load':>11} {'later':>8} {'memory':>9}")
+    lines.append(f"{'page':10} {'first load':>10} {'(CPU)':>8} {'later':>9} {'(CPU)':>8}")
     for page, found in report["pages"].items():
-        times = f"{found['first_s']:>9.2f} s {found['later_s']:>6.2f} s"
-        lines.append(f"{page:10} {times} {found['memory_mb']:>6} MB")
+        lines.append(f"{page:10} " + " ".join(f"{value:>7.2f} s" for value in found.values()))
+    lines.append(f"memory of the process {report['memory_mb']} MB")
     lines.append(f"aim: under {TARGET_S:.0f} s later, under {TARGET_MB} MB: {'met' if report['good'] else 'MISSED'}")
     return "\n".join(lines)
 
@@ -129,7 +135,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=100_000, help="how many, in whole thousands (default 100000)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each page is opened again (default 5)")
-    parser.add_argument("--measure", choices=list(PAGES), help="open one page of the store at ICHSCOPE_HOME as it is")
+    parser.add_argument("--measure", action="store_true", help="only open the pages, of the store at ICHSCOPE_HOME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     return parser.parse_args()
 
