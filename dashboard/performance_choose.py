@@ -45,11 +45,11 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
         truth = sources.truths[_pick("truth", "Truth", {key: _truth(one) for key, one in sources.truths.items()})]
         first = _pick("first", "Model", names)
         others = {key: name for key, name in names.items() if key != first}
-        second = _pick("second", "Beside it", others, optional=True) if others else None
+        second = _pick("second", "Second model", others, optional=True) if others else None
         models = tuple(key for key in (first, second) if key)
         slices = truth.level == "slice" and all(sources.models[key].has_slices for key in models)
         level = _pick("level", "Level", {"study": "Study", "slice": "Slice"}) if slices else "study"
-        with st.popover("Reading", icon=":material/tune:"):
+        with st.popover("Readers", icon=":material/tune:"):
             readers = _pick("readers", "Whose truth counts", _readers(truth))
             rule = _rule([sources.models[key] for key in models]) if level == "study" else None
         filter = filters.choose(store, f"{KEY}-filter")
@@ -65,7 +65,7 @@ def _pick(name: str, label: str, words: Mapping[Any, str], optional: bool = Fals
         label,
         list(words),
         index=None if optional else 0,
-        placeholder="No second model",
+        placeholder="None",
         format_func=lambda one: words.get(one, ""),
         key=key,
         persist_state="session",

@@ -20,6 +20,8 @@ from ichscope.figures.words import label_name
 from ichscope.labels import SUBTYPES
 
 ROWS = 25
+_KEYS = {"study": "Study", "slice": "Slice key"}
+_NUMBERS = dict.fromkeys(("Probability", "From threshold", "Slice"), "number")
 WORKLIST = "views/worklist.py"
 
 
@@ -76,14 +78,14 @@ def content(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -
 
 
 def _cell(name: str, text: str) -> dict[str, str]:
-    return {"text": text, "kind": "study" if name == "Study" else "number" if text[:1] in "+-<>0" else "", "title": ""}
+    return {"text": text, "kind": "study" if name in _KEYS.values() else _NUMBERS.get(name, ""), "title": ""}
 
 
 def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, list[str]]:
     """What tells the rows apart, by column."""
     audited, said = audit.audited, audit.rows(label).probability[chosen]
     columns = {
-        "Study": [audited.keys[row] for row in chosen],
+        _KEYS[audit.unit]: [audited.keys[row] for row in chosen],
         "Probability": [number(value) for value in said],
         "From threshold": [f"{value - threshold:+.3f}" for value in said],
         "Kinds by truth": _kinds(audit, chosen),

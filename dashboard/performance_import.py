@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,26 +59,33 @@ def imports(store: Store) -> None:
 
 def _one(store: Store, kind: str, file: Any) -> None:
     """The file that was chosen: its columns, then the button."""
+    try:
+        columns = _columns(kind, _header(kind, file), file.file_id)
+        if st.button("Import", type="primary", key=f"{KEY}-import"):
+            read = import_truth if kind == "truth" else import_predictions
+            with st.spinner("Importing"), _on_disk(file) as path:
+                st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
+            st.rerun()
+    except (TableError, StoreError) as error:
+        st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
+
+
+@contextmanager
+def _on_disk(file: Any) -> Iterator[Path]:
+    """An upload as a file of its own name, as long as it is read."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(file.name).name
         path.write_bytes(file.getbuffer())
-        try:
-            header = _header(kind, path, file.file_id)
-            columns = _columns(kind, header, file.file_id)
-            if st.button("Import", type="primary", key=f"{KEY}-import"):
-                read = import_truth if kind == "truth" else import_predictions
-                st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
-                st.rerun()
-        except (TableError, StoreError) as error:
-            st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
+        yield path
 
 
-def _header(kind: str, path: Path, file_id: str) -> Header:
+def _header(kind: str, file: Any) -> Header:
     """Read once a file: a large one takes seconds."""
     kept = st.session_state.get(f"{KEY}-header")
-    if kept is None or kept[:2] != (file_id, kind):
-        sheet = read_truth(path) if kind == "truth" else read_predictions(path, "study")
-        kept = (file_id, kind, Header(tuple(sheet.table.columns), _found(sheet)))
+    if kept is None or kept[:2] != (file.file_id, kind):
+        with _on_disk(file) as path:
+            sheet = read_truth(path) if kind == "truth" else read_predictions(path, "study")
+        kept = (file.file_id, kind, Header(tuple(sheet.table.columns), _found(sheet)))
         st.session_state[f"{KEY}-header"] = kept
     header: Header = kept[2]
     return header

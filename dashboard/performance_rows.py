@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ichscope.audit.evaluate import LabelFigures
 from ichscope.audit.stored import Audited, ModelColumn
 
-NEUTRAL = 0.5
+# Where neither the model nor the data offer a threshold.
+_NEUTRAL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,4 +109,4 @@ def threshold_in_force(found: LabelFigures, own: float | None) -> tuple[float, s
     youden = next((point.found for point in found.operating_points if point.name == "Youden"), None)
     if youden is not None:
         return youden.threshold, "Youden point of these data, for the model brings no threshold"
-    return NEUTRAL, "no threshold is known"
+    return _NEUTRAL, "no threshold is known"

@@ -20,7 +20,7 @@ from ichscope.figures import counts, performance
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.metrics import Subgroup
+from ichscope.metrics import CalibrationLine, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
 
 
@@ -79,7 +79,7 @@ def calibration(audit: Audit, label: str) -> None:
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        line = performance.CalibrationLine(found.calibration_slope, found.calibration_intercept)
+        line = CalibrationLine(found.calibration_slope, found.calibration_intercept)
         draw(performance.reliability(bins, label, line), f"calibration-{label}")
     with right:
         draw(performance.net_benefit(benefit, label, audit.name(), in_force(audit, label)), f"benefit-{label}")

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ichscope.figures.drawing import describe, reach
 from ichscope.figures.look import GRID, INK, SHORT_NAMES, TEMPLATE
-from ichscope.figures.performance import describe
 from ichscope.figures.words import in_full, interval, label_name
 from ichscope.metrics import Confusion, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.sample import Floats, Ints
@@ -162,19 +162,12 @@ def column_name(by: str) -> str:
 def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
     """Markers by place in the list; what has no value has none."""
     there = [(place, one) for place, one in enumerate(found) if one.value is not None]
-    limits = [one.limits() for _, one in there]
     return {
         "x": [one.value for _, one in there],
         "y": [place for place, _ in there],
         "mode": "markers",
         "marker": {"symbol": "square", "size": 8, "color": "#3d9bd4"},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [limit[2] - limit[0] if limit else 0 for limit in limits],
-            "arrayminus": [limit[0] - limit[1] if limit else 0 for limit in limits],
-            "thickness": 1.5,
-        },
+        "error_x": reach([one for _, one in there]),
         "text": [f"{escape(names[place], quote=False)}<br>{title} {interval(one)}" for place, one in there],
         "hovertemplate": "%{text}<extra></extra>",
     }

@@ -1,4 +1,4 @@
-"""Figures of how good a model is over all thresholds: ROC, precision-recall, calibration, net benefit.
+"""Figures of how good a model is over all thresholds: ROC and precision-recall here, calibration and net benefit.
 
 Each is a pure function of what `ichscope.metrics` gives. What a screen reader should say stands in
 `figure.layout.meta["description"]`; `description` gives it.
@@ -6,26 +6,26 @@ Each is a pure function of what `ichscope.metrics` gives. What a screen reader s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from ichscope.figures.look import GRID, INK, LABEL_COLOURS, TEMPLATE
-from ichscope.figures.words import in_full, interval, label_name
-from ichscope.metrics import AtThreshold, Band, CalibrationBin, CalibrationLine, DecisionCurve, PrCurve, RocCurve
+from ichscope.figures.calibration import net_benefit, reliability
+from ichscope.figures.drawing import describe, description, empty, line, reach
+from ichscope.figures.look import GRID, INK, LABEL_COLOURS
+from ichscope.figures.words import interval
+from ichscope.metrics import AtThreshold, Band, PrCurve, RocCurve
 from ichscope.metrics.sample import Bools, Floats
 
-HEIGHT = 320
+__all__ = ["Traced", "describe", "description", "net_benefit", "precision_recall", "reliability", "roc"]
+
 # Points that no screen could tell apart are not sent; the numbers beside the curves come from all of them.
 _MANY_POINTS, _CELLS = 2000, 1000
-_LEGEND = {"bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
 _UNIT = {"range": [-0.01, 1.01], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}
-BINS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,20 +54,10 @@ class Traced:
         return escape(self.name, quote=False)
 
 
-def description(figure: go.Figure) -> str:
-    """What a screen reader says in place of a figure."""
-    return str(figure.layout.meta["description"])
-
-
-def describe(figure: go.Figure, text: str) -> go.Figure:
-    """Give a figure its text for screen readers."""
-    return figure.update_layout(meta={"description": text})
-
-
 def roc(traces: Iterable[Traced]) -> go.Figure:
     """ROC curves with their 95 % bands and the points at the thresholds; traces without a curve are left out."""
     figure, words = _square("1 - specificity", "Sensitivity"), []
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=_line(GRID, "dot"), hoverinfo="skip", showlegend=False)
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line(GRID, "dot"), hoverinfo="skip", showlegend=False)
     for one in traces:
         if one.roc is None:
             continue
@@ -95,7 +85,7 @@ def precision_recall(traces: Iterable[Traced], prevalence: float | None = None) 
     """
     figure, words = _square("Sensitivity (recall)", "PPV (precision)"), []
     if prevalence is not None:
-        figure.add_hline(y=prevalence, line=_line(INK, "dot"), opacity=0.6)
+        figure.add_hline(y=prevalence, line=line(INK, "dot"), opacity=0.6)
         figure.add_annotation(
             x=0, y=prevalence, text=f"prevalence {prevalence:.3f}", showarrow=False, xanchor="left", yanchor="bottom"
         )
@@ -119,20 +109,10 @@ def precision_recall(traces: Iterable[Traced], prevalence: float | None = None) 
 
 
 def _square(x: str, y: str) -> go.Figure:
-    figure = _empty({"x": 1, "xanchor": "right", "y": 0.02, "yanchor": "bottom"})
+    figure = empty({"x": 1, "xanchor": "right", "y": 0.02, "yanchor": "bottom"})
     figure.update_xaxes(title=x, **_UNIT)
     figure.update_yaxes(title=y, **_UNIT)
     return figure
-
-
-def _empty(legend: dict[str, Any]) -> go.Figure:
-    layout = {"template": TEMPLATE, "height": HEIGHT, "showlegend": True, "legend": _LEGEND | legend}
-    # Room for the half of "1" that stands above the plot.
-    return go.Figure(layout=layout | {"margin": {"t": 12}})
-
-
-def _line(colour: str, dash: str = "solid", width: float = 1.5) -> dict[str, Any]:
-    return {"color": colour, "dash": dash, "width": width}
 
 
 def _curve(one: Traced, hover: str, shape: str = "linear") -> dict[str, Any]:
@@ -140,7 +120,7 @@ def _curve(one: Traced, hover: str, shape: str = "linear") -> dict[str, Any]:
         "mode": "lines",
         "name": one.shown,
         "legendgroup": one.name,
-        "line": _line(one.colour, one.dash, 2) | {"shape": shape},
+        "line": line(one.colour, one.dash, 2) | {"shape": shape},
         "hovertemplate": f"{one.shown}<br>{hover}<extra></extra>",
     }
 
@@ -187,23 +167,12 @@ def _point(figure: go.Figure, one: Traced, at: AtThreshold, roc_space: bool) -> 
             "color": one.colour,
             "line": {"color": "#ffffff", "width": 2},
         },
-        error_x=_reach(across, flipped=roc_space),
-        error_y=_reach(up),
+        error_x=reach([across], flipped=roc_space, thickness=1, color=INK),
+        error_y=reach([up], thickness=1, color=INK),
         cliponaxis=False,
         hovertemplate=f"{one.shown} at threshold {at.threshold:.4g}<br>{words}<extra></extra>",
     )
     return f"{one.name} at threshold {at.threshold:.4g}: {words}."
-
-
-def _reach(found: Any, flipped: bool = False) -> dict[str, Any]:
-    """Plotly's error bar of an interval; turned round where 1 minus the value is drawn."""
-    limits = found.limits()
-    if limits is None:
-        return {"visible": False}
-    up, down = limits[2] - limits[0], limits[0] - limits[1]
-    if flipped:
-        up, down = down, up
-    return {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down], "thickness": 1, "color": INK}
 
 
 def _told_apart(x: Floats, y: Floats) -> Bools:
@@ -213,94 +182,3 @@ def _told_apart(x: Floats, y: Floats) -> Bools:
     cell = np.floor(x * _CELLS) * (2 * _CELLS) + np.floor(y * _CELLS)
     change = np.diff(cell) != 0
     return np.asarray(np.append(True, change) | np.append(change, True))
-
-
-def reliability(bins: Sequence[CalibrationBin], label: str, line: CalibrationLine | None = None) -> go.Figure:
-    """Share of positives by probability with 95 % intervals, and below it how many rows each bin has.
-
-    bins : of equal width, as `calibration_curve` gives them with its 10 bins
-    line : its slope and intercept are said in words
-    """
-    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.75, 0.25], vertical_spacing=0.04)
-    figure.update_layout(template=TEMPLATE, height=HEIGHT + 80, bargap=0.1)
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=_line(INK, "dot"), hoverinfo="skip", row=1, col=1)
-    colour = LABEL_COLOURS.get(label, INK)
-    limits = [one.positive.limits() for one in bins]
-    figure.add_scatter(
-        x=[one.probability for one in bins],
-        y=[one.positive.value for one in bins],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [found[2] - found[0] if found else 0 for found in limits],
-            "arrayminus": [found[0] - found[1] if found else 0 for found in limits],
-            "thickness": 1.5,
-        },
-        mode="lines+markers",
-        line=_line(colour, width=2),
-        marker={"size": 8},
-        text=[f"{interval(one.positive)} positive among {one.rows}" for one in bins],
-        hovertemplate="mean probability %{x:.4f}<br>%{text}<extra></extra>",
-        row=1,
-        col=1,
-    )
-    places = [min(int(one.probability * BINS), BINS - 1) for one in bins]
-    figure.add_bar(
-        x=[(place + 0.5) / BINS for place in places],
-        y=[one.rows for one in bins],
-        width=0.09,
-        marker={"color": INK},
-        text=[f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}" for place in places],
-        textposition="none",
-        hovertemplate="%{y} with a probability of %{text}<extra></extra>",
-        row=2,
-        col=1,
-    )
-    figure.update_xaxes(range=[-0.01, 1.01])
-    figure.update_xaxes(title="Probability", row=2, col=1)
-    figure.update_yaxes(title="Share of positives", range=[-0.02, 1.02], row=1, col=1)
-    figure.update_yaxes(title="Rows", row=2, col=1)
-    return describe(figure, f"Reliability diagram of {label_name(label)}. {_calibration_words(bins, line)}".strip())
-
-
-def _calibration_words(bins: Sequence[CalibrationBin], line: CalibrationLine | None) -> str:
-    words = [
-        f"At a mean probability of {one.probability:.3f}: {interval(one.positive)} positive among {one.rows}."
-        for one in bins
-    ]
-    if line is not None:
-        words.append(f"Slope {in_full(line.slope)}, intercept {in_full(line.intercept)}.")
-    return " ".join(words)
-
-
-def net_benefit(curve: DecisionCurve, label: str, name: str, threshold: float | None = None) -> go.Figure:
-    """Decision curve: net benefit by threshold probability, beside calling all and calling none positive.
-
-    threshold : that in force, drawn as a line; None for no line
-    """
-    figure = _empty({"x": 1, "xanchor": "right", "y": 1, "yanchor": "top"})
-    lines = (
-        ("All called positive", curve.call_all, _line(INK, "dash")),
-        ("None called positive", np.zeros_like(curve.threshold), _line(INK, "dot")),
-        (escape(name, quote=False), curve.net_benefit, _line(LABEL_COLOURS.get(label, INK), width=2.5)),
-    )
-    for said, values, line in lines:
-        figure.add_scatter(
-            x=curve.threshold,
-            y=values,
-            mode="lines",
-            name=said,
-            line=line,
-            hovertemplate=f"{said}<br>threshold probability %{{x:.3g}}, net benefit %{{y:.4f}}<extra></extra>",
-        )
-    if threshold is not None and 0 <= threshold <= 1:
-        figure.add_vline(x=threshold, line=_line(INK), opacity=0.8)
-    # Calling all positive falls without end; what matters lies between nothing and the prevalence.
-    top = float(max(curve.net_benefit.max(), curve.call_all.max(), 0.01))
-    figure.update_xaxes(title="Threshold probability", range=[0, 1])
-    figure.update_yaxes(title="Net benefit (true positives a row)", range=[-0.25 * top, 1.1 * top])
-    better = curve.threshold[curve.net_benefit > np.maximum(curve.call_all, 0) + 1e-12]
-    where = f"from {better[0]:.2f} to {better[-1]:.2f}" if len(better) else "nowhere"
-    return describe(
-        figure, f"Decision curve of {name}, {label_name(label)}: best of the three choices at thresholds {where}."
-    )
