@@ -75,6 +75,22 @@ def test_calibration_curve_is_that_of_scikit_learn(quantile: bool) -> None:
     assert metrics.expected_calibration_error(truth, p, quantile=quantile).value == pytest.approx(error, abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_calibration_line_of_a_useless_or_contrary_model_is_found_too(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = (rng.random(60) < 0.4).astype(float)
+    p = np.clip(rng.random(60) ** 3 - 0.05 * seed * truth, 0, 1)
+    p = np.clip(p, 1e-9, 1 - 1e-9)
+    x = np.log(p / (1 - p))[:, None]
+    fitted = LogisticRegression(C=np.inf, tol=1e-10).fit(x, truth)
+    assert metrics.calibration_line(truth, p).slope.value == pytest.approx(fitted.coef_[0, 0], abs=1e-5)
+
+
+def test_probabilities_that_separate_the_classes_have_no_slope() -> None:
+    p = np.linspace(0.1, 0.9, 40)
+    assert metrics.calibration_line(p > 0.5, p).slope.reason == "not estimable: the probabilities separate the classes"
+
+
 def test_calibration_line_is_that_of_a_logistic_regression() -> None:
     truth, p = draw(4, 2000)
     x = np.log(p / (1 - p))

@@ -17,6 +17,7 @@ from ichscope.metrics.sample import Floats, Ints, Sample, known
 KAGGLE_WEIGHTS = (2.0,) + (1.0,) * (len(LABELS) - 1)
 # A probability of exactly 0 or 1 that is wrong would cost infinitely much; Kaggle cut at 1e-15.
 _SMALLEST = 1e-15
+_LONGEST_STEP = 2.0
 _UNBOUNDED = (-math.inf, math.inf)
 
 
@@ -127,25 +128,27 @@ def calibration_line(truth: ArrayLike, probability: ArrayLike, patients: ArrayLi
         return CalibrationLine(Estimate.none(reason), Estimate.none(reason))
     x = logit(np.clip(sample.score, _SMALLEST, 1 - _SMALLEST))
     ones = np.ones_like(x)
-    intercept = _coefficient(sample, (ones,), (0.0,), offset=x)
+    intercept = _coefficient(sample, (ones,), offset=x)
     if np.ptp(x) == 0:
         return CalibrationLine(Estimate.none("all probabilities are equal"), intercept)
-    return CalibrationLine(_coefficient(sample, (x, ones), (1.0, 0.0), offset=0.0), intercept)
+    positives, negatives = x[sample.truth], x[~sample.truth]
+    if positives.min() >= negatives.max() or positives.max() <= negatives.min():
+        return CalibrationLine(Estimate.none("the probabilities separate the classes"), intercept)
+    return CalibrationLine(_coefficient(sample, (x, ones), offset=0.0), intercept)
 
 
-def _coefficient(
-    sample: Sample, columns: tuple[Floats, ...], start: tuple[float, ...], offset: Floats | float
-) -> Estimate:
+def _coefficient(sample: Sample, columns: tuple[Floats, ...], offset: Floats | float) -> Estimate:
     """Fit a logistic regression by Newton's method; the first coefficient, with an interval over patients."""
-    beta = np.array(start)
+    # From 0, and in steps of limited length: with weights that vanish, Newton's own would lead away for ever.
+    beta = np.zeros(len(columns))
     for _ in range(50):
         p = expit(sum(b * column for b, column in zip(beta, columns, strict=True)) + offset)
         miss, weight = sample.truth - p, p * (1 - p)
         hessian = np.array([[(weight * a) @ b for b in columns] for a in columns])
         if not np.linalg.cond(hessian) < 1e12:
-            return Estimate.none("the probabilities separate the classes")
+            break
         step = np.linalg.solve(hessian, [column @ miss for column in columns])
-        beta += step
+        beta += step * min(1.0, _LONGEST_STEP / float(np.abs(step).max(initial=_LONGEST_STEP)))
         # The next step would be about the square of this one.
         if np.abs(step).max() < 1e-6 * max(1.0, np.abs(beta).max()):
             first = np.linalg.inv(hessian)[0]
