@@ -125,7 +125,9 @@ def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str
     assert float(own["Sensitivity"]) == pytest.approx(counts[0] / bleeds.sum())
     population = {(row["By"], row["Group"]): row for row in cells(files["population.csv"])}
     assert set(population) == {("all", "all"), ("scanner", "A"), ("scanner", "B"), ("scanner", "unknown")}
+    positives = [population["scanner", name]["Positive: Any haemorrhage"] for name in "AB"]
     assert int(population["scanner", "B"]["Rows"]) == 12
+    assert positives == [str(int(bleeds[:20].sum())), ""], "of small groups only the size is told"
     groups = {row["Group"]: row for row in cells(files["subgroups.csv"])}
     assert groups["Scanner: B"]["n+"] == ""
     assert groups["Scanner: B"]["AUC note"].startswith("withheld")

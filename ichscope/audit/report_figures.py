@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from ichscope import metrics
 from ichscope.audit.banded import banded
 from ichscope.audit.evaluate import ModelFigures
-from ichscope.audit.report_tables import point_in_force, subgroups
+from ichscope.audit.report_tables import ALL, point_in_force, subgroups
 from ichscope.audit.stored import Audited
 from ichscope.figures import counts, performance
 from ichscope.figures.look import SHORT_NAMES
@@ -96,5 +96,5 @@ def _net_benefit(audited: Audited, key: str, model: ModelFigures) -> Iterator[Dr
 def _forest(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
     groups = subgroups(audited, key, model)
     if len(groups) > 1:
-        overall = groups.pop("all")[0]
+        overall = groups.pop(ALL)[0]
         yield f"{label_name(next(iter(model.labels)))}: subgroups", counts.forest(groups, overall)

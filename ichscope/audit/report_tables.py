@@ -17,13 +17,14 @@ from ichscope.audit.stored import Audited
 from ichscope.figures.counts import group_name
 from ichscope.figures.words import NO_VALUE, interval, label_name
 from ichscope.metrics import AtThreshold, Estimate, Subgroup
+from ichscope.metrics.groups import MINIMUM_PATIENTS
 
 Cell = str | int | float | Estimate | None
 
 OWN = "the model's own"
+ALL = "all"
 # Hashes and lists of thresholds may be broken anywhere.
 _LONG = 40
-_FLATTERS = "threshold chosen on these data, which flatters a little"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def all_tables(audited: Audited, found: Evaluation) -> list[ReportTable]:
 
 
 def _population(audited: Audited) -> ReportTable:
-    columns = {"all": ["all"] * len(audited.keys)} | audited.columns
+    columns = {ALL: [ALL] * len(audited.keys)} | audited.columns
     label = next(iter(audited.truth), "")
     positive = audited.truth.get(label, np.zeros(len(audited.keys))) == 1
     rows: list[tuple[Cell, ...]] = []
@@ -106,9 +107,13 @@ def _population(audited: Audited) -> ReportTable:
         for group in sorted(set(groups)) if any(texts) else ():
             chosen = groups == group
             patients = len(np.unique(audited.group[chosen]))
-            rows.append((name, group, int(chosen.sum()), patients, int((chosen & positive).sum())))
+            told = patients >= MINIMUM_PATIENTS or name == ALL
+            rows.append((name, group, int(chosen.sum()), patients, int((chosen & positive).sum()) if told else None))
     whose = f"by {audited.grouped_by}" if audited.grouped_by else "by row, as nothing says whose it is"
-    about = f"A row is a {audited.level}. Patients are told apart {whose}."
+    about = (
+        f"A row is a {audited.level}. Patients are told apart {whose}. "
+        f"Of groups with fewer than {MINIMUM_PATIENTS} patients only the size is told."
+    )
     heads = ("By", "Group", "Rows", "Patients", f"Positive: {label_name(label)}")
     return ReportTable("population", "Population", heads, rows, about)
 
@@ -174,7 +179,7 @@ def _points(found: Evaluation) -> ReportTable:
         *("Model", "Label", "Operating point", "Chosen on", "Threshold", "TP", "FN", "FP", "TN"),
         *("Sensitivity", "Specificity", "PPV", "NPV"),
     )
-    about = f"Of points chosen on these data: {_FLATTERS}."
+    about = "A threshold that was chosen on these data flatters a little."
     return ReportTable("operating_points", "Operating points and confusion", columns, rows, about)
 
 
@@ -212,7 +217,7 @@ def subgroups(audited: Audited, key: str, model: ModelFigures) -> dict[str, tupl
     if point is None:
         return {}
     truth, said = audited.truth[label], audited.models[key].probability[label]
-    everything = {"all": ["all"] * len(audited.keys)}
+    everything = {ALL: [ALL] * len(audited.keys)}
     return {
         by: metrics.subgroups(truth, said, texts, point.found.threshold, audited.group)
         for by, texts in (everything | audited.columns).items()
@@ -226,7 +231,8 @@ def _subgroups(audited: Audited, found: Evaluation) -> ReportTable:
         for by, groups in subgroups(audited, key, found.models[name]).items():
             for one in groups:
                 counts = (one.rows, one.patients, one.positives)
-                rows.append((name, group_name(by, one), *counts, one.auc, one.sensitivity, one.specificity))
+                shown = "All" if by == ALL else group_name(by, one)
+                rows.append((name, shown, *counts, one.auc, one.sensitivity, one.specificity))
     columns = ("Model", "Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity")
     label = next((label for model in found.models.values() for label in model.labels), "")
     about = f"Of {label_name(label)}, at the threshold in force; small groups are withheld."
