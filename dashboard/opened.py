@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import panels, review
+from dashboard import panels, review, visit
 from dashboard.text import count, plain
 from dashboard.times import when
 from ichscope.analyse import StudyResult
@@ -78,7 +78,7 @@ def _way(near: Neighbours, open_study: Open) -> None:
 
 def saved() -> None:
     """What was saved of the study before."""
-    if said := st.session_state.pop(review.SAVED, ""):
+    if said := st.session_state.pop(visit.SAVED, ""):
         st.caption(f":material/check: {plain(said)}")
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from sqlalchemy import insert, select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import review, table
+from dashboard import table, visit
 from dashboard.export import worklist_csv
 from ichscope import volumes
 from ichscope.series import Header
@@ -39,7 +39,7 @@ def home(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         (tmp_path / file).write_bytes((empty / file).read_bytes())
     monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
     monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
-    monkeypatch.setattr(review, "LOOK_S", 0.0)
+    monkeypatch.setattr(visit, "LOOK_S", 0.0)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield tmp_path
@@ -382,7 +382,7 @@ def test_a_second_press_does_not_agree_on_a_study_that_has_just_come_up(
 ) -> None:
     made = three(store)
     app = as_reader(made[0])
-    monkeypatch.setattr(review, "LOOK_S", 60.0)
+    monkeypatch.setattr(visit, "LOOK_S", 60.0)
     assert "has only just appeared" in words(click(app, "Agree and next"))
     assert store.counts(Filter(agreement="reviewed")).total == 0
 

@@ -8,7 +8,7 @@ from functools import cache, partial
 
 import streamlit as st
 
-from dashboard import cached, filters, ingest, opened, review, table
+from dashboard import cached, filters, ingest, opened, table, visit
 from dashboard.export import worklist_csv
 from dashboard.text import plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
@@ -62,7 +62,7 @@ def _order() -> Order:
 
 
 def _list(store: Store) -> None:
-    review.leave()
+    visit.leave()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Worklist", width="content")
         st.write(f"**{NOT_FOR_DIAGNOSIS}.** A click or Enter opens a study.")
