@@ -24,8 +24,8 @@ from ichscope.audit.evaluate import Evaluation, Wanted, evaluated, to_json_text
 from ichscope.audit.report_figures import INK_ON_WHITE, drawings
 from ichscope.audit.report_tables import ReportTable, all_tables, point_in_force
 from ichscope.audit.stored import Audited, Selection, TruthSource
+from ichscope.figures.drawing import description
 from ichscope.figures.look import config
-from ichscope.figures.performance import description
 from ichscope.figures.words import in_full, label_name
 from ichscope.store import Filter
 

@@ -13,7 +13,7 @@ from ichscope.audit.banded import banded
 from ichscope.audit.evaluate import ModelFigures
 from ichscope.audit.report_tables import ALL, point_in_force, subgroups
 from ichscope.audit.stored import Audited
-from ichscope.figures import counts, performance
+from ichscope.figures import calibration, counts, performance
 from ichscope.figures.look import SHORT_NAMES
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
@@ -62,7 +62,7 @@ def _of_label(audited: Audited, key: str, label: str, model: ModelFigures) -> It
     truth, said = audited.truth[label], audited.models[key].probability[label]
     if bins := metrics.calibration_curve(truth, said, patients=audited.group):
         line = metrics.calibration_line(truth, said, audited.group)
-        yield f"{label_name(label)}: calibration", performance.reliability(bins, label, line)
+        yield f"{label_name(label)}: calibration", calibration.reliability(bins, label, line)
 
 
 def _dark(figure: go.Figure) -> go.Figure:
@@ -77,10 +77,8 @@ def _joint(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]
     if len(thresholds) == len(SUBTYPES):
         both = (audited.truth, audited.models[key].probability)
         truth, said = (np.stack([values[label] for label in SUBTYPES], axis=1) for values in both)
-        yield (
-            "Subtypes, by truth and as called",
-            counts.joint(metrics.joint_confusion(truth, said, thresholds, SUBTYPES)),
-        )
+        found = metrics.joint_confusion(truth, said, thresholds, SUBTYPES)
+        yield "Subtypes, by truth and as called", _dark(counts.joint(found))
 
 
 def _net_benefit(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
@@ -89,7 +87,7 @@ def _net_benefit(audited: Audited, key: str, model: ModelFigures) -> Iterator[Dr
         if curve is not None:
             point = point_in_force(model.labels[label])
             threshold = point.found.threshold if point else None
-            figure = performance.net_benefit(curve, label, audited.names()[key], threshold)
+            figure = calibration.net_benefit(curve, label, audited.names()[key], threshold)
             yield f"{label_name(label)}: net benefit", figure
 
 
