@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from sqlalchemy import make_url
 
 from dashboard.background import Background
 from dashboard.performance_rows import Rows, Texts
@@ -18,11 +19,13 @@ from ichscope.audit.banded import Curves, banded
 from ichscope.audit.evaluate import LabelFigures, Wanted, label_figures
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.figures.cohort import figures as cohort_figures
+from ichscope.home import database_url
 from ichscope.inference import Detector
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.estimate import proportion
-from ichscope.metrics.sample import known
-from ichscope.store import Choices, Cohort, Filter, Store
+from ichscope.metrics.sample import Floats, known
+from ichscope.monitor import Monitored, Period, monitor
+from ichscope.store import Choices, Cohort, Filter, InForce, Store, in_force
 
 Upload = tuple[str, bytes]
 
@@ -167,3 +170,47 @@ def cohort(store: Store, filter: Filter) -> tuple[Cohort, dict[str, go.Figure]]:
 def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> tuple[Cohort, dict[str, go.Figure]]:
     found = _store.cohort(filter)
     return found, cohort_figures(found)
+
+
+# ---- monitoring, and thresholds that users set -------------------------------------------------------------
+
+
+def monitored(store: Store, periods: tuple[Period, Period] | None) -> Monitored:
+    """All that is monitored; made again where the store has changed, and every hour.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    ichscope.monitor.MonitorError
+        if there is nothing to compare
+    """
+    newest = (store.adjustments(kind)[:1] for kind in ("alert", "threshold"))
+    state = (*store.state(), *(one[0].id if one else 0 for one in newest))
+    return _monitored(str(store.volumes), periods, state, store)
+
+
+@st.cache_resource(ttl=3600, max_entries=8, show_spinner="Comparing the periods")
+def _monitored(place: str, periods: tuple[Period, Period] | None, state: tuple[int, ...], _store: Store) -> Monitored:
+    return monitor(_store, periods)
+
+
+def thresholds() -> InForce:
+    """What users have set, where there is a store; for a page that needs none.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    """
+    url = make_url(database_url())
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return {}
+    return in_force(store().adjustments("threshold"))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def scores(place: str, model: str, version: str, label: str, state: tuple[int, ...], _store: Store) -> Floats:
+    """Probabilities of a label by one version of a model, (studies,), sorted; errors as of `thresholds`."""
+    said = _store.result_columns(model, version).probability[label]
+    return np.sort(said[~np.isnan(said)])

@@ -4,7 +4,7 @@ from ichscope.monitor.agreement import CLASSES, Class
 from ichscope.monitor.chart import Chart, Point
 from ichscope.monitor.drift import Bin, Drift
 from ichscope.monitor.expected import ASSUMPTION, Expected
-from ichscope.monitor.look import Monitored, MonitorError, monitor, origin
+from ichscope.monitor.look import Monitored, MonitorError, arrival_days, monitor
 from ichscope.monitor.part import Times
 from ichscope.monitor.periods import Period, default_periods
 from ichscope.monitor.rules import RULES, Alert, Rule, limits
@@ -25,8 +25,8 @@ __all__ = [
     "Point",
     "Rule",
     "Times",
+    "arrival_days",
     "default_periods",
     "limits",
     "monitor",
-    "origin",
 ]

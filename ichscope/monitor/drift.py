@@ -57,6 +57,22 @@ class Drift:
     adjusted: float | None = None
     reason: str = ""
 
+    @property
+    def title(self) -> str:
+        """The name as it stands alone; "kVp" stays as it is."""
+        return self.name if self.name[1:2].isupper() else f"{self.name[0].upper()}{self.name[1:]}"
+
+    @property
+    def written(self) -> tuple[str, str] | None:
+        """The middle of both periods in words."""
+        if self.middle is None:
+            return None
+        before, now = (
+            f"{100 * value:.1f} %" if self.of == "share" else f"{value:.3f}" if self.of == "score" else f"{value:.3g}"
+            for value in self.middle
+        )
+        return before, now
+
 
 def numbers(name: str, of: Of, reference: Floats, current: Floats) -> Drift:
     """Compare numbers, nan where unknown: Kolmogorov-Smirnov, and PSI over tenths of the reference.

@@ -64,9 +64,10 @@ class MonitorError(Exception):
     """There is nothing to compare; the message says why."""
 
 
-def origin(days: Sequence[ArrivalDay]) -> bool:
-    """Whether synthetic studies are looked at: only where there are no others."""
-    return bool(days) and all(one.synthetic for one in days)
+def arrival_days(store: Store) -> list[ArrivalDay]:
+    """Days with the studies that are looked at: synthetic ones only where there are no others."""
+    days = store.arrival_days()
+    return [one for one in days if not one.synthetic] or days
 
 
 def monitor(
@@ -88,9 +89,8 @@ def monitor(
     StoreError
         if the database fails
     """
-    days = store.arrival_days()
-    synthetic = origin(days)
-    days = [one for one in days if one.synthetic == synthetic]
+    days = arrival_days(store)
+    synthetic = bool(days) and days[0].synthetic
     chosen = periods or default_periods(days, since)
     if chosen is None:
         raise MonitorError(_nothing(days, since))

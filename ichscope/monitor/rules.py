@@ -90,11 +90,11 @@ def counts(one: Drift, limit: Limits) -> bool:
 
 
 def _changed(one: Drift) -> Alert:
-    if one.of == "share" and one.middle:
-        before, after = (f"{100 * value:.1f} %" for value in one.middle)
-        return Alert("share", one.name, f"{one.name}: {before} before, {after} now (p {_p(one)})")
-    middle = f", median {one.middle[0]:.3g} before, {one.middle[1]:.3g} now" if one.middle else ""
-    return Alert("psi", one.name, f"{one.name} has shifted{middle} (PSI {one.psi:.3f}, p {_p(one)})")
+    before, now = one.written or ("", "")
+    if one.of == "share":
+        return Alert("share", one.name, f"{one.title}: {before} before, {now} now (p {_p(one)})")
+    middle = f", median {before} before, {now} now" if one.middle else ""
+    return Alert("psi", one.name, f"{one.title} has shifted{middle} (PSI {one.psi:.3f}, p {_p(one)})")
 
 
 def _p(one: Drift) -> str:

@@ -1,0 +1,77 @@
+"""Tables of the Models page as HTML, and the model card made safe. Pure functions, no Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dashboard.performance_tables import table
+from dashboard.times import when
+from ichscope.card import ModelCard
+from ichscope.figures.words import NO_VALUE, label_name
+from ichscope.store import Adjustment
+
+
+def facts(card: ModelCard, provider: str) -> str:
+    """What a model is, and what it runs on here."""
+    rows = [
+        ("Runs on", provider or "not loaded"),
+        ("Labels", ", ".join(label_name(label) for label in card.labels)),
+        ("Input", f"slices of {card.input_size} x {card.input_size} pixels in HU"),
+        *((f"SHA-256 of {name}", digest) for name, digest in card.sha256.items()),
+        ("Made with", ", ".join(f"{name} {version}" for name, version in card.software.items()) or NO_VALUE),
+    ]
+    return table(("", ""), rows)
+
+
+def points(card: ModelCard) -> str:
+    """The operating points of a card, with what they gave on patients that did not train."""
+    rows = [
+        (
+            f"{point.name} (default)" if point.name == card.default_point else point.name,
+            f"{point.threshold:.4f}",
+            _share(point.sensitivity, point.sensitivity_95),
+            _share(point.specificity, point.specificity_95),
+        )
+        for point in card.operating_points
+    ]
+    return table(("Operating point of any", "Threshold", "Sensitivity", "Specificity"), rows, card.default_reason)
+
+
+def _share(value: float, ends: Sequence[float] | None) -> str:
+    return f"{value:.3f}" + (f" ({ends[0]:.3f}-{ends[1]:.3f})" if ends else "")
+
+
+def in_force(card: ModelCard, own: Mapping[str, Adjustment]) -> str:
+    """Which threshold counts for each label, and who set it."""
+    rows = []
+    for label in card.labels:
+        one = own.get(label)
+        value = card.thresholds[label] if one is None or one.value is None else one.value
+        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why}" if one else "card"
+        rows.append((label_name(label), f"{value:.4f}", f"{card.thresholds[label]:.4f}", who))
+    return table(("Threshold of a study", "In force", "Card", "Since"), rows)
+
+
+def history(changes: Iterable[Adjustment]) -> str:
+    """Everything that was set, the newest first."""
+    rows = [
+        (
+            when(one.created_at),
+            one.who,
+            one.version,
+            label_name(one.name),
+            "the card's own again" if one.value is None else f"{one.value:.4f}",
+            one.why,
+        )
+        for one in changes
+    ]
+    return table(("When", "Who", "Version", "Label", "Threshold", "Why"), rows)
+
+
+def safe(readme: str) -> str:
+    r"""A card as Markdown that loads nothing: pictures become links, and no text becomes a formula.
+
+    >>> safe("![x](http://y) costs $5")
+    '[x](http://y) costs \\\\$5'
+    """
+    return readme.replace("![", "[").replace("$", "\\$")

@@ -1,0 +1,152 @@
+"""Models: what each one is, what it was measured to do, and which thresholds are in force."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from dashboard import cached
+from dashboard import models_tables as tables
+from dashboard.monitoring_settings import names
+from dashboard.text import plain
+from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from ichscope.analyse import default_models_folder
+from ichscope.card import CARD_FILE, ModelCard, ModelError
+from ichscope.figures.cohort_tables import in_percent, share
+from ichscope.figures.words import label_name
+from ichscope.store import Adjustment, Store, StoreError, in_force
+
+KEY = "models"
+README = "README.md"
+
+
+def page() -> None:
+    st.title("Models")
+    st.write(f"What each model is, and which thresholds are in force. **{NOT_FOR_DIAGNOSIS}.**")
+    cards = _cards()
+    if not cards:
+        st.info(f"**No model is installed.** Models are folders with a {CARD_FILE} below {plain(_folder())}.")
+        return
+    providers = _providers()
+    try:
+        store = cached.store()
+        history = store.adjustments("threshold")
+    except StoreError as error:
+        st.error(f"**Thresholds cannot be read or set.** {plain(str(error))}")
+        st.button("Try again")
+        return
+    tabs = st.tabs([card.name for card in cards.values()], key=f"{KEY}-tabs", on_change="rerun")
+    for tab, (folder, card) in zip(tabs, cards.items(), strict=True):
+        if tab.open:
+            with tab:
+                own = [one for one in history if one.model == card.name]
+                _model(store, folder, card, providers.get(folder, ""), own)
+
+
+def _folder() -> str:
+    return str(default_models_folder().resolve())
+
+
+def _cards() -> dict[str, ModelCard]:
+    """Cards by the name of their folder, the model that tells most kinds apart first; a bad one is told."""
+    cards = {}
+    for path in sorted(default_models_folder().glob(f"*/{CARD_FILE}")):
+        try:
+            cards[path.parent.name] = ModelCard.read(path.parent)
+        except ModelError as error:
+            st.error(plain(str(error)))
+    return dict(sorted(cards.items(), key=lambda item: -len(item[1].labels)))
+
+
+def _providers() -> dict[str, str]:
+    """What each model runs on."""
+    try:
+        return {name: detector.provider for name, detector in cached.detectors().items()}
+    except ModelError as error:
+        st.error(f"**No model can be used, so nothing can be analysed.** {plain(str(error))}")
+        return {}
+
+
+def _model(store: Store, folder: str, card: ModelCard, provider: str, history: list[Adjustment]) -> None:
+    own = {label: one for (_, version, label), one in in_force(history).items() if version == card.version}
+    st.markdown(f"**{plain(card.name)} {plain(card.version)}.** {plain(card.description)}")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Thresholds in force")
+        st.html(tables.in_force(card, own))
+        _set(store, folder, card, own)
+        st.caption(
+            "A threshold counts for results that come from now on, on every page and in `ichscope batch` and `watch`; "
+            "each result keeps the name of the operating point that it was judged by, and stored results stay as they "
+            "are. `ichscope analyse` looks into no store and goes by the card. A new version begins with its own card."
+        )
+        if history:
+            st.html(tables.history(history))
+    with right:
+        st.subheader("Operating points of the card")
+        st.html(tables.points(card))
+        st.subheader("Files")
+        st.html(tables.facts(card, provider))
+    readme = default_models_folder() / folder / README
+    if readme.is_file():
+        with st.expander("Model card"):
+            st.markdown(tables.safe(readme.read_text(encoding="utf-8", errors="replace")))
+
+
+def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment]) -> None:
+    """Place the form; what it does is said before it is done."""
+    key = f"{KEY}-{folder}"
+    with st.popover("Set a threshold", icon=":material/tune:", key=f"{key}-set"):
+        label = st.selectbox("Label", card.labels, format_func=label_name, key=f"{key}-label")
+        now = own[label].value if label in own else card.thresholds[label]
+        value = st.number_input(
+            "Threshold",
+            min_value=0.0001,
+            max_value=0.9999,
+            value=now,
+            step=0.01,
+            format="%.4f",
+            key=f"{key}-value-{label}-{now}",
+        )
+        st.caption(_workload(store, card, label, value, float(now or 0)))
+        who, why = names(key)
+        with st.container(horizontal=True):
+            for title, new, off in (
+                ("Set for new results", value, abs(value - (now or 0)) < 1e-6),
+                ("Back to the card's own", None, label not in own),
+            ):
+                st.button(
+                    title,
+                    key=f"{key}-{title}",
+                    disabled=off or not (who and why),
+                    on_click=_save,
+                    args=(store, card, label, new, who, why, key),
+                )
+        if told := st.session_state.pop(f"{key}-told", None):
+            st.markdown(plain(told))
+
+
+def _workload(store: Store, card: ModelCard, label: str, value: float, now: float) -> str:
+    """How many of the results so far a threshold would call positive."""
+    said = cached.scores(str(store.volumes), card.name, card.version, label, store.state(), store)
+    if not len(said):
+        return "No result of this version is stored yet, so what it would change cannot be said."
+    shares = [share(len(said) - int(np.searchsorted(said, one)), len(said)) for one in (value, now)]
+    return (
+        f"Of the {len(said):,} stored results of this version {in_percent(shares[0])} reach {value:.4f}; "
+        f"{in_percent(shares[1])} reach {now:.4f}, which is in force. What it does to sensitivity and specificity is "
+        "on the page Performance."
+    )
+
+
+def _save(store: Store, card: ModelCard, label: str, value: float | None, who: str, why: str, key: str) -> None:
+    try:
+        store.set_threshold(card.name, card.version, label, value, who=who, why=why)
+    except StoreError as error:
+        st.session_state[f"{key}-told"] = f"Not saved. {error}"
+        return
+    st.session_state[f"{key}-why"] = ""
+    st.session_state[f"{key}-told"] = "Saved. New results go by it."
+
+
+page()
