@@ -17,6 +17,8 @@ _PAGES = (
     st.Page(_HERE / "views/worklist.py", title="Worklist"),
     st.Page(_HERE / "views/cohort.py", title="Cohort"),
     st.Page(_HERE / "views/performance.py", title="Performance"),
+    st.Page(_HERE / "views/monitoring.py", title="Monitoring"),
+    st.Page(_HERE / "views/models.py", title="Models"),
 )
 ingest.take_up()
 page = st.navigation(list(_PAGES), position="top")
