@@ -211,8 +211,8 @@ def test_figures_of_subgroups_follow_from_the_exported_rows(store: Store) -> Non
             assert interval(one.auc) in shown_words
 
 
-def test_json_and_report_have_the_figures_of_the_page(store: Store, tmp_path: Path) -> None:
-    sheets(store, tmp_path, 60, models=("vendor", "other"))
+def test_the_json_has_the_figures_of_the_page(store: Store, tmp_path: Path) -> None:
+    sheets(store, tmp_path, 60, models=("vendor",))
     audit = loaded(store)
     made = report(audit.audited, {"Truth": "truth.csv"}, "Ann")
     found = json.loads(made.json())["models"]["vendor"]["labels"]
@@ -221,7 +221,6 @@ def test_json_and_report_have_the_figures_of_the_page(store: Store, tmp_path: Pa
     points = [one["name"] for one in found["any"]["operating_points"]]
     assert points == [one.name for one in cached.figures(audit.rows("any"), 0.4).operating_points]
     assert interval(auc) in words(page())
-    assert interval(auc) in made.html()
 
 
 def test_five_thousand_studies_are_shown(store: Store, tmp_path: Path) -> None:
