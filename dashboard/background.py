@@ -14,6 +14,7 @@ from typing import BinaryIO
 from dashboard.spool import Spool
 from ichscope import batch, demo
 from ichscope.batch import BatchError, Pace, Setup
+from ichscope.card import ModelError
 from ichscope.store import Job, Store, StoreError
 from ichscope.store.jobs import LEASE
 
@@ -177,7 +178,7 @@ class Background:
         """Do what there is to do; gives the seconds to wait before the next look, 0 where nothing is left."""
         try:
             left = self._do_all()
-        except (BatchError, StoreError) as error:
+        except (BatchError, StoreError, ModelError) as error:
             self.problem = str(error)
         except OSError as error:
             self.problem = f"Files cannot be written: {error.strerror}."
@@ -220,13 +221,14 @@ class Background:
         return [job for job in jobs if job.id in self._asked or self.spool.holds(job.options.get("ticket"))]
 
     def _do_demo(self) -> None:
+        """Make the demonstration; where that fails it is not tried again by itself, for it takes long."""
         try:
+            batch.workers.detectors(self._setup or Setup())  # before a minute is spent on heads that no model reads
             made = demo.make(self.store, progress=self._made)
             with self._workers() as workers:
                 demo.analyse(self.store, made, workers, self._setup, progress=self._tick)
-            self._demonstrate = False
         finally:
-            self.making = None
+            self._demonstrate, self.making = False, None
 
     def _made(self, done: int, total: int) -> None:
         self.making = (done, total)

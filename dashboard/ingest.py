@@ -78,6 +78,7 @@ def _first(work: Background) -> None:
     with left:
         st.subheader("No studies yet: add the first ones")
         _intake(work)
+        st.caption("For whole nights there are `ichscope batch FOLDER` and `ichscope watch FOLDER` on the server, too.")
     with right:
         st.subheader("Or see what it looks like")
         st.button("Make a demonstration", width="stretch", on_click=work.demonstrate, key="ingest-demo")
@@ -108,7 +109,7 @@ def _intake(work: Background) -> None:
 
 
 def _upload(work: Background, folder: bool, as_series: bool) -> None:
-    number = st.session_state.setdefault("ingest-number", 0)
+    number = st.session_state.get("ingest-number", 0)
     files = st.file_uploader(
         "DICOM files or ZIPs with any number of studies",
         accept_multiple_files="directory" if folder else True,
@@ -137,7 +138,7 @@ def _begin(work: Background, what: Path | list, as_series: bool) -> None:
         st.error(f"**Nothing was taken in.** {plain(str(error))}")
         return
     # The uploader is emptied and the popover closed: the files lie on the server's disk now.
-    st.session_state["ingest-number"] += 1
+    st.session_state["ingest-number"] = st.session_state.get("ingest-number", 0) + 1
     st.session_state["ingest-close"] = True
     st.rerun()
 
@@ -154,7 +155,7 @@ def _progress(work: Background, busy: bool) -> None:
     if busy and not (open_jobs or work.making or work.problem):
         st.rerun()  # the last job has ended: the page shows its studies and stops asking
     if work.problem:
-        st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; it is tried again by itself.")
+        st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; open jobs are tried again.")
     if work.making and work.making[0] < work.making[1]:
         made, total = work.making
         st.progress(made / total, f"Demonstration: {made} of {total} heads computed")

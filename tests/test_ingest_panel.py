@@ -268,6 +268,18 @@ def test_the_demonstration(work: Background, store: Store, monkeypatch: pytest.M
     assert store.choices().readers
 
 
+def test_a_demonstration_that_fails_says_why_and_is_not_begun_again(
+    work: Background, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ICHSCOPE_MODELS", str(tmp_path / "none"))
+    monkeypatch.setattr(demo, "make", lambda *args, **options: pytest.fail("heads that no model reads"))
+    work.demonstrate()
+    wait(lambda: work.problem)
+    assert "model" in work.problem
+    assert work.making is None
+    assert store.jobs() == []
+
+
 # ---- the panel -----------------------------------------------------------------------------------------
 
 
