@@ -25,7 +25,7 @@ from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estim
 from ichscope.metrics.estimate import proportion
 from ichscope.metrics.sample import Floats, known
 from ichscope.monitor import Monitored, Period, monitor
-from ichscope.store import Choices, Cohort, Filter, InForce, Store, in_force
+from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
 
 Upload = tuple[str, bytes]
 
@@ -195,7 +195,7 @@ def _monitored(place: str, periods: tuple[Period, Period] | None, state: tuple[i
     return monitor(_store, periods)
 
 
-def thresholds() -> InForce:
+def thresholds() -> Thresholds:
     """What users have set, where there is a store; for a page that needs none.
 
     Raises

@@ -59,7 +59,9 @@ def test_the_current_period_may_begin_where_one_wants() -> None:
     found = default_periods(days(*[10] * 84), DAY + timedelta(days=80))
     assert found == (Period(DAY, DAY + timedelta(days=27)), Period(DAY + timedelta(days=80), DAY + timedelta(days=83)))
     assert default_periods(days(*[10] * 84), DAY) is None
-    assert default_periods(days(*[10] * 84), DAY + timedelta(days=84)) is None
+    later = default_periods(days(*[10] * 84), DAY + timedelta(days=90))
+    assert later is not None
+    assert later[1] == Period(DAY + timedelta(days=90), DAY + timedelta(days=90))
 
 
 # ---- comparisons ---------------------------------------------------------------------------------------

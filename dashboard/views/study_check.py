@@ -15,7 +15,7 @@ from dashboard.verdict import NOT_FOR_DIAGNOSIS, in_reading_order
 from ichscope.analyse import StudyResult, analyse
 from ichscope.card import ModelError
 from ichscope.inference import Detector
-from ichscope.store import InForce, StoreError, judged
+from ichscope.store import StoreError, Thresholds, judged
 
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
 
@@ -126,7 +126,7 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
     st.rerun()
 
 
-def _thresholds() -> InForce:
+def _thresholds() -> Thresholds:
     """What users have set on the page Models."""
     try:
         return cached.thresholds()
@@ -135,7 +135,7 @@ def _thresholds() -> InForce:
         return {}
 
 
-def _judged(result: StudyResult, thresholds: InForce) -> StudyResult:
+def _judged(result: StudyResult, thresholds: Thresholds) -> StudyResult:
     return replace(result, models={name: judged(one, thresholds) for name, one in result.models.items()})
 
 

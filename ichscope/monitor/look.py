@@ -129,7 +129,7 @@ def _nothing(days: Sequence[ArrivalDay], since: date | None) -> str:
     if not days:
         return "The store holds no study yet."
     if since:
-        return f"There is no study before, or none from {since} on: nothing to compare."
+        return f"No study arrived before {since}: there is nothing to compare with."
     return f"All studies arrived on one day, {days[0].day}: there is no second period to compare it with."
 
 
@@ -155,10 +155,12 @@ _CATEGORIES = {"sex": "sex", "scanner": "scanner", "kVp": "kvp", "slice thicknes
 def _counts(part: Part, name: str) -> dict[str, int]:
     """How many patients' first studies have each value."""
     values = getattr(part.studies, name)
-    if isinstance(values, np.ndarray):
-        found, counts = np.unique(values[part.first], return_counts=True)
-        return {"" if np.isnan(one) else f"{one:g}": int(count) for one, count in zip(found, counts, strict=True)}
-    return Counter(map(values.__getitem__, part.first.tolist()))
+    if not isinstance(values, np.ndarray):
+        return Counter(map(values.__getitem__, part.first.tolist()))
+    counts: Counter[str] = Counter()
+    for one, count in zip(*np.unique(values[part.first], return_counts=True), strict=True):
+        counts["" if np.isnan(one) else f"{one:.3g}"] += int(count)
+    return counts
 
 
 def _scores(before: Part, now: Part) -> list[Drift]:

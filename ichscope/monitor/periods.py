@@ -42,22 +42,24 @@ def default_periods(days: Sequence[ArrivalDay], since: date | None = None) -> tu
     Parameters
     ----------
     days : the oldest first
-    since : first day of the current period, in the place of the last four weeks
+    since : first day of the current period, in the place of the last four weeks; studies may be missing in it
 
     Returns
     -------
     None where there is no day for one of them
     """
-    if not days or (since and not days[0].day < since <= days[-1].day):
+    if not days:
         return None
     start, end = days[0].day, days[-1].day
     length = min(LENGTH, ((end - start).days + 1) // 2)
     current = since or end - timedelta(days=length - 1)
     room = (current - start).days
-    if not room or current > end:
+    if room <= 0 or not length:
         return None
     first = _with_enough(days, min(LENGTH, room), current)
-    return Period(first, min(first + timedelta(days=LENGTH), current) - timedelta(days=1)), Period(current, end)
+    return Period(first, min(first + timedelta(days=LENGTH), current) - timedelta(days=1)), Period(
+        current, max(current, end)
+    )
 
 
 def _with_enough(days: Sequence[ArrivalDay], length: int, before: date) -> date:

@@ -32,7 +32,7 @@ from ichscope.store.rows import (
 )
 from ichscope.store.session import StoreError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
-from ichscope.store.thresholds import Adjustment, Adjustments, InForce, in_force, judged, point_name
+from ichscope.store.thresholds import Adjustment, Adjustments, Thresholds, in_force, judged, point_name
 from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
 from ichscope.store.viewing import Viewing
 from ichscope.store.worklist import Worklist
@@ -51,7 +51,6 @@ __all__ = [
     "Day",
     "Failure",
     "Filter",
-    "InForce",
     "Item",
     "Job",
     "ModelRow",
@@ -69,6 +68,7 @@ __all__ = [
     "SheetRows",
     "Store",
     "StoreError",
+    "Thresholds",
     "Together",
     "Voice",
     "VoiceInfo",

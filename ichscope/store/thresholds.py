@@ -40,7 +40,7 @@ class Adjustment:
 
 
 # (model, version, name) -> what was set last and not taken back.
-InForce = Mapping[tuple[str, str, str], Adjustment]
+Thresholds = Mapping[tuple[str, str, str], Adjustment]
 
 
 class Adjustments(StoreBase):
@@ -105,12 +105,12 @@ def _history(session: Session, kind: Kind) -> list[Adjustment]:
     return [Adjustment(**row._asdict()) for row in session.execute(chosen)]
 
 
-def thresholds_in_force(session: Session) -> InForce:
+def thresholds_in_force(session: Session) -> Thresholds:
     """Read the thresholds that count now."""
     return in_force(_history(session, "threshold"))
 
 
-def in_force(history: Iterable[Adjustment]) -> InForce:
+def in_force(history: Iterable[Adjustment]) -> Thresholds:
     """Give what counts of a history, the newest first."""
     newest: dict[tuple[str, str, str], Adjustment] = {}
     for one in history:
@@ -118,7 +118,7 @@ def in_force(history: Iterable[Adjustment]) -> InForce:
     return {key: one for key, one in newest.items() if one.value is not None}
 
 
-def judged(result: ModelResult, thresholds: InForce) -> ModelResult:
+def judged(result: ModelResult, thresholds: Thresholds) -> ModelResult:
     """Judge a result by the thresholds that users have set for this version; the others stay the card's own."""
     own = {
         label: found for label in result.thresholds if (found := thresholds.get((result.name, result.version, label)))

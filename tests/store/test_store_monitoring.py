@@ -138,6 +138,16 @@ def test_a_quiet_time_and_a_slow_one_are_alarmed_by_limits_that_can_be_set(quiet
     assert monitor(quiet, now=NOW).alerts == ()
 
 
+def test_a_period_without_studies_gives_reasons_and_tells_the_silence(quiet: Store) -> None:
+    later = monitor(quiet, since=date(2026, 6, 8), now=NOW + timedelta(days=16))
+    assert (later.studies[1], later.agreement[0].studies) == (0, 0)
+    assert all(one.reason.startswith("not estimable") for one in later.drifts)
+    assert [one.rule for one in later.alerts] == ["silence"]
+    before = Period(date(2025, 1, 1), date(2025, 1, 31))
+    found = monitor(quiet, periods=(before, later.current), now=NOW)
+    assert (found.studies, found.chart.points, found.pair, found.expected) == ((0, 0), (), None, ())
+
+
 def drifted(facts: dict[str, NDArray[Any]], late: NDArray[np.bool_]) -> None:
     """Another scanner, and scores that rise."""
     facts["scanner"][late] = np.where(facts["sex"][late] == "F", "New Four", facts["scanner"][late])
