@@ -423,5 +423,19 @@ def test_every_figure_can_be_computed_again_from_the_rows(store: Store) -> None:
             assert own is not None
             assert own.confusion.tp == sum(t == 1 and p >= at for t, p, at in known)
             assert set(thresholds) == {own.threshold}
-    assert audited.sha256 == load(store, Selection("reviews", tuple(audited.models))).sha256
-    assert audited.sha256 != load(store, Selection("reviews", tuple(audited.models), readers="Ann")).sha256
+
+
+def test_the_hash_of_the_data_is_of_all_that_figures_are_computed_from(store: Store) -> None:
+    many(store, 40)
+    selection = Selection("reviews", (OWN,))
+    audited = load(store, selection)
+    model = audited.models[OWN]
+    others = [
+        load(store, replace(selection, readers="Ann")),
+        replace(audited, models={OWN: replace(model, thresholds={"any": 0.25})}),
+        replace(audited, models={OWN: replace(model, probability={"any": model.probability["any"] + 1e-9})}),
+        replace(audited, columns=audited.columns | {"sex": ["F"] * len(audited.keys)}),
+        replace(audited, group=audited.group + 1),
+    ]
+    assert load(store, selection).sha256 == audited.sha256
+    assert len({audited.sha256, *(one.sha256 for one in others)}) == len(others) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections import Counter
@@ -143,7 +144,9 @@ class Audited:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of all that figures are computed from."""
-        digest = hashlib.sha256("\0".join([self.level, self.grouped_by, *self.keys]).encode())
+        thresholds = {name: self.models[key].thresholds for key, name in self.names().items()}
+        texts = json.dumps([self.level, self.grouped_by, self.keys, self.columns, thresholds])
+        digest = hashlib.sha256(texts.encode())
         said = {
             f"{name}\0{label}": values
             for key, name in self.names().items()
