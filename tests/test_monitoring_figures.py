@@ -28,9 +28,7 @@ def test_the_flag_rate_marks_what_is_outside_and_who_set_what() -> None:
         chart=Chart("week", 0.1, points),
         reference=Period(DAY, DAY + timedelta(days=6)),
         current=Period(DAY + timedelta(days=7), DAY + timedelta(days=13)),
-        settings=(
-            Adjustment(1, "threshold", "<i>m</i>", "1", "any", 0.7, "Ann", "x", datetime(2026, 3, 9, tzinfo=UTC)),
-        ),
+        settings=(changed,),
     )
     drawn = figures.flag_rate(found)
     assert list(drawn.data[-1].y) == [10, 50]
