@@ -76,6 +76,7 @@ def expect_study(page: Page, study: int) -> None:
 def test_a_morning_by_key(page: Page, address: str, store: Store) -> None:
     page.goto(address)
     links = page.locator(".studies a")
+    links.first.wait_for()
     expect(links).to_have_count(5)
     expect(links.first).to_be_focused()
     page.keyboard.press("ArrowDown")
