@@ -45,11 +45,16 @@ def in_force(card: ModelCard, own: Mapping[str, Adjustment]) -> str:
     """Which threshold counts for each label, and who set it."""
     rows = []
     for label in card.labels:
-        one = own.get(label)
-        value = card.thresholds[label] if one is None or one.value is None else one.value
-        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why}" if one else "card"
-        rows.append((label_name(label), f"{value:.4f}", f"{card.thresholds[label]:.4f}", who))
+        values = (threshold(card, own, label), card.thresholds[label])
+        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why}" if (one := own.get(label)) else "card"
+        rows.append((label_name(label), *(f"{value:.4f}" for value in values), who))
     return table(("Threshold of a study", "In force", "Card", "Since"), rows)
+
+
+def threshold(card: ModelCard, own: Mapping[str, Adjustment], label: str) -> float:
+    """The threshold of a label that counts: the user's, or else the card's."""
+    one = own.get(label)
+    return card.thresholds[label] if one is None or one.value is None else one.value
 
 
 def history(changes: Iterable[Adjustment]) -> str:

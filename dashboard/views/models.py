@@ -18,6 +18,7 @@ from ichscope.store import Adjustment, Store, StoreError, in_force
 
 KEY = "models"
 README = "README.md"
+_LOWEST = 0.0001
 
 
 def page() -> None:
@@ -27,14 +28,15 @@ def page() -> None:
     if not cards:
         st.info(f"**No model is installed.** Models are folders with a {CARD_FILE} below {plain(_folder())}.")
         return
-    providers = _providers()
     try:
-        store = cached.store()
-        history = store.adjustments("threshold")
+        _show(cached.store(), cards)
     except StoreError as error:
         st.error(f"**Thresholds cannot be read or set.** {plain(str(error))}")
         st.button("Try again")
-        return
+
+
+def _show(store: Store, cards: dict[str, ModelCard]) -> None:
+    providers, history = _providers(), store.adjustments("threshold")
     tabs = st.tabs([card.name for card in cards.values()], key=f"{KEY}-tabs", on_change="rerun")
     for tab, (folder, card) in zip(tabs, cards.items(), strict=True):
         if tab.open:
@@ -98,21 +100,21 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
     key = f"{KEY}-{folder}"
     with st.popover("Set a threshold", icon=":material/tune:", key=f"{key}-set"):
         label = st.selectbox("Label", card.labels, format_func=label_name, key=f"{key}-label")
-        now = own[label].value if label in own else card.thresholds[label]
+        now = tables.threshold(card, own, label)
         value = st.number_input(
             "Threshold",
-            min_value=0.0001,
-            max_value=0.9999,
-            value=now,
+            min_value=_LOWEST,
+            max_value=1 - _LOWEST,
+            value=min(max(now, _LOWEST), 1 - _LOWEST),
             step=0.01,
             format="%.4f",
             key=f"{key}-value-{label}-{now}",
         )
-        st.caption(_workload(store, card, label, value, float(now or 0)))
+        st.caption(_workload(store, card, label, value, now))
         who, why = names(key)
         with st.container(horizontal=True):
             for title, new, off in (
-                ("Set for new results", value, abs(value - (now or 0)) < 1e-6),
+                ("Set for new results", value, abs(value - now) < _LOWEST / 2),
                 ("Back to the card's own", None, label not in own),
             ):
                 st.button(
