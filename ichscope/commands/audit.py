@@ -147,8 +147,7 @@ def report(
         from ichscope.audit import report as reports
     except ImportError:
         fail("a report needs Plotly: `pip install 'ichscope[dashboard]'`")
-    from ichscope.audit.joining import AuditError
-    from ichscope.audit.stored import Selection, load, model_sources, truth_sources
+    from ichscope.audit.stored import AuditError, Selection, load, model_sources, truth_sources
     from ichscope.store import Filter
 
     with _store() as store:
