@@ -113,7 +113,7 @@ def monitor(
         expected=now_there.expected(),
         expected_before=before.expected(),
         reviews=reviews,
-        not_analysed=_share(1 - now_there.studies.analysed),
+        not_analysed=_share(int((1 - now_there.studies.analysed).sum()), len(now_there.studies.id), "studies"),
         overrides=_overrides(reviews, chosen[1]),
         reference_times=before.times(store),
         current_times=now_there.times(store),
@@ -211,14 +211,17 @@ def _versions(before: Part, now: Part) -> tuple[str, ...]:
     return tuple(changed)
 
 
-def _share(values: Floats) -> Estimate:
-    return wilson(float(values.mean()), len(values)) if len(values) else Estimate.none("no study arrived")
+def _share(part: int, whole: int, what: str) -> Estimate:
+    """A share with its interval, where there is enough of what it is of."""
+    return (
+        wilson(part / whole, whole)
+        if whole >= drift.ENOUGH
+        else Estimate.none(f"{whole} of {drift.ENOUGH} {what} needed")
+    )
 
 
 def _overrides(weeks: Sequence[ReviewWeek], period: Period) -> Estimate:
     """Share of reviews of the weeks that began in a period that reject the models."""
     there = [one for one in weeks if period.first <= one.week <= period.last]
-    disagree, agree = sum(one.disagree for one in there), sum(one.agree for one in there)
-    if disagree + agree < drift.ENOUGH:
-        return Estimate.none(f"{disagree + agree} of {drift.ENOUGH} reviews needed")
-    return wilson(disagree / (disagree + agree), disagree + agree)
+    disagree = sum(one.disagree for one in there)
+    return _share(disagree, disagree + sum(one.agree for one in there), "reviews")

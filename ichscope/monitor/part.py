@@ -37,8 +37,9 @@ class Part:
 
     def __init__(self, store: Store, period: Period, synthetic: bool) -> None:
         self._where = (period.since, period.until, synthetic)
-        self.studies: ArrivalColumns = store.arrivals(*self._where)
+        # Studies go on coming in: read after their results, none of these is without its study.
         self.results = [one for one in store.arrival_results(*self._where) if len(one.study)]
+        self.studies: ArrivalColumns = store.arrivals(*self._where)
         self.patient = _patients(self.studies)
         # What is tested wants independent studies: the first one of each patient.
         self.first = np.sort(np.unique(self.patient, return_index=True)[1])

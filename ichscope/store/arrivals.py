@@ -121,16 +121,16 @@ class Arrivals(StoreBase):
         """Studies that arrived in a period."""
         flags = (type_coerce(column, Integer) for column in (Study.model_any, Study.reader_any))
         arrived = type_coerce(Study.arrived_at, BigInteger)
-        within, order = _within(since, until, synthetic), (Study.arrived_at, Study.id)
         chosen = select(
-            *(Study.id, arrived // _DAY, arrived, type_coerce(Study.status != "not analysed", Integer), *flags),
-            *(Study.slices, Study.age_years, Study.kvp, Study.slice_thickness_mm),
+            *(Study.patient_key, Study.sex, Study.scanner, Study.id, arrived // _DAY, arrived),
+            *(type_coerce(Study.status != "not analysed", Integer), *flags, Study.slices, Study.age_years),
+            *(Study.kvp, Study.slice_thickness_mm),
         )
-        chosen = chosen.where(*within).order_by(*order)
-        numbers = np.array(self._rows(chosen), np.float64).reshape(-1, len(chosen.selected_columns)).T
-        text = select(Study.patient_key, Study.sex, Study.scanner).where(*within).order_by(*order)
-        patient, sex, scanner = zip(*rows, strict=True) if (rows := self._rows(text)) else ((), (), ())
-        return ArrivalColumns(as_numbers(patient), sex, scanner, *numbers)
+        chosen = chosen.where(*_within(since, until, synthetic)).order_by(Study.arrived_at, Study.id)
+        rows = self._rows(chosen)
+        patient, sex, scanner = ([row[i] for row in rows] for i in range(3))
+        numbers = np.array([row[3:] for row in rows], np.float64).reshape(-1, len(chosen.selected_columns) - 3)
+        return ArrivalColumns(as_numbers(patient), sex, scanner, *numbers.T)
 
     def arrival_results(self, since: datetime, until: datetime, synthetic: bool) -> list[ArrivalResults]:
         """Results of the studies that arrived in a period, those of each version of a model apart."""

@@ -162,6 +162,20 @@ def test_a_changed_scanner_and_shifted_scores_are_alarmed(store: Store) -> None:
     assert any(one.name == "others" or one.name == "New Four" for one in by_name(found)["scanner"].bins)
 
 
+def test_a_study_that_comes_in_meanwhile_does_no_harm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in range(4):
+        add(store, day, 0.9, hours=24 * day)
+    read = store.arrivals
+
+    def then_another(*period: Any) -> Any:
+        found = read(*period)
+        add(store, str(period), 0.9, hours=73)
+        return found
+
+    monkeypatch.setattr(store, "arrivals", then_another)
+    assert monitor(store, now=NOW).studies == (2, 3)
+
+
 def test_a_patient_counts_once_a_period(store: Store) -> None:
     builder.fill(store, 500, seed=1)
     before = monitor(store, now=NOW)
