@@ -88,15 +88,16 @@ def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) 
         _KEYS[audit.unit]: [audited.keys[row] for row in chosen],
         "Probability": [number(value) for value in said],
         "From threshold": [f"{value - threshold:+.3f}" for value in said],
-        "Kinds by truth": _kinds(audit, chosen),
     }
+    if any(kinds := _kinds(audit, chosen)):
+        columns["Kinds by truth"] = kinds
     if audit.second and label in audit.labels_of(audit.second):
         beside = audit.rows(label, audit.second).probability[chosen]
         columns[audit.name(audit.second)] = ["" if value != value else number(value) for value in beside]
     if audit.unit == "slice":
         columns["Slice"] = [f"{index + 1}" if index >= 0 else "" for index in audited.slice[chosen]]
-    for name, values in audited.columns.items():
-        columns[column_name(name)] = [values[row] for row in chosen]
+    for name, texts in audit.by.items():
+        columns[column_name(name)] = [texts.values[row] for row in chosen]
     return columns
 
 

@@ -57,6 +57,7 @@ class Audit:
 
     first : key of that model's source
     second : key of the model beside it, or None
+    by : what the rows can be divided by, where anything is known of it
     """
 
     def __init__(self, audited: Audited, first: str, second: str | None) -> None:
