@@ -77,7 +77,8 @@ def limits(store: Store, found: Monitored) -> None:
         if told := st.session_state.pop(f"{KEY}-told", None):
             st.markdown(plain(told))
         history = store.adjustments("alert")
-        st.caption("\n".join(f"- {_said(one)}" for one in history[:10]) or "Nobody has set a limit yet.")
+        said = [f"- {_said(one)}" for one in history if one.name in RULES]
+        st.caption("\n".join(said[:10]) or "Nobody has set a limit yet.")
 
 
 def names(key: str) -> tuple[str, str]:
