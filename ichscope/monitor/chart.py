@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -60,22 +60,18 @@ def flag_rate(days: Sequence[ArrivalDay], reference: Period) -> Chart:
     judged, flagged = sum(one[1] for one in before), sum(one[2] for one in before)
     if not judged:
         return Chart(unit, None, (), "not estimable: no study of the reference period was judged")
-    rows = sorted(_together(counts, unit_start(unit)).items())
+    rows = sorted(_together(counts, unit).items())
     low, high = limits(flagged / judged, [n for _, (n, _) in rows])
     points = (Point(day, n, k, a, b) for (day, (n, k)), a, b in zip(rows, low, high, strict=True))
     return Chart(unit, flagged / judged, tuple(points))
 
 
-def unit_start(unit: Unit) -> Callable[[date], date]:
-    """Give what turns a day into the first day of its unit."""
-    return (lambda day: day) if unit == "day" else (lambda day: day - timedelta(days=day.weekday()))
-
-
-def _together(counts: Iterable[tuple[date, int, int]], start: Callable[[date], date]) -> dict[date, tuple[int, int]]:
+def _together(counts: Iterable[tuple[date, int, int]], unit: Unit) -> dict[date, tuple[int, int]]:
+    """Sums by the first day of the unit."""
     found: dict[date, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for day, studies, hits in counts:
-        before = found[start(day)]
-        found[start(day)] = (before[0] + studies, before[1] + hits)
+        start = day if unit == "day" else day - timedelta(days=day.weekday())
+        found[start] = (found[start][0] + studies, found[start][1] + hits)
     return found
 
 
