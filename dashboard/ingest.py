@@ -156,6 +156,7 @@ def _progress(work: Background, busy: bool) -> None:
         st.rerun()  # the last job has ended: the page shows its studies and stops asking
     if work.problem:
         st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; open jobs are tried again.")
+        st.button("Try now", on_click=work.start, key="ingest-now")
     if work.making and work.making[0] < work.making[1]:
         made, total = work.making
         st.progress(made / total, f"Demonstration: {made} of {total} heads computed")
