@@ -85,7 +85,10 @@ def names(key: str) -> tuple[str, str]:
     """Place the fields that say who changes something, and why; the latter lives under `<key>-why`."""
     who = st.text_input("Your name", key=WHO, persist_state="session")
     why = st.text_input("Reason", key=f"{key}-why")
-    return (who or "").strip(), (why or "").strip()
+    found = (who or "").strip(), (why or "").strip()
+    if not all(found):
+        st.caption("Both are needed: they stay beside what was changed.")
+    return found
 
 
 def _set(store: Store, rule: str, value: float | None, who: str, why: str) -> None:

@@ -60,11 +60,14 @@ def _look(store: Store) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         _together(found)
-        _readers(found)
     with right:
-        _without_labels(found)
         st.subheader("Time and failures")
         st.html(tables.times(found))
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        _without_labels(found)
+    with right:
+        _readers(found)
 
 
 def _json(found: Monitored) -> str:
