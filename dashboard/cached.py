@@ -12,7 +12,7 @@ import streamlit as st
 from sqlalchemy import make_url
 
 from dashboard.background import Background
-from dashboard.performance_rows import Rows, Texts
+from dashboard.performance.rows import Rows, Texts
 from ichscope import metrics, phantom
 from ichscope.analyse import default_models_folder, load_detectors
 from ichscope.audit.banded import Curves, banded

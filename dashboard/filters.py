@@ -9,7 +9,6 @@ from typing import Any, Final
 import streamlit as st
 
 from dashboard import cached, times
-from dashboard.text import plain
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Choices, Filter, Store
 
@@ -169,8 +168,8 @@ def _rest(key: str, choices: Choices, jobs: Mapping[int, str]) -> None:
     left, right = st.columns(2)
     with left:
         st.date_input("Arrived from", value=None, **_kept(key, "since"))
-        _select(key, "scanner", "Scanner", {name: plain(name) for name in choices.scanners})
-        _select(key, "reader", "Reviewed by", {name: plain(name) for name in choices.readers})
+        _select(key, "scanner", "Scanner", {name: name for name in choices.scanners})
+        _select(key, "reader", "Reviewed by", {name: name for name in choices.readers})
     with right:
         st.date_input("Arrived until", value=None, **_kept(key, "until"))
         _select(key, "model", "Model and version", {one: " ".join(one) for one in choices.models})

@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboard import entry
-from dashboard.entry import Entry
+from dashboard.worklist import entry
+from dashboard.worklist.entry import Entry
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import Review
 

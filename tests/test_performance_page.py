@@ -16,9 +16,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
-from dashboard.performance_errors import ROWS, content
-from dashboard.performance_files import csv_bytes, report
-from dashboard.performance_rows import Audit
+from dashboard.performance.errors import ROWS, content
+from dashboard.performance.files import csv_bytes, report
+from dashboard.performance.rows import Audit
 from ichscope import metrics
 from ichscope.audit.errors import errors
 from ichscope.audit.importing import import_predictions, import_truth

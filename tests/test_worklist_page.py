@@ -13,8 +13,8 @@ import streamlit as st
 from sqlalchemy import insert, select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import table, visit
-from dashboard.export import worklist_csv
+from dashboard.worklist import table, visit
+from dashboard.worklist.export import worklist_csv
 from ichscope import volumes
 from ichscope.series import Header
 from ichscope.store import Filter, Store, StoreError, tables
@@ -252,7 +252,7 @@ def test_texts_from_files_stay_texts(store: Store) -> None:
     row = store.study(study)
     changed = table.content([row.__class__(**{**row.__dict__, "reasons": ("<img src=x>", "second")})])
     assert changed["rows"][0]["cells"][-1]["text"] == "Not analysed: <img src=x>; second"
-    script = (Path(table.__file__).parent / "table.js").read_text()
+    script = (Path(APP).parent / "table/table.js").read_text()
     assert "innerHTML" not in script
 
 

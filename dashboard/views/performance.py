@@ -8,13 +8,13 @@ from html import escape
 import streamlit as st
 
 from dashboard import cached
-from dashboard import performance_tables as tables
-from dashboard import performance_tabs as tabs
-from dashboard.performance_choose import KEY, Sources, choose
-from dashboard.performance_errors import browser, open_study
-from dashboard.performance_import import imports
-from dashboard.performance_rows import Audit, threshold_in_force
-from dashboard.performance_threshold import panel
+from dashboard.performance import tables as tables
+from dashboard.performance import tabs as tabs
+from dashboard.performance.choose import KEY, Sources, choose
+from dashboard.performance.errors import browser, open_study
+from dashboard.performance.importing import imports
+from dashboard.performance.rows import Audit, threshold_in_force
+from dashboard.performance.threshold import panel
 from dashboard.text import plain, sentence
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
 from ichscope import metrics

@@ -8,10 +8,11 @@ from functools import cache, partial
 
 import streamlit as st
 
-from dashboard import cached, filters, ingest, opened, table, visit
-from dashboard.export import worklist_csv
+from dashboard import cached, filters, ingest
 from dashboard.text import plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.worklist import opened, table, visit
+from dashboard.worklist.export import worklist_csv
 from ichscope.store import Counts, Filter, Order, Store, StoreError
 
 KEY = "worklist"

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.performance_choose import KEY
+from dashboard.performance.choose import KEY
 from dashboard.text import plain
 from dashboard.times import when
 from ichscope.audit.importing import Imported, import_predictions, import_truth

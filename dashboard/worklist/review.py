@@ -7,10 +7,10 @@ from html import escape
 
 import streamlit as st
 
-from dashboard import entry
 from dashboard.text import plain, sentence
 from dashboard.times import when
-from dashboard.visit import READER, Visit, chosen, current, marked, reader, refresh, submit
+from dashboard.worklist import entry
+from dashboard.worklist.visit import READER, Visit, chosen, current, marked, reader, refresh, submit
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import cached
-from dashboard import performance_tables as tables
-from dashboard.performance_choose import KEY
-from dashboard.performance_rows import Audit, threshold_in_force
+from dashboard.performance import tables as tables
+from dashboard.performance.choose import KEY
+from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures

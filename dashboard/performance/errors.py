@@ -7,12 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.performance_choose import KEY
-from dashboard.performance_rows import Audit
-from dashboard.performance_threshold import in_force
-
-# The worklist's table: rows that are links, which a screen reader and the browser's search can read.
-from dashboard.table import _component as linked_table
+from dashboard.performance.choose import KEY
+from dashboard.performance.rows import Audit
+from dashboard.performance.threshold import in_force
+from dashboard.table import linked
 from ichscope.audit.errors import errors
 from ichscope.figures.counts import column_name
 from ichscope.figures.look import SHORT_NAMES, number
@@ -52,7 +50,7 @@ def browser(audit: Audit, label: str) -> None:
     with place:
         st.caption(f"{first + 1:,} to {min(first + ROWS, len(chosen)):,} of {len(chosen):,}")
         data = content(audit, label, threshold, chosen[first : first + ROWS])
-        study = linked_table(data=data, key=f"{key}-table", on_open_change=lambda: None).open
+        study = linked(data, f"{key}-table")
     if study is not None:
         open_study(study)
 

@@ -8,11 +8,11 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cached
-from dashboard import performance_tables as tables
-from dashboard.performance_choose import KEY
-from dashboard.performance_files import csv_bytes, report
-from dashboard.performance_rows import Audit
-from dashboard.performance_threshold import draw, in_force
+from dashboard.performance import tables as tables
+from dashboard.performance.choose import KEY
+from dashboard.performance.files import csv_bytes, report
+from dashboard.performance.rows import Audit
+from dashboard.performance.threshold import draw, in_force
 from dashboard.text import plain
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures

@@ -10,9 +10,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import entry
-from dashboard.entry import Entry
 from dashboard.times import when
+from dashboard.worklist import entry
+from dashboard.worklist.entry import Entry
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 

@@ -8,9 +8,10 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import panels, review, visit
+from dashboard import panels
 from dashboard.text import count, plain
 from dashboard.times import when
+from dashboard.worklist import review, visit
 from ichscope.analyse import StudyResult
 from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
 

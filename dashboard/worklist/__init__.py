@@ -1,0 +1,1 @@
+"""The parts of the page Worklist: the list, an open study and its review."""

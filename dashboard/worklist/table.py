@@ -1,0 +1,90 @@
+"""The worklist's table: what each row says of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dashboard.filters import AGREEMENT_WORDS, PRIORITY_WORDS, STATUS_WORDS
+from dashboard.table import linked
+from dashboard.text import count
+from dashboard.times import when
+from ichscope.figures.look import SHORT_NAMES, number
+from ichscope.labels import SUBTYPES
+from ichscope.store import ModelRow, WorklistRow
+
+Cell = dict[str, str]
+
+
+def show(rows: Sequence[WorklistRow], key: str, last: int | None = None) -> int | None:
+    """Place a page of the worklist.
+
+    Parameters
+    ----------
+    last : the study that was open before; its row gets the focus
+
+    Returns
+    -------
+    the study that was opened just now
+    """
+    return linked(content(rows) | {"last": last}, key)
+
+
+def content(rows: Sequence[WorklistRow]) -> dict[str, Any]:
+    """What the browser shows: a head, and the cells of every row with the number of its study."""
+    models = _model_names(rows)
+    head = ["Priority", "Study", "Arrived", *models, "Kinds", "Slices", "Review", "Notes"]
+    return {"head": head, "rows": [{"id": row.id, "cells": _cells(row, models)} for row in rows]}
+
+
+def _model_names(rows: Sequence[WorklistRow]) -> list[str]:
+    """Models of these rows, the one that tells most kinds apart first."""
+    found = {model.name: model for row in rows for model in row.models}
+    return sorted(found, key=lambda name: (-len(found[name].probability), name))
+
+
+def _cells(row: WorklistRow, models: Sequence[str]) -> list[Cell]:
+    by_name = {model.name: model for model in row.models}
+    return [
+        _cell(PRIORITY_WORDS[row.priority], f"priority {row.priority.split()[0]}"),
+        _cell(row.study_key, "study"),
+        _cell(when(row.arrived_at), "time"),
+        *(_probability(by_name.get(name)) for name in models),
+        _cell(kinds(row), "kinds"),
+        _cell(str(row.slices), "number"),
+        _cell(AGREEMENT_WORDS[row.agreement], f"review {row.agreement}", _reviewed(row)),
+        _cell("; ".join(notes(row)), "notes", "\n".join(notes(row))),
+    ]
+
+
+def _cell(text: str, kind: str, title: str = "") -> Cell:
+    return {"text": text, "kind": kind, "title": title}
+
+
+def _probability(model: ModelRow | None) -> Cell:
+    if model is None:
+        return _cell("", "number")
+    value = number(model.probability["any"])
+    flagged = "flagged" if model.flagged else "not flagged"
+    title = f"{model.name} {model.version}: {value}, threshold {number(model.threshold)}, {flagged}"
+    return _cell(value, "number flagged" if model.flagged else "number", title)
+
+
+def kinds(row: WorklistRow) -> str:
+    """Short names of the subtypes that the models find."""
+    return ", ".join(SHORT_NAMES[label] for label in SUBTYPES if row.found[label])
+
+
+def _reviewed(row: WorklistRow) -> str:
+    if row.reviewed_at is None:
+        return ""
+    return f"{count(row.reviews, 'review')}, the last one {when(row.reviewed_at)}"
+
+
+def notes(row: WorklistRow) -> list[str]:
+    """What else a reader must know before opening a study."""
+    found = ["Synthetic"] if row.synthetic else []
+    if row.status != "analysed":
+        found.append(": ".join([STATUS_WORDS[row.status], *row.reasons[:1]]))
+        found.extend(row.reasons[1:])
+    return found
