@@ -102,7 +102,7 @@ def together(found: Sequence[Together]) -> go.Figure:
             **places,
             text=[f"{cell.both:,}" for cell in cells],
             # Reads on its shade, on dark and light pages.
-            textfont={"color": ["#ffffff" if (cell.share or 0) > 0.4 else INK for cell in cells]},
+            textfont={"color": ["#ffffff" if (cell.share or 0) > 0.3 else INK for cell in cells]},
             hovertext=[cell.text for cell in cells],
             hovertemplate="%{hovertext}<extra></extra>",
             row=1,
