@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dashboard.performance.tables import table
+from dashboard.text import table
 from dashboard.times import when
 from ichscope.card import ModelCard
 from ichscope.figures.words import NO_VALUE, label_name

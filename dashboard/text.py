@@ -1,8 +1,10 @@
-"""Text from outside (file names, header values) made safe for where the pages show it."""
+"""Text from outside (file names, header values, names of models) made safe for where the pages show it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from html import escape
 
 _WORD = re.compile(r"[a-z]+([ ?!]|$)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&])")
@@ -28,3 +30,11 @@ def sentence(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """Number and noun: 1 slice, 32 slices."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
+    """HTML of a plain table; every cell is escaped."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    caption = f"<caption>{escape(below)}</caption>" if below else ""
+    return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -74,6 +74,19 @@ def test_long_times_are_counted_by_week_or_month(days: int, starts: list[date]) 
     found = bars(arrivals.over_time([Day(FIRST, "analysed", 2), Day(last, "analysed", 3), Day(last, "limited", 1)]))
     assert found["analysed"] == dict(zip(starts, (2, 3), strict=True))
     assert found["limited"] == {starts[1]: 1}
+
+
+def test_a_single_day_is_a_day_wide() -> None:
+    figure = arrivals.over_time([Day(date(2026, 3, 4), "analysed", 60)])
+    start, end = figure.layout.xaxis.range
+    assert end - start == timedelta(days=1)
+    assert start < datetime(2026, 3, 4) < end
+    assert figure.data[0].width == pytest.approx(0.9 * 86_400_000)
+
+
+def test_no_reason_is_said_in_words() -> None:
+    figure = arrivals.reasons([], 60)
+    assert [one.text for one in figure.layout.annotations] == ["Nothing did."]
 
 
 def test_reasons_are_in_words_the_commonest_on_top() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 
+from dashboard.text import table
 from ichscope.audit.evaluate import CHOSEN_HERE, LabelFigures, Point
 from ichscope.audit.show import Notes
 from ichscope.figures.counts import group_name
@@ -23,14 +23,6 @@ def _cell(found: Estimate, notes: Notes) -> str:
 def _below(notes: Notes, first: str = "") -> str:
     """What stands below a table."""
     return " ".join([*([first] if first else []), *(f"{line}." for line in notes.lines())])
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
-    """HTML of a table; every cell is escaped."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    caption = f"<caption>{escape(below)}</caption>" if below else ""
-    return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"
 
 
 def ranking(found: Mapping[str, LabelFigures]) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables as tables
+from dashboard.performance import tables
 from dashboard.performance.choose import KEY
 from dashboard.performance.files import csv_bytes, report
 from dashboard.performance.rows import Audit

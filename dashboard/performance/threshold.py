@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables as tables
+from dashboard.performance import tables
 from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import cached
 from dashboard import models_tables as tables
-from dashboard.monitoring_settings import names
+from dashboard.monitoring.settings import names
 from dashboard.text import plain
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
 from ichscope.analyse import default_models_folder

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import cached
-from dashboard import monitoring_tables as tables
-from dashboard.monitoring_settings import KEY, limits, periods
+from dashboard.monitoring import tables
+from dashboard.monitoring.settings import KEY, limits, periods
 from dashboard.text import plain, sentence
 from dashboard.verdict import NOT_FOR_DIAGNOSIS
 from ichscope.commands.monitor import to_json

@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables as tables
+from dashboard.performance import tables
 from dashboard.performance import tabs as tabs
 from dashboard.performance.choose import KEY, Sources, choose
 from dashboard.performance.errors import browser, open_study

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from html import escape
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _LEGEND: Final = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "x
 _LEVELS: Final = {"not analysable": ("prevents", "not analysed"), "warning": ("limits", "limited")}
 # More days than these are shown as weeks, more weeks as months.
 _MOST_DAYS, _MOST_WEEKS = 120, 120
+_FEW_DAYS, _DAY_MS = 14, 86_400_000
 _MOST_STEPS, _MOST_SCANNERS, _MOST_REASONS = 40, 7, 12
 _LONGEST_NAME = 18
 
@@ -50,9 +51,19 @@ def over_time(days: Sequence[Day]) -> go.Figure:
         bars(figure, list(found), list(found.values()), texts, STATE_COLOURS[status], name=status)
     figure.update_layout(barmode="stack", bargap=0.1)
     figure.update_xaxes(title=f"Arrival, by {unit} (UTC)", type="date")
+    if days and (last - first).days < _FEW_DAYS:
+        # Left to itself, the axis of a single day is one of milliseconds.
+        figure.update_traces(width=0.9 * _DAY_MS)
+        figure.update_xaxes(dtick=_DAY_MS, tickformat="%b %d\n%Y", range=_around(first, last))
     figure.update_yaxes(title="Studies", rangemode="tozero")
     totals = ", ".join(f"{sum(found.values())} {status}" for status, found in counts.items())
     return describe(figure, f"Studies by {unit} of their arrival, {first} to {last}: {totals}.")
+
+
+def _around(first: date, last: date) -> list[datetime]:
+    """The axis of these days, whose bars stand around midnight."""
+    half = timedelta(hours=12)
+    return [datetime.combine(first, time()) - half, datetime.combine(last, time()) + half]
 
 
 def _unit(days: int) -> str:
@@ -85,6 +96,9 @@ def reasons(found: Sequence[Reason], total: int) -> go.Figure:
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(title="Studies", rangemode="tozero")
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False)
+    if not shown:
+        figure.update_layout(xaxis_visible=False, yaxis_visible=False)
+        figure.add_annotation(text="Nothing did.", showarrow=False)
     said = ", ".join(f"{name} {one.studies}" for name, one in zip(names, shown, strict=True))
     return describe(figure, f"Reasons that limit or prevent the analysis, of {total} studies: {said or 'none'}.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.performance.tables import table
+from dashboard.text import table
 from ichscope.commands.show import duration
 from ichscope.figures.cohort_tables import reason_name
 from ichscope.figures.words import NO_VALUE, in_full, interval
