@@ -85,6 +85,7 @@ def test_living_processes_keep_their_items(store: Store) -> None:
         jobs.owner().rpartition("/")[0] + "/1",  # the number was given to another process since
         jobs.owner().split("/")[0] + "/4194305/77",  # larger than Linux gives out
     ],
+    ids=["another process", "no process"],
 )
 def test_items_of_a_dead_process_are_taken_up_at_once(store: Store, owner: str) -> None:
     job = started(store, "a")
