@@ -246,7 +246,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(tmp_path: Path, open_st
     from sqlalchemy import event
 
     event.listen(store._engine, "connect", lambda one, _: one.execute(f"PRAGMA max_page_count = {pages + 1}"))
-    big = (Finding("warning", "kvp", "x" * 10_000),)
+    big = (Finding("warning", "kvp", "x" * 1_000_000),)  # more than the pages that migrations have left free
     with pytest.raises(StoreError, match="no room left on the disk"):
         add(store, "b", 0.9, findings=big)
     assert [row.reasons for row in store.worklist()] == [()]
