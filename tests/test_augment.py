@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.augment import DEFAULT, NONE, as_picture, augment, is_picture, jpeg
+from training.augment import DEFAULT, LOOKALIKE, NONE, as_picture, augment, is_picture, jpeg
 
 STILL = NONE
 
@@ -149,3 +149,9 @@ def test_jpeg_touches_only_its_window():
 def test_same_seed_same_change(head, square):
     one, other = (augment(head, square, np.random.default_rng(9))[0] for _ in range(2))
     assert np.array_equal(one, other)
+
+
+def test_without_blood_many_parts_show_what_looks_like_it(head, square):
+    marks = square * np.uint8(LOOKALIKE)
+    shown = [augment(head, marks, np.random.default_rng(seed), STILL, side=64)[1].any() for seed in range(60)]
+    assert 30 < sum(shown) < 55, "half of them for sure, others by chance"

@@ -306,3 +306,21 @@ def test_implants_are_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mon
     for one, other in zip(pool, again, strict=True):
         np.testing.assert_array_equal(one.hu, other.hu)
         np.testing.assert_array_equal(one.labels, other.labels)
+
+
+# ---------------------------------------------------------------- lookalikes
+
+
+def test_what_is_bright_in_a_normal_head_is_marked_and_no_blood() -> None:
+    rows, columns = np.indices((SIZE, SIZE)) - SIZE / 2
+    radius = np.hypot(rows, columns)
+    hu = np.select([radius < 70, radius < 80], [30, 800], -1000).astype(np.int16)
+    hu[100:124, 108:116] = 55  # a falx
+    marks = batches.lookalikes(np.repeat(hu[None], 5, axis=0))
+    assert (marks[:, 104:120, 110:114] == 3).all()
+    assert not marks[:, radius > 69].any(), "neither the skull nor its rim"
+    assert (batches.evidence_target(marks[0], labels(NORMAL)[0]) == 0).all()
+
+
+def test_without_a_head_nothing_is_marked() -> None:
+    assert not batches.lookalikes(np.full((3, SIZE, SIZE), -1000, np.int16)).any()

@@ -20,6 +20,10 @@ Field = NDArray[np.float32]
 
 _AIR_HU = -1000
 _PICTURE_HU = 80.0
+# In a mask: bright as blood, and none.
+LOOKALIKE = 3
+# How often a part of a slice without blood is taken around that.
+_LOOKALIKE_RATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def augment(
     ----------
     hu : (n, rows, columns) int16 HU; pose, window and sharpness are drawn once for the stack, noise per slice
     mask : (n, rows, columns) of whole numbers, moved with the slices, or None
-    side : give only a random square part with this side, around some pixel where the mask is 1, if there is one
+    side : give only a random square part with this side, around some pixel where the mask is 1, if there is one, or
+        often around a LOOKALIKE
 
     Returns
     -------
@@ -131,12 +136,15 @@ def _pose(
 def _corner(
     mask: NDArray[np.generic] | None, size: tuple[int, ...], side: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Choose the upper left corner of a square part: anywhere, or around some blood."""
+    """Choose the upper left corner of a square part: anywhere, or around some blood or what looks like it."""
     room = np.array(size) - side
     corner = rng.integers(0, room + 1, 2)
-    blood = np.argwhere(mask == 1)[:, -2:] if mask is not None else np.zeros((0, 2), np.int64)
-    if len(blood):
-        corner = np.clip(blood[rng.integers(len(blood))] - rng.integers(side // 6, side - side // 6, 2), 0, room)
+    places = np.argwhere(mask == 1) if mask is not None else np.zeros((0, 3), np.int64)
+    if mask is not None and not len(places) and rng.random() < _LOOKALIKE_RATE:
+        places = np.argwhere(mask == LOOKALIKE)
+    if len(places):
+        middle = places[rng.integers(len(places)), -2:]
+        corner = np.clip(middle - rng.integers(side // 6, side - side // 6, 2), 0, room)
     return corner
 
 

@@ -12,11 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ichscope.atomic import replacing
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.preprocess import INPUT_SIZE
-from training.augment import DEFAULT, Strength, augment
+from training.anatomy import intracranial, masked_gaussian
+from training.augment import DEFAULT, LOOKALIKE, Strength, augment
 from training.data import TrainingStudy
 from training.implants import NoRoomError, decoy, implant
 
@@ -34,8 +36,10 @@ _SHARES = {
     "picture": 0.05,
 }
 _NONE = ("", "")
-# One for all slices of all normal heads.
-_NO_BLOOD = np.zeros((1, INPUT_SIZE, INPUT_SIZE), np.uint8)
+# In a head without a bleed, what is this much brighter than brain (in HU, smoothed) could be taken for one.
+_BRIGHTER_HU = 8
+# Nearer to bone than this, in pixels, all is bright.
+_RIM_PX = 3
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
@@ -164,9 +168,11 @@ def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[list
     """
     pools: dict[str, dict[str, list[_Place]]] = {}
     for study in studies:
+        outlines = _outlines(study)
         for i in range(len(study.labels)):
             role, group = _role(study, i)
-            place = _Place(study, i, _outlines(study, i) if role != "bleeding" else None)
+            mask = None if outlines is None or role == "bleeding" else outlines[i : i + 1]
+            place = _Place(study, i, mask)
             if role and not (parts and place.mask is None):
                 pools.setdefault(role, {}).setdefault(group, []).append(place)
     return {role: list(groups.values()) for role, groups in pools.items()}
@@ -188,17 +194,27 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     return ("normal", study.patient) if labels[0] == 0 else _NONE
 
 
-def _outlines(study: TrainingStudy, index: int) -> NDArray[np.uint8] | None:
-    if study.mask is not None:
-        return study.mask[index : index + 1]
-    return _NO_BLOOD if is_normal(study) else None
+def _outlines(study: TrainingStudy) -> NDArray[np.uint8] | None:
+    """Give (n, h, w) outlines as evidence_target reads them, if it is known where a study bleeds, if it does."""
+    return lookalikes(study.hu) if is_normal(study) and not study.pictures else study.mask
+
+
+def lookalikes(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """(n, h, w) HU of a head without a bleed to its mask: 3 where something (tentorium, falx, vessels) is bright."""
+    inside = intracranial(hu)
+    if not inside.any():
+        return np.zeros(hu.shape, np.uint8)
+    smooth = masked_gaussian(hu, inside, 1.5)
+    deep = ndimage.binary_erosion(inside, np.ones((1, 3, 3)), _RIM_PX)
+    bright = deep & (smooth > np.median(smooth[inside]) + _BRIGHTER_HU)
+    return np.where(bright, np.uint8(LOOKALIKE), np.uint8(0))
 
 
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w) outlines and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
 
-    In the mask 0 is no blood, 1 is blood, 2 is unknown. Where several subtypes are on one slice it does not say which
-    is which: there they are unknown.
+    In the mask 0 is no blood, 1 is blood, 2 is unknown, 3 is none that looks like some. Where several subtypes are on
+    one slice it does not say which is which: there they are unknown.
     """
     side = INPUT_SIZE if mask is None else len(mask)
     target = np.full((side // _CELL, side // _CELL, len(LABELS)), np.nan, np.float32)

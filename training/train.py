@@ -30,7 +30,7 @@ from ichscope.preprocess import INPUT_SIZE
 from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
 from training.data import ADAPTERS, DEFAULT_CACHE
-from training.fused import use_fused_batch_norm
+from training.fused import use_fused_layers
 from training.sequences import LENGTHS, EmbeddedStudy, embed, excerpt, fit_head, restore, save
 from training.splits import FOLDS, TRAINING_SOURCES, Split, provenance, split
 
@@ -110,7 +110,7 @@ RECIPES = {"scratch": FROM_SCRATCH, "pretrained": PRETRAINED, "large": LARGE}
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, train, and leave the run folder behind."""
     options = _parse(arguments)
-    use_fused_batch_norm()
+    use_fused_layers()
     _distribute()
     keras.utils.set_random_seed(options.seed)
     run = options.run or default_run(options.model, options.fold, options.without)
