@@ -29,6 +29,7 @@ AGREEMENT_WORDS: Final = {
 }
 _REVIEWED: Final = {"reviewed": "Reviewed"}
 _ORIGINS: Final = {False: "Patients", True: "Synthetic"}
+_CODES: Final = "A code stands for the name: the same institution has the same one, and nobody can tell which it is."
 _BY: Final = {"model": "a model", "reader": "the newest review"}
 # A session's value for each part of the filter that limits nothing.
 _UNSET: Final[Mapping[str, Any]] = {
@@ -41,6 +42,7 @@ _UNSET: Final[Mapping[str, Any]] = {
     "since": None,
     "until": None,
     "scanner": None,
+    "institution": None,
     "model": None,
     "reader": None,
     "job": None,
@@ -97,6 +99,7 @@ def current(key: str) -> Filter:
         since=times.start(since) if since else None,
         until=times.end(until) if until else None,
         scanner=value["scanner"],
+        institution=value["institution"],
         model=model,
         version=version,
         reader=value["reader"],
@@ -169,20 +172,22 @@ def _rest(key: str, choices: Choices, jobs: Mapping[int, str]) -> None:
     with left:
         st.date_input("Arrived from", value=None, **_kept(key, "since"))
         _select(key, "scanner", "Scanner", {name: name for name in choices.scanners})
-        _select(key, "reader", "Reviewed by", {name: name for name in choices.readers})
-    with right:
-        st.date_input("Arrived until", value=None, **_kept(key, "until"))
         _select(key, "model", "Model and version", {one: " ".join(one) for one in choices.models})
         _select(key, "job", "Came in with", jobs)
+    with right:
+        st.date_input("Arrived until", value=None, **_kept(key, "until"))
+        _select(key, "institution", "Institution", {name: name for name in choices.institutions}, _CODES)
+        _select(key, "reader", "Reviewed by", {name: name for name in choices.readers})
     st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.get, **_kept(key, "synthetic"))
 
 
-def _select(key: str, name: str, label: str, words: Mapping[Any, str]) -> None:
+def _select(key: str, name: str, label: str, words: Mapping[Any, str], help: str | None = None) -> None:
     st.selectbox(
         label,
         list(words),
         index=None,
         placeholder="All",
         format_func=lambda one: words.get(one, ""),
+        help=help,
         **_kept(key, name),
     )

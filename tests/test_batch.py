@@ -43,7 +43,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small heads, each in its folder."""
     folder = tmp_path_factory.mktemp("in") / "night"
     for seed in range(STUDIES):
-        phantom.write(phantom.make(SUBTYPES[seed], seed, slices=3, size=48), folder / f"SMITH^JOHN {seed}")
+        head = phantom.make(SUBTYPES[seed], seed, slices=3, size=48)
+        phantom.write(head, folder / f"SMITH^JOHN {seed}", InstitutionName="Saint Elsewhere")
     return folder
 
 
@@ -121,7 +122,8 @@ def test_nothing_in_the_database_names_the_patient(
     with sqlite3.connect(tmp_path / "home" / "ichscope.db") as database:
         dump = "\n".join(database.iterdump())
     assert "synthetic phantom" in dump.lower(), "the dump has the scanner, so it would have the name"
-    for word in ("SMITH", "JOHN", "PHANTOM-", "IM0001", str(night)):
+    assert store.choices().institutions[0] in dump, "the dump has what stands for the institution"
+    for word in ("SMITH", "JOHN", "Elsewhere", "PHANTOM-", "IM0001", str(night)):
         assert word not in dump
 
 

@@ -12,7 +12,7 @@ from ichscope.store import Filter, ModelRow, Order, Store, WorklistRow
 
 _FACTS = (
     *("study_key", "series_key", "arrived_at", "analysed_at", "status", "priority", "score", "reasons", "synthetic"),
-    *("slices", "age_years", "sex", "scanner", "kvp", "slice_thickness_mm", "kernel"),
+    *("slices", "age_years", "sex", "scanner", "institution", "kvp", "slice_thickness_mm", "kernel"),
 )
 _REVIEW = ("agreement", "reviews", "reviewed_at")
 

@@ -94,5 +94,5 @@ def _facts(row: WorklistRow) -> str:
     age = f"{row.age_years} years" if row.age_years is not None else ""
     kv = f"{row.kvp:g} kV" if row.kvp else ""
     thickness = f"{row.slice_thickness_mm:g} mm" if row.slice_thickness_mm else ""
-    facts = (count(row.slices, "slice"), row.sex, age, row.scanner, kv, thickness, row.kernel)
+    facts = (count(row.slices, "slice"), row.sex, age, row.scanner, row.institution, kv, thickness, row.kernel)
     return f"{', '.join(filter(None, facts))}. Arrived {when(row.arrived_at)}, analysed {when(row.analysed_at)}."

@@ -48,6 +48,7 @@ class StudyColumns:
     score: Floats
     synthetic: NDArray[np.bool_]
     scanner: Sequence[str]
+    institution: Sequence[str]
     kvp: Sequence[float | None]
     slice_thickness_mm: Sequence[float | None]
     age_years: Sequence[int | None]
@@ -136,7 +137,7 @@ class Columns(StoreBase):
         """Facts of the studies that fit, by id."""
         chosen = select(
             *(Study.id, Study.study_key, Study.patient_key, Study.score, type_coerce(Study.synthetic, Integer)),
-            *(Study.scanner, Study.kvp, Study.slice_thickness_mm, Study.age_years, Study.sex),
+            *(Study.scanner, Study.institution, Study.kvp, Study.slice_thickness_mm, Study.age_years, Study.sex),
         )
         chosen = chosen.where(*conditions(filter or Filter(), self.study_key)).order_by(Study.id)
         id, key, patient, score, synthetic, *facts = self._columns(chosen)

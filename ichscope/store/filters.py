@@ -43,6 +43,8 @@ def conditions(wanted: Filter, study_key: Callable[[str], str]) -> list[Conditio
         found.append(Study.models.contains(start + end, autoescape=True))
     if wanted.scanner is not None:
         found.append(Study.scanner == wanted.scanner)
+    if wanted.institution is not None:
+        found.append(Study.institution == wanted.institution)
     if wanted.synthetic is not None:
         found.append(Study.synthetic.is_(wanted.synthetic))
     return [*found, *_agreement(wanted), *_elsewhere(wanted), *_key(wanted.key.strip(), study_key)]

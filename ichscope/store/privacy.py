@@ -35,6 +35,11 @@ def without_names(text: str, files: Iterable[str]) -> str:
     return _UID.sub("a UID", text)
 
 
+def site_name(institution: str) -> str:
+    """The name of an institution in the form that its code is made of: spelling must not make two of one."""
+    return " ".join(institution.casefold().split())
+
+
 def _is_count(name: str) -> bool:
     """A file called 12 says nothing, and the text may well speak of 12 slices."""
     return not name or (name.isdigit() and len(name) < _SHORTEST_NUMBER)

@@ -21,7 +21,7 @@ class Filter:
 
     label, by : the label is positive, as the current model results say or the newest review
     since, until : of the arrival, `until` excluded
-    scanner, model, version, reader : as in Choices; a current result of the model, a review by the reader
+    scanner, institution, model, version, reader : as in Choices; a current result of the model, a review by the reader
     agreement : also "reviewed", which is all but "unreviewed"
     key : the start of a study key, or a whole Study Instance UID, or a key of `ichscope analyse`
     job : studies that this ingest brought
@@ -34,6 +34,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     scanner: str | None = None
+    institution: str | None = None
     model: str | None = None
     version: str | None = None
     reader: str | None = None
@@ -74,6 +75,7 @@ class WorklistRow:
     age_years: int | None
     sex: str
     scanner: str
+    institution: str
     kvp: float | None
     slice_thickness_mm: float | None
     kernel: str
@@ -100,9 +102,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Choices:
-    """What filters can be set to. `models` are (name, version)."""
+    """What filters can be set to. `models` are (name, version), institutions are codes."""
 
     scanners: tuple[str, ...]
+    institutions: tuple[str, ...]
     models: tuple[tuple[str, str], ...]
     readers: tuple[str, ...]
 

@@ -53,6 +53,7 @@ class Setting(Base):
 class Study(Base):
     """One analysed series, with what the worklist filters and sorts by.
 
+    institution : a code that stands for its name (Writing.site), "" where unknown
     models : "|name|name version|" of every current result, one after the other: a scan filters by it
     rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
     model_* : whether any current result has that label; None where no model knows it
@@ -76,6 +77,7 @@ class Study(Base):
     sex: Mapped[str] = mapped_column(String(1))
     manufacturer: Mapped[str]
     scanner: Mapped[str]
+    institution: Mapped[str] = mapped_column(default="", server_default="")
     kvp: Mapped[float | None]
     slice_thickness_mm: Mapped[float | None]
     kernel: Mapped[str]
@@ -107,6 +109,7 @@ class Study(Base):
         Index(None, "arrived_at", "id"),
         Index(None, "score", "id"),
         Index(None, "scanner"),
+        Index(None, "institution"),
         Index(None, "status", "priority", "agreement"),
     )
 

@@ -20,8 +20,8 @@ _AT_ONCE = 200
 _EVERYTHING = Filter()
 _COLUMNS = (
     Study.id, Study.study_key, Study.series_key, Study.arrived_at, Study.analysed_at, Study.status, Study.priority,
-    Study.score, Study.slices, Study.age_years, Study.sex, Study.scanner, Study.kvp, Study.slice_thickness_mm,
-    Study.kernel, Study.agreement, Study.reviews, Study.reviewed_at, Study.synthetic,
+    Study.score, Study.slices, Study.age_years, Study.sex, Study.scanner, Study.institution, Study.kvp,
+    Study.slice_thickness_mm, Study.kernel, Study.agreement, Study.reviews, Study.reviewed_at, Study.synthetic,
 )  # fmt: skip
 
 
@@ -69,11 +69,14 @@ class Worklist(Writing):
     def choices(self) -> Choices:
         """What there is to filter by."""
         with self._reading() as session:
-            scanners = session.scalars(select(Study.scanner).distinct().order_by(Study.scanner)).all()
+            places = (Study.scanner, Study.institution)
+            scanners, institutions = (
+                tuple(session.scalars(select(one).where(one != "").distinct().order_by(one))) for one in places
+            )
             names = (Result.model, Result.version)
             models = session.execute(select(*names).where(Result.current).distinct().order_by(*names)).all()
             readers = session.scalars(select(Review.reader).distinct().order_by(Review.reader)).all()
-        return Choices(tuple(filter(None, scanners)), tuple((row[0], row[1]) for row in models), tuple(readers))
+        return Choices(scanners, institutions, tuple((row[0], row[1]) for row in models), tuple(readers))
 
     def neighbours(self, study: int, filter: Filter = _EVERYTHING, order: Order = "priority") -> Neighbours:
         """The studies before and after one, which itself may have dropped out of the filter meanwhile.

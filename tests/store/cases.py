@@ -46,6 +46,7 @@ def many(store: Store, number: int, seed: int = 0) -> list[int]:
         header = Header(
             scanner=rng.choice(["", "Revolution", "Aquilion"]),
             manufacturer=rng.choice(["", "Maker"]),
+            institution=("", "Saint Elsewhere", "County")[i % 3],
             kvp=rng.choice([None, 100.0, 120.0]),
             slice_thickness_mm=rng.choice([None, 0.6, 1.25, 5.0]),
             age_years=rng.choice([None, 3.5, 19.99, 40.0, 97.0]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
 
+from ichscope.home import with_driver
 from ichscope.store import Filter, Store, StoreError
 from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
 from ichscope.store.session import open_engine
@@ -47,19 +52,20 @@ def test_head_is_the_newest_of_one_line_of_revisions() -> None:
 
 
 def test_a_database_of_the_first_revision_opens_with_all_its_rows(
-    tmp_path: Path, open_store: Callable[[str], Store]
+    url: str, tmp_path: Path, open_store: Callable[[str], Store]
 ) -> None:
     (tmp_path / "key").write_text(FIRST_KEY)
-    load(tmp_path / "old.db")
-    before = count_rows(tmp_path / "old.db")
-    store = open_store(f"sqlite:///{tmp_path}/old.db")
-    after = count_rows(tmp_path / "old.db")
+    load(url, tmp_path / "old.db")
+    before = count_rows(url)
+    store = open_store(url)
+    after = count_rows(url)
     assert min(before.values()) > 0, "a table without rows proves nothing"
     # The one row of truth has become a file with one row.
     assert after.pop("sheets") == after.pop("voices") == before.pop("truth") == 1
     assert after == before | {"adjustments": 0}
     first, second, third = store.worklist(order="oldest")
     assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
+    assert {row.institution for row in (first, second, third)} == {""}
     assert [model.version for model in first.models] == ["1.0", "2.0"]
     assert [review.reader for review in store.reviews(first.id)] == ["Ann", "Bob"]
     assert store.result(first.id).models["cranioscan"].slice_probability["any"].tolist() == [0.0, 0.875]
@@ -74,16 +80,53 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     assert as_texts(store.sheet_rows(sheet.id).study) == [first.study_key]
 
 
-def load(path: Path) -> None:
-    import sqlite3
+@pytest.mark.parametrize("older", ["0002", "0003"])
+def test_a_database_of_every_revision_opens_with_all_its_rows(
+    older: str, url: str, tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    (tmp_path / "key").write_text(FIRST_KEY)
+    load(url, tmp_path / "old.db")
+    upgrade(url, older)
+    before = count_rows(url)
+    store = open_store(url)
+    assert count_rows(url) == {"adjustments": 0} | before
+    assert [(row.slices, row.institution) for row in store.worklist(order="oldest")] == [(2, ""), (2, ""), (0, "")]
 
-    connection = sqlite3.connect(path)
+
+def load(url: str, dump: Path) -> None:
+    """Make a database of the first revision; a server's gets the rows of SQLite's."""
+    connection = sqlite3.connect(dump)
     connection.executescript(FIRST.read_text(encoding="utf-8"))
     connection.close()
+    if url.startswith("sqlite"):
+        dump.rename(make_url(url).database or "")
+        return
+    upgrade(url, "0001")
+    here, there = open_engine(f"sqlite:///{dump}"), open_engine(with_driver(url))
+    tables = sa.MetaData()
+    tables.reflect(there)
+    with here.connect() as source, there.begin() as target:
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in source.execute(sa.select(table)).mappings()]
+            if rows and table.name != "alembic_version":
+                target.execute(table.insert(), rows)
+    here.dispose()
+    there.dispose()
 
 
-def count_rows(path: Path) -> dict[str, int]:
-    engine = sa.create_engine(f"sqlite:///{path}")
+def upgrade(url: str, to: str) -> None:
+    """Bring a database to a revision that a program of its time would have made."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = open_engine(with_driver(url))
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+    engine.dispose()
+
+
+def count_rows(url: str) -> dict[str, int]:
+    engine = sa.create_engine(with_driver(url))
     with engine.connect() as connection:
         names = sa.inspect(connection).get_table_names()
         counts = {name: connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) for name in names}

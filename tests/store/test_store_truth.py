@@ -126,7 +126,7 @@ def test_columns_say_what_the_rows_of_the_worklist_say(store: Store) -> None:
         columns = store.study_columns(filter)
         assert columns.id.tolist() == [row.id for row in rows]
         assert as_texts(columns.key) == [row.study_key for row in rows]
-        for name in ("scanner", "kvp", "slice_thickness_mm", "age_years", "sex"):
+        for name in ("scanner", "institution", "kvp", "slice_thickness_mm", "age_years", "sex"):
             assert list(getattr(columns, name)) == [getattr(row, name) for row in rows]
         np.testing.assert_array_equal(columns.score, [np.nan if row.score is None else row.score for row in rows])
     results = store.result_columns("cranioscan", "1.0")

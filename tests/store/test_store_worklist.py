@@ -14,6 +14,8 @@ from tests import results_builder as build
 from tests.store.cases import MORNING, add, many
 from tests.store.conftest import Server
 
+# Of Saint Elsewhere, with the key below.
+KEY, SITE = "11" * 32, "site 93f391"
 FILTERS: dict[str, tuple[Filter, Callable[[WorklistRow], bool]]] = {
     "everything": (Filter(), lambda row: True),
     "status": (Filter(status=("limited", "not analysed")), lambda row: row.status != "analysed"),
@@ -26,6 +28,8 @@ FILTERS: dict[str, tuple[Filter, Callable[[WorklistRow], bool]]] = {
     ),
     "scanner": (Filter(scanner="Maker Aquilion"), lambda row: row.scanner == "Maker Aquilion"),
     "unknown scanner": (Filter(scanner=""), lambda row: row.scanner == ""),
+    "institution": (Filter(institution=SITE), lambda row: row.institution == SITE),
+    "unknown institution": (Filter(institution=""), lambda row: row.institution == ""),
     "model": (Filter(model="cerebroscan"), lambda row: bool(row.models)),
     "version": (Filter(model="cerebroscan", version="2.0"), lambda row: False),
     "unreviewed": (Filter(agreement="unreviewed"), lambda row: row.reviews == 0),
@@ -46,7 +50,9 @@ SORTED: dict[Any, Callable[[WorklistRow], Any]] = {
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def filled(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> Store:
+    (tmp_path / "key").write_text(KEY)
+    store = open_store(url)
     many(store, 30)
     return store
 
@@ -126,6 +132,8 @@ def test_filter_by_reader_model_and_job(store: Store) -> None:
 def test_choices_are_what_there_is(filled: Store) -> None:
     choices = filled.choices()
     assert choices.scanners == ("Aquilion", "Maker", "Maker Aquilion", "Maker Revolution", "Revolution")
+    assert len(choices.institutions) == 2
+    assert SITE in choices.institutions
     assert choices.models == (("cerebroscan", "1.0"), ("cranioscan", "1.0"))
     assert choices.readers == ("Ann", "Bob")
 

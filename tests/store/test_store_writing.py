@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,6 +35,7 @@ def test_a_study_is_recorded_with_all_that_pages_need(store: Store) -> None:
     row = store.study(id)
     assert (row.status, row.slices, row.scanner, row.kvp, row.kernel) == ("analysed", 2, "MAKER One", 120.0, "H31")
     assert (row.age_years, row.sex, row.arrived_at) == (90, "F", MORNING)
+    assert re.fullmatch("site [0-9a-f]{6}", row.institution)
     assert row.found == dict.fromkeys(LABELS, False) | {"any": True, "subdural": True}
     by_name = {model.name: model for model in row.models}
     assert by_name["cranioscan"].probability["subdural"] == pytest.approx(0.7)
@@ -49,6 +51,13 @@ def test_the_same_content_is_one_study(store: Store) -> None:
     row = store.study(ids.pop())
     assert row.arrived_at == MORNING
     assert len(row.models) == 1
+
+
+def test_an_institution_has_one_code_however_it_is_spelled(store: Store) -> None:
+    names = ("Saint Elsewhere", " SAINT  elsewhere", "County", "", "  ")
+    codes = [store.site(name) for name in names]
+    assert codes[0] == codes[1] != codes[2]
+    assert codes[3] == codes[4] == ""
 
 
 def test_a_new_version_adds_a_result_and_counts_from_then_on(store: Store) -> None:
