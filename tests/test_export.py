@@ -458,6 +458,45 @@ def test_a_published_encoder_has_no_batch_norm_left(published: Path) -> None:
     assert not [node.name for node in behind if constants & set(node.input)]
 
 
+def pooled(before: str, pads: list[int], more: dict[str, Any], value: float | None = None) -> onnx.ModelProto:
+    """What Keras makes of a pool with a rim: a layer of zeros, then the pool without one."""
+    nodes = [
+        helper.make_node(before, ["x"], ["y"]),
+        helper.make_node("Pad", ["y", "pads", *(["value"] if value is not None else [])], ["z"], **more),
+        helper.make_node("MaxPool", ["z"], ["out"], kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    values = {"pads": np.array(pads)} | ({"value": np.float32(value)} if value is not None else {})
+    constants = [numpy_helper.from_array(np.asarray(one), name) for name, one in values.items()]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, 6, 6])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", "c", "h", "w"])
+    graph = helper.make_graph(nodes, "net", [x], [out], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("before", "pads", "more", "value", "left"),
+    [
+        ("Relu", [0, 0, 1, 1, 0, 0, 1, 1], {}, None, ["Relu", "MaxPool"]),
+        ("Relu", [0, 0, 0, 1, 0, 0, 1, 0], {"mode": "constant"}, 0.0, ["Relu", "MaxPool"]),
+        # A rim of zeros above what is negative, another value, channels or a mirror: these must stay.
+        ("Identity", [0, 0, 1, 1, 0, 0, 1, 1], {}, None, ["Identity", "Pad", "MaxPool"]),
+        ("Relu", [0, 0, 1, 1, 0, 0, 1, 1], {}, 0.5, ["Relu", "Pad", "MaxPool"]),
+        ("Relu", [0, 1, 1, 1, 0, 0, 1, 1], {}, None, ["Relu", "Pad", "MaxPool"]),
+        ("Relu", [0, 0, 1, 1, 0, 0, 1, 1], {"mode": "reflect"}, None, ["Relu", "Pad", "MaxPool"]),
+    ],
+)
+def test_zeros_around_a_map_are_left_to_the_pool(
+    before: str, pads: list[int], more: dict[str, Any], value: float | None, left: list[str]
+) -> None:
+    model = pooled(before, pads, more, value)
+    x = np.random.default_rng(3).normal(-0.5, 1, size=(2, 2, 6, 6)).astype(np.float32)
+    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    assert onnx_files.pad_while_pooling(model) == int("Pad" not in left)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == left
+    np.testing.assert_array_equal(ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0], expected)
+
+
 # ---------------------------------------------------------------- half precision
 
 

@@ -133,9 +133,10 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
 
 def windowed(hu: Any, input_range: float) -> Any:
     """(n, h, w) int16 HU to (n, h, w, 3): the windows, each from -input_range to input_range."""
+    level, width = np.array(WINDOWS, np.float32).T
     value = ops.expand_dims(ops.cast(hu, "float32"), -1)
-    parts = [ops.clip((value - level) / (width / 2), -1.0, 1.0) for level, width in WINDOWS]
-    return ops.concatenate(parts, axis=-1) * input_range
+    # All at once: a layer for each window, and one that joins them, cost the runtimes a tenth of their time.
+    return ops.clip((value - level) / (width / 2), -1.0, 1.0) * input_range
 
 
 def _enlarged(coarse: Any, like: Any) -> Any:

@@ -56,6 +56,7 @@ def convert(function: Any, path: Path, half: bool = False) -> None:
     """Write a wrapped model as ONNX, checked; `half` stores large weights as fp16 (they compute in fp32)."""
     model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     _check_names(model, function)
+    pad_while_pooling(model)
     fold_into_convolutions(model)
     if half:
         _store_half(model)
@@ -132,6 +133,50 @@ def _by_channel(
     if (1,) * (4 - constant.ndim) + constant.shape not in ((1, channels, 1, 1), (1, 1, 1, 1)):
         return None
     return np.broadcast_to(constant.reshape(-1), (channels,))
+
+
+def pad_while_pooling(model: onnx.ModelProto) -> int:
+    """Leave out the zeros that Keras puts around a map before a maximum is taken, which the pool can do itself.
+
+    What comes out of a Relu is at least zero, so whatever the pool takes for its own rim changes no maximum.
+
+    Returns
+    -------
+    How many layers of zeros were left out
+    """
+    graph = model.graph
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    left_out = []
+    for pool in [node for node in graph.node if node.op_type == "MaxPool"]:
+        pad = made_by.get(pool.input[0])
+        has_rim = any(one.name == "pads" and any(one.ints) for one in pool.attribute)
+        if pad is None or has_rim or not _is_zeros_around(pad, made_by, constants):
+            continue
+        rim = constants[pad.input[1]][[2, 3, 6, 7]].tolist()
+        kept = [one for one in pool.attribute if one.name not in ("pads", "auto_pad")]
+        del pool.attribute[:]
+        pool.attribute.extend([*kept, onnx.helper.make_attribute("pads", rim)])
+        pool.input[0] = pad.input[0]
+        left_out.append(pad)
+    read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+    for pad in left_out:
+        if pad.output[0] not in read:
+            graph.node.remove(pad)
+    return len(left_out)
+
+
+def _is_zeros_around(
+    node: onnx.NodeProto, made_by: Mapping[str, onnx.NodeProto], constants: Mapping[str, NDArray[Any]]
+) -> bool:
+    """Tell whether a node puts zeros around the rows and columns of what a Relu gives."""
+    before = made_by.get(node.input[0])
+    if node.op_type != "Pad" or before is None or before.op_type != "Relu" or len(node.input) > 3:
+        return False
+    pads, *value = (constants.get(name) for name in node.input[1:])
+    if pads is None or len(pads) != 8 or pads[[0, 1, 4, 5]].any() or any(one is None or one.any() for one in value):
+        return False
+    return all(one.s == b"constant" for one in node.attribute if one.name == "mode")
 
 
 def _store_half(model: onnx.ModelProto) -> None:
