@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit, xlogy
+from scipy.special import expit, logit
 
 from ichscope.labels import LABELS
 from ichscope.metrics.estimate import Estimate, few, jackknife, proportion
-from ichscope.metrics.sample import Floats, Ints, Sample, known
+from ichscope.metrics.sample import Bools, Floats, Ints, Sample, known
 
 KAGGLE_WEIGHTS = (2.0,) + (1.0,) * (len(LABELS) - 1)
 # A probability of exactly 0 or 1 that is wrong would cost infinitely much; Kaggle cut at 1e-15.
 _SMALLEST = 1e-15
 _LONGEST_STEP = 2.0
+_MANY_ROWS, _PART = 20_000, 16
 _UNBOUNDED = (-math.inf, math.inf)
 
 
@@ -138,23 +139,39 @@ def calibration_line(truth: ArrayLike, probability: ArrayLike, patients: ArrayLi
 
 
 def _coefficient(sample: Sample, columns: tuple[Floats, ...], offset: Floats | float) -> Estimate:
-    """Fit a logistic regression by Newton's method; the first coefficient, with an interval over patients."""
-    # From 0, and in steps of limited length: with weights that vanish, Newton's own would lead away for ever.
-    beta = np.zeros(len(columns))
-    for _ in range(50):
-        p = expit(sum(b * column for b, column in zip(beta, columns, strict=True)) + offset)
-        miss, weight = sample.truth - p, p * (1 - p)
-        hessian = np.array([[(weight * a) @ b for b in columns] for a in columns])
-        if not np.linalg.cond(hessian) < 1e12:
-            break
-        step = np.linalg.solve(hessian, [column @ miss for column in columns])
-        beta += step * min(1.0, _LONGEST_STEP / float(np.abs(step).max(initial=_LONGEST_STEP)))
-        # The next step would be about the square of this one.
-        if np.abs(step).max() < 1e-6 * max(1.0, np.abs(beta).max()):
-            first = np.linalg.inv(hessian)[0]
-            influence = miss * sum(share * column for share, column in zip(first, columns, strict=True))
+    """Fit a logistic regression; the first coefficient, with an interval over patients."""
+    x, offset = np.stack(columns), np.broadcast_to(offset, columns[0].shape)
+    starts = [np.zeros(len(columns))]
+    if len(sample.truth) > _MANY_ROWS:
+        # A part of the rows leads near the end, whence few steps are left.
+        part = slice(None, None, _PART)
+        if near := _newton(sample.truth[part], x[:, part], offset[part], starts[0]):
+            starts.insert(0, near[0])
+    for start in starts:
+        if found := _newton(sample.truth, x, offset, start):
+            beta, influence = found
             return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).beware(few(sample))
     return Estimate.none("the fit does not converge")
+
+
+def _newton(truth: Bools, x: Floats, offset: Floats, beta: Floats) -> tuple[Floats, Floats] | None:
+    """Logistic regression by Newton's method: coefficients, and what each row adds to the first one; None if none.
+
+    x : (columns, rows); offset : (rows,); beta : (columns,) where to begin
+    """
+    # In steps of limited length: with weights that vanish, Newton's own would lead away for ever.
+    for _ in range(50):
+        p = expit(beta @ x + offset)
+        miss = truth - p
+        hessian = (x * (p * (1 - p))) @ x.T
+        if not np.linalg.cond(hessian) < 1e12:
+            break
+        step = np.linalg.solve(hessian, x @ miss)
+        beta = beta + step * min(1.0, _LONGEST_STEP / float(np.abs(step).max(initial=_LONGEST_STEP)))
+        # The next step would be about the square of this one.
+        if np.abs(step).max() < 1e-6 * max(1.0, np.abs(beta).max()):
+            return beta, miss * (np.linalg.inv(hessian)[0] @ x)
+    return None
 
 
 def weighted_log_loss(
@@ -172,7 +189,7 @@ def weighted_log_loss(
     if not cells.sum():
         return Estimate.none("no rows")
     p = np.clip(probability, _SMALLEST, 1 - _SMALLEST)
-    loss = np.nansum(-cells * (xlogy(truth, p) + xlogy(1 - truth, 1 - p)), axis=1)
+    loss = np.nansum(-cells * np.log(np.where(truth == 1, p, 1 - p)), axis=1)
     row_weight = cells.sum(1)
     value = float(loss.sum() / row_weight.sum())
     rows = known(np.zeros(len(loss)), loss, patients=patients)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
 from ichscope.metrics.sample import Floats, Ints, Sample
@@ -55,21 +56,26 @@ def few(sample: Sample, *classes: str) -> str:
     """Say that a class ("positive" and "negative", or those given) has few patients, or ""."""
     for name in classes or ("positive", "negative"):
         chosen = sample.truth if name == "positive" else ~sample.truth
-        if (count := sample.patients_with(chosen)) < FEW:
-            return f"only {count} {name} {'patient' if count == 1 else 'patients'}: the interval is approximate"
+        if said := few_patients(sample.patients_with(chosen), name):
+            return said
     return ""
 
 
-def standard_error(influence: Floats, patient: Ints, patients: int) -> tuple[float, float]:
-    """Standard error of a statistic from what each row adds to it (rows,), and its degrees of freedom.
+def few_patients(count: int, name: str) -> str:
+    """Say that a class has few patients, or ""."""
+    patients = "patient" if count == 1 else "patients"
+    return f"only {count} {name} {patients}: the interval is approximate" if count < FEW else ""
 
-    patient : (rows,) numbers of patients; `patients` is how many different ones there are
+
+def standard_error(sums: NDArray[Any], patients: int) -> tuple[float, float]:
+    """Standard error of a statistic from what each patient's rows add to it, and its degrees of freedom.
+
+    sums : (numbers,) by the patient's number, 0 where nobody has it; `patients` is how many there are
 
     Patients are independent, rows of one patient need not be: the infinitesimal jackknife (Efron 1982), with
     I / (I - 1) for I patients. The degrees are the number of patients that matter, counted from how unequal their
     parts are (after Carter, Schnepel and Steigerwald 2017): with few positives most patients say little.
     """
-    sums = np.bincount(patient, influence)
     largest = float(np.abs(sums).max(initial=0))
     if patients < 2 or largest == 0:
         return 0.0, 0.0
@@ -85,7 +91,7 @@ def jackknife(
 
     On the logit scale it stays inside 0 to 1 and is not symmetric near the ends; else it is cut at the bounds.
     """
-    error, degrees = standard_error(influence, sample.patient, sample.patients)
+    error, degrees = standard_error(np.bincount(sample.patient, influence), sample.patients)
     if not degrees or (scale == "logit" and not 0 < value < 1):
         why = "all rows are one patient's" if sample.patients == 1 else "the patients do not differ"
         return Estimate(value, method=JACKKNIFE, reason=f"no interval: {why}")
@@ -107,20 +113,27 @@ def wilson(share: float, trials: float, method: str = "Wilson", quantile: float 
 
 
 def proportion(hit: Floats, patient: Ints) -> Estimate:
-    """Share of hits, 0 or 1 (rows,), with Wilson's interval.
+    """Share of hits, 0 or 1 (rows,), with the interval of `proportion_by_patient`; patient : (rows,) numbers."""
+    return proportion_by_patient(np.bincount(patient, hit), np.bincount(patient))
+
+
+def proportion_by_patient(hits: NDArray[Any], rows: Ints) -> Estimate:
+    """Share of hits among rows, with Wilson's interval.
+
+    hits, rows : (numbers,) how many of each patient; who has no rows does not count
 
     Where patients have several rows, the number of rows is divided by the design effect (Rao and Scott 1992), at
     least 1; where all rows agree there is none to estimate, and each patient counts once.
     """
-    rows, share = len(hit), float(hit.mean())
-    patients = int(np.count_nonzero(np.bincount(patient)))
-    if patients == rows:
-        return wilson(share, rows)
+    total, patients = int(rows.sum()), int(np.count_nonzero(rows))
+    share = float(hits.sum()) / total
+    if patients == total:
+        return wilson(share, total)
     method = "Wilson, effective n"
     if share in (0, 1):
         return wilson(share, patients, method)
     if patients == 1:
         return Estimate(share, method=method, reason="no interval: all rows are one patient's")
-    error, _ = standard_error((hit - share) / rows, patient, patients)
-    design = max(1.0, error * error * rows / (share * (1 - share)))
-    return wilson(share, rows / design, method, float(stdtrit(patients - 1, 0.975)))
+    error, _ = standard_error((hits - share * rows) / total, patients)
+    design = max(1.0, error * error * total / (share * (1 - share)))
+    return wilson(share, total / design, method, float(stdtrit(patients - 1, 0.975)))

@@ -77,20 +77,24 @@ def known(truth: ArrayLike, *scores: ArrayLike, patients: ArrayLike | None = Non
     keep = ~np.isnan(values[0])
     for one in values[1:]:
         keep &= ~np.isnan(one)
-    values = [one[keep] for one in values]
+    everything = bool(keep.all())
+    values = values if everything else [one[keep] for one in values]
     is_true = values[0] == 1
     if not np.all(is_true | (values[0] == 0)):
         raise ValueError("expected 0, 1 or nan as truth")
     rows = len(is_true)
-    patient, count = (np.arange(rows), rows) if patients is None else _numbered(np.asarray(patients)[keep])
-    return Sample(is_true, tuple(values[1:]), patient, count)
+    if patients is None:
+        return Sample(is_true, tuple(values[1:]), np.arange(rows), rows)
+    names = np.asarray(patients)
+    return Sample(is_true, tuple(values[1:]), *_numbered(names if everything else names[keep]))
 
 
 def _numbered(names: NDArray[np.generic]) -> tuple[Ints, int]:
     """Number patients from 0 without gaps; small numbers need no sort, which is what 750,000 rows wait for."""
     if names.dtype.kind in "iu" and len(names) and names.min() >= 0 and names.max() <= 4 * len(names):
-        there = np.bincount(names.astype(np.intp)) > 0
-        return (np.cumsum(there) - 1)[names], int(there.sum())
+        there = np.bincount(names.astype(np.intp, copy=False)) > 0
+        number = names.astype(np.intp, copy=False) if there.all() else (np.cumsum(there) - 1)[names]
+        return number, int(there.sum())
     found, number = np.unique(names, return_inverse=True)
     return number.astype(np.intp), len(found)
 
