@@ -333,7 +333,15 @@ def test_rows_go_by_the_patient_that_the_store_or_a_file_knows(
 
 def test_subgroups_are_banded(store: Store, truth: Callable[..., Imported]) -> None:
     headers = {
-        "a": Header(scanner="S", manufacturer="M", kvp=120.0, slice_thickness_mm=1.25, age_years=47.0, sex="F"),
+        "a": Header(
+            scanner="S",
+            manufacturer="M",
+            institution="County",
+            kvp=120.0,
+            slice_thickness_mm=1.25,
+            age_years=47.0,
+            sex="F",
+        ),
         "b": Header(age_years=95.0, slice_thickness_mm=5.0),
     }
     for name, header in headers.items():
@@ -342,6 +350,7 @@ def test_subgroups_are_banded(store: Store, truth: Callable[..., Imported]) -> N
     audited = load(store, Selection("import:1", (OWN,)))
     assert audited.columns == {
         "scanner": ["M S", "", ""],
+        "institution": [store.site("county"), "", ""],
         "kvp": ["120 kV", "", ""],
         "slice thickness": ["1-1.5 mm", "5-5.5 mm", ""],
         "age": ["40-49", "90+", ""],

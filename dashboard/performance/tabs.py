@@ -95,7 +95,10 @@ def subgroups(audit: Audit, label: str) -> None:
     threshold = in_force(audit, label)
     groups = groups_of(audit, label, threshold)
     if not groups:
-        st.info("Nothing is known of these rows to group them by: no scanner, kVp, slice thickness, age or sex.")
+        st.info(
+            "Nothing is known of these rows to group them by: no scanner, institution, kVp, slice thickness, age "
+            "or sex."
+        )
         return
     st.markdown(
         f"**{label_name(label)}** at threshold {threshold:.4g}. Groups of fewer than {MINIMUM_PATIENTS} patients "

@@ -51,7 +51,8 @@ class Audited:
     models : by key of their source
     group : (rows,) number of the patient that intervals go by
     grouped_by : "patient", "study", or "" where every row is another patient
-    columns : (rows,) texts for subgroups, "" where unknown: "scanner", "kvp", "slice thickness", "age", "sex"
+    columns : (rows,) texts for subgroups, "" where unknown, by "scanner", "institution", "kvp", "slice thickness",
+        "age", "sex"
     missing : by key of the model's source, rows of truth of which it says nothing
     """
 

@@ -157,6 +157,7 @@ def bands(known: Known, place: Ints) -> dict[str, list[str]]:
     studies = known.studies
     return {
         "scanner": _texts(studies.scanner, str, place),
+        "institution": _texts(studies.institution, str, place),
         "kvp": _texts(studies.kvp, lambda kvp: f"{kvp:g} kV", place),
         "slice thickness": _texts(studies.slice_thickness_mm, _half_millimetres, place),
         "age": _texts(studies.age_years, _decade, place),
