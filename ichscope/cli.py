@@ -128,6 +128,7 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="THEIRS=OURS", help="What a column of either file is, as scan_id=study or Blut=any."),
     ] = None,
+    percent: audit.PercentOption = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
     ] = None,
@@ -143,7 +144,7 @@ def evaluate(
     from ichscope.audit.pairing import Reading
     from ichscope.audit.tables import TableError
 
-    reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column))
+    reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column), percent)
     wanted = Wanted(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
     try:
         evaluation = evaluate_files(truth, predictions, reading, wanted)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dashboard.times import when
 from ichscope.audit.importing import Imported, import_predictions, import_truth
 from ichscope.audit.sheets import Sheet, read_predictions, read_truth
 from ichscope.audit.tables import TableError
+from ichscope.figures.look import SHORT_NAMES
 from ichscope.figures.words import label_name
 from ichscope.labels import LABELS
 from ichscope.store import Store, StoreError
@@ -35,10 +37,11 @@ _ABSENT = ""
 
 @dataclass(frozen=True)
 class Header:
-    """Columns of a file, and which of them would be read as which of ours."""
+    """Columns of a file, and which of them would be read as which of ours; readers : labels by their columns."""
 
     columns: tuple[str, ...]
     found: Mapping[str, str]
+    readers: Mapping[str, int]
 
 
 def imports(store: Store) -> None:
@@ -61,13 +64,17 @@ def _one(store: Store, kind: str, file: Any) -> None:
     """The file that was chosen: its columns, then the button."""
     try:
         columns = _columns(kind, _header(kind, file), file.file_id)
+        read = import_truth if kind == "truth" else partial(import_predictions, percent=_percent(file.file_id))
         if st.button("Import", type="primary", key=f"{KEY}-import"):
-            read = import_truth if kind == "truth" else import_predictions
             with st.spinner("Importing"), _on_disk(file) as path:
                 st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
             st.rerun()
     except (TableError, StoreError) as error:
         st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
+
+
+def _percent(file_id: str) -> bool:
+    return st.checkbox("Probabilities are from 0 to 100", key=f"{KEY}-percent-{file_id}")
 
 
 @contextmanager
@@ -85,7 +92,8 @@ def _header(kind: str, file: Any) -> Header:
     if kept is None or kept[:2] != (file.file_id, kind):
         with _on_disk(file) as path:
             sheet = read_truth(path) if kind == "truth" else read_predictions(path, "study")
-        kept = (file.file_id, kind, Header(tuple(sheet.table.columns), _found(sheet)))
+        several = {label: len(names) for label, names in sheet.labels.items() if label in LABELS and len(names) > 1}
+        kept = (file.file_id, kind, Header(tuple(sheet.table.columns), _found(sheet), several))
         st.session_state[f"{KEY}-header"] = kept
     header: Header = kept[2]
     return header
@@ -102,7 +110,7 @@ def _columns(kind: str, header: Header, file_id: str) -> dict[str, str]:
     words = {**_ROLES, **{label: label_name(label) for label in LABELS}}
     options = [_ABSENT, *header.columns]
     chosen = {}
-    with st.expander(f"Columns: {len(header.found)} recognised"):
+    with st.expander(f"Columns: {len(header.found) + sum(header.readers.values())} recognised"):
         places = st.columns(3)
         for i, name in enumerate([*ours, *LABELS]):
             with places[i % 3]:
@@ -110,17 +118,24 @@ def _columns(kind: str, header: Header, file_id: str) -> dict[str, str]:
                     words[name],
                     options,
                     index=options.index(header.found.get(name, _ABSENT)),
-                    format_func=lambda one: one or "not in this file",
+                    format_func=partial(_said_of, name, header),
                     key=f"{KEY}-column-{kind}-{file_id}-{name}",
                 )
     return {theirs: name for name, theirs in chosen.items() if theirs and theirs != header.found.get(name)}
+
+
+def _said_of(name: str, header: Header, column: str) -> str:
+    """A column as people choose it; none may still be those of several readers."""
+    several = header.readers.get(name)
+    return column or (f"of {several} readers" if several else "not in this file")
 
 
 def _said(done: Imported) -> str:
     what = f"{done.rows:,} {'slices' if done.level == 'slice' else 'studies'}, {done.matched:,} of them in the store"
     first = "Imported" if done.new else "Already imported, nothing changed"
     notes = "".join(f" {note}." for note in done.notes)
-    return f"{first}: {done.name}, {what}.{notes}"
+    labels = ", ".join(SHORT_NAMES.get(label, label) for label in done.labels)
+    return f"{first}: {done.name}, {what}. Labels: {labels}.{notes}"
 
 
 def _imported(store: Store) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ichscope.audit.naming import alike
 from ichscope.audit.sheets import Sheet, by_place, first_rows, labels_alone, number, read_predictions, read_truth
 from ichscope.audit.tables import Level, TableError
 from ichscope.audit.values import predicted, votes
@@ -15,7 +16,7 @@ from ichscope.card import file_sha256
 from ichscope.labels import LABELS
 from ichscope.results import CSV_COLUMNS
 from ichscope.store import SheetRows, Store, Voice
-from ichscope.store.truth import Keys, Kind, as_numbers
+from ichscope.store.truth import Keys, Kind, as_numbers, as_texts
 
 # What `ichscope analyse` writes beside probabilities would pass for them.
 _FACTS = {name for name in CSV_COLUMNS if not name.startswith("probability_")}
@@ -78,7 +79,13 @@ def import_truth(
 
 
 def import_predictions(
-    store: Store, path: Path, columns: Mapping[str, str] | None = None, *, level: Level = "study", name: str = ""
+    store: Store,
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    level: Level = "study",
+    percent: bool = False,
+    name: str = "",
 ) -> Imported:
     """Import the probabilities of any tool: a row a study or slice, or one of each model.
 
@@ -86,13 +93,14 @@ def import_predictions(
     ----------
     columns, name : as in import_truth
     level : what to take from the JSON of `ichscope analyse`, which holds both; other files have but one
+    percent : whether probabilities are from 0 to 100
 
     Raises
     ------
     TableError, StoreError
         as import_truth
     """
-    sheet = read_predictions(path, level, columns)
+    sheet = read_predictions(path, level, columns, percent)
     by = _identity(sheet, columns)
     sheet = replace(sheet, labels={label: names for label, names in sheet.labels.items() if not _is_fact(label)})
     labels, others = labels_alone(sheet, sheet.table.probabilities, readers=False)
@@ -112,9 +120,8 @@ def import_predictions(
     study, patient = ([texts[i] for i in first_rows(row)] for texts in map(sheet.texts, ("study", "patient")))
     rows = _rows(store, sheet.level, by, keys, study, patient)
     notes = dict.fromkeys(note for values in models.values() for note in values.notes)
-    return _write(
-        store, "predictions", path, name, rows, voices, _reading(sheet, columns), [*notes, *_left_out(others)]
-    )
+    reading = _reading(sheet, columns) | ({"percent": str(percent)} if percent else {})
+    return _write(store, "predictions", path, name, rows, voices, reading, [*notes, *_left_out(others)])
 
 
 def _is_fact(label: str) -> bool:
@@ -151,13 +158,20 @@ def _rows(
     """Keyed hashes of what the rows are about; `keys` name the studies or slices."""
     patients = _hashed(store.patient_key, patient)
     if level == "study":
-        return SheetRows(_hashed(store.study_key, keys), np.zeros(len(keys), np.uint64), patients)
-    names = keys
+        return SheetRows(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
+    studies, names = _study_keys(store, study), keys
     if by == _BY_PLACE:
         # The study's key, so that its UID in one file and its hash in another give the same slice.
-        whose = {name: store.study_key(name) for name in set(study)}
-        names = [f"{whose[name]}{key.removeprefix(name)}" for name, key in zip(study, keys, strict=True)]
-    return SheetRows(_hashed(store.study_key, study), _hashed(store.slice_key, names), patients)
+        whose = zip(as_texts(studies), study, keys, strict=True)
+        names = [f"{key}{slice_.removeprefix(name)}" for key, name, slice_ in whose]
+    return SheetRows(studies, _hashed(store.slice_key, names), patients)
+
+
+def _study_keys(store: Store, names: Sequence[str]) -> Keys:
+    """Keyed hashes of studies: of the name as it is, if anything is known of it, else as anybody would write it."""
+    exact, other = _hashed(store.study_key, names), _hashed(store.study_key, alike(names))
+    known = [store.study_columns().key, *(store.sheet_rows(sheet.id).study for sheet in store.sheets())]
+    return np.where(np.isin(exact, np.concatenate(known)), exact, other)
 
 
 def _hashed(key: Callable[[str], str], texts: Sequence[str]) -> Keys:

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.audit.naming import alike
 from ichscope.audit.sheets import (
+    ALIKE,
     Floats,
     Ints,
     Sheet,
@@ -35,6 +37,7 @@ class Reading:
     only : names of labels; empty is all that both files have
     rule : how slices become studies; None is the model's own word for the study
     columns : their name of a column -> ours
+    percent : whether the predictions are from 0 to 100
     """
 
     level: Level | None = None
@@ -42,6 +45,7 @@ class Reading:
     only: tuple[str, ...] = ()
     rule: Rule | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    percent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
     truth_sheet = read_truth(truth_file, reading.columns)
     level = reading.level or truth_sheet.level
     by_slice = level == "slice" or reading.rule is not None
-    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns)
+    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns, reading.percent)
     sheet = sheet.spelt_like(truth_sheet)
     _refuse_misfits(truth_sheet, sheet, level, reading)
     labels = common_labels(truth_sheet, sheet, reading.only)
@@ -98,8 +102,10 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
         truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
         ids = {"study": sheet.texts("study")} if reading.rule else sheet.ids
         # ICHScope's own results name a study by the hash of its UID.
-        hashes = [short_hash(key) for key in truth.keys]
-        ways = {way: (truth.keys, theirs) for way, theirs in ids.items()} | {_HASH: (hashes, sheet.texts("study"))}
+        spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
+        ways = {
+            way: (spelt.get(way, truth.keys), theirs) for way, theirs in (ids | {_HASH: sheet.texts("study")}).items()
+        }
         way = _best(ways)
         spoken, models = ways[way][0], _predicted_of_studies(sheet, "study" if way == _HASH else way, labels, reading)
     truth.notes.extend(unshared_labels(truth_sheet, sheet))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,45 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.audit.naming import alike, label_columns, label_key, plain, reader_of_column, roles_of
 from ichscope.audit.tables import Level, Table, TableError, read_csv, read_results, truth
-from ichscope.labels import DISPLAY_NAMES, LABELS
+from ichscope.labels import LABELS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Our name of a column -> how others write it, in lower case without blanks and underscores; the first one found.
-_ROLES = {
-    "study": ("study", "studyid", "studyinstanceuid", "studyuid", "scan", "case", "name"),
-    "sop": ("sop", "sopinstanceuid", "sopuid"),
-    "slice": ("slice", "slicenumber", "instancenumber"),
-    "patient": ("patient", "patientid"),
-    "reader": ("reader", "readerid"),
-    "model": ("model", "modelname"),
-    "series": ("series", "seriesinstanceuid"),
-    "name": ("name",),
-    "version": ("version", "modelversion"),
-}
-_ALIASES = {
-    **{label: label for label in LABELS},
-    **{re.sub(r"[ _]", "", name.lower()): label for label, name in DISPLAY_NAMES.items()},
-    **dict(zip(("ich", "edh", "iph", "ivh", "sah", "sdh"), LABELS, strict=True)),
-    **dict.fromkeys(("anyhemorrhage", "anyhaemorrhage"), "any"),
-}
-_READER = r"(?:reader|rater|r)_?\d+"
-# R1:SDH, or reader1_subdural, or subdural_r1.
-_READER_COLUMN = re.compile(rf"([^:]+):(.+)|({_READER})[_ ](.+)|(.+)[_ ]({_READER})", re.IGNORECASE)
-
-
-def label_key(name: str) -> str:
-    """Name of a label for comparison: ours where it is one of ours, else in lower case without blanks."""
-    plain = re.sub(r"[ _]", "", name.strip().lower().removeprefix("probability_"))
-    return _ALIASES.get(plain, plain)
-
-
-def reader_of_column(name: str) -> str:
-    """Whose column it is, as its name says: `R1` of `R1:SDH`; "" where it says nobody."""
-    match = _READER_COLUMN.fullmatch(name)
-    return (match[1] or match[3] or match[6]).strip() if match else ""
+# The study by its name as anybody would write it.
+ALIKE = "study, however it is written"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +68,7 @@ class Sheet:
         found: dict[str, list[str]] = {}
         if self.level == "study":
             found = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
+            found |= {ALIKE: alike(found["study"])} if "study" in found else {}
         else:
             if "sop" in self.roles:
                 found["sop"] = self.texts("sop")
@@ -129,11 +99,14 @@ def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
     return _sheet(read_csv(path), columns, long_as=Table.truths)
 
 
-def read_predictions(path: Path, level: Level, columns: Mapping[str, str] | None = None) -> Sheet:
+def read_predictions(
+    path: Path, level: Level, columns: Mapping[str, str] | None = None, percent: bool = False
+) -> Sheet:
     """Read probabilities: CSV of any tool, or JSON or CSV of `ichscope analyse`.
 
     level : what to take from JSON, which holds both
     columns : their name -> ours, where names differ
+    percent : whether a CSV has them from 0 to 100
 
     Raises
     ------
@@ -142,7 +115,7 @@ def read_predictions(path: Path, level: Level, columns: Mapping[str, str] | None
     """
     if path.suffix.lower() == ".json":
         return _sheet(read_results(path, level), columns)
-    return _sheet(read_csv(path), columns, long_as=Table.probabilities)
+    return _sheet(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
 
 
 def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
@@ -150,28 +123,11 @@ def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None)
     if doubled := [name for name, count in Counter(renamed.values()).items() if count > 1]:
         raise TableError(f"{table.file}: found two columns to be read as {doubled[0]!r}, expected one")
     table = replace(table, columns={renamed[name]: cells for name, cells in table.columns.items()})
-    by_plain_name = {re.sub(r"[ _]", "", name.lower()): name for name in table.columns}
+    by_plain_name = {plain(name): name for name in table.columns}
     if long_as and by_plain_name.keys() == {"id", "label"}:
         table = _wide(table, by_plain_name["id"], by_plain_name["label"], long_as)
-        by_plain_name = {name: name for name in table.columns}
-    roles = {}
-    for role, names in _ROLES.items():
-        if found := next((by_plain_name[name] for name in names if name in by_plain_name), None):
-            roles[role] = found
-    return Sheet(table, roles, _label_columns([name for name in table.columns if name not in roles.values()]))
-
-
-def _label_columns(names: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of each label: the one that has its name, else those of the readers."""
-    own: dict[str, list[str]] = {}
-    by_reader: dict[str, list[str]] = {}
-    spelt: dict[str, str] = {}
-    for name in names:
-        match = _READER_COLUMN.fullmatch(name)
-        text = (match[2] or match[4] or match[5]).strip() if match else name
-        label = key if (key := label_key(text)) in LABELS else spelt.setdefault(key, text)
-        (by_reader if match else own).setdefault(label, []).append(name)
-    return by_reader | own
+    roles = roles_of(table.columns)
+    return Sheet(table, roles, label_columns([name for name in table.columns if name not in roles.values()]))
 
 
 def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
@@ -287,19 +243,24 @@ def by_place(labels: Iterable[str]) -> list[str]:
 def refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
     """Refuse two columns of one label, unless they are those of several readers."""
     columns = sheet.labels[label]
-    if len(columns) > 1 and not (readers and all(_READER_COLUMN.fullmatch(name) for name in columns)):
+    if len(columns) > 1 and not (readers and all(reader_of_column(name) for name in columns)):
         found = " and ".join(map(repr, columns[:2]))
         raise TableError(f"{sheet.table.file}: found the columns {found} of the label {label!r}, expected one")
 
 
 def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:
-    """Say which of our labels only one of the two has: a name may be misspelt."""
-    return [
-        f"{label}: only {sheet.table.file} has it"
+    """Say which labels only one of the two has: a name may be misspelt. Of others than ours the truth's alone are."""
+    of_one = [
+        (label, sheet.table.file)
         for label in LABELS
         for sheet, other in ((truth_sheet, predictions), (predictions, truth_sheet))
         if label in sheet.labels and label not in other.labels
     ]
+    said = [f"{label}: only {file} has it" for label, file in of_one]
+    others = [label for label in truth_sheet.labels if label not in {*LABELS, *predictions.labels}]
+    if others := [label for label in others if _is_label(label, truth_sheet)]:
+        said.append(f"only {truth_sheet.table.file} has {', '.join(others)}")
+    return said
 
 
 def _is_label(label: str, sheet: Sheet) -> bool:

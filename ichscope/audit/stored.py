@@ -11,9 +11,11 @@ import numpy as np
 
 from ichscope.audit.audited import Audited, ModelColumn, there
 from ichscope.audit.joining import AuditError, Known, Rows, bands, groups, taken
-from ichscope.audit.sheets import by_place, label_key
+from ichscope.audit.naming import label_key
+from ichscope.audit.sheets import by_place
 from ichscope.audit.tables import Level
 from ichscope.audit.truths import imported, reviewed
+from ichscope.audit.values import NAMELESS
 from ichscope.audit.words import Words, words
 from ichscope.labels import LABELS
 from ichscope.metrics import Rule
@@ -111,7 +113,8 @@ def model_sources(store: Store) -> list[ModelSource]:
     for sheet in store.sheets("predictions"):
         for voice in sheet.voices:
             key, by_slice = f"import:{sheet.id}:{voice.name}", sheet.level == "slice"
-            found.append(ModelSource(key, voice.name, voice.version, voice.studies, voice.labels, by_slice))
+            name = sheet.name if voice.name == NAMELESS else voice.name
+            found.append(ModelSource(key, name, voice.version, voice.studies, voice.labels, by_slice))
     return found
 
 

@@ -41,6 +41,7 @@ class Table:
 
     unit : what `lines` counts, "line" or "entry"
     notes : what the reader of the figures should know
+    percent : whether probabilities are given from 0 to 100; a cell with the sign (12 %) always is
     """
 
     file: str
@@ -48,6 +49,7 @@ class Table:
     lines: Sequence[int]
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
+    percent: bool = False
 
     def texts(self, column: str) -> list[str]:
         """Cells (rows,) as texts without blanks around them."""
@@ -71,8 +73,14 @@ class Table:
         TableError
             if a cell is something else
         """
-        expected = "a probability from 0 to 1, or nothing"
-        return self._numbers(column, _probability, lambda v: (v >= 0) & (v <= 1), expected)
+        whole = 100 if self.percent else 1
+        expected = f"a probability from 0 to {whole}, or nothing"
+        if not self.percent:
+            expected += " (percent needs its sign, or --percent)"
+        parsed = self._numbers(
+            column, lambda cell: _probability(cell, whole), lambda v: (v >= 0) & (v <= whole), expected
+        )
+        return parsed / whole
 
     def _numbers(
         self,
@@ -110,16 +118,17 @@ def truth(cell: Any) -> float | None:
     return _TRUTH.get(str(cell).strip().lower())
 
 
-def _probability(cell: Any) -> float | None:
-    """From 0 to 1, or nan where empty; a decimal comma is read as a point; None if the cell is none of these."""
+def _probability(cell: Any, whole: int) -> float | None:
+    """From 0 to `whole`, or nan where empty; a decimal comma is read as a point; None if the cell is none of these."""
     text = str(cell).strip().lower().replace(",", ".")
     if math.isnan(_TRUTH.get(text, 0)):
         return math.nan
+    number, sign, _ = text.partition("%")
     try:
-        value = float(text)
+        value = float(number) * (whole / 100 if sign else 1)
     except ValueError:
         return None
-    return value if 0 <= value <= 1 else None
+    return value if 0 <= value <= whole else None
 
 
 def read_csv(path: Path) -> Table:
@@ -146,7 +155,7 @@ def _columns(file: str, reader: Any) -> Table:
     """Read rows into columns."""
     try:
         header = [name.strip() for name in next(reader, [])]
-        if doubled := sorted({name for name in header if header.count(name) > 1}):
+        if doubled := sorted({name for name in header if name and header.count(name) > 1}):
             raise TableError(f"{file}: line 1: found the column {doubled[0]!r} twice, expected it once")
         if len(header) < 2:
             raise TableError(f"{file}: line 1: found {len(header)} column, expected a header with two or more")
@@ -159,14 +168,15 @@ def _columns(file: str, reader: Any) -> Table:
         raise TableError(f"{file}: line {reader.line_num}: found no CSV ({error}), expected CSV") from None
     if not lines:
         raise TableError(f"{file}: found a header without rows, expected at least one row")
-    return Table(file, dict(zip(header, columns, strict=True)), lines)
+    # A separator at the end of each line, or the row numbers that some tools write, make columns without a name.
+    return Table(file, {name: cells for name, cells in zip(header, columns, strict=True) if name}, lines)
 
 
 def _some_rows(file: str, reader: Any, width: int, lines: list[int]) -> list[list[str]]:
     """Take the next rows that are not blank, at most `_ROWS_AT_ONCE`, and add their lines."""
     rows = []
     for row in reader:
-        if not any(row):
+        if not any(map(str.strip, row)):
             continue
         if len(row) != width:
             raise TableError(f"{file}: line {reader.line_num}: found {len(row)} cells, expected {width}")

@@ -10,11 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, number_pairs, one_each, reader_of_column
+from ichscope.audit.naming import reader_of_column
+from ichscope.audit.sheets import Floats, Ints, Sheet, first_rows, number, number_pairs, one_each
 from ichscope.audit.tables import TableError
 from ichscope.metrics import Rule, study_score, study_truth
 
 Readers = Literal["majority", "any"]
+# What a model is known by whose file does not name it.
+NAMELESS = "model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +190,7 @@ def _models(sheet: Sheet, there: NDArray[np.bool_]) -> dict[str, Ints]:
     if max(count.values(), default=0) > 1:
         names = [f"{name} {version}" if count[name] > 1 else name for name, version in pairs]
     models, of_row = number(names)
-    return {model or "model": rows[of_row == i] for i, model in enumerate(models)}
+    return {model or NAMELESS: rows[of_row == i] for i, model in enumerate(models)}
 
 
 def _own_thresholds(sheet: Sheet, labels: Sequence[str], rows: Ints) -> dict[str, float]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ichscope.audit.joining import AuditError, Known, Rows, find, highest, taken
 from ichscope.audit.sheets import Floats, Ints
 from ichscope.audit.tables import Level
+from ichscope.audit.values import NAMELESS
 from ichscope.metrics import Rule, study_score
 from ichscope.store import SheetRows, Voice
 from ichscope.store.columns import InForce
@@ -111,14 +112,15 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
             raise AuditError(f"{info.name}: found rows by slice, expected studies, or a rule to make them of slices")
         by = _studies_of(known, keys, said)
         if strangers := int(np.count_nonzero(by == 0)):
-            notes.append(f"{model}: {strangers} slices belong to no study that is known here")
+            notes.append(f"{info.name}: {strangers} slices belong to no study that is known here")
         studies, labels = _by_rule(labels, by, rule)
         at = find(studies, wanted)
     else:
         at = find(by, wanted)
     patient = taken(keys.patient[said.rows], find(by, wanted), 0)
     labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
-    return Words(model, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, notes)
+    name = info.name if model == NAMELESS else model
+    return Words(name, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, notes)
 
 
 def _studies_of(known: Known, keys: SheetRows, said: Voice) -> Keys:

@@ -38,6 +38,7 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option(metavar="THEIRS=OURS", help="What a column is, as scan_id=study or Blut=any; may be repeated."),
 ]
+PercentOption = Annotated[bool, typer.Option("--percent", help="Probabilities are from 0 to 100.")]
 NameOption = Annotated[str, typer.Option(metavar="TEXT", help="What to call it; the file's name if not given.")]
 
 app = typer.Typer()
@@ -74,18 +75,20 @@ def import_predictions(
         Literal["study", "slice"], typer.Option(help="What to take from JSON of `ichscope analyse`, which has both.")
     ] = "study",
     column: ColumnOption = None,
+    percent: PercentOption = False,
     name: NameOption = "",
 ) -> None:
     """Take any tool's probabilities into the store, to audit it without its images.
 
     A CSV with a column `study`, or `sop`, or `study` and `slice`; probabilities as columns by label; if wanted,
-    `patient`, `model` and `version`. Or JSON of `ichscope analyse`.
+    `patient`, `model` and `version`. Or JSON of `ichscope analyse`. A model that the file does not name has the
+    file's name.
     """
     from ichscope.audit import importing
 
     columns = columns_of(column)
     with _store() as store, _tables():
-        _say(importing.import_predictions(store, file, columns, level=level, name=name))
+        _say(importing.import_predictions(store, file, columns, level=level, percent=percent, name=name))
 
 
 @app.command()
@@ -263,11 +266,14 @@ def _tables() -> Iterator[None]:
 
 def _say(found: Imported) -> None:
     """Say what came in."""
+    from ichscope.audit.values import NAMELESS
+
     unit = "studies" if found.level == "study" else "slices"
     known = "" if found.new else " (was there already)"
     typer.echo(f"Number {found.id}{known}: {found.name}, {found.rows} {unit}, {found.matched} of them in the store")
     who = "Readers" if found.kind == "truth" else "Models"
-    typer.echo(f"{who}: {', '.join(voice or 'not named' for voice in found.voices)}")
+    named = (voice if voice not in ("", NAMELESS) else "not named" for voice in found.voices)
+    typer.echo(f"{who}: {', '.join(named)}")
     typer.echo(f"Labels: {', '.join(found.labels)}")
     for note in found.notes:
         typer.echo(f"Note: {note}")
