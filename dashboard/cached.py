@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from dashboard.background import Background
 from dashboard.performance.rows import Rows, Texts
 from ichscope import metrics, phantom
-from ichscope.analyse import default_models_folder, load_detectors
+from ichscope.analyse import default_models_folder, shared_detectors
 from ichscope.audit.banded import Curves, banded
 from ichscope.audit.evaluate import LabelFigures, Wanted, label_figures
 from ichscope.card import CARD_FILE, file_sha256
@@ -38,14 +38,14 @@ def detectors() -> dict[str, Detector]:
     ichscope.card.ModelError
         if a model is not what its card says
     """
-    folder = default_models_folder()
+    folder = default_models_folder().resolve()
     cards = sorted(folder.glob(f"*/{CARD_FILE}"))
     return _detectors(str(folder), tuple(file_sha256(card) for card in cards))
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the models")
 def _detectors(folder: str, cards: tuple[str, ...]) -> dict[str, Detector]:
-    return load_detectors(Path(folder))
+    return shared_detectors(Path(folder))  # the background works with the same
 
 
 @st.cache_data(max_entries=3, show_spinner="Making a synthetic study")

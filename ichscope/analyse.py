@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope import quality
-from ichscope.card import CARD_FILE, ModelError
+from ichscope.card import CARD_FILE, ModelCard, ModelError, file_sha256
 from ichscope.dicom import DicomError, read_series
 from ichscope.images import ImageError, read_pictures
-from ichscope.inference import Detector, Encoding, Prediction
+from ichscope.inference import Detector, Encoding, Prediction, leads
 from ichscope.intake import Group, Rejected, collect
 from ichscope.labels import LABELS
 from ichscope.preprocess import Box, model_input
@@ -118,12 +121,62 @@ def load_detectors(
         if there is none, a named one is missing, or one cannot be trusted
     """
     folder = models_folder or default_models_folder()
+    loaded: dict[str, Detector] = {}
+    for group, folders in encoder_groups(folder, names).items():
+        leader = Detector(folders[0], provider, followers=folders[1:])
+        loaded[group[0]] = leader
+        loaded |= {name: Detector(other, provider, leader) for name, other in zip(group[1:], folders[1:], strict=True)}
+    return dict(sorted(loaded.items()))
+
+
+def encoder_groups(
+    models_folder: Path | None = None, names: Sequence[str] | None = None
+) -> dict[tuple[str, ...], tuple[Path, ...]]:
+    """Put models together that one encoder serves, by name and with their folders; the one that leads comes first.
+
+    Raises
+    ------
+    ModelError
+        if there is none, a named one is missing, or a card cannot be read
+    """
+    folder = models_folder or default_models_folder()
     found = sorted(path.parent.name for path in folder.glob(f"*/{CARD_FILE}"))
     missing = sorted(set(names or ()) - set(found))
     if missing or not found:
         expected = f"the model {missing[0]!r}" if missing else "at least one model"
         raise ModelError(f"{folder}: expected {expected}, found {', '.join(found) or 'none'}")
-    return {name: Detector(folder / name, provider) for name in found if not names or name in names}
+    cards = {name: ModelCard.read(folder / name) for name in found if not names or name in names}
+    groups: dict[str, list[str]] = {}
+    for name in sorted(cards, key=lambda name: -len(cards[name].labels)):
+        leader = next((one for one in groups if leads(cards[one], cards[name])), name)
+        groups.setdefault(leader, []).append(name)
+    return {tuple(group): tuple(folder / name for name in group) for group in groups.values()}
+
+
+def shared_detectors(
+    models_folder: Path | None = None, names: Sequence[str] = (), provider: str = "auto"
+) -> dict[str, Detector]:
+    """Load models once for all of a process, and anew where a card has changed; as load_detectors.
+
+    Raises
+    ------
+    ModelError
+        as load_detectors
+    """
+    folder = models_folder or default_models_folder()
+    cards = tuple(file_sha256(path) for path in sorted(folder.glob(f"*/{CARD_FILE}")))
+    with _loading:
+        return _shared_detectors(folder, tuple(names), provider, cards)
+
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _shared_detectors(
+    folder: Path, names: tuple[str, ...], provider: str, cards: tuple[str, ...]
+) -> dict[str, Detector]:
+    return load_detectors(folder, names, provider)
 
 
 def analyse(
@@ -153,12 +206,15 @@ def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Pro
     except (DicomError, ImageError) as error:
         finding = Finding("not analysable", "unreadable", str(error))
         return StudyResult(group.study, group.key, name, "not analysed", (str(error),), (finding,))
-    findings = quality.assess(series)
+    # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
+    with ThreadPoolExecutor(1) as beside:
+        prepared = beside.submit(model_input, series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+        findings = quality.assess(series)
     status = quality.status(findings)
     if status == "not analysed":
         reasons = _reasons(findings)
         return StudyResult(group.study, group.key, name, status, reasons, findings, series.slices, series_data=series)
-    hu, box = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+    hu, box = prepared.result()
     models, failures = run_models(hu, detectors, progress, name)
     findings = (*failures, *findings)
     status, reasons = quality.status(findings), _reasons(findings)

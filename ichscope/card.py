@@ -11,6 +11,10 @@ from typing import Any
 from ichscope.labels import LABELS
 
 CARD_FILE = "card.json"
+ENCODER_FILE = "encoder.onnx"
+HEAD_FILE = "head.onnx"
+# The encoder with 8-bit weights; a model may have it or not.
+INT8_FILE = "encoder.int8.onnx"
 
 
 class ModelError(Exception):
@@ -44,6 +48,7 @@ class ModelCard:
     default_reason : why that point is the default
     slice_thresholds : as thresholds, on the probability of a slice; empty in older cards
     encoder_weights : SHA-256 of the trained weights of the encoder: models with the same one have the same features
+    int8 : of encoder.int8.onnx, where there is one: its "sha256", and what it changes on patients held back
     failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
 
@@ -65,6 +70,7 @@ class ModelCard:
     slice_thresholds: dict[str, float] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     encoder_weights: str = ""
+    int8: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
@@ -115,11 +121,28 @@ class ModelCard:
             if a file is missing or differs from what the card says
         """
         for name, expected in self.sha256.items():
-            path = folder / name
-            if not path.is_file():
-                raise ModelError(f"{path}: expected a file with SHA-256 {expected[:12]}, found none")
-            if (found := file_sha256(path)) != expected:
-                raise ModelError(f"{path}: expected SHA-256 {expected[:12]}, found {found[:12]}; not loaded")
+            _verify(folder / name, expected)
+
+    def int8_file(self, folder: Path) -> Path | None:
+        """The encoder with 8-bit weights, compared with its hash; None where the model has none, or it is not here.
+
+        Raises
+        ------
+        ModelError
+            if it differs from what the card says
+        """
+        path, expected = folder / INT8_FILE, self.int8.get("sha256")
+        if not expected or not path.is_file():
+            return None
+        _verify(path, expected)
+        return path
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a file with SHA-256 {expected[:12]}, found none")
+    if (found := file_sha256(path)) != expected:
+        raise ModelError(f"{path}: expected SHA-256 {expected[:12]}, found {found[:12]}; not loaded")
 
 
 def file_sha256(path: Path) -> str:

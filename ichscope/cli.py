@@ -179,12 +179,25 @@ app.add_typer(audit.app)
 
 
 @app.command("providers")
-def show_providers() -> None:
-    """Show what the models can run on here; the first is taken by default."""
+def show_providers(
+    models_folder: ModelsFolderOption = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew.")] = False,
+) -> None:
+    """Show what the models can run on here, what was tried, and what was chosen and why."""
     from ichscope import providers
+    from ichscope.analyse import encoder_groups
+    from ichscope.card import ModelError
+    from ichscope.commands import show_providers as show
+    from ichscope.selftest import choose
 
-    for found in providers.available():
-        typer.echo(f"{found.choice:<10}{found.label}")
+    try:
+        for names, folders in encoder_groups(models_folder).items():
+            typer.echo("\n".join(show.verdict(names, choose(folders, again))) + "\n")
+    except (ModelError, providers.ProviderError) as error:
+        fail(str(error))
+    typer.echo("To be had by --provider, the usually fastest first:")
+    for found in (*providers.for_int8(), *providers.available()):
+        typer.echo(f"{found.choice:<15}{found.label}")
 
 
 @app.command("version")

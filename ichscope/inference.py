@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,14 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ichscope import providers
+from ichscope import providers, selftest
+from ichscope.card import ENCODER_FILE as ENCODER_FILE
+from ichscope.card import HEAD_FILE as HEAD_FILE
 from ichscope.card import ModelCard, ModelError
+from ichscope.turns import Turns
 
-# Small batches stay in the CPU's cache: measured fastest at 8 slices a call (benchmarks/study.py --batches).
-MICRO_BATCH = 8
-
-ENCODER_FILE = "encoder.onnx"
-HEAD_FILE = "head.onnx"
+# Small batches stay in the CPU's cache; `selftest` measures which is best where the user does not choose.
+MICRO_BATCH = selftest.MICRO_BATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,10 @@ class Detector:
     Parameters
     ----------
     folder : a folder below models/ with encoder.onnx, head.onnx and card.json
-    provider : "auto" (the best that is there), "cuda", "openvino" or "cpu"
+    provider : "auto" (what `selftest` found best here), or "tensorrt", "cuda", "openvino", "cpu" and, where the model
+        has 8-bit weights, "openvino-int8" and "cpu-int8"
+    leader : a model that `leads` this one: its session serves both, on its provider
+    followers : folders of models that this one will lead, which have a say in "auto"
 
     Raises
     ------
@@ -69,19 +73,46 @@ class Detector:
         if the files do not match their card, or the provider cannot be had
     """
 
-    def __init__(self, folder: Path, provider: str = "auto") -> None:
+    # Of all models of the process. A class that works in the background says so.
+    _turns = Turns()
+    _background = False
+    provider: str
+    _encoder: ort.InferenceSession
+
+    def __init__(
+        self, folder: Path, provider: str = "auto", leader: Detector | None = None, followers: Sequence[Path] = ()
+    ) -> None:
         self.card = ModelCard.read(folder)
         for name in (ENCODER_FILE, HEAD_FILE):
             if name not in self.card.sha256:
                 raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
         self.card.verify(folder)
+        self.micro_batch = MICRO_BATCH
         try:
-            chosen, self._encoder = providers.open_best(folder / ENCODER_FILE, provider)
             # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
             self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"))
+            if leader is not None:
+                self.provider, self.micro_batch, self._encoder = leader.provider, leader.micro_batch, leader._encoder
+            elif provider == "auto":
+                self._open_best((folder, *followers))
+            else:
+                self._open(folder, providers.choose(provider))
         except providers.ProviderError as error:
             raise ModelError(str(error)) from None
-        self.provider = chosen.label
+        self._columns = _columns(leader.card, self.card) if leader else None
+
+    def _open(self, folder: Path, provider: providers.Provider) -> None:
+        self._encoder = providers.session(selftest.encoder_file(folder, self.card, provider), provider)
+        self.provider = provider.label
+
+    def _open_best(self, folders: Sequence[Path]) -> None:
+        verdict = selftest.choose(folders)
+        try:
+            self._open(folders[0], providers.choose(verdict.choice))
+        except providers.ProviderError:  # it ran when it was tried: a driver or a library has changed since
+            verdict = selftest.choose(folders, again=True)
+            self._open(folders[0], providers.choose(verdict.choice))
+        self.micro_batch = verdict.micro_batch
 
     def run(
         self,
@@ -103,7 +134,8 @@ class Detector:
             if ONNX Runtime fails (out of memory, a graphics card that was lost) or gives what is no probability
         """
         start = time.perf_counter()
-        encoding = encoding or self.encode(hu, progress)
+        with nullcontext() if self._background else self._turns.waiting():
+            encoding = encoding or self.encode(hu, progress)
         encoded = time.perf_counter()
         slice_probability, study_probability = self._run(
             self._head, ["slice_probability", "study_probability"], "features", encoding.features
@@ -114,29 +146,26 @@ class Detector:
         return Prediction(slice_probability, study_probability, encoding, seconds)
 
     def share(self, other: Detector, encoding: Encoding) -> Encoding | None:
-        """Give another model's encoding as this model's own would be; None if their encoders differ.
-
-        Cards say which weights an encoder was made from; `export` holds the files to them.
-        """
-        same = self.card.encoder_weights == other.card.encoder_weights != "" and self.provider == other.provider
-        if not same or not set(self.card.labels) <= set(other.card.labels):
+        """Give another model's encoding as this model's own would be; None if their encoders differ."""
+        if self.provider != other.provider or not leads(other.card, self.card):
             return None
-        columns = [other.card.labels.index(label) for label in self.card.labels]
-        return Encoding(encoding.features, encoding.evidence[..., columns])
+        return Encoding(encoding.features, encoding.evidence[..., _columns(other.card, self.card)])
 
     def encode(
         self,
         hu: NDArray[np.int16],
         progress: Callable[[int, int], None] | None = None,
-        micro_batch: int = MICRO_BATCH,
+        micro_batch: int | None = None,
     ) -> Encoding:
         """Run the encoder alone on (slices, size, size) int16 HU."""
         features, evidence = [], []
-        for at in range(0, len(hu), micro_batch):
-            some = hu[at : at + micro_batch]
-            of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
+        size = micro_batch or self.micro_batch
+        for at in range(0, len(hu), size):
+            some = hu[at : at + size]
+            with self._turns.turn(self._background):
+                of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
             features.append(of_some)
-            evidence.append(seen)
+            evidence.append(seen if self._columns is None else seen[..., self._columns])
             if progress:
                 progress(at + len(some), len(hu))
         return Encoding(np.concatenate(features), np.concatenate(evidence))
@@ -149,3 +178,17 @@ class Detector:
         except providers.RUNTIME_ERRORS as error:
             raise ModelError(f"{self.card.name} on {self.provider} failed: {error}") from None
         return found
+
+
+def leads(leader: ModelCard, other: ModelCard) -> bool:
+    """Whether the encoder of one model serves another, too: the same weights, and evidence of all its labels.
+
+    Cards say which weights an encoder was made from; `export` holds the files to them.
+    """
+    same = leader.encoder_weights == other.encoder_weights != ""
+    return same and set(other.labels) <= set(leader.labels)
+
+
+def _columns(leader: ModelCard, other: ModelCard) -> list[int]:
+    """Where in one model's evidence another's labels are."""
+    return [leader.labels.index(label) for label in other.labels]

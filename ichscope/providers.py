@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes.util
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -14,14 +16,20 @@ from pathlib import Path
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from ichscope.home import home, make
+
+ENGINES_FOLDER = "engines"
+
 # What ONNX Runtime raises; these have no base of their own.
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     *(state.EPFail, state.EngineError, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
     *(state.NotImplemented, state.RuntimeException, RuntimeError),
 )
 
-# In order of preference where the user does not choose.
-CHOICES = ("cuda", "openvino", "cpu")
+# In order of preference where nothing is measured; `ichscope.selftest` measures.
+CHOICES = ("tensorrt", "cuda", "openvino", "cpu")
+# These run a file of 8-bit weights, which not every model has.
+INT8_CHOICES = ("openvino-int8", "cpu-int8")
 
 
 class ProviderError(Exception):
@@ -36,14 +44,28 @@ class Provider:
     label: str
     runtime_name: str
 
+    @property
+    def int8(self) -> bool:
+        """Whether it needs a model's file of 8-bit weights."""
+        return self.choice in INT8_CHOICES
+
 
 def available() -> tuple[Provider, ...]:
     """Give every provider that can run on this machine, best first."""
     return tuple(found for choice in CHOICES if (found := _FIND[choice]()))
 
 
+def for_int8() -> tuple[Provider, ...]:
+    """Give those of `available` that gain from 8-bit weights, under names of their own."""
+    there = {provider.choice: provider for provider in available()}
+    kinds = {"openvino-int8": ("openvino", "OpenVINO int8"), "cpu-int8": ("cpu", "CPU int8")}
+    return tuple(
+        Provider(choice, label, there[plain].runtime_name) for choice, (plain, label) in kinds.items() if plain in there
+    )
+
+
 def choose(choice: str = "auto") -> Provider:
-    """Pick a provider.
+    """Pick a provider by its name, or the one that is usually best.
 
     Raises
     ------
@@ -53,30 +75,11 @@ def choose(choice: str = "auto") -> Provider:
     there = available()
     if choice == "auto":
         return there[0]
-    for provider in there:
+    for provider in (*there, *for_int8()):
         if provider.choice == choice:
             return provider
     names = ", ".join(provider.choice for provider in there)
     raise ProviderError(f"provider {choice!r} is not available on this machine, which has: {names}")
-
-
-def open_best(path: Path, choice: str = "auto") -> tuple[Provider, ort.InferenceSession]:
-    """Open an ONNX file on the chosen provider; with "auto", on the first that really runs it.
-
-    A graphics card whose libraries are missing shows only when a session is opened.
-
-    Raises
-    ------
-    ProviderError
-        if the chosen one is not there or does not run the file, or with "auto" none does
-    """
-    reasons = []
-    for provider in available() if choice == "auto" else (choose(choice),):
-        try:
-            return provider, session(path, provider)
-        except ProviderError as error:
-            reasons.append(str(error))
-    raise ProviderError("; ".join(reasons))
 
 
 def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSession:
@@ -110,7 +113,24 @@ def _on_cuda(path: Path, provider: Provider, options: ort.SessionOptions) -> ort
     # Finds CUDA and cuDNN installed as Python packages; what it says on stdout would spoil `--json -`.
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls()
-    return ort.InferenceSession(path, options, providers=[(provider.runtime_name, _CUDA_OPTIONS)], enable_fallback=0)
+    cuda = (provider.runtime_name, {"device_id": gpu(), **_CUDA_OPTIONS})
+    return ort.InferenceSession(path, options, providers=[cuda], enable_fallback=0)
+
+
+def _on_tensorrt(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
+    """TensorRT builds an engine for minutes and keeps it below ICHSCOPE_HOME; what it cannot do runs on CUDA."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        ort.preload_dlls()
+    try:
+        engines = make(home() / ENGINES_FOLDER)
+    except OSError as error:
+        raise ProviderError(f"{home()}: no place to keep TensorRT's engines ({error.strerror})") from None
+    wanted = {"device_id": gpu(), "trt_engine_cache_path": str(engines), "trt_timing_cache_path": str(engines)}
+    both = [
+        (provider.runtime_name, {**wanted, **_TENSORRT_OPTIONS}),
+        ("CUDAExecutionProvider", {"device_id": gpu(), **_CUDA_OPTIONS}),
+    ]
+    return ort.InferenceSession(path, options, providers=both, enable_fallback=0)
 
 
 def _on_openvino(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
@@ -122,11 +142,26 @@ def _on_openvino(path: Path, provider: Provider, options: ort.SessionOptions) ->
 # fp32 is meant: without this, tensor cores round to TF32. An exhaustive search for the fastest convolution would run
 # again for every new batch size, and the last batch of a series has any.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+# fp16 is what TensorRT is for; whether it changes too much, the self-test finds out before it is used.
+_TENSORRT_OPTIONS = {
+    "trt_fp16_enable": "1",
+    "trt_engine_cache_enable": "1",
+    "trt_timing_cache_enable": "1",
+    "trt_max_workspace_size": str(2 << 30),
+}
 _OPEN: dict[str, Callable[[Path, Provider, ort.SessionOptions], ort.InferenceSession]] = {
+    "tensorrt": _on_tensorrt,
     "cuda": _on_cuda,
     "openvino": _on_openvino,
+    "openvino-int8": _on_openvino,
     "cpu": _on_cpu,
+    "cpu-int8": _on_cpu,
 }
+
+
+def gpu() -> str:
+    """Which graphics card: ICHSCOPE_GPU, by default the first, "0"."""
+    return os.environ.get("ICHSCOPE_GPU", "").strip() or "0"
 
 
 def cores() -> int:
@@ -135,7 +170,8 @@ def cores() -> int:
 
 
 def _openvino_options(provider: Provider, threads: int) -> dict[str, str]:
-    precision = "bf16" if provider.label.endswith("bf16") else "f32"
+    # In a file of 8-bit weights the hint is for the layers that have none.
+    precision = "bf16" if provider.label.endswith("bf16") or (provider.int8 and _has_bf16()) else "f32"
     cpu = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": str(threads)}
     return {"load_config": json.dumps({"CPU": cpu})}
 
@@ -146,11 +182,22 @@ def _cpu() -> Provider:
 
 @functools.cache
 def _cuda() -> Provider | None:
-    """Listed is not usable: the GPU wheel lists CUDA on every machine, so look for a device."""
+    return Provider("cuda", "CUDA fp32", "CUDAExecutionProvider") if _usable("CUDAExecutionProvider") else None
+
+
+@functools.cache
+def _tensorrt() -> Provider | None:
+    """The GPU wheel lists TensorRT, too, whose library has to be installed beside it."""
+    found = importlib.util.find_spec("tensorrt_libs") or ctypes.util.find_library("nvinfer")
+    name = "TensorrtExecutionProvider"
+    return Provider("tensorrt", "TensorRT fp16", name) if found and _usable(name) else None
+
+
+def _usable(name: str) -> bool:
+    """Listed is not usable: the GPU wheel lists its providers on every machine, so look for a device."""
     devices = [d for d in ort.get_ep_devices() if d.device.type == ort.OrtHardwareDeviceType.GPU]
-    listed = "CUDAExecutionProvider" in ort.get_available_providers()
     nvidia = Path("/proc/driver/nvidia/version").exists() or any("NVIDIA" in d.device.vendor for d in devices)
-    return Provider("cuda", "CUDA fp32", "CUDAExecutionProvider") if listed and nvidia else None
+    return name in ort.get_available_providers() and nvidia
 
 
 @functools.cache
@@ -183,4 +230,9 @@ def _has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-_FIND: dict[str, Callable[[], Provider | None]] = {"cuda": _cuda, "openvino": _openvino, "cpu": _cpu}
+_FIND: dict[str, Callable[[], Provider | None]] = {
+    "tensorrt": _tensorrt,
+    "cuda": _cuda,
+    "openvino": _openvino,
+    "cpu": _cpu,
+}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -161,10 +162,24 @@ def test_a_changed_model_is_refused(models: Path, study: Path, tmp_path: Path) -
     assert "SHA-256" in result.stderr
 
 
-def test_providers_end_with_the_one_that_is_always_there() -> None:
-    result = run("providers")
+def test_providers_end_with_the_one_that_is_always_there(models: Path) -> None:
+    result = run("providers", "--models-folder", models)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1].split() == ["cpu", "CPU", "fp32"]
+
+
+def test_providers_say_what_was_tried_and_why_it_was_chosen(models: Path) -> None:
+    said = run("providers", "--models-folder", models).stdout
+    assert re.search(r"^cranioscan: .*, \d+ slices at a time; the (fastest|only) ", said, re.MULTILINE)
+    assert re.search(r"^  CPU fp32 +\d+ slices/s$", said, re.MULTILINE)
+    assert "onnxruntime" in said
+    assert run("providers", "--models-folder", models).stdout == said, "measured once"
+
+
+def test_providers_of_a_folder_without_models(tmp_path: Path) -> None:
+    result = run("providers", "--models-folder", tmp_path)
+    assert result.exit_code == 2
+    assert "at least one model" in result.stderr
 
 
 def test_phantom_writes_a_study_that_can_be_analysed(analyse, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ichscope.providers import Provider, ProviderError
 
 CPU = Provider("cpu", "CPU fp32", "CPUExecutionProvider")
 CUDA = Provider("cuda", "CUDA fp32", "CUDAExecutionProvider")
+TENSORRT = Provider("tensorrt", "TensorRT fp16", "TensorrtExecutionProvider")
 OPENVINO = Provider("openvino", "OpenVINO bf16", "OpenVINOExecutionProvider")
 HEAD = np.array([[0.25], [0.75]], np.float32)
 
@@ -65,8 +66,11 @@ def test_what_is_available_can_open_a_file(model: Path) -> None:
         ((CPU,), "auto", CPU),
         ((CPU, OPENVINO), "auto", OPENVINO),
         ((CPU, OPENVINO, CUDA), "auto", CUDA),
+        ((CPU, OPENVINO, CUDA, TENSORRT), "auto", TENSORRT),
         ((CPU, OPENVINO, CUDA), "cpu", CPU),
         ((CPU, OPENVINO, CUDA), "openvino", OPENVINO),
+        ((CPU, CUDA), "cpu-int8", Provider("cpu-int8", "CPU int8", CPU.runtime_name)),
+        ((CPU, OPENVINO), "openvino-int8", Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name)),
     ],
 )
 def test_choose(monkeypatch: pytest.MonkeyPatch, there: tuple, choice: str, expected: Provider) -> None:
@@ -74,7 +78,7 @@ def test_choose(monkeypatch: pytest.MonkeyPatch, there: tuple, choice: str, expe
     assert providers.choose(choice) == expected
 
 
-@pytest.mark.parametrize("choice", ["cuda", "openvino", "tpu", "CPU", ""])
+@pytest.mark.parametrize("choice", ["cuda", "tensorrt", "openvino", "openvino-int8", "tpu", "CPU", ""])
 def test_what_is_not_there_is_refused_with_what_is(monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
     pretend(monkeypatch, CPU)
     with pytest.raises(ProviderError, match=f"'{choice}' is not available .* has: cpu"):
@@ -152,7 +156,62 @@ def test_cuda_is_asked_for_in_true_fp32_and_without_silent_fallback(monkeypatch:
     assert keywords["enable_fallback"] == 0
     ((name, wanted),) = keywords["providers"]
     assert name == "CUDAExecutionProvider"
-    assert wanted == {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert wanted == {"device_id": "0", "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def test_another_graphics_card_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Recorded(["CUDAExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    monkeypatch.setenv("ICHSCOPE_GPU", "2")
+    providers.session(Path("encoder.onnx"), CUDA)
+    assert asked.calls[0][2]["providers"][0][1]["device_id"] == "2"
+
+
+def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = Recorded(["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
+    providers.session(Path("encoder.onnx"), TENSORRT)
+    ((_, _, keywords),) = asked.calls
+    assert keywords["enable_fallback"] == 0
+    (first, wanted), (second, cuda) = keywords["providers"]
+    assert (first, second) == ("TensorrtExecutionProvider", "CUDAExecutionProvider")
+    engines = str(tmp_path / "engines")
+    assert Path(engines).is_dir()
+    assert wanted == {
+        "device_id": "0",
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": engines,
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": engines,
+        "trt_max_workspace_size": str(2 << 30),
+    }
+    assert cuda == {"device_id": "0", "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def test_tensorrt_needs_its_library_besides_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "_usable", lambda name: True)
+    for found, expected in [(None, None), ("libnvinfer.so.10", TENSORRT)]:
+        monkeypatch.setattr(providers.ctypes.util, "find_library", lambda name, found=found: found)
+        monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
+        assert providers._tensorrt.__wrapped__() == expected
+    monkeypatch.setattr(providers, "_usable", lambda name: False)
+    assert providers._tensorrt.__wrapped__() is None
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    monkeypatch.setattr(providers, "_has_bf16", lambda: has)
+    found = providers._openvino_options(Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name), 2)
+    hint = json.loads(found["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"]
+    assert hint == ("bf16" if has else "f32")
 
 
 def test_opening_on_cuda_leaves_stdout_to_results(
@@ -201,33 +260,3 @@ def test_a_file_that_is_no_model_is_a_provider_error(tmp_path: Path, content: by
     (tmp_path / "encoder.onnx").write_bytes(content)
     with pytest.raises(ProviderError, match=r"encoder\.onnx: does not open on CPU fp32"):
         providers.session(tmp_path / "encoder.onnx", CPU)
-
-
-# ---------------------------------------------------------------- open_best
-
-
-def broken(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
-    raise providers.state.RuntimeException(f"{provider.label}: libcudnn is missing")
-
-
-def test_auto_goes_on_to_the_next_where_one_does_not_open(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    pretend(monkeypatch, CUDA, CPU)
-    monkeypatch.setitem(providers._OPEN, "cuda", broken)
-    provider, session = providers.open_best(model)
-    assert provider == CPU
-    assert session.get_providers() == ["CPUExecutionProvider"]
-
-
-def test_a_chosen_provider_that_does_not_open_is_not_replaced(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    pretend(monkeypatch, CUDA, CPU)
-    monkeypatch.setitem(providers._OPEN, "cuda", broken)
-    with pytest.raises(ProviderError, match="libcudnn is missing"):
-        providers.open_best(model, "cuda")
-
-
-def test_when_nothing_opens_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
-    pretend(monkeypatch, CUDA, CPU)
-    monkeypatch.setitem(providers._OPEN, "cuda", broken)
-    monkeypatch.setitem(providers._OPEN, "cpu", broken)
-    with pytest.raises(ProviderError, match=r"CUDA fp32.*; .*CPU fp32"):
-        providers.open_best(model)

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.analyse import ModelResult, StudyResult, analyse_group, default_models_folder, load_detectors, run_models
+from ichscope.analyse import (
+    ModelResult,
+    StudyResult,
+    analyse_group,
+    default_models_folder,
+    run_models,
+    shared_detectors,
+)
 from ichscope.card import CARD_FILE, ModelCard
 from ichscope.home import keep_volumes
 from ichscope.inference import Detector, Encoding, Prediction
@@ -22,7 +29,7 @@ from ichscope.series import Finding
 
 _MOST_WORKERS = 8
 
-# Encoders use all cores each: two at once would only get in each other's way, while decoding may go on beside.
+# One study at a time: two would only get in each other's way, while others may be decoded beside.
 _turn = threading.Lock()
 _loading = threading.Lock()
 
@@ -77,7 +84,7 @@ def detectors(setup: Setup) -> Mapping[str, Detector]:
 
 @lru_cache(maxsize=1)
 def _detectors(setup: Setup) -> Mapping[str, Detector]:
-    loaded = load_detectors(setup.models_folder, setup.names, setup.provider)
+    loaded = shared_detectors(setup.models_folder, setup.names, setup.provider)
     return {name: _InTurn(detector) for name, detector in loaded.items()}
 
 
@@ -95,7 +102,9 @@ def score(setup: Setup, hu: NDArray[np.int16]) -> tuple[dict[str, ModelResult], 
 
 
 class _InTurn(Detector):
-    """A detector that waits for its turn among all of the process."""
+    """A detector that waits for its turn among all workers of the process, and steps back for people who wait."""
+
+    _background = True
 
     def __init__(self, loaded: Detector) -> None:
         self.__dict__.update(vars(loaded))
