@@ -1,11 +1,9 @@
-"""Many studies into the store: how fast beside the bare detector, how much memory, and what kill -9 leaves.
+"""Many studies into the store: how fast beside the bare detector, and how much memory.
 
-    python -m benchmarks.batch                              # rate, share of the detector's own rate, memory
-    python -m benchmarks.batch --studies 1000 --slices 4 --size 64 --kill 10
+    python -m benchmarks.batch
 
 All studies are synthetic and differ. The bare rate is that of `Detector.run` alone, over and over on slices that are
-ready in memory; the aim is at least 85 % of it, from files on disk to rows and volumes. With --kill the program is
-killed so many times at random moments and started again; then every study must be there once.
+ready in memory; the aim is at least 85 % of it, from files on disk to rows and volumes.
 """
 
 from __future__ import annotations
@@ -13,12 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import resource
-import signal
-import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +26,7 @@ from ichscope.dicom import read_series
 from ichscope.intake import collect
 from ichscope.labels import SUBTYPES
 from ichscope.preprocess import model_input
-from ichscope.store import Filter, Store
+from ichscope.store import Store
 
 TARGET = 0.85
 _DIFFERENT = 4
@@ -43,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ichscope-batch-") as folder:
         inputs, home = Path(folder) / "in", Path(folder) / "home"
         write_studies(inputs, options.studies, options.slices, options.size)
-        report = kill_often(inputs, home, options) if options.kill else measure(inputs, home, options)
+        report = measure(inputs, home, options)
     print(json.dumps(report, indent=2))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -55,8 +49,13 @@ def write_studies(folder: Path, studies: int, slices: int, size: int) -> None:
     heads = [phantom.make((None, *SUBTYPES)[seed % 6], seed, slices, size) for seed in range(min(studies, _DIFFERENT))]
     for number in range(studies):
         head = heads[number % len(heads)]
-        uids = {"StudyInstanceUID": f"1.2.3.{number}", "SeriesInstanceUID": f"1.2.3.{number}.1"}
+        uids = {"StudyInstanceUID": study_uid(number), "SeriesInstanceUID": f"{study_uid(number)}.1"}
         phantom.write(head, folder / f"{number:05}", **uids, PatientID=f"P{number}")
+
+
+def study_uid(number: int) -> str:
+    """The Study Instance UID of a study by its number."""
+    return f"1.2.3.{number}"
 
 
 def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -105,41 +104,6 @@ def _bare(ready: list[Any], detectors: Any, studies: int) -> float:
     return slices / (time.perf_counter() - start)
 
 
-def kill_often(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Kill `ichscope batch` at random moments, start it again, and count."""
-    command = [sys.executable, "-m", "ichscope.cli", "batch", str(inputs), "--models-folder", str(options.models)]
-    command += ["--provider", options.provider, *(part for name in options.model or () for part in ("--model", name))]
-    environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
-    store = Store.open(home=home)
-    chance = random.Random(options.seed)
-    moments = sorted(chance.sample(range(1, options.studies), options.kill))
-    kills = 0
-    for moment in moments:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and store.counts().total < moment:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.2))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    last = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    jobs = store.jobs()
-    found = {
-        "kills": kills,
-        "exit_code": last.returncode,
-        "studies": store.counts().total,
-        "jobs": [job.states for job in jobs],
-        "of_job": store.counts(Filter(job=jobs[0].id)).total,
-        "results": sum(len(row.models) > 0 for row in store.export()),
-    }
-    store.close()
-    with sqlite3.connect(home / "ichscope.db") as database:
-        found["integrity"] = database.execute("PRAGMA integrity_check").fetchone()[0]
-    complete = found["studies"] == found["of_job"] == found["results"] == options.studies
-    return found | {"good": complete and last.returncode == 0 and found["integrity"] == "ok" and len(jobs) == 1}
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=default_models_folder(), help="folder of models")
@@ -150,8 +114,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=512, help="rows and columns of a slice (default 512)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is timed (default 3)")
     parser.add_argument("--workers", type=int, help="threads (default: as `ichscope batch`)")
-    parser.add_argument("--kill", type=int, default=0, metavar="N", help="kill it so many times instead of timing it")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments of killing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     return parser.parse_args()
 

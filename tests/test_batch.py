@@ -3,11 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
@@ -17,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import kill
 from ichscope import batch, phantom, volumes
 from ichscope.analyse import analyse
 from ichscope.batch import BatchError, Pace, Setup, driver, looking, workers
@@ -384,28 +381,15 @@ def test_a_large_folder_is_cut_at_its_subfolders(night: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_and_started_again(empty_home: Path, models: Path, tmp_path: Path) -> None:
-    """Small form of benchmarks/batch.py --kill."""
-    home = Path(shutil.copytree(empty_home, tmp_path / "home"))
-    for seed in range(12):
-        phantom.write(phantom.make(None, seed, slices=2, size=32), tmp_path / "in" / str(seed))
-    command = [sys.executable, "-m", "ichscope.cli", "batch", str(tmp_path / "in"), "--models-folder", str(models)]
-    command += ["--provider", "cpu", "--workers", "1"]
-    environment = {**os.environ, "ICHSCOPE_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    kills = 0
-    store = Store.open(home=home)
-    for goal in (1, 5):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while process.poll() is None and store.counts().total < goal:
-            time.sleep(0.02)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert kills, "nothing was killed; this test would prove nothing"
-    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
-    (job,) = store.jobs()
-    assert (job.done, job.failed, job.running, store.counts().total) == (12, 0, 0, 12)
-    store.close()
-    with sqlite3.connect(home / "ichscope.db") as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+@pytest.mark.parametrize("way", ["batch", "watch"])
+def test_killed_at_any_moment_and_started_again(
+    way: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small form of benchmarks/kill.py."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = ["--models-folder", str(models), "--provider", "cpu", "--workers", "1"]
+    found = kill.survive(way, tmp_path, 12, 2, options, seed=10, size=32, longer_s=0.0)
+    assert found["kills"], "nothing was killed; this test would prove nothing"
+    assert (found["exit_code"], found["jobs"], found["integrity"]) == (0, 1, "ok")
+    assert (found["rows"], found["missing"], found["twice"], found["failed"], found["left"]) == (12, 0, 0, 0, 0)
+    assert found["with_results"] == found["with_pictures"] == 12
