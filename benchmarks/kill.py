@@ -36,7 +36,7 @@ WAYS = ("batch", "watch")
 SLICES, SIZE = 4, 64
 _START_S = 6.0
 _QUIET_S = 0.5
-_POLL_S = 0.02
+_POLL_S = 0.05
 
 
 def main() -> int:

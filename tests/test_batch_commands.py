@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ichscope.cli import app
 from ichscope.commands import show
 from ichscope.commands.many import _age
 from ichscope.labels import LABELS, SUBTYPES
+from ichscope.monitor.drift import ENOUGH
 from ichscope.store import Filter, Job, Store, StoreError
 from tests import tiny_model
 
@@ -134,6 +136,7 @@ def test_progress_in_words() -> None:
 def test_demo_fills_the_store_once(call, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_SIZE", 48)
     monkeypatch.setattr(demo, "_SLICES", (3, 4))
+    arrivals = []
     for _ in range(2):
         result = call("demo", "--studies", 8)
         assert result.exit_code == 0, result.output
@@ -142,11 +145,32 @@ def test_demo_fills_the_store_once(call, home: Path, monkeypatch: pytest.MonkeyP
         assert len(rows) == 8
         assert all(row.synthetic and "synthetic" in row.scanner for row in rows)
         reviews = [review for row in rows for review in store.reviews(row.id)]
+        began = store.jobs()[-1].created_at
+        arrivals.append([row.arrived_at for row in rows])
+        for row in rows:
+            times = [review.created_at for review in store.reviews(row.id)]
+            assert timedelta() <= row.analysed_at - row.arrived_at < timedelta(minutes=10), (
+                "what it took is not made up"
+            )
+            assert sorted(times) == times
+            assert all(row.analysed_at < time < began for time in times)
+        assert timedelta(days=40) < max(arrivals[-1]) - min(arrivals[-1]) < timedelta(days=demo.DAYS)
+        assert max(arrivals[-1]) < began
         store.close()
         assert {review.reader for review in reviews} <= set(demo.READERS)
         assert len(rows) * 0.4 < len(reviews) < len(rows) * 2
         assert len({(review.study, review.reader) for review in reviews}) == len(reviews)
         assert not (home / "demo").exists()
+    assert arrivals[0] == arrivals[1]
+
+
+def test_a_demonstration_can_be_compared_over_time() -> None:
+    heads = (number for number in range(demo.STUDIES) if (number + 1) % demo._CHEST_EVERY)
+    places = [demo._place(number) for number in heads]
+    assert min(sum(place < 0.5 for place in places), sum(place >= 0.5 for place in places)) >= ENOUGH
+    # Evenly: no gap of more than three days in eight weeks.
+    ordered = sorted([0.0, *places, 1.0])
+    assert max(b - a for a, b in pairwise(ordered)) * demo.DAYS < 3
 
 
 def test_a_demo_that_was_killed_is_taken_up(call, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

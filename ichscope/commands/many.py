@@ -157,7 +157,7 @@ def demo(
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Fill the store with synthetic studies and readers' labels, to see what the pages show."""
+    """Fill the store with synthetic studies of eight weeks and readers' labels, to see what the pages show."""
     from ichscope import demo as demonstration
     from ichscope import terminal
     from ichscope.commands import show

@@ -172,6 +172,23 @@ class Writing(StoreBase):
         except OSError as error:
             raise StoreError(f"The models' evidence cannot be kept: {error.strerror}.") from None
 
+    def move(self, study: int, arrived_at: datetime) -> None:
+        """Let a synthetic study have come at another time, and its results as long after that as they did.
+
+        Raises
+        ------
+        StoreError
+            if it is not there, or not synthetic: when a patient's study came is no matter of choice
+        """
+        with self._writing() as session:
+            row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
+            if row is None or not row.synthetic:
+                raise StoreError(f"There is no synthetic study number {study}.")
+            shift = arrived_at - row.arrived_at
+            row.arrived_at, row.analysed_at = arrived_at, row.analysed_at + shift
+            for result in session.scalars(select(Result).where(Result.study_id == study)):
+                result.created_at += shift
+
     def outdated(self, versions: Mapping[str, str], after: int = 0, limit: int = 500) -> list[int]:
         """Studies with a kept volume that lack a result of one of these models in this version, by id.
 

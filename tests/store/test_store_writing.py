@@ -53,6 +53,22 @@ def test_the_same_content_is_one_study(store: Store) -> None:
     assert len(row.models) == 1
 
 
+def test_a_synthetic_study_can_have_come_at_another_time_and_no_other(store: Store) -> None:
+    id = store.record(study("a", 0.9), content("a"), arrived_at=MORNING, synthetic=True)
+    took = store.study(id).analysed_at - MORNING
+    store.move(id, MORNING - timedelta(days=9))
+    row = store.study(id)
+    assert (row.arrived_at, row.analysed_at - row.arrived_at) == (MORNING - timedelta(days=9), took)
+    (found,) = store.arrival_results(row.arrived_at, MORNING, synthetic=True)
+    assert found.created_ms[0] == pytest.approx(1000 * row.analysed_at.timestamp())
+    store.move(id, row.arrived_at)
+    assert store.study(id) == row
+    patient = add(store, "b", 0.9)
+    with pytest.raises(StoreError, match="no synthetic study number"):
+        store.move(patient, MORNING)
+    assert store.study(patient).arrived_at == MORNING
+
+
 def test_an_institution_has_one_code_however_it_is_spelled(store: Store) -> None:
     names = ("Saint Elsewhere", " SAINT  elsewhere", "County", "", "  ")
     codes = [store.site(name) for name in names]
