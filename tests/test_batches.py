@@ -300,6 +300,7 @@ def test_implants_are_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert {one.patient for one in pool} == {host.patient}
     assert len({one.study for one in pool}) == len(pool)
     assert pool[0].mask.dtype == np.uint8
+    assert all(isinstance(one.hu, np.memmap) for one in pool), "thousands of them need no memory"
     assert lines == ["implants: 1 of 1 studies"]
     monkeypatch.setattr(batches, "implant", lambda *_: pytest.fail("was made before"))
     again = batches.implanted([host], per_kind=2, seed=0, cache=tmp_path, report=lines.append)

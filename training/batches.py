@@ -40,6 +40,14 @@ _NONE = ("", "")
 _BRIGHTER_HU = 8
 # Nearer to bone than this, in pixels, all is bright.
 _RIM_PX = 3
+# A slice with a bleed or decoy as it is kept: thousands of them are memory-mapped, not read.
+_SLICE = np.dtype(
+    [
+        ("hu", np.int16, (INPUT_SIZE, INPUT_SIZE)),
+        ("mask", np.uint8, (INPUT_SIZE, INPUT_SIZE)),
+        ("labels", np.float32, (len(LABELS),)),
+    ]
+)
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
@@ -54,7 +62,7 @@ def implanted(
         for kind in (*SUBTYPES, _DECOY):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
-                one = _implanted(study, kind, cache / f"{key}.npz")
+                one = _implanted(study, kind, cache / f"{key}.npy")
                 pool += [one] if one else []
         if done % 5 == 0 or done == len(studies):
             report(f"implants: {done} of {len(studies)} studies")
@@ -62,27 +70,29 @@ def implanted(
 
 
 def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | None:
-    """One study with a bleed or a decoy; None where there is no room for this kind."""
+    """One study with a bleed or a decoy; None where there is no room for this kind. Its slices stay on disk."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
         try:
-            hu, mask, labels = _drawn(study, kind, rng)
+            drawn = _drawn(study, kind, rng)
         except NoRoomError:
-            hu, mask, labels = study.hu[:0], np.zeros(study.hu[:0].shape, bool), study.labels[:0]
-        with replacing(path) as part:
-            np.savez(part, hu=hu, mask=mask, labels=labels)
-    with np.load(path) as saved:
-        if not len(saved["hu"]):
-            return None
-        return replace(
-            study,
-            source=IMPLANTED,
-            study=path.stem,
-            hu=saved["hu"],
-            mask=saved["mask"].astype(np.uint8),
-            labels=saved["labels"],
-        )
+            drawn = study.hu[:0], np.zeros(study.hu[:0].shape, bool), study.labels[:0]
+        slices = np.empty(len(drawn[0]), _SLICE)
+        slices["hu"], slices["mask"], slices["labels"] = drawn
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, slices)
+    slices = np.load(path, mmap_mode="r")
+    if not len(slices):
+        return None
+    return replace(
+        study,
+        source=IMPLANTED,
+        study=path.stem,
+        hu=slices["hu"],
+        mask=slices["mask"],
+        labels=slices["labels"],
+    )
 
 
 def _drawn(study: TrainingStudy, kind: str, rng: np.random.Generator) -> tuple[Any, Any, Any]:
