@@ -8,6 +8,7 @@ from typing import Any
 from ichscope.card import ModelCard, OperatingPoint
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.markdown import table, with_interval
+from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
 _HEADS = {
@@ -58,7 +59,7 @@ def readme(card: ModelCard) -> str:
         "Input and output": _inputs(card),
         "Training data and licences": _training_data(card),
         "Operating points": _operating_points(card),
-        "How it was measured": _METHOD,
+        "How it was measured": _method(card),
         "Measured": _measured(card),
         "What helps": _ablations(card),
         "Evidence maps": _evidence(card),
@@ -105,11 +106,11 @@ def _trains(row: Mapping[str, Any]) -> bool:
 # --- figures -------------------------------------------------------------------------------------------
 
 _METHOD = f"""\
-Cross-validation: five folds by patient; every figure is of patients that the model giving it had not seen, with
-calibration and thresholds fitted on the other folds. The published model is trained on all patients; its calibration
-and thresholds come from all folds together.
+Cross-validation: {{folds}} were run, split by patient; every figure is of patients that the model giving it had not
+seen, with calibration and thresholds fitted on the others of these folds. The published model is trained on all
+patients; its calibration and thresholds come from these folds together.
 
-Elsewhere: slices of RSNA 2019, which no run trains on. "Elsewhere" is the mean over the five models of the folds,
+Elsewhere: slices of RSNA 2019, which no run trains on. "Elsewhere" is the mean over the models of the folds,
 "final model" is the published one. Level "picture": a single slice given as if it were a study.
 
 Implanted: synthetic bleeds and decoys in normal heads of the fold that was held back. PHE-SICH readers outlined one
@@ -118,6 +119,10 @@ kind of bleed only, so `any` has no negatives there, and `rsna-sdh` has bleeds o
 Brackets are 95 % intervals from a bootstrap over patients; of sensitivity and specificity Wilson's, for the effective
 number of patients. With fewer than {_FEW_PATIENTS} positive patients they are too narrow. The floor of the log loss is
 that of always giving the prevalence; "all" weighs the labels as RSNA 2019 did."""
+
+
+def _method(card: ModelCard) -> str:
+    return _METHOD.format(folds=f"{len(card.metrics.get('folds', []))} of {FOLDS} folds")
 
 
 def _operating_points(card: ModelCard) -> str:

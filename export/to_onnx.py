@@ -175,6 +175,7 @@ def _card(
         training_data=config["training_data"],
         metrics={
             **metrics["measured"],
+            "folds": metrics["folds"],
             "ablations": metrics["ablations"],
             "chosen on": {key: found[key] for key in ("prevalence", "patients")},
             "found by kind": metrics["found_by_kind"],

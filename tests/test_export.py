@@ -62,6 +62,7 @@ def metrics() -> dict[str, Any]:
     ends = {"sensitivity_95": [0.5, 0.99], "specificity_95": [0.61, 0.83]}
     difference = {"with": 0.9, "without": 0.85, "difference": 0.05, "difference_95": [0.01, 0.09]}
     return {
+        "folds": [0, 1, 3],
         "calibration": {level: [[1.5, 0.5], [0.7, -1.0]] for level in ("slice", "study")},
         "operating_points": {
             "points": [dict(zip(names, point, strict=True)) | ends for point in points],
@@ -189,6 +190,7 @@ def test_the_card_carries_the_numbers_of_the_run(run: Path, published: Path) -> 
         "| implants | subdural | 0 | not estimable |",
         "| ct-ich | subdural | 4 | 0.77 (0.30 to 0.90) |",
         "subdural 7 of 8, none 1 of 8",
+        "3 of 5 folds were run",
         "`ichscope phantom FOLDER --bleed subdural --seed 7 --slices 16`",
         "`ichscope phantom FOLDER --seed 3 --slices 16`",
         "0.0438",
