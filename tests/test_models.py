@@ -100,6 +100,13 @@ def test_parts_of_a_slice_may_be_encoded(encoder) -> None:
         assert encoder(slices(1, size), training=False)["evidence"].shape == (1, size // 8, size // 8, 2)
 
 
+@pytest.mark.slow
+def test_parts_may_be_encoded_by_a_backbone_that_does_not_pad() -> None:
+    built = models.slice_encoder("inceptionv3", ("any",), size=None)
+    for model in (built, models.fine_part(built, "inceptionv3")):
+        assert model(slices(1, 96), training=False)["evidence"].shape == (1, 12, 12, 1)
+
+
 def test_a_slice_is_encoded_alike_alone_and_among_others(encoder) -> None:
     hu = slices(3, 64)
     together, alone = (numbers(encoder(part, training=False)) for part in (hu, hu[1:2]))

@@ -20,7 +20,7 @@ from ichscope.preprocess import INPUT_SIZE
 from training.anatomy import intracranial, masked_gaussian
 from training.augment import DEFAULT, LOOKALIKE, Strength, augment
 from training.data import TrainingStudy
-from training.implants import NoRoomError, decoy, implant
+from training.implants import VERSION, NoRoomError, decoy, implant
 
 IMPLANTED = "implanted"
 _DECOY = "decoy"
@@ -57,12 +57,12 @@ def implanted(
     studies: Sequence[TrainingStudy], per_kind: int, seed: int, cache: Path, report: Callable[[str], None] = print
 ) -> list[TrainingStudy]:
     """Put `per_kind` bleeds of every subtype, and as many decoys, into studies without a bleed; cached as made."""
-    pool = []
+    pool, folder = [], cache / f"implants-v{VERSION}"
     for done, study in enumerate(studies, 1):
         for kind in (*SUBTYPES, _DECOY):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
-                one = _implanted(study, kind, cache / f"{key}.npy")
+                one = _implanted(study, kind, folder / f"{key}.npy")
                 pool += [one] if one else []
         if done % 5 == 0 or done == len(studies):
             report(f"implants: {done} of {len(studies)} studies")

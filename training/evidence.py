@@ -165,7 +165,7 @@ def held_out_implants(root: Path, cache: Path, fold: int) -> Iterator[Case]:
         if number == fold and not study.pictures and is_normal(study)
     ]
     hosts = hosts[:: 1 + len(hosts) // MOST_HOSTS]
-    for study in implanted(hosts, 1, 0, cache / "implants", report=lambda _: None):
+    for study in implanted(hosts, 1, 0, cache, report=lambda _: None):
         bleeding = np.flatnonzero((study.labels == 1).any(axis=1))
         if len(bleeding) and study.mask is not None:
             part = slice(max(0, bleeding[0] - _BESIDE), bleeding[-1] + _BESIDE + 1)

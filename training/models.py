@@ -20,17 +20,19 @@ from ichscope.preprocess import INPUT_SIZE
 # Level and width in HU: brain, subdural, soft tissue (FIELD: the windows radiologists read ICH in).
 WINDOWS: Final = ((40, 80), (80, 200), (40, 380))
 CHANNELS: Final = 128
-# Pixels of the input to a cell of the evidence, along each side.
-STRIDE: Final = 8
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A CNN from keras.applications: its layers at strides 8, 16 and 32, and the range its weights expect."""
+    """A CNN from keras.applications: its layers at strides 8, 16 and 32, and the range its weights expect.
+
+    missing : cells by which each stage is smaller than its share of the input, as the CNN does not pad
+    """
 
     build: Any
     stages: tuple[str, str, str]
     input_range: float
+    missing: tuple[int, int, int] = (0, 0, 0)
 
 
 BACKBONES: Final = {
@@ -40,7 +42,7 @@ BACKBONES: Final = {
     "mobilenetv2": Backbone(
         keras.applications.MobileNetV2, ("block_6_expand_relu", "block_13_expand_relu", "out_relu"), 1.0
     ),
-    "inceptionv3": Backbone(keras.applications.InceptionV3, ("mixed2", "mixed7", "mixed10"), 1.0),
+    "inceptionv3": Backbone(keras.applications.InceptionV3, ("mixed2", "mixed7", "mixed10"), 1.0, (3, 2, 2)),
 }
 
 
@@ -94,9 +96,9 @@ def slice_encoder(
         layers.Conv2D(CHANNELS, 1, kernel_initializer=start, name=f"lateral_{i}")(one)
         for i, (one, start) in enumerate(zip((fine, middle, coarse), starts, strict=True))
     ]
-    fused = layers.Activation("relu")(maps[1] + _enlarged(maps[2], maps[1]))
-    finest = _rimmed(maps[0], (size and size // STRIDE,) * 2)
-    fused = layers.Activation("relu")(finest + _enlarged(fused, finest))
+    fine, middle, coarse = (_rimmed(one, missing) for one, missing in zip(maps, kind.missing, strict=True))
+    fused = layers.Activation("relu")(middle + layers.UpSampling2D(2)(coarse))
+    fused = layers.Activation("relu")(fine + layers.UpSampling2D(2)(fused))
     fused = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="fuse")(fused)
     evidence = layers.Conv2D(len(labels), 1, dtype="float32", name="evidence", bias_initializer=_rare())(fused)
     pooled = [pool(one) for one in (*maps, fused, evidence) for pool in (_average, _maximum)]
@@ -125,8 +127,10 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
     """
     hu = keras.Input(encoder.input_shape[1:], dtype="int16", name="hu")
     stages = encoder.get_layer(backbone)
-    fine = keras.Model(stages.input, stages.outputs[0])(windowed(hu, BACKBONES[backbone].input_range))
-    fused = encoder.get_layer("fuse")(layers.Activation("relu")(encoder.get_layer("lateral_0")(fine)))
+    kind = BACKBONES[backbone]
+    fine = keras.Model(stages.input, stages.outputs[0])(windowed(hu, kind.input_range))
+    fine = _rimmed(encoder.get_layer("lateral_0")(fine), kind.missing[0])
+    fused = encoder.get_layer("fuse")(layers.Activation("relu")(fine))
     evidence = encoder.get_layer("evidence")(fused)
     return keras.Model(hu, {"evidence": evidence, "slice": _maximum(evidence)})
 
@@ -139,16 +143,9 @@ def windowed(hu: Any, input_range: float) -> Any:
     return ops.clip((value - level) / (width / 2), -1.0, 1.0) * input_range
 
 
-def _enlarged(coarse: Any, like: Any) -> Any:
-    return _rimmed(layers.UpSampling2D(2)(coarse), like.shape[1:3])
-
-
-def _rimmed(x: Any, sides: Sequence[int | None]) -> Any:
-    """Put zeros around a map; InceptionV3, which does not pad, leaves 25, 12 and 5 cells of 28, 14 and 7."""
-    missing = [(want or 0) - (have or 0) for want, have in zip(sides, x.shape[1:3], strict=True)]
-    if not any(missing):
-        return x
-    return layers.ZeroPadding2D([(n // 2, n - n // 2) for n in missing])(x)
+def _rimmed(x: Any, cells: int) -> Any:
+    """Put zeros around a map that is some cells too small."""
+    return layers.ZeroPadding2D([(cells // 2, cells - cells // 2)] * 2)(x) if cells else x
 
 
 def _average(x: Any) -> Any:

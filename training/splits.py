@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
 from ichscope.labels import LABELS
-from training import implants
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
 from training.outlines import outline_haematoma
@@ -65,12 +64,11 @@ def split(
     back = [number == fold or study.source == without for study, number in zip(ours, folds(ours, FOLDS), strict=True)]
     training = [_for_training(study, cache) for study, held in zip(ours, back, strict=True) if not held]
     held_out = [study for study, held in zip(ours, back, strict=True) if held]
-    pool = cache / f"implants-v{implants.VERSION}"
     return Split(
         training,
-        [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, pool),
+        [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, cache),
         held_out,
-        implanted(_hosts(held_out), 1, 0, pool),
+        implanted(_hosts(held_out), 1, 0, cache),
         elsewhere,
     )
 
