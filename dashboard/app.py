@@ -4,8 +4,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import ingest
-
 _HERE = Path(__file__).resolve().parent
 
 st.set_page_config(page_title="ICHScope", layout="wide")
@@ -20,6 +18,9 @@ _PAGES = (
     st.Page(_HERE / "views/monitoring.py", title="Monitoring"),
     st.Page(_HERE / "views/models.py", title="Models"),
 )
-ingest.take_up()
 page = st.navigation(list(_PAGES), position="top")
 page.run()
+# Last, because it imports much: a server's first page has painted its heading by now.
+from dashboard import ingest  # noqa: E402
+
+ingest.take_up()

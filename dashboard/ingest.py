@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import cached, server_folder, times
+from dashboard import cached, server_folder, times, uploads
 from dashboard.background import Background, Seen
 from dashboard.spool import Spool
 from dashboard.text import count, plain, sentence
@@ -138,6 +138,7 @@ def _begin(work: Background, what: Path | list, as_series: bool) -> None:
         st.error(f"**Nothing was taken in.** {plain(str(error))}")
         return
     # The uploader is emptied and the popover closed: the files lie on the server's disk now.
+    uploads.free(() if isinstance(what, Path) else [file.file_id for file in what])
     st.session_state["ingest-number"] = st.session_state.get("ingest-number", 0) + 1
     st.session_state["ingest-close"] = True
     st.rerun()

@@ -7,8 +7,8 @@ from html import escape
 import streamlit as st
 
 from dashboard import viewer
-from dashboard.text import count, plain, sentence
-from dashboard.verdict import NOT_FOR_DIAGNOSIS, agreement, in_reading_order, ordered, reasons, verdict
+from dashboard.text import NOT_FOR_DIAGNOSIS, count, plain, sentence
+from dashboard.verdict import agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
 from ichscope.analyse import ModelResult, StudyResult
 from ichscope.figures import look, study

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
 _WORD = re.compile(r"[a-z]+([ ?!]|$)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&])")
 

@@ -11,7 +11,6 @@ from ichscope.analyse import ModelResult, StudyResult
 from ichscope.figures.look import number
 from ichscope.labels import DISPLAY_NAMES
 
-NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
 

@@ -115,6 +115,27 @@ assert not at.exception, at.exception
     assert not modules & set(HEAVY)
 
 
+@pytest.mark.parametrize("file", ["dashboard/app.py", "dashboard/views/study_check.py"])
+def test_a_first_page_paints_before_it_imports_much(file: str) -> None:
+    """Until something is on the screen only Streamlit itself, the standard library and the plain texts are loaded."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    painted = next(i for i, one in enumerate(body) if any(_is_painting(node) for node in ast.walk(one)))
+    before = {
+        alias.name if isinstance(one, ast.Import) else str(one.module)
+        for one in body[:painted]
+        if isinstance(one, ast.Import | ast.ImportFrom)
+        for alias in one.names
+    }
+    assert {name for name in before if name.partition(".")[0] not in sys.stdlib_module_names} <= {
+        *("streamlit", "dashboard.text")
+    }
+    assert not loaded_after("import dashboard.text") & {"numpy", "pandas", "plotly", "onnxruntime", "scipy", "ichscope"}
+
+
+def _is_painting(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("title", "run")
+
+
 def test_repository_holds_no_data_and_no_huge_file() -> None:
     suffixes = {".dcm", ".dicom", ".ima", ".jpg", ".jpeg", ".npz", ".npy", ".nii", ".keras", ".h5", ".pkl"}
     names = [str(p) for p in tracked() if p.suffix.lower() in suffixes]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from dashboard import uploads as page_uploads
 from ichscope import phantom
 from tests import tiny_model
 
@@ -67,6 +68,23 @@ def test_an_uploaded_study_gives_a_headline_with_model_threshold_and_operating_p
         assert expected in text
     assert "Research use only - not for diagnosis" in text
     assert "Both models flag this series." in text
+
+
+def test_an_upload_is_let_go_of_when_it_has_been_read(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[str] = []
+    monkeypatch.setattr(page_uploads, "free", freed.extend)
+    check(app, uploads())
+    assert len(set(freed)) == 8
+    next(button for button in app.button if button.label == "New study").click()
+    assert "Drop a study here" in words(app.run())
+    assert app.file_uploader[0].value == []
+
+
+def test_an_upload_without_a_result_stays(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[str] = []
+    monkeypatch.setattr(page_uploads, "free", freed.extend)
+    assert "No CT series and no picture was found" in words(check(app, [("notes.txt", b"text", "text/plain")]))
+    assert freed == []
 
 
 def raise_threshold(model: Path) -> None:

@@ -11,8 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cached, filters, ingest, panels
 from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
-from dashboard.text import plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from ichscope.figures.cohort_tables import analysed, flagged, limits, percent, share, time_name
 from ichscope.figures.look import config
 from ichscope.figures.performance import description

@@ -8,8 +8,7 @@ import streamlit as st
 from dashboard import cached
 from dashboard import models_tables as tables
 from dashboard.monitoring.settings import names
-from dashboard.text import plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from ichscope.analyse import default_models_folder
 from ichscope.card import CARD_FILE, ModelCard, ModelError
 from ichscope.figures.cohort_tables import in_percent, share

@@ -12,8 +12,7 @@ import streamlit as st
 from dashboard import cached
 from dashboard.monitoring import tables
 from dashboard.monitoring.settings import KEY, limits, periods
-from dashboard.text import plain, sentence
-from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope.commands.monitor import to_json
 from ichscope.figures import monitoring as figures
 from ichscope.figures.look import config

@@ -15,8 +15,7 @@ from dashboard.performance.errors import browser, open_study
 from dashboard.performance.importing import imports
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.performance.threshold import panel
-from dashboard.text import plain, sentence
-from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope import metrics
 from ichscope.audit import stored
 from ichscope.audit.evaluate import LabelFigures

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import cached, panels, server_folder
+from dashboard.text import NOT_FOR_DIAGNOSIS
+
+# At a server's first page the imports below take seconds, with this on the screen.
+if "results" not in st.session_state:
+    st.title("Study check")
+    st.write(f"Looks for signs of a haemorrhage on a head CT. **{NOT_FOR_DIAGNOSIS}.**")
+
+from dashboard import cached, panels, server_folder, uploads
 from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS, in_reading_order
+from dashboard.verdict import in_reading_order
 from ichscope.analyse import StudyResult, analyse
 from ichscope.card import ModelError
 from ichscope.inference import Detector
@@ -46,8 +53,6 @@ def _detectors() -> dict[str, Detector] | None:
 
 
 def _intake() -> Inputs | None:
-    st.title("Study check")
-    st.write(f"Looks for signs of a haemorrhage on a head CT. **{NOT_FOR_DIAGNOSIS}.**")
     left, right = st.columns([2, 1], gap="large")
     with left:
         uploaded = _upload()
@@ -79,8 +84,9 @@ def _upload() -> Inputs | None:
     files = st.file_uploader(
         "DICOM files, a ZIP, or JPG and PNG pictures",
         accept_multiple_files="directory" if kind == "Folder" else True,
-        key=f"upload-{kind}",
+        key=f"upload-{kind}-{st.session_state.get('upload-number', 0)}",
     )
+    st.session_state["uploaded"] = [file.file_id for file in files]
     st.caption(
         "Up to 200 MB a file. Several studies at once are fine: each series gets its own result. "
         f"More than about {MANY_FILES} files: pack them into a ZIP, or use a folder on the server."
@@ -123,6 +129,9 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
     # Kept only where a second reading makes sense: pictures that were read one by one.
     pictures = [one for one in results if one.series_data is not None and one.series_data.kind == "picture"]
     st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
+    # The next uploader is a new one: the old one's files are gone.
+    uploads.free(st.session_state.pop("uploaded", ()))
+    st.session_state["upload-number"] = st.session_state.get("upload-number", 0) + 1
     st.rerun()
 
 

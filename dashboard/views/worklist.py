@@ -9,8 +9,7 @@ from functools import cache, partial
 import streamlit as st
 
 from dashboard import cached, filters, ingest
-from dashboard.text import plain
-from dashboard.verdict import NOT_FOR_DIAGNOSIS
+from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from dashboard.worklist import opened, table, visit
 from dashboard.worklist.export import worklist_csv
 from ichscope.store import Counts, Filter, Order, Store, StoreError
