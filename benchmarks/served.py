@@ -1,0 +1,205 @@
+"""The dashboard as a browser sees it: first paint, server time of page switches, memory over many studies.
+
+    python -m benchmarks.served                 # needs Chromium
+    python -m benchmarks.served --no-browser    # page switches alone
+
+First paint is from the start of the server process to the heading in a browser that keeps asking, beside that of a
+page with nothing but a heading: the difference is ICHScope's own. Page switches are timed by Streamlit's test runner
+with 10,000 studies in the store. Memory is the server's after each of many synthetic studies checked in one tab; what
+counts is growth from the tenth on, when every cache is filled. Processor seconds stand beside those of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import scale, shared
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("worklist", "cohort", "performance", "monitoring", "models", "study_check")
+PAINT_S, SWITCH_S, GROWTH_MB = 2.0, 0.3, 64
+_WARM = 10
+_EMPTY = 'import streamlit as st\n\nst.title("Study check")\n'
+_FLAGS = ["--no-sandbox", "--headless", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+
+
+def main() -> int:
+    options = _parse()
+    if options.measure:
+        print(json.dumps(switch(options.rounds)))
+        return 0
+    report: dict[str, Any] = {"machine": shared.machine()}
+    print(shared.conditions(report["machine"]))
+    with tempfile.TemporaryDirectory(prefix="ichscope-served-") as folder:
+        home = Path(folder)
+        if not options.no_browser:
+            report |= in_a_browser(home, options)
+        scale.fill(home / "many", options.stored)
+        report["stored"], report["switch"] = options.stored, _in_a_process(home / "many", options.rounds)
+    print(table(report))
+    shared.save(report, options.json)
+    return 0
+
+
+# --- in a browser ---------------------------------------------------------------------------------------
+
+
+def in_a_browser(home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """First paint, and memory over studies."""
+    from playwright.sync_api import sync_playwright
+
+    empty = home / "empty.py"
+    empty.write_text(_EMPTY, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        paints: dict[str, list[float]] = {"ichscope": [], "empty": []}
+        for _ in range(options.rounds):
+            for name, script in (("ichscope", ROOT / "dashboard/app.py"), ("empty", empty)):
+                paints[name].append(_first_paint(browser, script, home / "one", options.models))
+        memory = _memory(browser, home / "one", options)
+        browser.close()
+    later = memory[_WARM:] or memory
+    return {
+        "paint_s": {name: statistics.median(seconds) for name, seconds in paints.items()},
+        "memory_mb": memory,
+        "growth_mb": later[-1] - later[0],
+    }
+
+
+def _first_paint(browser: Any, script: Path, home: Path, models: Path) -> float:
+    page = browser.new_page()
+    start = time.perf_counter()
+    with _server(script, home, models) as (address, _):
+        page.goto(address)
+        page.get_by_role("heading", name="Study check").wait_for(timeout=120_000)
+        seconds = time.perf_counter() - start
+        page.close()
+    return seconds
+
+
+def _memory(browser: Any, home: Path, options: argparse.Namespace) -> list[float]:
+    """Resident memory of the server in MB after each study that is checked."""
+    found = []
+    with _server(ROOT / "dashboard/app.py", home, options.models) as (address, process):
+        page = browser.new_page()
+        page.goto(address)
+        for _ in range(options.studies):
+            page.get_by_role("button", name="Subdural bleed").click(timeout=300_000)
+            page.locator(".verdict").wait_for(timeout=300_000)
+            found.append(_resident_mb(process.pid))
+            page.get_by_role("button", name="New study").click()
+            page.get_by_text("Drop a study here").wait_for(timeout=120_000)
+        page.close()
+    return found
+
+
+def _resident_mb(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="ignore")
+    return next(int(one.split()[1]) / 1024 for one in status.splitlines() if one.startswith("VmRSS"))
+
+
+@contextmanager
+def _server(script: Path, home: Path, models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    home.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+    environment = {**os.environ, "ICHSCOPE_HOME": str(home), "ICHSCOPE_MODELS": str(models.resolve())}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment.pop("ICHSCOPE_DATABASE_URL", None)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait(f"http://localhost:{port}/_stcore/health", process)
+            yield f"http://localhost:{port}", process
+        finally:
+            process.terminate()
+
+
+def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.02)
+    raise RuntimeError("the server did not start")
+
+
+# --- page switches --------------------------------------------------------------------------------------
+
+
+def switch(rounds: int) -> dict[str, dict[str, float]]:
+    """Go from page to page; the first time of each fills its caches and is told apart."""
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
+    taken: dict[str, list[tuple[float, float]]] = {page: [] for page in PAGES}
+    for _ in range(rounds + 1):
+        for page in PAGES:
+            app.switch_page(f"views/{page}.py")
+            taken[page].append(scale._load(app))
+    found = {}
+    for page, (first, *later) in taken.items():
+        clock, processor = (statistics.median(one[i] for one in later) for i in range(2))
+        found[page] = {"first_s": first[0], "later_s": clock, "later_cpu_s": processor}
+    return found
+
+
+def _in_a_process(home: Path, rounds: int) -> dict[str, dict[str, float]]:
+    command = [sys.executable, "-m", "benchmarks.served", "--measure", "--rounds", str(rounds)]
+    environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
+    environment.pop("ICHSCOPE_DATABASE_URL", None)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# --- what is shown --------------------------------------------------------------------------------------
+
+
+def table(report: Mapping[str, Any]) -> str:
+    lines = []
+    if "paint_s" in report:
+        paints = report["paint_s"]
+        lines.append(shared.line("first paint", [f"{paints['ichscope']:.2f} s", f"aim {PAINT_S:g} s"]))
+        lines.append(shared.line("the same of a bare heading", [f"{paints['empty']:.2f} s"]))
+        memory = report["memory_mb"]
+        growth = f"{report['growth_mb']:+.0f} MB"
+        lines.append(shared.line(f"memory after {len(memory)} studies", [f"{memory[-1]:.0f} MB"]))
+        lines.append(shared.line(f"its growth from study {_WARM} on", [growth, f"aim {GROWTH_MB} MB"]))
+    lines.append(f"page switches with {report['stored']:,} studies in the store (aim {SWITCH_S:g} s)")
+    lines.append(shared.line("", ["first", "later", "(CPU)"]))
+    for page, found in report["switch"].items():
+        lines.append(shared.line(page, [f"{value:.3f} s" for value in found.values()]))
+    return "\n".join(lines)
+
+
+def _parse() -> argparse.Namespace:
+    parser = shared.parser(__doc__, rounds=3)
+    parser.add_argument("--studies", type=int, default=100, help="studies checked in one tab (default 100)")
+    parser.add_argument("--stored", type=int, default=10_000, help="studies in the store, in whole thousands")
+    parser.add_argument("--no-browser", action="store_true", help="page switches alone")
+    parser.add_argument("--measure", action="store_true", help="only switch pages, of the store at ICHSCOPE_HOME")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
