@@ -52,6 +52,13 @@ def test_hover_says_the_value_and_the_side_of_the_threshold(probability: float, 
     assert words in hover
 
 
+def test_numbers_stand_in_a_column_that_no_tick_crosses() -> None:
+    numbers = figure({"any": 0.9, "epidural": 0.01}, {"any": 0.3, "epidural": 1.0}).layout.annotations
+    assert [(one.y, one.text) for one in numbers] == [("Any haemorrhage", "<b>0.900</b>"), ("Epidural (EDH)", "0.010")]
+    assert {one.xanchor for one in numbers} == {"left"}
+    assert min(one.x for one in numbers) > 1
+
+
 def test_axes_have_a_title_and_the_template() -> None:
     layout = figure().layout
     assert "Probability" in layout.xaxis.title.text

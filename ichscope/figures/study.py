@@ -23,9 +23,6 @@ def probability_bars(probability: dict[str, float], thresholds: dict[str, float]
         x=[probability[label] for label in labels],
         y=[DISPLAY_NAMES[label] for label in labels],
         marker={"color": [LABEL_COLOURS[label] for label in labels], "line": {"color": INK, "width": 1}},
-        text=[_bar_text(label, probability, thresholds) for label in labels],
-        textposition="outside",
-        cliponaxis=False,
         hovertext=[_bar_hover(label, probability, thresholds) for label in labels],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -36,7 +33,10 @@ def probability_bars(probability: dict[str, float], thresholds: dict[str, float]
         marker={"symbol": "line-ns", "size": 18, "line": {"width": 3, "color": INK}},
         hovertemplate="threshold %{x:.3g}<extra></extra>",
     )
-    # Room on the right of a full bar for its number.
+    # Numbers in a column on the right of a full bar: beside short ones the ticks would cross them out.
+    for label in labels:
+        text = _bar_text(label, probability, thresholds)
+        figure.add_annotation(x=1.03, y=DISPLAY_NAMES[label], text=text, xanchor="left", showarrow=False)
     figure.update_xaxes(range=[0, 1.18], tickvals=[0, 0.25, 0.5, 0.75, 1], title="Probability; | is the threshold")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
