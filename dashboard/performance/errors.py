@@ -50,27 +50,30 @@ def browser(audit: Audit, label: str) -> None:
     with place:
         st.caption(f"{first + 1:,} to {min(first + ROWS, len(chosen)):,} of {len(chosen):,}")
         data = content(audit, label, threshold, chosen[first : first + ROWS])
-        study = linked(data, f"{key}-table")
-    if study is not None:
-        open_study(study)
+        opened = linked(data, f"{key}-table")
+    if opened:
+        open_study(*opened)
 
 
-def open_study(study: int) -> None:
-    """Go to a study in the worklist, by its number in the store."""
+def open_study(study: int, slice: int | None = None) -> None:
+    """Go to a study in the worklist, by its number in the store, and to one of its slices, from 1."""
     if study < 0:
         st.warning("This study is not in the store; only its truth and probabilities were imported.")
         return
-    st.switch_page(WORKLIST, query_params={"study": str(study)})
+    place = {"study": str(study)} | ({"slice": str(slice)} if slice else {})
+    st.switch_page(WORKLIST, query_params=place)
 
 
 def content(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, Any]:
     """What the browser shows: a head, and the cells of every row with the number of its study."""
     columns = _columns(audit, label, threshold, chosen)
     studies = (int(audit.audited.study[row]) for row in chosen)
+    # From 1, as readers count; a row of a whole study has none.
+    slices = (int(audit.audited.slice[row]) + 1 or None for row in chosen)
     cells = zip(*columns.values(), strict=True)
     rows = [
-        {"id": study, "cells": [_cell(name, text) for name, text in zip(columns, line, strict=True)]}
-        for study, line in zip(studies, cells, strict=True)
+        {"id": study, "slice": slice, "cells": [_cell(name, text) for name, text in zip(columns, line, strict=True)]}
+        for study, slice, line in zip(studies, slices, cells, strict=True)
     ]
     return {"head": list(columns), "rows": rows, "last": None}
 

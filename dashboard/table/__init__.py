@@ -21,12 +21,13 @@ _component = st.components.v2.component(
 )
 
 
-def linked(data: dict[str, Any], key: str) -> int | None:
-    """Place a table; gives the id of the row that was opened just now.
+def linked(data: dict[str, Any], key: str) -> tuple[int, int | None] | None:
+    """Place a table; gives the study of the row that was opened just now, and its slice where it has one.
 
     Parameters
     ----------
-    data : `head`, texts; `rows`, each with `id` and `cells` (text, and its look); `last`, the id that gets the focus
+    data : `head`, texts; `rows`, each with the study's `id`, perhaps a `slice` from 1, and `cells` (text, and its
+        look); `last`, the id that gets the focus
     """
-    opened: int | None = _component(data=data, key=key, on_open_change=lambda: None).open
-    return opened
+    opened: dict[str, Any] | None = _component(data=data, key=key, on_open_change=lambda: None).open
+    return (opened["study"], opened["slice"]) if opened else None

@@ -10,19 +10,20 @@ function element(name, className, text) {
 }
 
 // A real link, so that a study can be opened in a tab of its own, too.
-function link(id, text) {
+function link(id, slice, text) {
   const node = element("a", "", text);
-  node.href = `?study=${id}`;
+  node.href = slice ? `?study=${id}&slice=${slice}` : `?study=${id}`;
   return node;
 }
 
-function row({ id, cells }) {
+function row({ id, slice, cells }) {
   const line = element("tr");
   line.dataset.study = id;
+  line.dataset.slice = slice ?? "";
   line.append(
     ...cells.map(({ text, kind, title }) => {
       const cell = element("td", kind);
-      cell.append(kind === "study" ? link(id, text) : element("span", "", text));
+      cell.append(kind === "study" ? link(id, slice, text) : element("span", "", text));
       if (title) cell.title = title;
       return cell;
     }),
@@ -44,7 +45,9 @@ function listen(table, open) {
     if (!line || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     // Someone who marks a key to copy it does not want to go there.
-    if (event.target.closest("a") || !String(window.getSelection())) open(Number(line.dataset.study));
+    if (event.target.closest("a") || !String(window.getSelection())) {
+      open({ study: Number(line.dataset.study), slice: Number(line.dataset.slice) || null });
+    }
   };
   table.onkeydown = (event) => {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -57,7 +60,7 @@ function listen(table, open) {
 // Streamlit calls this at every run of the page; rows that are the same stay, and keep the focus.
 export default function ({ data, parentElement, setTriggerValue }) {
   const table = parentElement.querySelector(".studies");
-  listen(table, (study) => setTriggerValue("open", study));
+  listen(table, (place) => setTriggerValue("open", place));
   const now = JSON.stringify(data);
   if (shown.get(table) === now) return;
   shown.set(table, now);

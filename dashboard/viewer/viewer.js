@@ -1,13 +1,19 @@
-// The viewer: state, input and drawing. Nothing goes back to the server and nothing is stored.
+// The viewer: state, input and drawing. Nothing goes back to the server and nothing is stored; where the address names
+// the study, the slice stands there, too, so that it can be sent to a colleague and survives a reload.
 
 const HEAT_OPACITY = 0.4;
 const ZOOM_LIMITS = [0.5, 12];
 const PAGE = 5;
 const THUMB = 220;
+const ADDRESS_MS = 300;
 const viewers = new WeakMap();
 
 function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
+}
+
+function asked(name) {
+  return new URLSearchParams(location.search).get(name);
 }
 
 // Text only ever enters the page as textContent: file names are the user's, and may hold anything.
@@ -47,7 +53,8 @@ class Viewer {
     this.heat = volume.flagged && volume.evidence.length > 0;
     this.model = 0;
     this.opacity = HEAT_OPACITY;
-    this.index = volume.start;
+    this.study = asked("study");
+    this.index = this.study === null ? volume.start : this.askedSlice();
     this.canvas.setAttribute("aria-valuemax", volume.slices);
     this.root.querySelectorAll(".side").forEach((side) => (side.hidden = !volume.oriented));
     this.buildModels();
@@ -65,6 +72,23 @@ class Viewer {
   go(index) {
     this.index = clamp(index, 0, this.volume.slices - 1);
     this.update();
+    this.address();
+  }
+
+  askedSlice() {
+    const slice = Number(asked("slice"));
+    return Number.isInteger(slice) && slice >= 1 && slice <= this.volume.slices ? slice - 1 : this.volume.start;
+  }
+
+  // Late, as browsers allow few changes of the address a second; by then another study may be open.
+  address() {
+    clearTimeout(this.addressing);
+    this.addressing = setTimeout(() => {
+      if (this.study === null || asked("study") !== this.study || !this.root.isConnected) return;
+      const to = new URL(location);
+      to.searchParams.set("slice", this.index + 1);
+      history.replaceState(history.state, "", to);
+    }, ADDRESS_MS);
   }
 
   setWindow(level, width) {

@@ -30,7 +30,8 @@ _TABS = ("Threshold", "All labels", "Calibration", "Subgroups", "Two models", "E
 
 def page() -> None:
     if (study := st.query_params.get("study", "")).isdecimal():  # a link of the error browser, in a tab of its own
-        open_study(int(study))
+        slice = st.query_params.get("slice", "")
+        open_study(int(study), int(slice) if slice.isdecimal() else None)
     st.title("Performance")
     try:
         store = cached.store()

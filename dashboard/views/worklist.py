@@ -46,10 +46,10 @@ def _asked() -> int | None:
 
 
 def _open(study: int | None) -> None:
+    # The slice of the study before goes, too; the viewer writes and reads it.
+    st.query_params.from_dict({} if study is None else {"study": str(study)})
     if study is None:
-        st.query_params.pop("study", None)
         return
-    st.query_params["study"] = str(study)
     st.session_state[f"{KEY}-last"] = study
 
 

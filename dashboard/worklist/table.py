@@ -27,7 +27,8 @@ def show(rows: Sequence[WorklistRow], key: str, last: int | None = None) -> int 
     -------
     the study that was opened just now
     """
-    return linked(content(rows) | {"last": last}, key)
+    opened = linked(content(rows) | {"last": last}, key)
+    return opened[0] if opened else None
 
 
 def content(rows: Sequence[WorklistRow]) -> dict[str, Any]:
