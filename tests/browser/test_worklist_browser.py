@@ -117,6 +117,20 @@ def test_a_correction_survives_a_reload(page: Page, address: str, store: Store) 
     assert saved.labels == {"any": True, "subdural": True}
 
 
+def test_the_address_says_the_slice(page: Page, address: str, store: Store) -> None:
+    page.goto(f"{address}?study=5&slice=1")
+    page.locator('.viewer[data-slice="1"]').wait_for()
+    page.locator(".viewer canvas.slice").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page).to_have_url(f"{address}?study=5&slice=2")
+    page.reload()
+    page.locator('.viewer[data-slice="2"]').wait_for()
+    # The next study does not inherit it.
+    page.locator(".viewer canvas.slice").focus()
+    page.keyboard.press("p")
+    expect_study(page, 4)
+
+
 def test_the_csv_file_holds_the_list(page: Page, address: str, tmp_path: Path) -> None:
     page.goto(address)
     page.locator(".studies a").first.wait_for()
