@@ -197,7 +197,7 @@ def show_providers(
         fail(str(error))
     typer.echo("To be had by --provider, the usually fastest first:")
     for found in (*providers.for_int8(), *providers.available()):
-        typer.echo(f"{found.choice:<15}{found.label}")
+        typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.int8 else ''}")
 
 
 @app.command("version")
