@@ -19,8 +19,14 @@ def test_every_label_has_a_colour_and_a_short_name_of_its_own() -> None:
         assert len(set(table.values())) == len(LABELS)
 
 
+def test_every_line_of_a_dozen_other_labels_looks_different() -> None:
+    found = look.lines([*LABELS, *(f"finding {number}" for number in range(12))])
+    assert [found[label] for label in LABELS] == [(look.LABEL_COLOURS[label], "solid") for label in LABELS]
+    assert len(set(found.values())) == len(LABELS) + 12
+
+
 def test_red_stays_free_for_flagged() -> None:
-    for colour in look.LABEL_COLOURS.values():
+    for colour in (*look.LABEL_COLOURS.values(), *(colour for colour, _ in look.OTHER_LINES)):
         red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
         assert not red > 2 * max(green, blue), colour
 

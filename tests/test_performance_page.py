@@ -299,6 +299,9 @@ def test_a_model_without_thresholds_begins_at_youden_and_says_so(store: Store, t
     app = page()
     assert "Youden point of these data, for the model brings no threshold" in words(app)
     assert next(one for one in app.button if one.label == "The model's own").disabled
+    every = words(page(tabs="All labels"))
+    assert "brings no thresholds of its own" in every
+    assert "the model's own thresholds" not in every.lower()
 
 
 # ---- errors --------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from dashboard.text import plain
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures
 from ichscope.figures import counts, performance
+from ichscope.figures.look import lines
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
 from ichscope.labels import LABELS, SUBTYPES
@@ -33,8 +34,15 @@ def all_labels(audit: Audit) -> None:
         _roc_of_all(audit, found)
     with right:
         _joint(audit)
-    st.markdown("**At the model's own thresholds**")
-    st.html(tables.own_points(found))
+    if _any_own(found):
+        st.markdown("**At the model's own thresholds**")
+        st.html(tables.own_points(found))
+    else:
+        st.caption(f"{plain(audit.name())} brings no thresholds of its own.")
+
+
+def _any_own(found: dict[str, LabelFigures]) -> bool:
+    return any(tables.own_point(one) is not None for one in found.values())
 
 
 def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
@@ -42,8 +50,13 @@ def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
     rows = {label: audit.rows(label) for label in found}
     curves = {label: metrics.roc_curve(one.truth, one.probability) for label, one in rows.items()}
     if any(curve is not None for curve in curves.values()):
-        st.markdown("**ROC by label**, points at the model's own thresholds")
-        traces = [Traced(label_name(one), one, curves[one], at=tables.own_point(found[one])) for one in found]
+        points_at = ", points at the model's own thresholds" if _any_own(found) else ""
+        st.markdown(f"**ROC by label**{points_at}")
+        points = {one: tables.own_point(found[one]) for one in found}
+        traces = [
+            Traced(label_name(one), one, curves[one], at=points[one], dash=dash, tint=colour)
+            for one, (colour, dash) in lines(found).items()
+        ]
         draw(performance.roc(traces), "roc-all")
 
 

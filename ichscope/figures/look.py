@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import cycle
 from typing import Final
 
 import plotly.graph_objects as go
@@ -26,6 +28,11 @@ SHORT_NAMES: Final = {
 # Mid-grey reads on the dark and on the light page alike.
 INK: Final = "#84919c"
 GRID: Final = "rgba(132, 145, 156, 0.3)"
+# Lines of labels of other kinds (fracture, midline shift) beside each other: some of Paul Tol's "muted" colours
+# (2021), told apart from the colours above, and from themselves, by their dashes.
+OTHER_LINES: Final = tuple(
+    (colour, dash) for dash in ("dashdot", "longdash", "dot") for colour in ("#44AA99", "#AA4499", "#999933", INK)
+)
 
 _AXIS = {
     "gridcolor": GRID,
@@ -48,6 +55,16 @@ TEMPLATE: Final = go.layout.Template(
     }
 )
 DOWNLOAD_ONLY: Final = ("toImage",)
+
+
+def lines(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and dash of every label's line, where several are in one figure.
+
+    >>> lines(["fracture", "any"])
+    {'fracture': ('#44AA99', 'dashdot'), 'any': ('#E69F00', 'solid')}
+    """
+    others = cycle(OTHER_LINES)
+    return {one: (LABEL_COLOURS[one], "solid") if one in LABEL_COLOURS else next(others) for one in labels}
 
 
 def config(file_name: str) -> dict[str, object]:

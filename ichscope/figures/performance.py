@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,7 +33,8 @@ class Traced:
     """One line of a curve's figure.
 
     at : what the threshold in force gives, drawn as a point on the line
-    dash : solid for the model that is looked at, dash for the one beside it
+    dash : solid for the model that is looked at, dash for the one beside it, or as `look.lines` says
+    tint : the line's colour, where the label's own does not do
     """
 
     name: str
@@ -41,11 +42,14 @@ class Traced:
     roc: RocCurve | None = None
     pr: PrCurve | None = None
     at: AtThreshold | None = None
-    dash: Literal["solid", "dash"] = "solid"
+    dash: str = "solid"
+    tint: str = ""
 
     @property
     def colour(self) -> str:
         """The label's own colour; grey for a model beside it."""
+        if self.tint:
+            return self.tint
         return LABEL_COLOURS.get(self.label, INK) if self.dash == "solid" else INK
 
     @property
