@@ -152,7 +152,7 @@ def prune(
 
 @app.command()
 def demo(
-    studies: Annotated[int, typer.Option(min=1, max=1000)] = 60,
+    studies: Annotated[int | None, typer.Option(min=1, max=1000, help="As many as on the page by default.")] = None,
     model: ModelOption = None,
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
@@ -165,7 +165,8 @@ def demo(
     setup = running.setup(model, models_folder, provider)
     with running.store() as store, running.executor(setup, None, None) as (executor, _):
         with terminal.progress() as making:
-            made = demonstration.make(store, studies, lambda done, all: making(done, all, "Making phantoms"))
+            count = studies or demonstration.STUDIES
+            made = demonstration.make(store, count, lambda done, all: making(done, all, "Making phantoms"))
         with show.job_progress() as progress:
             done = demonstration.analyse(store, made, executor, setup, progress)
         running.finish(store, done)
