@@ -4,14 +4,17 @@
     python -m benchmarks.scale --studies 10000 --json scale.json
 
 A thousand studies are recorded as any other; the rest are copies of them that came in on other days, made by the
-database itself. The pages are opened in one fresh process through Streamlit's AppTest, so that a time is the server's:
-from the request to the last element. The aim is under 1 s after the first load, and under 1 GB of memory. Processor
-seconds stand beside those of the clock, because on a busy computer only they mean something.
+database itself. Performance is opened on the reviews of these, and on a sheet of truth and one of a product's
+probabilities with as many studies as there are. The pages are opened in one fresh process through Streamlit's AppTest,
+so that a time is the server's: from the request to the last element. The aim is under 1 s after the first load, under
+2 s for the first load of Performance, and under 1 GB of memory. Processor seconds stand beside those of the clock,
+because on a busy computer only they mean something.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import resource
@@ -24,15 +27,24 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Table, func, insert, literal, select
 
+from ichscope.audit.importing import import_predictions, import_truth
+from ichscope.labels import LABELS
 from ichscope.store import Store
 from ichscope.store.tables import Finding, Result, Review, Study, Volume
 from tests.store import cases
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"Worklist": "views/worklist.py", "Cohort": "views/cohort.py"}
-TARGET_S, TARGET_MB = 1.0, 1024
+IMPORTED = {"performance-truth": "import:1", "performance-first": "import:2:product"}
+PAGES: dict[str, tuple[str, dict[str, str]]] = {
+    "Worklist": ("views/worklist.py", {}),
+    "Cohort": ("views/cohort.py", {}),
+    "Performance": ("views/performance.py", {}),
+    "imported": ("views/performance.py", IMPORTED),
+}
+TARGET_S, TARGET_FIRST_S, TARGET_MB = 1.0, 2.0, 1024
 _DAY_MS = timedelta(days=1) // timedelta(milliseconds=1)
 _TIMES = ("arrived_at", "analysed_at", "first_review_at", "reviewed_at")
 
@@ -45,10 +57,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ichscope-scale-") as folder:
         start = time.perf_counter()
         fill(Path(folder), options.studies)
+        import_sheets(Path(folder), options.studies)
         built = round(time.perf_counter() - start, 1)
         found = _in_a_process(Path(folder), options.rounds)
         size = sum(file.stat().st_size for file in Path(folder).glob("ichscope.db*")) >> 20
-    good = all(page["later_s"] < TARGET_S for page in found["pages"].values()) and found["memory_mb"] < TARGET_MB
+    pages = found["pages"]
+    good = all(page["later_s"] < TARGET_S for page in pages.values()) and found["memory_mb"] < TARGET_MB
+    good &= all(pages[name]["first_s"] < TARGET_FIRST_S for name in ("Performance", "imported"))
     report = {"studies": options.studies, "built_s": built, "database_mb": size, **found, "good": good}
     print(table(report))
     if options.json:
@@ -63,6 +78,24 @@ def fill(home: Path, studies: int, seeds: int = 1000) -> None:
     with store._engine.connect().execution_options(writes=True) as connection, connection.begin():
         for copy in range(1, studies // seeds):
             copy_studies(connection, seeds, copy)
+    store.close()
+
+
+def import_sheets(home: Path, studies: int) -> None:
+    """Import truth and a product's probabilities of studies that are not in the store."""
+    random = np.random.default_rng(0)
+    truth = (random.random((studies, len(LABELS))) < 0.15).astype(int)
+    truth[:, 0] = truth.max(axis=1)
+    said = 1 / (1 + np.exp(2 - 2.5 * truth - random.normal(size=truth.shape)))
+    store = Store.open(home=home)
+    for name, values, read in (("truth", truth, import_truth), ("product", said.round(4), import_predictions)):
+        file = home / f"{name}.csv"
+        with file.open("w", newline="") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(["study", "model", *LABELS])
+            writer.writerows([f"S{i}", name, *row] for i, row in enumerate(values.tolist()))
+        read(store, file)
+        file.unlink()
     store.close()
 
 
@@ -94,7 +127,9 @@ def measure(rounds: int) -> dict[str, Any]:
 
     app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
     pages = {}
-    for page, path in PAGES.items():
+    for page, (path, state) in PAGES.items():
+        for key, value in state.items():
+            app.session_state[key] = value
         app.switch_page(path)
         first, *later = (_load(app) for _ in range(1 + rounds))
         clock, processor = (statistics.median(one[i] for one in later) for i in range(2))
@@ -123,11 +158,12 @@ def _in_a_process(home: Path, rounds: int) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = [f"{report['studies']:,} studies, {report['database_mb']} MB, made in {report['built_s']} s"]
-    lines.append(f"{'page':10} {'first load':>10} {'(CPU)':>8} {'later':>9} {'(CPU)':>8}")
+    lines.append(f"{'page':11} {'first load':>10} {'(CPU)':>8} {'later':>9} {'(CPU)':>8}")
     for page, found in report["pages"].items():
-        lines.append(f"{page:10} " + " ".join(f"{value:>7.2f} s" for value in found.values()))
+        lines.append(f"{page:11} " + " ".join(f"{value:>7.2f} s" for value in found.values()))
     lines.append(f"memory of the process {report['memory_mb']} MB")
-    lines.append(f"aim: under {TARGET_S:.0f} s later, under {TARGET_MB} MB: {'met' if report['good'] else 'MISSED'}")
+    aim = f"under {TARGET_S:.0f} s later, Performance under {TARGET_FIRST_S:.0f} s at first, under {TARGET_MB} MB"
+    lines.append(f"aim: {aim}: {'met' if report['good'] else 'MISSED'}")
     return "\n".join(lines)
 
 

@@ -12,11 +12,12 @@ import streamlit as st
 from sqlalchemy import make_url
 
 from dashboard.background import Background
-from dashboard.performance.rows import Rows, Texts
+from dashboard.performance.rows import Audit, Rows, Texts
 from ichscope import metrics, phantom
 from ichscope.analyse import default_models_folder, shared_detectors
 from ichscope.audit.banded import Curves, banded
 from ichscope.audit.evaluate import LabelFigures, Wanted, label_figures
+from ichscope.audit.stored import Selection, load
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.figures.cohort import figures as cohort_figures
 from ichscope.home import database_url
@@ -84,6 +85,25 @@ def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
     # Titles of jobs stay out: they may name a folder.
     words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs()}
     return _store.choices(), words
+
+
+def audit(store: Store, selection: Selection, second: str | None) -> Audit:
+    """Truth and models' words for the Performance page, brought together again only where the store has changed.
+
+    Raises
+    ------
+    ichscope.store.StoreError
+        if the database fails
+    ichscope.audit.stored.AuditError
+        if the selection cannot be loaded
+    """
+    sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.sheets())
+    return _audit(str(store.volumes), selection, second, (store.state(selection.filter), sheets), store)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Bringing truth and probabilities together")
+def _audit(place: str, selection: Selection, second: str | None, state: tuple[object, ...], _store: Store) -> Audit:
+    return Audit(load(_store, selection), selection.models[0], second)
 
 
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------

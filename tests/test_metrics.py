@@ -315,6 +315,35 @@ def test_two_scores_that_rank_alike_are_not_tested() -> None:
     assert "rank all rows alike" in found.difference.reason
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("positives", [3, 6, 12])
+def test_with_few_positives_the_difference_is_zou_and_yues_and_its_p_says_the_same(seed: int, positives: int) -> None:
+    random = np.random.default_rng(seed)
+    truth = np.r_[np.ones(positives), np.zeros(80)]
+    first, second = random.normal(size=(2, len(truth))) + np.outer([3, 1.2], truth)
+    found = metrics.compare_auc(truth, first, second)
+    assert found.difference.method == "Zou and Yue, paired DeLong correlation"
+    assert (found.p < 0.05) == (not found.difference.low <= 0 <= found.difference.high)
+    # Their formula, written out, from the intervals of both areas.
+    (x, low, high), (y, other_low, other_high) = (one.limits() for one in (found.first, found.second))
+    covariance = slow_covariance(truth, np.array([first, second]), np.arange(len(truth)))
+    r = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1]) if covariance[0, 0] else 0
+    if "Newcombe" in found.first.method and "Newcombe" in found.second.method:
+        below = math.sqrt((x - low) ** 2 + (other_high - y) ** 2 - 2 * r * (x - low) * (other_high - y))
+        above = math.sqrt((high - x) ** 2 + (y - other_low) ** 2 - 2 * r * (high - x) * (y - other_low))
+        assert (found.difference.low, found.difference.high) == pytest.approx((x - y - below, x - y + above))
+    swapped = metrics.compare_auc(truth, second, first)
+    assert swapped.p == pytest.approx(found.p)
+    assert swapped.difference.low == pytest.approx(-found.difference.high)
+
+
+def test_a_calibration_error_of_few_patients_says_so() -> None:
+    found = metrics.expected_calibration_error([1, 0, 0, 0, 0, 1], [0.2, 0.1, 0.3, 0.2, 0.1, 0.6])
+    assert found.low == 0
+    assert "only 2 positive patients" in found.reason
+    assert "perfectly calibrated model would show" in found.reason
+
+
 def test_predictive_values_at_the_own_prevalence_are_those_of_the_data() -> None:
     truth, p = draw(17)
     point = metrics.at_threshold(truth, p, 0.4)

@@ -68,7 +68,7 @@ def _sources(store: Store) -> Sources | None:
 def _look(store: Store, sources: Sources) -> None:
     selection, second = choose(store, sources)
     try:
-        audit = Audit(stored.load(store, selection), selection.models[0], second)
+        audit = cached.audit(store, selection, second)
     except AuditError as error:
         st.warning(plain(str(error)))
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 
 from ichscope.labels import LABELS
 from ichscope.metrics.estimate import Estimate, few, jackknife, proportion
@@ -77,8 +77,8 @@ def expected_calibration_error(
 ) -> Estimate:
     """Mean distance between probability and share of positives, over bins weighted by their rows.
 
-    Arguments as for `calibration_curve`. Chance alone makes the error of a perfect model more than 0; that much is
-    taken off the lower end of the interval, which therefore covers rather more than 95 %.
+    Arguments as for `calibration_curve`. Chance alone makes the error of a perfect model more than 0, and that of any
+    model too large: as much as that may be is taken off both ends of the interval.
     """
     sample = known(truth, probability, patients=patients)
     if reason := sample.missing():
@@ -86,21 +86,34 @@ def expected_calibration_error(
     index, rows = _bin(sample.score, bins, quantile), len(sample.truth)
     gap = sample.score - sample.truth
     direction = np.sign(np.bincount(index, gap))[index]
-    value = float(gap @ direction) / rows
+    value = float(np.abs(np.bincount(index, gap)).sum()) / rows
     found = jackknife(value, (gap * direction - value) / rows, sample, "plain")
-    if found.low is None:
-        return found
-    chance = _error_by_chance(gap, index, sample)
-    low = max(0.0, found.low - chance)
+    if found.low is None or found.high is None:
+        return found.beware(few(sample))
+    distance, error = _distances(gap, index, sample)
+    # The true distances are not known: at the lower end they are taken to be as small as they may be.
+    low = max(0.0, found.low - _excess(np.maximum(distance - 2 * error, 0), error))
+    high = max(value, found.high - _excess(distance, error))
+    chance = _excess(np.zeros_like(error), error)
     by_chance = f"a perfectly calibrated model would show about {chance:.2g} with as many rows"
-    return replace(found, low=low, reason="" if low else by_chance)
+    return replace(found, low=low, high=high, reason="; ".join(filter(None, ("" if low else by_chance, few(sample)))))
 
 
-def _error_by_chance(gap: Floats, index: Ints, sample: Sample) -> float:
-    """Give the calibration error that gaps (rows,) of mean 0 would show: E|x| of a normal x with each bin's error."""
+def _distances(gap: Floats, index: Ints, sample: Sample) -> tuple[Floats, Floats]:
+    """Distance of each bin (bins,), its share of the rows in it, and its standard error; gap, index : (rows,)."""
     bins = int(index.max()) + 1
     sums = np.bincount(sample.patient * bins + index, gap, sample.patients * bins).reshape(sample.patients, bins)
-    return math.sqrt(2 / math.pi) * float(np.sqrt((sums**2).sum(0)).sum()) / len(gap)
+    return np.abs(sums.sum(0)) / len(gap), np.sqrt((sums**2).sum(0)) / len(gap)
+
+
+def _excess(distance: Floats, error: Floats) -> float:
+    """By how much distances (bins,) with these standard errors are found too large on the whole: E|x| - |E x|.
+
+    x is normal (Leone, Nelson and Nottingham 1961).
+    """
+    ratio = np.divide(distance, error, out=np.full_like(error, np.inf), where=error > 0)
+    inside = np.exp(-(ratio**2) / 2) * math.sqrt(2 / math.pi)
+    return float(np.sum(error * inside - 2 * distance * ndtr(-ratio)))
 
 
 def _bin(probability: Floats, bins: int, quantile: bool) -> Ints:
@@ -159,18 +172,20 @@ def _newton(truth: Bools, x: Floats, offset: Floats, beta: Floats) -> tuple[Floa
 
     x : (columns, rows); offset : (rows,); beta : (columns,) where to begin
     """
+    # No products by BLAS here or in `ranking`: for each it wakes a thread a core, which then spins for a while and
+    # takes the time of others.
     # In steps of limited length: with weights that vanish, Newton's own would lead away for ever.
     for _ in range(50):
-        p = expit(beta @ x + offset)
+        p = expit(np.einsum("i,ik", beta, x) + offset)
         miss = truth - p
-        hessian = (x * (p * (1 - p))) @ x.T
+        hessian = np.einsum("ik,jk", x * (p * (1 - p)), x)
         if not np.linalg.cond(hessian) < 1e12:
             break
-        step = np.linalg.solve(hessian, x @ miss)
+        step = np.linalg.solve(hessian, np.einsum("ik,k", x, miss))
         beta = beta + step * min(1.0, _LONGEST_STEP / float(np.abs(step).max(initial=_LONGEST_STEP)))
         # The next step would be about the square of this one.
         if np.abs(step).max() < 1e-6 * max(1.0, np.abs(beta).max()):
-            return beta, miss * (np.linalg.inv(hessian)[0] @ x)
+            return beta, miss * np.einsum("i,ik", np.linalg.inv(hessian)[0], x)
     return None
 
 

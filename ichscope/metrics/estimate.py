@@ -81,7 +81,7 @@ def standard_error(sums: NDArray[Any], patients: int) -> tuple[float, float]:
         return 0.0, 0.0
     squares = (sums / largest) ** 2  # of tiny numbers these would vanish
     total = float(squares.sum())
-    return largest * math.sqrt(total * patients / (patients - 1)), total**2 / float(squares @ squares)
+    return largest * math.sqrt(total * patients / (patients - 1)), total**2 / float((squares**2).sum())
 
 
 def jackknife(

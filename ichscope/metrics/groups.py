@@ -50,12 +50,17 @@ def subgroups(
     """
     rows = len(np.asarray(truth))
     patient = np.arange(rows) if patients is None else np.asarray(patients)
-    names = np.array([_group_name(group) for group in groups], dtype=object)
     truth, score = np.asarray(truth, np.float64), np.asarray(score, np.float64)
+    # Few names stand for many rows: each is looked at once.
+    groups = list(groups)
+    name_of = {group: _group_name(group) for group in dict.fromkeys(groups)}
+    names = sorted(set(name_of.values()))
+    place = {group: names.index(name) for group, name in name_of.items()}
+    number = np.fromiter(map(place.__getitem__, groups), np.intp, rows)
     return tuple(
         _subgroup(name, truth[chosen], score[chosen], patient[chosen], threshold, minimum)
-        for name in sorted(set(names))
-        if (chosen := names == name).any()
+        for i, name in enumerate(names)
+        if (chosen := number == i).any()
     )
 
 

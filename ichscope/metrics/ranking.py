@@ -17,6 +17,8 @@ from ichscope.metrics.sample import Floats, Ladder, Sample, known
 # The normal interval of an AUC needs this many patients of the rarer class that are ranked wrongly, so to speak:
 # their number times the distance of the AUC from the nearer end of its scale (benchmarks/coverage.py).
 _ENOUGH = 7
+# Standard errors beyond which a p of 0 is as good.
+_FARTHEST = 40.0
 
 
 def roc_auc(
@@ -40,20 +42,49 @@ def roc_auc(
     if reason := sample.missing("positives", "negatives"):
         return Estimate.none(reason)
     (auc,), covariance = areas(sample)
-    variance = float(covariance[0, 0])
+    area = _Area(auc, float(covariance[0, 0]), *_patients(sample))
     method = "Obuchowski" if sample.clustered else "DeLong"
-    counts = [sample.patients_with(chosen) for chosen in (sample.truth, ~sample.truth)]
-    if interval == "auto" and (min(counts) * min(auc, 1 - auc) < _ENOUGH or not variance > 0):
-        low, high = _newcombe(auc, variance, *counts)
-        return Estimate(auc, low, high, f"Newcombe, {method} variance", few(sample))
-    if math.isnan(variance):
+    if interval == "auto" and not area.enough:
+        return Estimate(auc, *area.limits(Z), f"Newcombe, {method} variance", few(sample))
+    if math.isnan(area.variance):
         return Estimate(auc, method=method, reason="no interval: all of one class are one patient's")
-    reach = Z * math.sqrt(variance)
-    return Estimate(auc, max(0.0, auc - reach), min(1.0, auc + reach), method, few(sample))
+    low, high = area.symmetric(Z)
+    return Estimate(auc, max(0.0, low), min(1.0, high), method, few(sample))
 
 
-def _newcombe(auc: float, variance: float, positives: int, negatives: int) -> tuple[float, float]:
-    """Interval for few patients: all areas from which the one found is less than 1.96 standard errors away.
+def _patients(sample: Sample) -> tuple[int, int]:
+    """How many patients have positive rows, and how many negative ones."""
+    return sample.patients_with(sample.truth), sample.patients_with(~sample.truth)
+
+
+@dataclass(frozen=True)
+class _Area:
+    """An AUC, its variance by DeLong or Obuchowski (nan if none), and the patients of both classes."""
+
+    auc: float
+    variance: float
+    positives: int
+    negatives: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether patients are many enough for the normal interval."""
+        return self.variance > 0 and min(self.positives, self.negatives) * min(self.auc, 1 - self.auc) >= _ENOUGH
+
+    def limits(self, z: float) -> tuple[float, float]:
+        """Interval of so many standard errors; the normal one may reach beyond 0 to 1."""
+        if self.enough:
+            return self.symmetric(z)
+        return _newcombe(self.auc, self.variance, self.positives, self.negatives, z)
+
+    def symmetric(self, z: float) -> tuple[float, float]:
+        """The normal interval, whatever the number of patients."""
+        reach = z * math.sqrt(self.variance)
+        return self.auc - reach, self.auc + reach
+
+
+def _newcombe(auc: float, variance: float, positives: int, negatives: int, z: float) -> tuple[float, float]:
+    """Interval for few patients: all areas from which the one found is less than z standard errors away.
 
     How the standard error depends on the area is Newcombe's method 5 (2006, after Hanley and McNeil 1982), which
     alone is right for a handful of patients, even at an AUC of 1. The more patients are ranked wrongly, the more
@@ -70,7 +101,7 @@ def _newcombe(auc: float, variance: float, positives: int, negatives: int) -> tu
     ratio = weight * variance / model(auc) + 1 - weight if trusted else 1.0
 
     def too_far(area: float) -> bool:
-        return (auc - area) ** 2 > Z * Z * model(area) * ratio
+        return (auc - area) ** 2 > z * z * model(area) * ratio
 
     return _edge(too_far, 0.0, auc), _edge(too_far, 1.0, auc)
 
@@ -94,7 +125,7 @@ def _components(sample: Sample, score: Floats) -> tuple[float, Floats]:
     ladder = Ladder.of(sample, score)
     above = (ladder.true_positives - ladder.positives / 2) / sample.positives
     below = 1 - (ladder.false_positives - ladder.negatives / 2) / sample.negatives
-    auc = float(below @ ladder.positives) / sample.positives
+    auc = float(np.einsum("i,i", below, ladder.positives)) / sample.positives
     placement = np.where(sample.truth, below[ladder.step], above[ladder.step])
     return auc, (placement - auc) / np.where(sample.truth, sample.positives, sample.negatives)
 
@@ -110,9 +141,14 @@ def _covariance(sample: Sample, placed: Floats) -> Floats:
         return np.full((len(placed), len(placed)), np.nan)
     positive = _sums(placed * sample.truth, sample)
     negative = _sums(placed * ~sample.truth, sample)
-    both = positive @ negative.T
-    covariance: Floats = positive @ positive.T * (i10 / (i10 - 1)) + negative @ negative.T * (i01 / (i01 - 1))
+    both = _products(positive, negative)
+    covariance = _products(positive, positive) * (i10 / (i10 - 1)) + _products(negative, negative) * (i01 / (i01 - 1))
     return covariance + (both + both.T) * (i / (i - 1))
+
+
+def _products(first: Floats, second: Floats) -> Floats:
+    """Give the sums of products of each two rows, (i, k) and (j, k) to (i, j)."""
+    return np.asarray(np.einsum("ik,jk", first, second))
 
 
 def _sums(values: Floats, sample: Sample) -> Floats:
@@ -139,7 +175,9 @@ def compare_auc(
 ) -> AucComparison:
     """Compare two AUCs by the paired test of DeLong et al. (1988), clustered as by Obuchowski (1997).
 
-    Arguments as for `roc_auc`; rows count where the truth and both scores are known.
+    Arguments as for `roc_auc`; rows count where the truth and both scores are known. With few patients that test
+    finds too much; interval and p then are those of Zou and Yue (2013), made of the intervals of both AUCs and their
+    correlation. With enough patients both are the same.
     """
     sample = known(truth, first, second, patients=patients)
     one, two = (roc_auc(sample.truth, score, sample.patient) for score in sample.scores)
@@ -152,9 +190,43 @@ def compare_auc(
     if not variance > 1e-15:
         why = "all of one class are one patient's" if math.isnan(variance) else "both rank all rows alike"
         return AucComparison(one, two, Estimate(difference, method=method, reason=f"no test: {why}"), None)
-    error = math.sqrt(variance)
-    interval = Estimate(difference, difference - Z * error, difference + Z * error, method, few(sample))
-    return AucComparison(one, two, interval, float(2 * ndtr(-abs(difference / error))))
+    both = [_Area(auc[i], float(covariance[i, i]), *_patients(sample)) for i in range(2)]
+    if all(area.enough for area in both):
+        error = math.sqrt(variance)
+        interval = Estimate(difference, difference - Z * error, difference + Z * error, method, few(sample))
+        return AucComparison(one, two, interval, float(2 * ndtr(-abs(difference / error))))
+    correlation = _correlation(covariance)
+    low, high = _zou_yue(both[0], both[1], correlation, Z)
+    interval = Estimate(difference, low, high, f"Zou and Yue, {method} correlation", few(sample))
+    return AucComparison(one, two, interval, _p_of_zou_yue(both[0], both[1], correlation))
+
+
+def _correlation(covariance: Floats) -> float:
+    product = float(covariance[0, 0] * covariance[1, 1])
+    return float(covariance[0, 1]) / math.sqrt(product) if product > 0 else 0.0
+
+
+def _zou_yue(first: _Area, second: _Area, correlation: float, z: float) -> tuple[float, float]:
+    """Interval of the difference of two correlated areas, from an interval of each (Zou and Yue 2013)."""
+    (low, high), (other_low, other_high) = first.limits(z), second.limits(z)
+
+    def reach(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one * one + other * other - 2 * correlation * one * other))
+
+    difference = first.auc - second.auc
+    below = reach(first.auc - low, other_high - second.auc)
+    return difference - below, difference + reach(high - first.auc, second.auc - other_low)
+
+
+def _p_of_zou_yue(first: _Area, second: _Area, correlation: float) -> float:
+    """Give the chance beyond the interval that just reaches 0, on both sides."""
+    upwards = first.auc > second.auc
+
+    def reaches(z: float) -> bool:
+        low, high = _zou_yue(first, second, correlation, z)
+        return low <= 0 if upwards else high >= 0
+
+    return float(2 * ndtr(-_edge(lambda z: not reaches(z), 0.0, _FARTHEST)))
 
 
 def average_precision(truth: ArrayLike, score: ArrayLike, patients: ArrayLike | None = None) -> Estimate:
@@ -168,7 +240,7 @@ def average_precision(truth: ArrayLike, score: ArrayLike, patients: ArrayLike | 
     ladder = Ladder.of(sample)
     called = ladder.true_positives + ladder.false_positives
     precision = ladder.true_positives / called
-    value = float(precision @ ladder.positives) / sample.positives
+    value = float(np.einsum("i,i", precision, ladder.positives)) / sample.positives
     # A row changes the precision at its own score and at all lower ones.
     gain = _from_here_down(ladder.positives / called)[ladder.step]
     loss = _from_here_down(ladder.positives * precision / called)[ladder.step]
