@@ -100,7 +100,7 @@ def test_all_figures_of_a_label(evaluate: Evaluate) -> None:
 
 def test_the_terminal_shows_the_figures_and_what_to_beware_of(run: Run) -> None:
     result = run(WIDE, PREDICTIONS)
-    for text in ("Any haemorrhage", "0.938", "Youden (", "Sensitivity", "not for diagnosis"):
+    for text in ("Any haemorrhage", "0.9375", "Youden (", "Sensitivity", "not for diagnosis"):
         assert text in result.stdout
     assert "(1) only 4 positive patients: the interval is approximate" in result.stdout
 

@@ -32,7 +32,7 @@ READ = (
     *("ICH", "IPH", "IVH", "SDH", "EDH", "SAH", "BleedLocation-Left", "BleedLocation-Right", "ChronicBleed"),
     *("Fracture", "CalvarialFracture", "OtherFracture", "MassEffect", "MidlineShift"),
 )
-JUDGED = ("ICH", "IPH", "IVH", "SDH", "EDH", "SAH", "CalvarialFracture", "MidlineShift", "MassEffect")
+JUDGED = ("ICH", "IPH", "IVH", "SDH", "EDH", "SAH", "CalvarialFracture", "MassEffect", "MidlineShift")
 OURS = dict(zip(("ICH", "EDH", "IPH", "IVH", "SAH", "SDH"), LABELS, strict=True))
 NAMES = [f"CQ500-CT-{i}" for i in range(SCANS)]
 RANDOM = np.random.default_rng(500)
@@ -58,6 +58,13 @@ def probabilities(header: tuple[str, ...] = JUDGED, name: Callable[[str], str] =
     return "\n".join(",".join(map(str, row)) for row in [["name", *header], *rows]) + "\n"
 
 
+def published() -> str:
+    """With the batch of each scan beside its name, whole numbers without a point, and no line end at the end."""
+    header, *rows = probabilities(scale="{:g}").splitlines()
+    lines = [header.replace("name,", "name,Category_New,"), *(row.replace(",", ",B2,", 1) for row in rows)]
+    return "\n".join(lines)
+
+
 def percent(text: str, sign: str) -> str:
     """The same probabilities from 0 to 100."""
     return re.sub(r",(\d\.\d+)", lambda found: f",{100 * float(found[1]):g}{sign}", text)
@@ -71,7 +78,8 @@ def among_others(text: str) -> str:
 
 # What sources do to a file: truth, predictions, options of the command.
 FORMS: dict[str, tuple[Callable[[], str], Callable[[], str], tuple[str, ...]]] = {
-    "as published": (reads, probabilities, ()),
+    "as published": (reads, published, ()),
+    "without the batches": (reads, probabilities, ()),
     "byte order mark and line ends of Windows": (
         lambda: "\ufeff" + reads().replace("\n", "\r\n"),
         lambda: "\ufeff" + probabilities().replace("\n", "\r\n"),
@@ -94,7 +102,7 @@ FORMS: dict[str, tuple[Callable[[], str], Callable[[], str], tuple[str, ...]]] =
         lambda: probabilities(
             (
                 *("Intracranial Hemorrhage", "Intraparenchymal haemorrhage", "ivh_prob", "P(Subdural hematoma)"),
-                *("probability_epidural", "subarachnoid", "calvarial_fracture", "midline shift", "MASSEFFECT"),
+                *("probability_epidural", "subarachnoid", "calvarial_fracture", "MASSEFFECT", "midline shift"),
             )
         ),
         (),
@@ -134,7 +142,10 @@ def aucs(figures: Any) -> dict[str, float]:
 @pytest.mark.parametrize("form", FORMS)
 def test_nine_aucs_of_two_files(form: str, tmp_path: Path) -> None:
     truth, said, options = write(tmp_path, form)
-    run("evaluate", "--truth", truth, "--predictions", said, "--json", tmp_path / "found.json", *options)
+    said_of_it = run("evaluate", "--truth", truth, "--predictions", said, "--json", tmp_path / "found.json", *options)
+    for label, auc in AUCS.items():
+        shown = label_name(label).partition("(")[2].removesuffix(")") or label_name(label)
+        assert re.search(rf"{re.escape(shown)} .* {auc:.4f} \(", said_of_it, re.IGNORECASE), label
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert aucs(found) == pytest.approx(AUCS, abs=1e-12)
     assert list(aucs(found))[: len(LABELS)] == list(LABELS)

@@ -83,7 +83,7 @@ def _ranking_row(name: str, figures: LabelFigures, notes: Notes) -> tuple[str, .
     counts = (str(figures.positives), str(figures.negatives), str(figures.unknown))
     others = (figures.average_precision, figures.brier, figures.calibration_slope)
     return (
-        *(_label(name), *counts, _cell(figures.auc, notes), figures.auc.method),
+        *(_label(name), *counts, _cell(figures.auc, notes, digits=4), figures.auc.method),
         *(_cell(one, notes) for one in others),
     )
 
@@ -120,9 +120,9 @@ def _label(name: str) -> str:
     return shown.partition("(")[2].removesuffix(")") or shown
 
 
-def _cell(found: Estimate, notes: Notes) -> str:
+def _cell(found: Estimate, notes: Notes, digits: int = 3) -> str:
     """Say `0.953 (0.931-0.972)`, with the mark of what to beware of."""
-    text = "-" if found.value is None else f"{found.value:.3f}"
+    text = "-" if found.value is None else f"{found.value:.{digits}f}"
     if found.low is not None and found.high is not None:
-        text += f" ({found.low:.3f}-{found.high:.3f})"
+        text += f" ({found.low:.{digits}f}-{found.high:.{digits}f})"
     return text + notes.mark(found.reason)
