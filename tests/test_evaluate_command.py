@@ -423,10 +423,18 @@ def with_line(text: str, line: int, new: str) -> str:
         (with_line(WIDE, 4, ",1"), PREDICTIONS, "truth.csv: line 4: study: found '', expected a name"),
         (WIDE, PREDICTIONS + "S0,0.1\n", "predictions.csv: line 10: any: found '0.1', expected what an earlier row"),
         (WIDE.replace("any", "x"), PREDICTIONS, "found no label that both have"),
-        (table("study,any,ICH", STUDIES, TRUTH, TRUTH), PREDICTIONS, "truth.csv: found the columns 'any' and 'ICH' of"),
-        (WIDE, table("study,R1:ICH,R2:ICH", STUDIES, SCORE, SCORE), "predictions.csv: found the columns 'R1:ICH' and"),
-        ("study,any\n", PREDICTIONS, "truth.csv: found a header without rows"),
-        ("", PREDICTIONS, "truth.csv: line 1: found 0 column"),
+        (
+            table("study,any,ICH", STUDIES, TRUTH, TRUTH),
+            PREDICTIONS,
+            "truth.csv: line 1: found the columns 'any' and 'ICH' of",
+        ),
+        (
+            WIDE,
+            table("study,R1:ICH,R2:ICH", STUDIES, SCORE, SCORE),
+            "predictions.csv: line 1: found the columns 'R1:ICH' and",
+        ),
+        ("study,any\n", PREDICTIONS, "truth.csv: line 1: found a header without rows"),
+        ("", PREDICTIONS, "truth.csv: line 1: found nothing"),
         ("study,any,any\nS0,1,1\n", PREDICTIONS, "truth.csv: line 1: found the column 'any' twice"),
         ('study,any\nS0,"1\n', PREDICTIONS, "truth.csv: line 2: found no CSV"),
         (

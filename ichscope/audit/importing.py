@@ -73,6 +73,8 @@ def import_truth(
     _refuse_none(sheet, labels)
     said = votes(sheet, by, labels, nameless_readers)
     voices = [Voice(voice.reader, voice.rows, voice.labels) for voice in said.voices]
+    if all(np.isnan(values).all() for voice in voices for values in voice.labels.values()):
+        raise TableError(f"{sheet.table.file}: found no row with a truth, expected some")
     reading = _reading(sheet, columns) | {"nameless readers": str(nameless_readers)}
     rows = _rows(store, sheet.level, by, said.keys, said.study, said.patient)
     return _write(store, "truth", path, name, rows, voices, reading, [*said.notes, *_left_out(others)])
@@ -130,18 +132,17 @@ def _is_fact(label: str) -> bool:
 
 def _identity(sheet: Sheet, columns: Mapping[str, str] | None) -> str:
     """By what the rows are known, of the ways that this sheet offers; series and names of folders are not kept."""
-    file = sheet.table.file
     if unknown := sorted(set((columns or {}).values()) - sheet.table.columns.keys()):
-        raise TableError(f"{file}: found no column to be read as {unknown[0]!r}, expected one")
+        raise TableError(f"{sheet.table.header}: found no column to be read as {unknown[0]!r}, expected one")
     by = next(iter(sheet.ids))
     if by not in ("study", "sop", _BY_PLACE):
-        raise TableError(f"{file}: found rows by {by}, expected a column 'study' or 'sop'")
+        raise TableError(f"{sheet.table.header}: found rows by {by}, expected a column 'study' or 'sop'")
     return by
 
 
 def _refuse_none(sheet: Sheet, labels: Sequence[str]) -> None:
     if not labels:
-        raise TableError(f"{sheet.table.file}: found no label, expected columns such as {', '.join(LABELS)}")
+        raise TableError(f"{sheet.table.header}: found no label, expected columns such as {', '.join(LABELS)}")
 
 
 def _left_out(others: Sequence[str]) -> list[str]:

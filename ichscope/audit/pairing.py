@@ -109,20 +109,35 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
         way = _best(ways)
         spoken, models = ways[way][0], _predicted_of_studies(sheet, "study" if way == _HASH else way, labels, reading)
     truth.notes.extend(unshared_labels(truth_sheet, sheet))
-    return _pairing(level, way, truth, spoken, models)
+    made = _pairing(level, way, truth, spoken, models)
+    if not any(one.there.any() for one in made.models.values()):
+        raise TableError(_strangers(level, truth_sheet, truth, sheet, models))
+    return made
+
+
+def _strangers(level: Level, truth_sheet: Sheet, truth: Values, sheet: Sheet, models: Mapping[str, Values]) -> str:
+    """Say that no row has a partner, with the first name of either file, which is often written otherwise."""
+    keys = [key for values in models.values() for key in values.keys]
+    ours, theirs = (f" (first: {names[0]!r})" if names else "" for names in (truth.keys, keys))
+    return (
+        f"{truth_sheet.table.file} and {sheet.table.file}: found {len(truth.keys)} rows of truth{ours} and {len(keys)} "
+        f"of predictions{theirs}, none of the same {level}, expected some"
+    )
 
 
 def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
-    file = predictions.table.file
+    header = predictions.table.header
     if unknown := sorted(set(reading.columns.values()) - {*truth.table.columns, *predictions.table.columns}):
-        raise TableError(f"{truth.table.file} and {file}: found no column to be read as {unknown[0]!r}, expected one")
+        raise TableError(
+            f"{truth.table.header}, and {header}: found no column to be read as {unknown[0]!r}, expected one"
+        )
     for sheet in (truth, predictions):
         if level == "slice" and sheet.level == "study":
-            raise TableError(f"{sheet.table.file}: found a row a study, expected a row a slice (a column 'sop')")
+            raise TableError(f"{sheet.table.header}: found a row a study, expected a row a slice (a column 'sop')")
     if level == "study" and predictions.level == "slice" and not reading.rule:
-        raise TableError(f"{file}: found a row a slice, expected a row a study, or the rule to make one of slices")
+        raise TableError(f"{header}: found a row a slice, expected a row a study, or the rule to make one of slices")
     if reading.rule and predictions.level == "study":
-        raise TableError(f"{file}: found a row a study, expected slices for the rule {reading.rule!r}")
+        raise TableError(f"{header}: found a row a study, expected slices for the rule {reading.rule!r}")
 
 
 def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
@@ -159,10 +174,6 @@ def _predicted_of_studies(sheet: Sheet, by: str, labels: Sequence[str], reading:
 def _pairing(level: Level, way: str, truth: Values, spoken: Sequence[str], models: Mapping[str, Values]) -> Pairing:
     """Find partners; `spoken` are the truth's keys as the predictions say them."""
     partners = {name: _partners(level, truth, spoken, values) for name, values in models.items()}
-    if not any(one.there.any() for one in partners.values()):
-        others = sum(len(values.keys) for values in models.values())
-        found = f"found {len(truth.keys)} rows of truth and {others} of predictions"
-        raise TableError(f"{found}, none of the same {level}, expected some")
     return Pairing(level, way, truth, partners)
 
 

@@ -77,7 +77,7 @@ class Sheet:
                 found["study / slice"] = [f"{study} / {slice_}" for study, slice_ in both]
         if not found:
             raise TableError(
-                f"{self.table.file}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
+                f"{self.table.header}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
                 "'study' or 'sop', or the columns 'ID' and 'Label'"
             )
         for role in {"study", "sop"} & self.roles.keys():
@@ -121,7 +121,7 @@ def read_predictions(
 def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
     renamed = {name: (columns or {}).get(name, name) for name in table.columns}
     if doubled := [name for name, count in Counter(renamed.values()).items() if count > 1]:
-        raise TableError(f"{table.file}: found two columns to be read as {doubled[0]!r}, expected one")
+        raise TableError(f"{table.header}: found two columns to be read as {doubled[0]!r}, expected one")
     table = replace(table, columns={renamed[name]: cells for name, cells in table.columns.items()})
     by_plain_name = {plain(name): name for name in table.columns}
     if long_as and by_plain_name.keys() == {"id", "label"}:
@@ -198,11 +198,11 @@ def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] 
     for name in only:
         for sheet in (truth_sheet, predictions):
             if label_key(name) not in map(label_key, sheet.labels):
-                raise TableError(f"{sheet.table.file}: found no column of the label {name!r}, expected one")
+                raise TableError(f"{sheet.table.header}: found no column of the label {name!r}, expected one")
     wanted = [label_key(name) for name in only]
     found = [label for label in both if (label_key(label) in wanted if wanted else _is_label(label, truth_sheet))]
     if not found:
-        files = f"{truth_sheet.table.file} and {predictions.table.file}"
+        files = f"{truth_sheet.table.header}, and {predictions.table.header}"
         raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
     for sheet in (truth_sheet, predictions):
         for label in found:
@@ -245,7 +245,7 @@ def refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
     columns = sheet.labels[label]
     if len(columns) > 1 and not (readers and all(reader_of_column(name) for name in columns)):
         found = " and ".join(map(repr, columns[:2]))
-        raise TableError(f"{sheet.table.file}: found the columns {found} of the label {label!r}, expected one")
+        raise TableError(f"{sheet.table.header}: found the columns {found} of the label {label!r}, expected one")
 
 
 def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,13 @@ _TRUTH = {
     **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
     **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
     **dict.fromkeys(("", "nan", "na", "n/a"), math.nan),
+}
+# What a file begins with that is often given in place of a CSV.
+_KINDS = {
+    b"PK\3\4": "an Excel workbook or a ZIP",
+    b"\xff\xfe": "a text in UTF-16",
+    b"\xfe\xff": "a text in UTF-16",
+    b"%PDF": "a PDF",
 }
 
 
@@ -50,6 +57,11 @@ class Table:
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
     percent: bool = False
+
+    @property
+    def header(self) -> str:
+        """Where the names of the columns stand, for messages about them: file, and the line if it has lines."""
+        return f"{self.file}: line 1" if self.unit == "line" else self.file
 
     def texts(self, column: str) -> list[str]:
         """Cells (rows,) as texts without blanks around them."""
@@ -144,11 +156,39 @@ def read_csv(path: Path) -> Table:
             header_line = file.readline()
             separator = max(",;\t", key=header_line.count)
             file.seek(0)
-            return _columns(path.name, csv.reader(file, delimiter=separator, strict=True))
+            return _columns(path.name, csv.reader(_text(file), delimiter=separator, strict=True))
     except OSError as error:
         raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise TableError(f"{path.name}: found bytes that are no UTF-8 text, expected a CSV file in UTF-8") from None
+        raise _no_text(path) from None
+
+
+def _text(lines: Iterable[str]) -> Iterator[str]:
+    """Pass lines on; one with a byte 0 is none of a text in UTF-8."""
+    for line in lines:
+        if "\0" in line:
+            raise UnicodeDecodeError("utf-8", b"\0", 0, 1, "a byte 0")
+        yield line
+
+
+def _no_text(path: Path) -> TableError:
+    """Say what a file is, and which line shows that it is no text in UTF-8."""
+    expected = "expected a CSV file in UTF-8"
+    with path.open("rb") as file:
+        start = file.read(4)
+        for begins, what in _KINDS.items():
+            if start.startswith(begins):
+                return TableError(f"{path.name}: line 1: found {what}, {expected}")
+        file.seek(0)
+        bad = (number for number, line in enumerate(file, start=1) if not _is_text(line))
+        return TableError(f"{path.name}: line {next(bad, 1)}: found bytes that are no UTF-8 text, {expected}")
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        return "\0" not in line.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _columns(file: str, reader: Any) -> Table:
@@ -158,7 +198,9 @@ def _columns(file: str, reader: Any) -> Table:
         if doubled := sorted({name for name in header if name and header.count(name) > 1}):
             raise TableError(f"{file}: line 1: found the column {doubled[0]!r} twice, expected it once")
         if len(header) < 2:
-            raise TableError(f"{file}: line 1: found {len(header)} column, expected a header with two or more")
+            found = f"one column, {header[0][:_LONGEST_CELL]!r}" if header else "nothing"
+            expected = "a header with two columns or more, separated by comma, semicolon or tab"
+            raise TableError(f"{file}: line 1: found {found}, expected {expected}")
         columns: list[list[str]] = [[] for _ in header]
         lines: list[int] = []
         while rows := _some_rows(file, reader, len(header), lines):
@@ -167,7 +209,7 @@ def _columns(file: str, reader: Any) -> Table:
     except csv.Error as error:
         raise TableError(f"{file}: line {reader.line_num}: found no CSV ({error}), expected CSV") from None
     if not lines:
-        raise TableError(f"{file}: found a header without rows, expected at least one row")
+        raise TableError(f"{file}: line 1: found a header without rows, expected at least one row")
     # A separator at the end of each line, or the row numbers that some tools write, make columns without a name.
     return Table(file, {name: cells for name, cells in zip(header, columns, strict=True) if name}, lines)
 
@@ -199,7 +241,7 @@ def read_results(path: Path, level: Level) -> Table:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TableError(f"{path.name}: found no JSON ({error}), expected that of `ichscope analyse --json`") from None
     if not isinstance(entries, list):
         raise TableError(f"{path.name}: found no list, expected the JSON of `ichscope analyse --json`")
@@ -208,8 +250,9 @@ def read_results(path: Path, level: Level) -> Table:
     for number, entry in enumerate(entries, start=1):
         try:
             new = list(_rows(entry, level))
-        except (KeyError, TypeError, AttributeError) as error:
-            found = f"entry {number}: found no {error}, expected a result of `ichscope analyse --json`"
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else f"something else ({error})"
+            found = f"entry {number}: found {what}, expected a result of `ichscope analyse --json`"
             raise TableError(f"{path.name}: {found}") from None
         rows += new
         lines += [number] * len(new)

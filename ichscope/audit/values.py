@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ def votes(sheet: Sheet, by: str, labels: Sequence[str], nameless: bool = False) 
                 voice = voices.setdefault((i, in_column), Voice(said, key[first[chosen]], {}))
                 if label in voice.labels:
                     raise TableError(
-                        f"{sheet.table.file}: found {column!r} beside another column of the label {label!r}, "
+                        f"{sheet.table.header}: found {column!r} beside another column of the label {label!r}, "
                         "expected one a reader"
                     )
                 voice.labels[label] = values[chosen]
@@ -205,7 +206,9 @@ def _own_thresholds(sheet: Sheet, labels: Sequence[str], rows: Ints) -> dict[str
             try:
                 found[label] = float(said.pop())
             except ValueError:
-                raise sheet.table.wrong(rows[:1].tolist(), column, "a threshold") from None
+                found[label] = math.nan
+            if not math.isfinite(found[label]):
+                raise sheet.table.wrong(rows[:1].tolist(), column, "a threshold")
     return found
 
 
