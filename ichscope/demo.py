@@ -145,14 +145,14 @@ def review(store: Store, made: Made, chance: random.Random, before: datetime) ->
     if seen is None or not seen.models or store.reviews(seen.study):
         return
     row = store.study(seen.study)
-    flagged, at = any(model.flagged for model in row.models), row.analysed_at
-    newest = None
+    newest, at = None, row.analysed_at
     for reader in readers:
         at += timedelta(hours=chance.uniform(0, _READ_WITHIN_H))
         if at > before:
             return
         labels = read(made.truth, chance)
-        agree = labels["any"] == flagged
+        # As on the page: whoever sets a label that the models do not find disagrees.
+        agree = all(labels[label] == found for label, found in row.found.items() if found is not None)
         newest = store.review(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
 
 

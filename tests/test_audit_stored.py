@@ -121,7 +121,7 @@ def test_whose_truth_counts_is_chosen_when_it_is_loaded(
     expected = {"majority": [1, 0, None, None], "any": [1, 1, 1, None], "R2": [0, 0, 1, None]}[readers]
     found = by_key(store, audited, audited.truth["subdural"])
     assert [found[store.study_key(name)] for name in "abcd"] == expected
-    assert any("split evenly in 1 rows" in note for note in audited.notes) == (readers == "majority")
+    assert any("split evenly in 1 row;" in note for note in audited.notes) == (readers == "majority")
 
 
 def test_rows_of_one_study_without_a_reader_contradict_each_other_unless_it_is_said(

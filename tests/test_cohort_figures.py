@@ -150,6 +150,7 @@ def test_rare_scanners_are_summed_and_their_names_are_no_markup() -> None:
     assert len(shown) == 8
     assert shown["others"] == sum(100 - i - 1 for i in range(7, 12))
     assert not any("<b>" in text for bar in figure.data for text in (*bar.x, *bar.hovertext))
+    assert not any("<b>" in text for text in figure.layout.xaxis.ticktext)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_names_of_steps(of: str, value: str | float | None, name: str) -> None:
 
 def test_waits_by_step() -> None:
     result = arrivals.waits(cohort().waits).data[0]
-    assert dict(zip(result.x, result.y, strict=True)) == {"< 1 min": 30, "1-5 min": 10}
+    assert dict(zip(result.y, result.x, strict=True)) == {"< 1 min": 30, "1-5 min": 10}
 
 
 @pytest.mark.parametrize(

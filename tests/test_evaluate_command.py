@@ -164,7 +164,7 @@ def test_readers_as_columns_and_a_tie_is_unknown(evaluate: Evaluate, header: str
     found = evaluate(table(f"study,{header}", STUDIES, TRUTH, [0, *TRUTH[1:]]), PREDICTIONS)
     figures = only_model(found)["labels"]["any"]
     assert (figures["positives"], figures["negatives"], figures["unknown"]) == (3, 4, 1)
-    assert found["notes"] == ["any: readers are split evenly in 1 rows; their truth is unknown"]
+    assert found["notes"] == ["any: readers are split evenly in 1 row; its truth is unknown"]
 
 
 def test_readers_as_rows(evaluate: Evaluate) -> None:

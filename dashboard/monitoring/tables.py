@@ -27,7 +27,8 @@ def drifts(found: Monitored) -> str:
 
 
 def _drift(one: Drift, found: Monitored) -> Sequence[str]:
-    n = f"{one.studies[0]:,} / {one.studies[1]:,}"
+    # Never broken into two lines.
+    n = f"{one.studies[0]:,}\u00a0/\u00a0{one.studies[1]:,}"
     if one.adjusted is None:
         return (one.title, "", "", n, "", "", one.reason)
     return (
@@ -109,9 +110,9 @@ def _two(middle: float | None, slow: float | None) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
+    return f"{seconds:.2f} s" if seconds < 10 else duration(seconds)
 
 
 def _reasons(one: Times) -> str:
-    words = [f"{reason_name(Reason(code, 'not analysable', n))} {n:,}" for code, n in one.reasons[:3]]
+    words = [f"{reason_name(Reason(code, 'not analysable', n))}: {n:,}" for code, n in one.reasons[:3]]
     return "; ".join(words) or "none"

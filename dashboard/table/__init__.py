@@ -17,7 +17,7 @@ _component = st.components.v2.component(
     "ichscope_table",
     html=_HTML,
     css=(_HERE / "table.css").read_text(encoding="utf-8"),
-    js=(_HERE / "table.js").read_text(encoding="utf-8"),
+    js="\n".join(path.read_text(encoding="utf-8") for path in (_HERE.parent / "focus.js", _HERE / "table.js")),
 )
 
 

@@ -68,7 +68,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   head.append(...data.head.map((text) => element("th", text.toLowerCase(), text)));
   table.tHead.replaceChildren(head);
   table.tBodies[0].replaceChildren(...data.rows.map(row));
-  const free = !document.activeElement || document.activeElement === document.body;
   const first = table.querySelector(`tr[data-study="${data.last}"] a`) ?? table.querySelector("a");
-  if (free) first?.focus({ preventScroll: data.last === null });
+  if (focusIsFree()) first?.focus({ preventScroll: data.last === null });
 }

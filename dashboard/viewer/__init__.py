@@ -36,7 +36,7 @@ _component = st.components.v2.component(
     "ichscope_viewer",
     html=_text("viewer.html"),
     css=_text("viewer.css"),
-    js=_text("volume.js", "chart.js", "viewer.js"),
+    js=_text("../focus.js", "volume.js", "chart.js", "viewer.js"),
 )
 
 

@@ -10,6 +10,13 @@ function svg(name, attributes, text) {
   return node;
 }
 
+// Never rounded to an impossibility or a certainty, as everywhere on the pages.
+function written(probability, digits = 3) {
+  const least = 10 ** -digits;
+  if (probability < least) return `<${least.toFixed(digits)}`;
+  return probability > 1 - least ? `>${(1 - least).toFixed(digits)}` : probability.toFixed(digits);
+}
+
 class Chart {
   constructor(place, volume, { jump, hover }) {
     Object.assign(this, { place, volume, hover, shown: new Set(["any"]), at: 0 });
@@ -104,7 +111,7 @@ class Chart {
     const values = this.volume.models.flatMap(({ name, probability }) =>
       this.volume.labels
         .filter(({ key }) => this.shown.has(key) && probability[key])
-        .map(({ key, short }) => `${name} ${short} ${probability[key][slice].toFixed(3)}`),
+        .map(({ key, short }) => `${name} ${short} ${written(probability[key][slice])}`),
     );
     return `Slice ${slice + 1}: ${values.join(", ")}`;
   }

@@ -64,7 +64,7 @@ class Viewer {
     this.buildThumbs();
     this.fit();
     setTimeout(() => this.fit(), 400);
-    if (!document.activeElement || document.activeElement === document.body) this.canvas.focus({ preventScroll: true });
+    if (focusIsFree()) this.canvas.focus({ preventScroll: true });
   }
 
   // ---- state -------------------------------------------------------------------------------------------------
@@ -197,9 +197,9 @@ class Viewer {
     paintSlice(full, volume, index, table);
     small.getContext("2d").drawImage(full.canvas, left, top, width, height, 0, 0, small.width, small.height);
     button.dataset.slice = index;
-    button.title = `${volume.models[0].name}: probability of any haemorrhage ${value.toFixed(3)}`;
+    button.title = `${volume.models[0].name}: probability of any haemorrhage ${written(value)}`;
     button.setAttribute("aria-label", `Go to slice ${index + 1}. ${button.title}`);
-    button.append(small, element("span", "", `${index + 1}`), element("em", "", value.toFixed(2)));
+    button.append(small, element("span", "", `${index + 1}`), element("em", "", written(value, 2)));
     button.addEventListener("click", () => this.go(index));
     return button;
   }
@@ -397,7 +397,7 @@ class Viewer {
     const { volume, index } = this;
     const position = volume.positions[index];
     const place = `${index + 1}/${volume.slices}`;
-    const score = volume.models.map(({ name, probability }) => `${name} any ${probability.any[index].toFixed(3)}`);
+    const score = volume.models.map(({ name, probability }) => `${name} any ${written(probability.any[index])}`);
     const set = (selector, text) => (this.find(selector).textContent = text);
     set(".place", position === null ? place : `${place}   ${position.toFixed(1)} mm`);
     set(".file", volume.files[index]);

@@ -65,7 +65,7 @@ def _list(store: Store) -> None:
     visit.leave()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Worklist", width="content")
-        st.write(f"**{NOT_FOR_DIAGNOSIS}.** A click or Enter opens a study.")
+        st.write(f"**{NOT_FOR_DIAGNOSIS}.**")
     opened.saved()
     if not ingest.panel():
         return
@@ -129,7 +129,7 @@ def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
     first = (page - 1) * ROWS
     with place:
         rows = store.worklist(filter, order, first, ROWS)
-        st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}")
+        st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}. A click or Enter opens a study.")
         study = table.show(rows, f"{KEY}-table", st.session_state.get(f"{KEY}-last"))
     if study is not None:
         _open(study)

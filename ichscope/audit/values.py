@@ -97,7 +97,8 @@ def agree(voices: Sequence[Voice], rows: int, readers: Readers | None = None) ->
         split = (2 * positive == said) & (said > 0) & (readers != "any")
         merged[label] = np.where((said == 0) | split, np.nan, found)
         if split.any():
-            notes.append(f"{label}: readers are split evenly in {np.count_nonzero(split)} rows; their truth is unknown")
+            of = "1 row; its" if split.sum() == 1 else f"{split.sum()} rows; their"
+            notes.append(f"{label}: readers are split evenly in {of} truth is unknown")
     return merged, notes
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from html import escape
+from textwrap import wrap
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -35,7 +36,7 @@ _LEVELS: Final = {"not analysable": ("prevents", "not analysed"), "warning": ("l
 _MOST_DAYS, _MOST_WEEKS = 120, 120
 _FEW_DAYS, _DAY_MS = 14, 86_400_000
 _MOST_STEPS, _MOST_SCANNERS, _MOST_REASONS = 40, 7, 12
-_LONGEST_NAME = 18
+_LONGEST_LINE = 18
 
 
 def over_time(days: Sequence[Day]) -> go.Figure:
@@ -122,12 +123,12 @@ def breakdowns(found: Mapping[str, Sequence[Share]]) -> go.Figure:
 
 def _panel(figure: go.Figure, of: str, shares: Sequence[Share], place: dict[str, int]) -> None:
     # Names of scanners come from files, and Plotly takes tags in its texts.
-    names = [escape(_short(step_name(of, one)), quote=False) for one in shares]
+    names = [escape(step_name(of, one), quote=False) for one in shares]
     texts = [
-        f"{escape(step_name(of, one), quote=False)}: {one.studies:,} studies"
+        f"{name}: {one.studies:,} studies"
         f"<br>{one.studies - one.analysed:,} not analysed"
         f"<br>flagged {in_percent(share(one.flagged, one.analysed))}, {one.flagged:,} of {one.analysed:,}"
-        for one in shares
+        for name, one in zip(names, shares, strict=True)
     ]
     parts = {
         "flagged": ([one.flagged for one in shares], FLAGGED),
@@ -135,6 +136,8 @@ def _panel(figure: go.Figure, of: str, shares: Sequence[Share], place: dict[str,
         "not analysed": ([one.studies - one.analysed for one in shares], STATE_COLOURS["not analysed"]),
     }
     figure.update_xaxes(title=BREAKDOWNS[of][0], **place)
+    if of == "scanner":
+        figure.update_xaxes(tickvals=names, ticktext=[_two_lines(step_name(of, one)) for one in shares], **place)
     first = place == {"row": 1, "col": 1}
     for name, (counts, colour) in parts.items():
         bars(figure, names, counts, texts, colour, name=name, legendgroup=name, showlegend=first, **place)
@@ -158,23 +161,24 @@ def _sum(value: str, shares: Sequence[Share]) -> Share:
     return Share(value, *(sum(getattr(one, name) for one in shares) for name in ("studies", "analysed", "flagged")))
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _two_lines(name: str) -> str:
+    return "<br>".join(escape(line, quote=False) for line in wrap(name, _LONGEST_LINE, max_lines=2, placeholder="…"))
 
 
 def waits(found: Sequence[Wait]) -> go.Figure:
     """How long studies waited from their arrival to their result, and to their first review."""
     of = {"result": "From arrival to result", "review": "From arrival to first review"}
-    figure = make_subplots(cols=2, subplot_titles=list(of.values()), horizontal_spacing=0.08, rows=1)
+    figure = make_subplots(cols=2, subplot_titles=list(of.values()), horizontal_spacing=0.04, rows=1, shared_yaxes=True)
     dress(figure, titles=True)
     for column, name in enumerate(of, 1):
         steps = [one for one in found if one.of == name]
         whole = sum(one.studies for one in steps)
         texts = [f"{wait_name(one)}: {part_of(one.studies, whole)}" for one in steps]
-        counts = [one.studies for one in steps]
-        bars(figure, [wait_name(one) for one in steps], counts, texts, STATE_COLOURS["analysed"], row=1, col=column)
-    figure.update_xaxes(type="category", showgrid=False, title="Time waited")
-    figure.update_yaxes(rangemode="tozero", title="Studies")
+        counts, names = [one.studies for one in steps], [wait_name(one) for one in steps]
+        bars(figure, counts, names, texts, STATE_COLOURS["analysed"], orientation="h", row=1, col=column)
+    figure.update_xaxes(rangemode="tozero", title="Studies")
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
+    figure.update_yaxes(title="Time waited", col=1)
     said = [f"{of[one.of]} {wait_name(one)} {one.studies}" for one in found if one.studies]
     return describe(figure, f"Waits. {', '.join(said) or 'None'}.")
 

@@ -49,7 +49,7 @@ TEMPLATE: Final = go.layout.Template(
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 4, "r": 8, "t": 4, "b": 4},
         "xaxis": _AXIS,
-        "yaxis": _AXIS,
+        "yaxis": _AXIS | {"ticklabelstandoff": 4},
         "hoverlabel": {"bgcolor": "#1a2127", "font": {"color": "#e6e9ec"}},
         "showlegend": False,
     }

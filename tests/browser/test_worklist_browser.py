@@ -66,11 +66,11 @@ def name(page: Page, reader: str) -> None:
     expect(page.get_by_role("button", name="Agree and next")).to_be_enabled()
 
 
-def expect_study(page: Page, study: int) -> None:
-    expect(page).to_have_url(f"{page.url.split('?')[0]}?study={study}")
+def expect_study(page: Page, study: int, slice: str = "") -> None:
+    expect(page).to_have_url(f"{page.url.split('?')[0]}?study={study}{slice}")
     expect(page.get_by_text(f"{study} of 5 in the list")).to_be_visible()
-    # Keys go where a reader's eyes are.
-    page.locator(".viewer canvas.slice").focus()
+    # A key counts from when its button is there.
+    expect(page.get_by_role("button", name="Previous")).to_be_visible()
 
 
 def test_a_morning_by_key(page: Page, address: str, store: Store) -> None:
@@ -84,7 +84,11 @@ def test_a_morning_by_key(page: Page, address: str, store: Store) -> None:
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     page.locator(".viewer[data-slice]").wait_for()
+    # Keys go where a reader's eyes are: the row that was pressed is gone.
+    slices = page.locator(".viewer canvas.slice")
+    expect(slices).to_be_focused()
     name(page, "Ann")
+    slices.click()
     expect_study(page, 1)
     # A key that is held down agrees once.
     for _ in range(5):
@@ -96,6 +100,7 @@ def test_a_morning_by_key(page: Page, address: str, store: Store) -> None:
     expect_study(page, 3)
     page.keyboard.press("p")
     expect_study(page, 2)
+    expect(slices).to_be_focused()
     assert [len(store.reviews(study)) for study in (1, 2, 3)] == [1, 0, 0]
     page.keyboard.press("b")
     expect(links.nth(1)).to_be_focused()
@@ -125,8 +130,8 @@ def test_the_address_says_the_slice(page: Page, address: str, store: Store) -> N
     expect(page).to_have_url(f"{address}?study=5&slice=2")
     page.reload()
     page.locator('.viewer[data-slice="2"]').wait_for()
+    expect_study(page, 5, "&slice=2")
     # The next study does not inherit it.
-    page.locator(".viewer canvas.slice").focus()
     page.keyboard.press("p")
     expect_study(page, 4)
 
@@ -147,8 +152,9 @@ def test_two_readers_at_once(browser: Browser, page: Page, address: str, store: 
         other = context.new_page()
         open_study(page, address, 4, "Ann")
         open_study(other, address, 4, "Bob")
-        expect_study(other, 4)
-        expect_study(page, 4)
+        for one in (page, other):
+            expect_study(one, 4)
+            one.locator(".viewer canvas.slice").click()
         page.keyboard.press("a")
         expect_study(page, 5)
         other.keyboard.press("a")
