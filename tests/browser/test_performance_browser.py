@@ -4,13 +4,15 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ichscope import metrics
+from ichscope import metrics, volumes
+from ichscope.audit.importing import import_truth
 from ichscope.store import Store
 from tests import results_builder as build
 from tests.browser.conftest import serve
@@ -37,8 +39,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             store, i, build.model(along=(0.0, p)), build.model("cerebroscan", along=(p,), labels=("any",))
         )
         store.review(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+    add_slices(store, home)
     store.close()
     return home
+
+
+def add_slices(store: Store, home: Path) -> None:
+    """One more study, with pictures and with truth by slice: two of five bleed, and the last one is missed."""
+    data = build.series(slices=5)
+    slices = tuple(replace(one, sop=f"2.{i}") for i, one in enumerate(data.slices))
+    made = cases.study("by slice", build.model(along=(0.9, 0.8, 0.7, 0.1, 0.2)), slices=slices, series_data=data)
+    content = cases.content("by slice")
+    store.record(made, content, volume=volumes.save(store.volumes, content, made))
+    truth = home / "slices.csv"
+    truth.write_text("ID,Label\n" + "".join(f"2.{i}_any,{int(i in (0, 4))}\n" for i in range(5)))
+    import_truth(store, truth)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +121,20 @@ def test_an_error_opens_its_study_in_the_worklist(page: Page) -> None:
     lines.first.click()
     expect(page).to_have_url(re.compile(rf"/worklist\?study={worst + 1}$"))
     page.locator(".verdict").wait_for()
+
+
+def test_an_error_by_slice_opens_its_study_there(page: Page) -> None:
+    page.goto(page.url.rsplit("/", 1)[0] + "/performance")
+    choose(page, "Truth", "slices.csv")
+    choose(page, "Level", "Slice")
+    page.get_by_role("tab", name="Errors").click()
+    lines = page.locator(".studies tbody tr")
+    expect(lines).to_have_count(1)
+    lines.first.click()
+    expect(page).to_have_url(re.compile(rf"/worklist\?study={len(STUDIES) + 1}&slice=5$"))
+    page.locator('.viewer[data-slice="5"]').wait_for()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=re.compile(label)).first.click()
+    page.get_by_role("option", name=re.compile(option)).click()
