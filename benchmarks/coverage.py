@@ -1,16 +1,15 @@
 """How often 95 % intervals hold the true value: simulated patients, alone and with several rows each.
 
-`python -m benchmarks.coverage` takes about two minutes of one core at the default 300 repeats (a coverage of 95 % is
-then known to +- 2.5 points); `--repeats 2000` is for changing a method. Scores of negatives are normal, those of
+`python -m benchmarks.coverage` takes about a minute of one core at the default 300 repeats (a coverage of 95 % is then
+known to +- 2.5 points); `--repeats 2000` is for changing a method. Scores of negatives are normal, those of
 positives the same, shifted to the AUC asked for; probabilities are calibrated. Clustered patients have 1 to 5 rows:
 half of a score's variance is the patient's, and so is the tendency to bleed. The true values come from a sample of
 400,000 patients.
 
-Found with 150 repeats at AUC 0.9 (50, 200 and 2000 patients; 2, 10 and 50 %), clustered or not: intervals hold 91 to
-100 of 100, but with one or two positive patients (50 patients at 2 %) those of Brier score, calibration error and
-sensitivity hold 79 to 94, and with up to five those of the paired difference hold 74 to 90. These carry the warning of
-few patients. "AUC plain" holds 70 to 89 where few positives are ranked wrongly; "AUC", which then does without it,
-holds 91 to 99 throughout.
+What was found stands in the README beside this file. In short: from 20 positive patients on intervals hold 93 to 99 of
+100; with one to five, those of Brier score, calibration error, sensitivity and calibration slope may hold less than 93,
+and carry the warning of few patients. "AUC plain" is DeLong's or Obuchowski's own interval, which the pages do not use
+where few positives are ranked wrongly.
 
 A line says how many intervals there were, and by figure how many of 100 held the truth; `!` marks what is outside of
 93 to 97 by more than chance, "few" is how many of 100 carried the warning of few positive patients, and `-` stands

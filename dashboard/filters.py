@@ -64,7 +64,7 @@ def choose(store: Store, key: str, states: bool = True) -> Filter:
     ichscope.store.StoreError
         if the database fails
     """
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
         st.text_input(
             "Search by study key",
             placeholder="Study key or Study Instance UID",

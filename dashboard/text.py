@@ -8,6 +8,8 @@ from html import escape
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"
 _WORD = re.compile(r"[a-z]+([ ?!]|$)")
+# What a narrow column must not take apart: an interval, a share, two counts.
+_WHOLE = re.compile(r"\([-\d][^()]{0,40}\)|[\d.,]+ %|[\d,]+ / [\d.,]+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&])")
 
 
@@ -36,6 +38,10 @@ def count(number: int, noun: str) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
     """HTML of a plain table; every cell is escaped."""
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     caption = f"<caption>{escape(below)}</caption>" if below else ""
     return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"
+
+
+def _cell(text: str) -> str:
+    return _WHOLE.sub(r"<span class='whole'>\g<0></span>", escape(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,9 +54,22 @@ def drifted(facts: dict[str, NDArray[Any]], late: NDArray[np.bool_]) -> None:
     facts["cranioscan"][late] **= 0.4
 
 
+def one_class(facts: dict[str, NDArray[Any]], late: NDArray[np.bool_]) -> None:
+    """No study bleeds, and no model flags one."""
+    facts["true"][:] = False
+    for model in builder.MODELS:
+        facts[model][:] = 0.01
+
+
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    kinds = {"empty": (0, None), "large": (5_000, drifted), "quiet": (600, None)}
+    kinds = {
+        "empty": (0, None),
+        "five studies": (5, None),
+        "one class": (600, one_class),
+        "quiet": (600, None),
+        "large": (5_000, drifted),
+    }
     return {name: home_of(tmp_path_factory.mktemp(name), *given) for name, given in kinds.items()}
 
 
@@ -104,6 +118,15 @@ def field(app: AppTest, kind: str, label: str) -> Any:
 
 def button(app: AppTest, label: str) -> Any:
     return next(one for one in app.button if one.label == label)
+
+
+@pytest.mark.parametrize("home", ["empty", "five studies", "one class", "large"], indirect=True)
+@pytest.mark.parametrize("view", ["monitoring", "models"])
+def test_the_pages_stand_with_nothing_with_little_and_with_much(home: Path, view: str) -> None:
+    text = words(start(view))
+    assert not re.search(r"\b(nan|inf|None)\b", text)
+    # Where nothing is shown there is nothing that could be taken for a diagnosis.
+    assert NOT_FOR_DIAGNOSIS in text or "The store holds no study yet" in text
 
 
 # ---- Monitoring ----------------------------------------------------------------------------------------
@@ -161,6 +184,13 @@ def test_an_impossible_limit_is_not_saved(store: Store) -> None:
     app = button(app, "Set").click().run()
     assert "Not saved: expected 0.0001 to 0.5, found 7" in words(app)
     assert store.adjustments("alert") == []
+
+
+@pytest.mark.parametrize("home", ["one class"], indirect=True)
+def test_where_nothing_bleeds_there_is_no_alert_and_no_invented_figure(home: Path) -> None:
+    text = words(start("monitoring"))
+    assert "Quiet: no alert" in text
+    assert "not estimable: no study was reviewed" in text
 
 
 @pytest.mark.parametrize("home", ["large"], indirect=True)

@@ -145,8 +145,8 @@ def test_what_is_not_estimable_says_why(truth: int, reason: str) -> None:
     assert ">nan<" not in page.lower()
 
 
-@pytest.mark.parametrize("rows", [0, 1, 5])
-def test_few_rows_make_a_report_too(rows: int) -> None:
+@pytest.mark.parametrize("rows", [0, 1, 5, 5_000])
+def test_few_and_many_rows_make_a_report_too(rows: int) -> None:
     made = Report(audited(rows), ABOUT)
     assert "tool 1.0" in made.html()
     assert json.loads(made.json())["rows"] == rows

@@ -28,7 +28,9 @@ def browser(audit: Audit, label: str) -> None:
     threshold, rows = in_force(audit, label), audit.rows(label)
     found = errors(rows.truth, rows.probability, threshold)
     lists = {"missed": ("False negatives", found.missed), "false alarms": ("False positives", found.false_alarms)}
-    st.markdown(f"**{label_name(label)}** at threshold {threshold:.4g}, the worst first. A click opens the study.")
+    there = bool((audit.audited.study[[*found.missed, *found.false_alarms]] >= 0).any())
+    opens = "A click opens the study." if there else "None of these studies is in the store, so none can be opened."
+    st.markdown(f"**{label_name(label)}** at threshold {threshold:.4g}, the worst first. {opens}")
     kind = st.segmented_control(
         "Errors",
         list(lists),

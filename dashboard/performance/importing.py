@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.performance.choose import KEY
-from dashboard.text import plain
+from dashboard.text import plain, sentence
 from dashboard.times import when
 from ichscope.audit.importing import Imported, import_predictions, import_truth
 from ichscope.audit.sheets import Sheet, read_predictions, read_truth
@@ -133,9 +133,10 @@ def _said_of(name: str, header: Header, column: str) -> str:
 def _said(done: Imported) -> str:
     what = f"{done.rows:,} {'slices' if done.level == 'slice' else 'studies'}, {done.matched:,} of them in the store"
     first = "Imported" if done.new else "Already imported, nothing changed"
-    notes = "".join(f" {note}." for note in done.notes)
+    notes = "".join(f" {sentence(note)}" for note in done.notes)
     labels = ", ".join(SHORT_NAMES.get(label, label) for label in done.labels)
-    return f"{first}: {done.name}, {what}. Labels: {labels}.{notes}"
+    place = "Truth" if done.kind == "truth" else "Model"
+    return f"{first}: {done.name}, {what}. Labels: {labels}.{notes} To look at it, choose it above as {place}."
 
 
 def _imported(store: Store) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ichscope.audit.sheets import Floats, Ints
 from ichscope.store import Filter, Store
 from ichscope.store.columns import SliceColumns, StudyColumns
-from ichscope.store.truth import Keys
+from ichscope.store.truth import Keys, SheetInfo
 
 _OLDEST = 90
 # More slices than any study has: study and index in one number.
@@ -105,6 +105,11 @@ class Known:
         found = np.full(len(self.studies.id), -1)
         found[rows.place] = np.arange(len(rows))
         return found
+
+
+def notes_of(info: SheetInfo) -> list[str]:
+    """What is to be known of an imported file, each with the file that it is about."""
+    return [note if info.name in note else f"{info.name}: {note}" for note in info.notes]
 
 
 def find(keys: NDArray[Any], wanted: NDArray[Any]) -> Ints:

@@ -43,13 +43,14 @@ h1 { font-size: 28px; margin: 0 0 4px } h2 { font-size: 20px; margin: 40px 0 8px
 th { text-align: left; border-bottom: 1px solid #5b6770; padding: 4px 10px 4px 0; vertical-align: bottom }
 td { border-bottom: 1px solid #e1e5e8; padding: 3px 10px 3px 0; vertical-align: top }
 td.long { overflow-wrap: anywhere; min-width: 16em } td.number, th.number { text-align: right }
-td.number, td.estimate { white-space: nowrap; font-variant-numeric: tabular-nums }
+td.number, .interval { white-space: nowrap } td.number, td.estimate { font-variant-numeric: tabular-nums }
 .below { font-size: 13px; color: #5b6770 }
 .figures { display: grid; gap: 16px; grid-template-columns: minmax(0, 1fr) }
 @media (min-width: 900px), print { .figures { grid-template-columns: repeat(2, minmax(0, 1fr)) } }
 figure { margin: 0; break-inside: avoid } figcaption { font-weight: 600 } dt { font-weight: 600 } dd { margin: 0 0 4px;
   overflow-wrap: anywhere } a { color: #1f6fa8 } a.download { font-size: 13px; font-weight: 400 }
-@media print { a.download { display: none } body { max-width: none } }
+@media print { a.download { display: none } body { max-width: none } .scroll { overflow: visible }
+  table { font-size: 10px } @page { size: landscape } }
 """
 
 

@@ -72,7 +72,9 @@ def _html_cell(cell: Cell, notes: Notes) -> str:
     if isinstance(cell, str):
         text = cell
     elif isinstance(cell, Estimate):
-        text = interval(cell) + notes.mark(cell.reason)
+        # A narrow column breaks before the interval, never within.
+        value, space, rest = (interval(cell) + notes.mark(cell.reason)).partition(" ")
+        return f"<td class='estimate'>{escape(value)}{space}<span class='interval'>{escape(rest)}</span></td>"
     elif cell is None:
         text = NO_VALUE
     else:
@@ -120,7 +122,7 @@ def _population(audited: Audited) -> ReportTable:
 
 def _labels(audited: Audited) -> ReportTable:
     rows = [
-        (label, int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum()))
+        (label_name(label), int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum()))
         for label, values in audited.truth.items()
     ]
     return ReportTable("truth", "Truth", ("Label", "Positive", "Negative", "Unknown"), rows)

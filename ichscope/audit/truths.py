@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ichscope.audit.joining import AuditError, Known, Rows, find, taken
+from ichscope.audit.joining import AuditError, Known, Rows, find, notes_of, taken
 from ichscope.audit.sheets import Ints, number
 from ichscope.audit.tables import Level
 from ichscope.audit.values import Readers, Voice, agree
@@ -82,7 +82,7 @@ def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows
     truth, notes = agree(voices if readers == "newest" else _heard(voices, readers), info.rows, _RULES.get(readers))
     nowhere = np.full(info.rows, -1)
     rows = Rows(keys.study, keys.slice, keys.patient, nowhere, nowhere, truth)
-    notes = [*info.notes, *notes]
+    notes = [*notes_of(info), *notes]
     if level == "slice":
         return _with_places(rows, known), notes
     if info.level == "slice":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.joining import AuditError, Known, Rows, find, highest, taken
+from ichscope.audit.joining import AuditError, Known, Rows, find, highest, notes_of, taken
 from ichscope.audit.sheets import Floats, Ints
 from ichscope.audit.tables import Level
 from ichscope.audit.values import NAMELESS
@@ -106,7 +106,7 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
         raise AuditError(f"{info.name}: found rows by study, expected slices")
     by, labels = (keys.slice if level == "slice" else keys.study)[said.rows], said.labels
     wanted = rows.slice if level == "slice" else rows.study
-    notes = list(info.notes)
+    notes = notes_of(info)
     if info.level == "slice" and level == "study":
         if rule is None:
             raise AuditError(f"{info.name}: found rows by slice, expected studies, or a rule to make them of slices")

@@ -59,7 +59,7 @@ def at_threshold(
         Confusion(*(int(count.sum()) for count in (tp, fp, tn, fn))),
         sensitivity=_share(tp, tp + fn, "positives").beware(few_patients(bleeding, "positive")),
         specificity=_share(tn, fp + tn, "negatives").beware(few_patients(others, "negative")),
-        ppv=_share(tp, tp + fp, "rows called positive"),
+        ppv=_share(tp, tp + fp, "rows called positive").beware(few_patients(bleeding, "positive")),
         npv=_share(tn, tn + fn, "rows called negative"),
     )
 
