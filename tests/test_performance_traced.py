@@ -96,7 +96,7 @@ def tables(app: AppTest) -> list[list[list[str]]]:
     for one in app.get("html"):
         rows = re.findall(r"<tr>(.*?)</tr>", one.proto.body)
         cells = [re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in rows]
-        found.append([[unescape(re.sub(r"<[^>]+>", "", cell)) for cell in row] for row in cells])
+        found.append([[unescape(re.sub(r"<[^>]+>", "", cell)).replace("\xa0", " ") for cell in row] for row in cells])
     return [one for one in found if one]
 
 
