@@ -198,6 +198,8 @@ def show_providers(
     typer.echo("To be had by --provider, the usually fastest first:")
     for found in (*providers.for_int8(), *providers.available()):
         typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.int8 else ''}")
+    for choice, why in providers.missing().items():
+        typer.echo(f"{choice:<15}not here: {why}")
 
 
 @app.command("version")

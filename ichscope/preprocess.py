@@ -14,8 +14,9 @@ _HEAD_HU = 15
 _AIR_HU = -1000
 _MARGIN = 0.06
 _STRIDE = 4
-# Output rows or columns that one small matrix product makes.
-_BAND = 32
+# Output rows or columns that one small matrix product makes: few, so that OpenBLAS (interface/gemm.c, up to 4 x 65,536
+# multiplications) leaves it to this thread. Several would wait for each other wherever the cores have other work.
+_BAND = 8
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,12 @@ class Provider:
 
 def available() -> tuple[Provider, ...]:
     """Give every provider that can run on this machine, best first."""
-    return tuple(found for choice in CHOICES if (found := _FIND[choice]()))
+    return tuple(found for choice in CHOICES if isinstance(found := _FIND[choice](), Provider))
+
+
+def missing() -> dict[str, str]:
+    """Give the choices that this machine does not have, and why."""
+    return {choice: found for choice in CHOICES if isinstance(found := _FIND[choice](), str)}
 
 
 def for_int8() -> tuple[Provider, ...]:
@@ -181,39 +186,45 @@ def _cpu() -> Provider:
 
 
 @functools.cache
-def _cuda() -> Provider | None:
-    return Provider("cuda", "CUDA fp32", "CUDAExecutionProvider") if _usable("CUDAExecutionProvider") else None
+def _cuda() -> Provider | str:
+    name = "CUDAExecutionProvider"
+    return _unusable(name) or Provider("cuda", "CUDA fp32", name)
 
 
 @functools.cache
-def _tensorrt() -> Provider | None:
+def _tensorrt() -> Provider | str:
     """The GPU wheel lists TensorRT, too, whose library has to be installed beside it."""
-    found = importlib.util.find_spec("tensorrt_libs") or ctypes.util.find_library("nvinfer")
     name = "TensorrtExecutionProvider"
-    return Provider("tensorrt", "TensorRT fp16", name) if found and _usable(name) else None
+    if why := _unusable(name):
+        return why
+    found = importlib.util.find_spec("tensorrt_libs") or ctypes.util.find_library("nvinfer")
+    return Provider("tensorrt", "TensorRT fp16", name) if found else "TensorRT's library is not installed"
 
 
-def _usable(name: str) -> bool:
+def _unusable(name: str) -> str:
     """Listed is not usable: the GPU wheel lists its providers on every machine, so look for a device."""
     devices = [d for d in ort.get_ep_devices() if d.device.type == ort.OrtHardwareDeviceType.GPU]
     nvidia = Path("/proc/driver/nvidia/version").exists() or any("NVIDIA" in d.device.vendor for d in devices)
-    return name in ort.get_available_providers() and nvidia
+    if not nvidia:
+        return "there is no NVIDIA graphics card"
+    return "" if name in ort.get_available_providers() else "ONNX Runtime was installed without it"
 
 
 @functools.cache
-def _openvino() -> Provider | None:
+def _openvino() -> Provider | str:
     try:
         import onnxruntime_ep_openvino as plugin
     except ImportError:
-        return None
+        return "the package onnxruntime-ep-openvino is not installed"
     name = plugin.get_ep_name()
     if not any(device.ep_name == name for device in ort.get_ep_devices()):
         try:
             ort.register_execution_provider_library(name, plugin.get_library_path())
         except RUNTIME_ERRORS:  # built for another ONNX Runtime, or a library that it needs is missing
-            return None
+            return "its plugin does not fit this ONNX Runtime, or lacks a library"
     if not any(d.ep_name == name and _is_cpu(d) for d in ort.get_ep_devices()):
-        return None
+        # https://github.com/microsoft/onnxruntime/pull/31981 would let others in, too.
+        return "its plugin takes Intel's processors alone"
     return Provider("openvino", f"OpenVINO {'bf16' if _has_bf16() else 'fp32'}", name)
 
 
@@ -230,7 +241,8 @@ def _has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-_FIND: dict[str, Callable[[], Provider | None]] = {
+# A provider, or why it is not there.
+_FIND: dict[str, Callable[[], Provider | str]] = {
     "tensorrt": _tensorrt,
     "cuda": _cuda,
     "openvino": _openvino,

@@ -162,10 +162,14 @@ def test_a_changed_model_is_refused(models: Path, study: Path, tmp_path: Path) -
     assert "SHA-256" in result.stderr
 
 
-def test_providers_end_with_the_one_that_is_always_there(models: Path) -> None:
+def test_providers_that_are_there_end_with_the_one_that_always_is(models: Path) -> None:
     result = run("providers", "--models-folder", models)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1].split() == ["cpu", "CPU", "fp32"]
+    listed = result.stdout.partition("To be had")[2].splitlines()[1:]
+    there = [line for line in listed if "not here: " not in line]
+    assert there[-1].split() == ["cpu", "CPU", "fp32"]
+    assert listed[: len(there)] == there
+    assert {line.split()[0] for line in listed} >= {"tensorrt", "cuda", "openvino", "cpu"}
 
 
 def test_providers_say_what_was_tried_and_why_it_was_chosen(models: Path) -> None:

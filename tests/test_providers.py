@@ -31,7 +31,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pretend(monkeypatch: pytest.MonkeyPatch, *there: Provider) -> None:
     """Let `available` find these providers, whatever the machine has."""
     by_choice = {provider.choice: provider for provider in there}
-    monkeypatch.setattr(providers, "_FIND", {name: lambda name=name: by_choice.get(name) for name in providers.CHOICES})
+    found = {name: by_choice.get(name, "it is elsewhere") for name in providers.CHOICES}
+    monkeypatch.setattr(providers, "_FIND", {name: lambda one=one: one for name, one in found.items()})
 
 
 class Recorded:
@@ -90,13 +91,13 @@ def test_what_is_not_there_is_refused_with_what_is(monkeypatch: pytest.MonkeyPat
     [
         (True, "NVIDIA", False, CUDA),
         (True, None, True, CUDA),
-        (True, None, False, None),
-        (True, "Intel", False, None),
-        (False, "NVIDIA", True, None),
+        (True, None, False, "there is no NVIDIA graphics card"),
+        (True, "Intel", False, "there is no NVIDIA graphics card"),
+        (False, "NVIDIA", True, "ONNX Runtime was installed without it"),
     ],
 )
 def test_cuda_needs_a_card_besides_its_name_in_the_list(
-    monkeypatch: pytest.MonkeyPatch, listed: bool, vendor: str | None, driver: bool, expected: Provider | None
+    monkeypatch: pytest.MonkeyPatch, listed: bool, vendor: str | None, driver: bool, expected: Provider | str
 ) -> None:
     gpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.GPU, vendor=vendor)
     names = ["CPUExecutionProvider", *(["CUDAExecutionProvider"] if listed else [])]
@@ -139,7 +140,20 @@ def test_an_openvino_plugin_that_does_not_load_is_not_there(monkeypatch: pytest.
 
     monkeypatch.setattr(ort, "get_ep_devices", list)
     monkeypatch.setattr(ort, "register_execution_provider_library", fails)
-    assert providers._openvino.__wrapped__() is None
+    assert "does not fit" in providers._openvino.__wrapped__()
+
+
+def test_an_openvino_plugin_that_does_not_take_the_processor_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime_ep_openvino")
+    cpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.CPU, vendor="AMD")
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: [SimpleNamespace(ep_name=CPU.runtime_name, device=cpu)])
+    monkeypatch.setattr(ort, "register_execution_provider_library", lambda name, library: None)
+    assert "Intel" in providers._openvino.__wrapped__()
+
+
+def test_what_is_missing_has_a_reason_and_what_is_there_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, CPU, CUDA)
+    assert providers.missing() == dict.fromkeys(["tensorrt", "openvino"], "it is elsewhere")
 
 
 # ---------------------------------------------------------------- sessions
@@ -195,13 +209,13 @@ def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(
 
 
 def test_tensorrt_needs_its_library_besides_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "_usable", lambda name: True)
-    for found, expected in [(None, None), ("libnvinfer.so.10", TENSORRT)]:
+    monkeypatch.setattr(providers, "_unusable", lambda name: "")
+    for found, expected in [(None, "TensorRT's library is not installed"), ("libnvinfer.so.10", TENSORRT)]:
         monkeypatch.setattr(providers.ctypes.util, "find_library", lambda name, found=found: found)
         monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
         assert providers._tensorrt.__wrapped__() == expected
-    monkeypatch.setattr(providers, "_usable", lambda name: False)
-    assert providers._tensorrt.__wrapped__() is None
+    monkeypatch.setattr(providers, "_unusable", lambda name: "no card")
+    assert providers._tensorrt.__wrapped__() == "no card"
 
 
 @pytest.mark.parametrize("has", [True, False])
