@@ -293,7 +293,8 @@ def _int8(card: ModelCard) -> str:
     return (
         "`encoder.int8.onnx` is for processors that are faster with it; where it is not here, "
         f"`python -m training.quantise` makes it (SHA-256 `{card.int8['sha256']}`). Ranges come from "
-        f"{card.int8['calibrated on patients']} patients, the figures from {measured['patients']} others. A "
+        f"{card.int8['calibrated on patients']} patients, the figures from {measured['patients']} others, by which it "
+        "was also chosen, of several ways, which layers keep fp32. A "
         f"probability changes by at most {worst['slice']:.3f} (slices) and {worst['study']:.3f} (studies). AUCs with "
         "more than 500 pairs of a positive and a negative may change by 0.002; with fewer, one pair alone is more."
         "\n\n" + table(["figure", "AUC in fp32", "with 8 bits", "change", "pairs"], rows)

@@ -192,7 +192,8 @@ def show_providers(
 
     try:
         for names, folders in encoder_groups(models_folder).items():
-            typer.echo("\n".join(show.verdict(names, choose(folders, again))) + "\n")
+            said = show.verdict(names, choose(folders, again)) + show.unmade(folders[0])
+            typer.echo("\n".join(said) + "\n")
     except (ModelError, providers.ProviderError) as error:
         fail(str(error))
     typer.echo("To be had by --provider, the usually fastest first:")

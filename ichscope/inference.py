@@ -90,7 +90,7 @@ class Detector:
         self.micro_batch = MICRO_BATCH
         try:
             # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
-            self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"))
+            self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"), threads=1)
             if leader is not None:
                 self.provider, self.micro_batch, self._encoder = leader.provider, leader.micro_batch, leader._encoder
             elif provider == "auto":

@@ -100,6 +100,8 @@ def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSe
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
+    # Threads that wait give their core away at once, to decoding or to another program: no slower alone, faster beside.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         opened = _OPEN[provider.choice](path, provider, options)
@@ -154,6 +156,8 @@ _TENSORRT_OPTIONS = {
     "trt_timing_cache_enable": "1",
     "trt_max_workspace_size": str(2 << 30),
 }
+# Of what oneDNN may be held to by ONEDNN_MAX_CPU_ISA (its guide, "CPU Dispatcher Control").
+_ISA_WITH_BF16 = ("BF16", "FP16", "AMX", "AVX10", "DEFAULT", "ALL")
 _OPEN: dict[str, Callable[[Path, Provider, ort.SessionOptions], ort.InferenceSession]] = {
     "tensorrt": _on_tensorrt,
     "cuda": _on_cuda,
@@ -233,7 +237,10 @@ def _is_cpu(device: ort.OrtEpDevice) -> bool:
 
 
 def _has_bf16() -> bool:
-    """Tell whether the CPU multiplies bf16 in hardware; elsewhere bf16 would be emulated and slow."""
+    """Tell whether the CPU multiplies bf16 in hardware, and may; elsewhere it would be emulated, or fail."""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if allowed and not any(name in allowed for name in _ISA_WITH_BF16):
+        return False
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:

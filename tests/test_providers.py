@@ -124,6 +124,17 @@ def test_bf16_is_asked_for_only_where_the_cpu_has_it(
     assert providers._has_bf16() is expected
 
 
+@pytest.mark.parametrize(
+    ("allowed", "expected"), [("AVX2", False), ("avx512_core_vnni", False), ("AVX512_CORE_AMX", True)]
+)
+def test_bf16_is_not_asked_for_where_it_is_forbidden(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, expected: bool
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: "flags : avx2 avx512_bf16 amx_bf16\n")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
+    assert providers._has_bf16() is expected
+
+
 def test_bf16_is_not_assumed_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(path: Path, **_: str) -> str:
         raise FileNotFoundError(path)
@@ -167,6 +178,7 @@ def test_cuda_is_asked_for_in_true_fp32_and_without_silent_fallback(monkeypatch:
     ((path, options, keywords),) = asked.calls
     assert path == Path("encoder.onnx")
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert keywords["enable_fallback"] == 0
     ((name, wanted),) = keywords["providers"]
     assert name == "CUDAExecutionProvider"
@@ -251,7 +263,9 @@ def test_openvino_is_asked_for_its_cpu_precision_and_threads(
     kinds = (ort.OrtHardwareDeviceType.GPU, ort.OrtHardwareDeviceType.CPU)
     devices = [SimpleNamespace(ep_name=OPENVINO.runtime_name, device=SimpleNamespace(type=kind)) for kind in kinds]
     asked: list[tuple[list[Any], dict[str, str]]] = []
-    options = SimpleNamespace(add_provider_for_devices=lambda *given: asked.append(given))
+    options = SimpleNamespace(
+        add_provider_for_devices=lambda *given: asked.append(given), add_session_config_entry=lambda *_: None
+    )
     monkeypatch.setattr(ort, "get_ep_devices", lambda: devices)
     monkeypatch.setattr(ort, "SessionOptions", lambda: options)
     monkeypatch.setattr(ort, "InferenceSession", Recorded([OPENVINO.runtime_name]))
