@@ -10,7 +10,7 @@ import numpy as np
 
 from ichscope.audit.naming import alike
 from ichscope.audit.sheets import Sheet, by_place, first_rows, labels_alone, number, read_predictions, read_truth
-from ichscope.audit.tables import Level, TableError
+from ichscope.audit.tables import Level, TableError, uncollected
 from ichscope.audit.values import predicted, votes
 from ichscope.card import file_sha256
 from ichscope.labels import LABELS
@@ -44,6 +44,7 @@ class Imported:
     notes: tuple[str, ...]
 
 
+@uncollected()
 def import_truth(
     store: Store,
     path: Path,
@@ -80,6 +81,7 @@ def import_truth(
     return _write(store, "truth", path, name, rows, voices, reading, [*said.notes, *_left_out(others)])
 
 
+@uncollected()
 def import_predictions(
     store: Store,
     path: Path,

@@ -21,7 +21,7 @@ from ichscope.audit.sheets import (
     read_truth,
     unshared_labels,
 )
-from ichscope.audit.tables import Level, TableError
+from ichscope.audit.tables import Level, TableError, uncollected
 from ichscope.audit.values import Readers, Values, agreed, of_studies, predicted
 from ichscope.elements import short_hash
 from ichscope.metrics import Rule
@@ -78,6 +78,7 @@ class Pairing:
     models: dict[str, Partners]
 
 
+@uncollected()
 def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
     """Read both files and bring their rows together.
 
@@ -142,6 +143,8 @@ def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Rea
 
 def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
     """By which of their names most rows of both files are found; of equals, the first."""
+    if len(ways) == 1:
+        return next(iter(ways))
     return max(ways, key=lambda way: len(set(ways[way][0]) & set(ways[way][1])))
 
 

@@ -6,9 +6,11 @@ A table is read whole or not at all; what is wrong is named with file, line, fou
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -143,6 +145,19 @@ def _probability(cell: Any, whole: int) -> float | None:
     return value if 0 <= value <= whole else None
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave the garbage collector out for a while: in millions of cells it looks for cycles again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@uncollected()
 def read_csv(path: Path) -> Table:
     """Read a CSV file with a header line: UTF-8, separated by comma, semicolon or tab.
 
@@ -218,7 +233,7 @@ def _some_rows(file: str, reader: Any, width: int, lines: list[int]) -> list[lis
     """Take the next rows that are not blank, at most `_ROWS_AT_ONCE`, and add their lines."""
     rows = []
     for row in reader:
-        if not any(map(str.strip, row)):
+        if not row or not (row[0].strip() or any(map(str.strip, row))):
             continue
         if len(row) != width:
             raise TableError(f"{file}: line {reader.line_num}: found {len(row)} cells, expected {width}")
