@@ -65,6 +65,12 @@ def words(app: AppTest) -> str:
     return said
 
 
+def expect_all_tabs(**state: object) -> None:
+    """Every tab has something to say, and no number that is none."""
+    for tab in ("Threshold", "All labels", "Calibration", "Subgroups", "Two models", "Errors", "Data"):
+        assert words(page(tabs=tab, **state))
+
+
 def button(app: AppTest, label: str) -> AppTest:
     next(one for one in app.button if one.label == label).click()
     return shown(app.run())
@@ -131,8 +137,7 @@ def test_one_class_alone_gives_reasons_and_no_number_that_is_none(store: Store) 
     said = words(app)
     assert "AUC not estimable: no negatives" in said
     assert "No ROC curve" in said
-    for tab in ("All labels", "Calibration", "Subgroups", "Errors", "Data"):
-        assert words(page(tabs=tab))
+    expect_all_tabs(second="model:cerebroscan@1.0")
 
 
 def test_five_studies_have_figures_that_say_how_little_they_are(store: Store) -> None:
@@ -141,6 +146,7 @@ def test_five_studies_have_figures_that_say_how_little_they_are(store: Store) ->
     assert "n 5, 2 positive (40.0 %)" in said
     assert "nly 2 positive patients" in said
     assert "Nothing is known of these rows to group them by" in words(page(tabs="Subgroups"))
+    expect_all_tabs(second="model:cerebroscan@1.0")
 
 
 def test_readers_who_saw_the_model_are_named_as_a_limit(store: Store) -> None:
@@ -224,10 +230,11 @@ def test_the_json_has_the_figures_of_the_page(store: Store, tmp_path: Path) -> N
 
 
 def test_five_thousand_studies_are_shown(store: Store, tmp_path: Path) -> None:
-    sheets(store, tmp_path, 5000)
+    sheets(store, tmp_path, 5000, models=("vendor", "other"))
     app = page()
     assert "n 5,000" in words(app)
     assert len(app.get("plotly_chart")) == 3
+    expect_all_tabs(second="import:2:other")
 
 
 # ---- the threshold -------------------------------------------------------------------------------------------

@@ -162,12 +162,14 @@ class AucComparison:
     first, second : AUC of each
     difference : first - second
     p : two-sided, of no difference; None where not estimable
+    p_delong : of the paired test of DeLong or Obuchowski even where `p` has a better one
     """
 
     first: Estimate
     second: Estimate
     difference: Estimate
     p: float | None
+    p_delong: float | None = None
 
 
 def compare_auc(
@@ -190,15 +192,16 @@ def compare_auc(
     if not variance > 1e-15:
         why = "all of one class are one patient's" if math.isnan(variance) else "both rank all rows alike"
         return AucComparison(one, two, Estimate(difference, method=method, reason=f"no test: {why}"), None)
+    error = math.sqrt(variance)
+    p_delong = float(2 * ndtr(-abs(difference / error)))
     both = [_Area(auc[i], float(covariance[i, i]), *_patients(sample)) for i in range(2)]
     if all(area.enough for area in both):
-        error = math.sqrt(variance)
         interval = Estimate(difference, difference - Z * error, difference + Z * error, method, few(sample))
-        return AucComparison(one, two, interval, float(2 * ndtr(-abs(difference / error))))
+        return AucComparison(one, two, interval, p_delong, p_delong)
     correlation = _correlation(covariance)
     low, high = _zou_yue(both[0], both[1], correlation, Z)
     interval = Estimate(difference, low, high, f"Zou and Yue, {method} correlation", few(sample))
-    return AucComparison(one, two, interval, _p_of_zou_yue(both[0], both[1], correlation))
+    return AucComparison(one, two, interval, _p_of_zou_yue(both[0], both[1], correlation), p_delong)
 
 
 def _correlation(covariance: Floats) -> float:
