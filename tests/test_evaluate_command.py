@@ -227,6 +227,22 @@ def test_intervals_go_by_patient_where_a_file_names_them(evaluate: Evaluate) -> 
         assert found["labels"]["any"]["auc"]["low"] == pytest.approx(expected.low)
 
 
+def test_slices_whose_patient_is_not_known_are_their_studys(evaluate: Evaluate) -> None:
+    studies = [f"S{i // 3}" for i in range(24)]
+    slices, truth = [i % 3 for i in range(24)], [i // 3 % 2 for i in range(24)]
+    score = [value * 0.5 + i / 100 for i, value in enumerate(truth)]
+    # Of the first study's slices alone the patient is named, and is called as another study is.
+    some = ["S7"] * 3 + [""] * 21
+    truth_file = table("study,slice,patient,any", studies, slices, some, truth)
+    found = only_model(evaluate(truth_file, table("study,slice,any", studies, slices, score)))
+    assert found["grouped_by"] == "patient"
+    expected = metrics.roc_auc(np.array(truth), np.array(score), np.array(studies))
+    assert (found["labels"]["any"]["auc"]["low"], found["labels"]["any"]["auc"]["high"]) == (
+        expected.low,
+        expected.high,
+    )
+
+
 def kaggle(values: dict[str, list[Any]], sops: list[str]) -> str:
     rows = [(f"{sop}_{label}", column[i]) for i, sop in enumerate(sops) for label, column in values.items()]
     return table("ID,Label", *zip(*rows, strict=True))

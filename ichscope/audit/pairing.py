@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,11 +199,15 @@ def _partners(level: Level, truth: Values, spoken: Sequence[str], values: Values
 
 def _groups(level: Level, truth: Values, values: Values, row: Ints) -> tuple[Ints, str]:
     """Whose row it is: the patient's, as either file says, else for slices the study's, else its own."""
+    names: list[Any] = [""] * len(row)
+    grouped_by = ""
     for role in ("patient", *(["study"] if level == "slice" else [])):
         theirs, ours = getattr(values, role), getattr(truth, role)
-        names = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
-        if all(names):
-            return number(names)[1], role
-        if any(names):
-            return number([(name, "" if name else key) for name, key in zip(names, truth.keys, strict=True)])[1], role
-    return np.arange(len(row)), ""
+        said = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
+        if all(said) and not grouped_by:
+            return number(said)[1], role
+        if any(said):
+            grouped_by = grouped_by or role
+            # With its role: a study may be called as a patient is.
+            names = [name or (text and (role, text)) for name, text in zip(names, said, strict=True)]
+    return number([name or key for name, key in zip(names, truth.keys, strict=True)])[1], grouped_by
