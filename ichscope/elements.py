@@ -46,7 +46,8 @@ class DicomError(Exception):
 
 def short_hash(*parts: str) -> str:
     """16 hexadecimal digits that stand for identifiers in every output."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    # A path whose bytes are no UTF-8 has surrogates in their place.
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @cache
@@ -153,14 +154,14 @@ def _encodings(dataset: Dataset) -> list[str]:
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values of a text element, without padding; () where absent or empty."""
+    """The values of a text element, without padding and NULs (no database takes them); () where absent or empty."""
     value, _ = _raw(dataset, keyword)
     if isinstance(value, bytes):
         value = decode_bytes(value, _encodings(dataset), _TEXT_DELIMITERS)
     if value is None:
         return ()
     parts = str(value).split("\\") if isinstance(value, str) else [str(part) for part in _listed(value)]
-    stripped = tuple(part.strip("\0 \t\r\n") for part in parts)
+    stripped = tuple(part.strip("\0 \t\r\n").replace("\0", " ") for part in parts)
     return stripped if any(stripped) else ()
 
 

@@ -135,7 +135,7 @@ def digest(sources: Sequence[Source]) -> str:
         try:
             content = source.read()
         except SourceError:
-            content = source.name.encode()
+            content = source.name.encode("utf-8", "surrogateescape")
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()
 

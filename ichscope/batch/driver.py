@@ -22,7 +22,7 @@ from ichscope.batch.workers import Setup
 from ichscope.card import ModelError
 from ichscope.series import Finding
 from ichscope.source import SourceError
-from ichscope.store import Item, Job, Seen, Store, StoreError
+from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError
 
 _POLL_S = 0.5
 _KEEP_S = 20.0
@@ -79,11 +79,15 @@ class Driver:
             raise BatchError("The workers are gone.")
         if isinstance(error, (BatchError, StoreError, ModelError)):
             raise error
+        if error is None:
+            try:
+                then(future.result())
+            except (ValueUnfitError, ValueError) as refused:
+                error = refused
         if error is not None:
             # What another error says may hold values of a patient's file.
-            self._store.fail(item.id, str(error) if isinstance(error, SourceError) else type(error).__name__)
-        else:
-            then(future.result())
+            said = isinstance(error, (SourceError, ValueUnfitError))
+            self._store.fail(item.id, str(error) if said else type(error).__name__)
         del self._doing[future]
 
     def _started(self, item: Item, found: looking.Started) -> None:

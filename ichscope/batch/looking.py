@@ -141,7 +141,8 @@ def load(store: Store, study: int) -> Stored:
 
 def refused_content(task: Refused) -> str:
     """A stand-in for the hash of a file that is refused: its place, its name and the reason."""
-    return hashlib.sha256("\0".join(("refused", str(task.path), task.name, task.reason)).encode()).hexdigest()
+    text = "\0".join(("refused", str(task.path), task.name, task.reason))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _subfolders(folder: Path) -> list[Path]:

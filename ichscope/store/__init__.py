@@ -30,7 +30,7 @@ from ichscope.store.rows import (
     Seen,
     WorklistRow,
 )
-from ichscope.store.session import StoreError, errors_in_words, insert_for, open_engine
+from ichscope.store.session import StoreError, ValueUnfitError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
 from ichscope.store.thresholds import Adjustment, Adjustments, Thresholds, in_force, judged, point_name
 from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
@@ -70,6 +70,7 @@ __all__ = [
     "StoreError",
     "Thresholds",
     "Together",
+    "ValueUnfitError",
     "Voice",
     "VoiceInfo",
     "Wait",

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -33,6 +33,10 @@ _CAUSES = {
 
 class StoreError(Exception):
     """The store cannot do what was asked; the message says why, and names no patient."""
+
+
+class ValueUnfitError(StoreError):
+    """A single value that the database cannot hold; all else can still be written."""
 
 
 class StoreBase:
@@ -116,6 +120,9 @@ def errors_in_words() -> Iterator[None]:
     """Turn whatever the database says into a StoreError."""
     try:
         yield
+    except DataError:
+        # What the driver says of a value may repeat it.
+        raise ValueUnfitError("The database cannot hold a value that was found in the file.") from None
     except DBAPIError as error:
         raise StoreError(f"The database failed: {_cause(error)}.") from None
     except SQLAlchemyError as error:

@@ -1,0 +1,83 @@
+"""Batches on both databases: what one file holds must not stop the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ichscope import batch, phantom
+from ichscope.batch import Setup, workers
+from ichscope.store import Filter, Store
+from tests import tiny_model
+
+# As a Latin-1 file system of old has it; no UTF-8.
+LATIN = os.fsdecode(b"M\xfcller")
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
+    folder = tmp_path_factory.mktemp("models")
+    tiny_model.build(folder, name="cranioscan")
+    return Setup(folder, provider="cpu")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+def head(folder: Path, seed: int, **tags: Any) -> None:
+    phantom.write(phantom.make(None, seed, slices=2, size=32), folder, **tags)
+
+
+def test_a_nul_inside_a_header_text(store: Store, pool: ThreadPoolExecutor, setup: Setup, tmp_path: Path) -> None:
+    head(
+        tmp_path / "in" / "0", 0, ManufacturerModelName="Opti\0ma", InstitutionName="Saint\0Elsewhere", PatientID="1\0"
+    )
+    head(tmp_path / "in" / "1", 1)
+    job = batch.run([tmp_path / "in"], pool, store, setup)
+    assert (job.done, job.failed) == (2, 0)
+    assert any(row.scanner.endswith("Opti ma") for row in store.worklist())
+
+
+def test_names_that_are_no_utf8(store: Store, pool: ThreadPoolExecutor, setup: Setup, tmp_path: Path) -> None:
+    head(tmp_path / LATIN / LATIN, 0)
+    (tmp_path / LATIN / f"{LATIN}.dcm").write_bytes(b"a text, not a scan")
+    (tmp_path / LATIN / f"{LATIN}.zip").write_bytes(b"a text, no archive")
+    head(tmp_path / LATIN / "other", 1)
+    for _ in range(2):
+        job = batch.run([tmp_path / LATIN], pool, store, setup)
+        assert (job.done, job.failed, store.counts().total) == (4, 0, 4)
+    refused = store.worklist(Filter(status=("not analysed",)))
+    assert len(refused) == 2
+    assert not any("ller" in reason for row in refused for reason in row.reasons)
+
+
+def test_a_value_that_the_database_cannot_hold_fails_one_series(
+    store: Store, pool: ThreadPoolExecutor, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # SQLite takes a NUL.
+    unfit = "\0" if store._engine.dialect.name == "postgresql" else "\udcfc"
+    real = workers.analyse
+
+    def analyse(setup: Setup, group: Any) -> Any:
+        result = real(setup, group)
+        if not group.sources[0].name.startswith("in/0/"):
+            return result
+        assert result.series_data is not None
+        header = replace(result.series_data.header, kernel=unfit)
+        return replace(result, series_data=replace(result.series_data, header=header))
+
+    monkeypatch.setattr(workers, "analyse", analyse)
+    for seed in range(2):
+        head(tmp_path / "in" / str(seed), seed)
+    job = batch.run([tmp_path / "in"], pool, store, setup)
+    assert (job.done, job.failed, job.pending, job.running) == (1, 1, 0, 0)
+    assert store.counts().total == 1
