@@ -355,6 +355,21 @@ def test_the_model_that_tells_most_kinds_apart_comes_first_and_filters_limit_the
     assert "No study has both" in words(app) or "n 1" in words(app)
 
 
+def test_what_fits_the_truth_comes_first_and_what_says_nothing_of_it_is_told(store: Store, tmp_path: Path) -> None:
+    reviewed(store, [True, True, False, False, False])
+    sheets(store, tmp_path, 60)
+    app = page()
+    assert app.selectbox(key="performance-truth").value == "reviews"
+    assert app.selectbox(key="performance-first").value == "model:cranioscan@1.0"
+    app = page(truth="import:1")
+    assert app.selectbox(key="performance-first").value == "import:2:vendor"
+    assert "n 60" in words(app)
+    app.selectbox(key="performance-first").set_value("model:cranioscan@1.0")
+    said = words(shown(app.run()))
+    assert "cranioscan 1.0 says nothing of the 60 studies of this truth. Choose another model" in said.replace("**", "")
+    assert not app.get("plotly_chart")
+
+
 def upload(app: AppTest, name: str, text: str) -> AppTest:
     app.file_uploader(key="performance-file").set_value((name, text.encode(), "text/csv"))
     return shown(app.run())

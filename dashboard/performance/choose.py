@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,9 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
     ichscope.store.StoreError
         if the database fails
     """
-    names = {key: _model_name(model) for key, model in sources.models.items()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         truth = sources.truths[_pick("truth", "Truth", {key: _truth(one) for key, one in sources.truths.items()})]
+        names = {model.key: _model_name(model) for model in _likely_first(sources.models.values(), truth)}
         first = _pick("first", "Model", names)
         others = {key: name for key, name in names.items() if key != first}
         second = _pick("second", "Second model", others, optional=True) if others else None
@@ -54,6 +54,15 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
             rule = _rule([sources.models[key] for key in models]) if level == "study" else None
         filter = filters.choose(store, f"{KEY}-filter")
     return Selection(truth.key, models, level, readers, rule, filter), second
+
+
+def _likely_first(models: Iterable[ModelSource], truth: TruthSource) -> list[ModelSource]:
+    """Beside imported truth imported predictions come first, beside reviews results; of these who tells most kinds."""
+
+    def imported(key: str) -> bool:
+        return key.startswith("import:")
+
+    return sorted(models, key=lambda one: (imported(one.key) != imported(truth.key), -len(one.labels)))
 
 
 def _pick(name: str, label: str, words: Mapping[Any, str], optional: bool = False) -> Any:

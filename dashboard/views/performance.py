@@ -48,9 +48,7 @@ def page() -> None:
 def _sources(store: Store) -> Sources | None:
     """What there is to look at; says how to get it, where there is nothing."""
     truths = {one.key: one for one in stored.truth_sources(store) if one.rows}
-    # The one that tells most kinds apart comes first.
-    found = sorted(stored.model_sources(store), key=lambda one: -len(one.labels))
-    models = {one.key: one for one in found if one.studies}
+    models = {one.key: one for one in stored.model_sources(store) if one.studies}
     if not truths:
         st.info(
             "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "
@@ -75,6 +73,13 @@ def _look(store: Store, sources: Sources) -> None:
     if not audit.labels or not len(audit.audited.keys):
         filtered = " Filters leave some out: clear them to see all." if selection.filter != Filter() else ""
         st.info(f"**No {audit.unit} has both a truth and a probability of this model.**{filtered}")
+        return
+    if audit.audited.missing[audit.first] == len(audit.audited.keys):
+        name, rows = (
+            plain(audit.name()),
+            f"{len(audit.audited.keys):,} {'slices' if audit.unit == 'slice' else 'studies'}",
+        )
+        st.info(f"**{name} says nothing of the {rows} of this truth.** Choose another model, or another truth.")
         return
     _explore(audit, in_words(selection, sources.truths[selection.truth]))
 
