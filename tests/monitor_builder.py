@@ -23,7 +23,8 @@ def fill(
 ) -> None:
     """Write studies that arrive at random within so many days.
 
-    change : gets the columns, and which rows arrive in the last 28 days, and may alter them before they are judged
+    change : gets the columns, and which rows arrive in the last 28 days, and may alter them before they are judged;
+        a model whose score is nan has failed
     """
     rng = np.random.default_rng(seed)
     facts = _facts(rng, studies, days)
@@ -40,6 +41,7 @@ def fill(
         for i in range(studies)
         if columns["analysed"][i]
         for model in MODELS
+        if not np.isnan(facts[model][i])
     ]
     with store._writing() as session:
         session.execute(insert(tables.Study), rows)
@@ -91,7 +93,7 @@ def _study(i: int, of: dict[str, list[Any]], flagged: bool, looked: bool) -> dic
         "kernel": "",
         "models": "|" + "".join(f"{name}|{name} 1.0|" for name in MODELS) if analysed else "|",
         "priority": "likely" if flagged else "negative",
-        "score": max(of[name][i] for name in MODELS) if analysed else None,
+        "score": float(np.nanmax([of[name][i] for name in MODELS])) if analysed else None,
         "rank": 1.0,
         "model_any": flagged if analysed else None,
         **{f"model_{label}": None for label in _LABELS},

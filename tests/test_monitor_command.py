@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from ichscope.cli import app
 from ichscope.store import Store
 from tests import monitor_builder as builder
+from tests.store.cases import add
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,34 @@ def test_the_current_period_begins_where_asked(tmp_path: Path) -> None:
     assert call("--since", "10d", "--json", tmp_path / "out.json").exit_code == 0
     found = json.loads((tmp_path / "out.json").read_text())["current"]
     assert found["first"] == str(datetime.now(UTC).date() - timedelta(days=10))
+
+
+def test_a_limit_is_set_with_name_and_reason(home: Path) -> None:
+    set_it = ("--by", "Ann", "--why", "a stroke unit")
+    assert call("--check", "--set", "latency=1", *set_it).exit_code == 1
+    assert call("--check", "--set", "latency=default", *set_it).exit_code == 0
+    store = Store.open(home=home)
+    made = [(one.name, one.value, one.who, one.why) for one in store.adjustments("alert")[:2]]
+    store.close()
+    assert made == [("latency", None, "Ann", "a stroke unit"), ("latency", 1.0, "Ann", "a stroke unit")]
+
+
+@pytest.mark.parametrize("wrong", ["latency", "latency=soon", "speed=1", "failures=2", "failures=nan"])
+def test_a_wrong_limit_is_not_set(home: Path, wrong: str) -> None:
+    found = call("--set", wrong, "--by", "Ann", "--why", "x")
+    assert (found.exit_code, "--set" in found.stderr) == (2, True)
+    assert call("--set", "failures=0.5").exit_code == 2
+
+
+def test_studies_of_one_day_do_not_hide_the_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
+    store = Store.open(home=tmp_path)
+    add(store, "a", 0.9)
+    store.close()
+    found = call("--check")
+    assert found.exit_code == 1
+    assert "All studies arrived on one day" in found.stdout
+    assert "ALERT silence" in found.stdout
 
 
 @pytest.mark.parametrize("since", ["soon", "2026-13-01", "-3d"])

@@ -99,6 +99,10 @@ def times(found: Monitored) -> str:
             for model in models
         ),
         ("Studies with a result", *(f"{one.studies:,}" for one in periods)),
+        *(
+            (f"Analysed, no result of {model}", _percent(found.unheard_before[model]), _percent(now))
+            for model, now in found.unheard.items()
+        ),
         ("Items of jobs that failed", *(f"{one.failed:,} of {one.ended:,}" for one in periods)),
         ("Why not analysed", *(_reasons(one) for one in periods)),
     ]

@@ -76,8 +76,9 @@ def _json(found: Monitored) -> str:
 def _answer(found: Monitored) -> None:
     """Whether anything raises an alert, then what was compared."""
     count = len(found.alerts)
-    title = f"{count} {'alert' if count == 1 else 'alerts'}" if count else "Quiet: no alert"
     silent = [one for one in found.drifts if one.reason]
+    quiet = "Quiet: no alert" if len(silent) < len(found.drifts) else "No alert, but nothing can be compared yet"
+    title = f"{count} {'alert' if count == 1 else 'alerts'}" if count else quiet
     lines = [sentence(one.text) for one in found.alerts]
     lines.append(
         f"{found.current} ({found.studies[1]:,} studies) against {found.reference} ({found.studies[0]:,} studies)."

@@ -40,18 +40,27 @@ def monitor(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
     ] = None,
+    set_limit: Annotated[
+        str | None,
+        typer.Option("--set", metavar="RULE=VALUE", help="Set a limit first, as latency=600, or latency=default."),
+    ] = None,
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who sets it.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why; stays beside the limit.")] = "",
 ) -> None:
     """Compare the studies of late with those of a reference period, and tell what raises an alert.
 
     The reference are the first four weeks with enough studies, and the current period the last four, unless --since
-    says otherwise. Limits of alerts are set on the page Monitoring. Days are UTC.
+    says otherwise. Limits of alerts are set here with --set, or on the page Monitoring. Days are UTC.
     """
     first = _day(since)
+    limit = _limit(set_limit, by, why) if set_limit is not None else None
     from ichscope.monitor import MonitorError
     from ichscope.monitor import monitor as look
 
     try:
         with running.store() as store:
+            if limit:
+                store.set_limit(*limit, who=by, why=why)
             found = look(store, since=first)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)
@@ -73,6 +82,25 @@ def _day(text: str | None) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError:
         raise typer.BadParameter(f"{text!r}; expected a day as 2026-03-01, or 7d", param_hint="--since") from None
+
+
+def _limit(text: str, by: str, why: str) -> tuple[str, float | None]:
+    """A rule and its limit; None for its default."""
+    from ichscope.monitor.rules import RULES, problem
+
+    rule, _, value = (part.strip() for part in text.partition("="))
+    try:
+        limit = None if value == "default" else float(value)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; expected RULE=NUMBER", param_hint="--set") from None
+    if rule not in RULES:
+        known = ", ".join(f"{name!r}" for name in RULES)
+        raise typer.BadParameter(f"found {rule!r}, expected one of {known}", param_hint="--set")
+    if wrong := problem(rule, limit) if limit is not None else "":
+        raise typer.BadParameter(f"{rule}: {wrong}", param_hint="--set")
+    if not (by.strip() and why.strip()):
+        raise typer.BadParameter("expected who and why beside it, with --by and --why", param_hint="--set")
+    return rule, limit
 
 
 def _lines(found: Monitored) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ichscope.metrics import Estimate
-from ichscope.metrics.estimate import wilson
+from ichscope.metrics.estimate import proportion, wilson
 from ichscope.monitor import drift
 from ichscope.monitor.agreement import Class
 from ichscope.monitor.chart import Chart, flag_rate
@@ -32,6 +34,8 @@ class Monitored:
     drifts : comparisons of the two periods, their p adjusted together
     pair : the two models whose agreement is looked at; `agreement` is of the current period
     not_analysed : share of the current period's studies; `overrides`, of reviews of the current period's weeks
+    unheard : share of the analysed studies without a result, of each model that gave results in the reference period
+    failures : share of the items of jobs that failed
     silent_days : since the newest study
     settings : thresholds that users set, the newest first
     limits : of the alerts, by rule
@@ -50,6 +54,9 @@ class Monitored:
     expected_before: tuple[Expected, ...]
     reviews: tuple[ReviewWeek, ...]
     not_analysed: Estimate
+    unheard: dict[str, Estimate]
+    unheard_before: dict[str, Estimate]
+    failures: Estimate
     overrides: Estimate
     reference_times: Times
     current_times: Times
@@ -80,26 +87,32 @@ def monitor(
 
     Parameters
     ----------
-    periods : reference and current; default_periods if not given, the current one beginning at `since`
+    periods : reference and current; default_periods if not given, the current one beginning at `since`. Where that
+        leaves nothing to compare with, the reference is a day without studies, and a note says why
 
     Raises
     ------
     MonitorError
-        if there are no two periods
+        if there is no study
     StoreError
         if the database fails
     """
     days = arrival_days(store)
     synthetic = bool(days) and days[0].synthetic
-    chosen = periods or default_periods(days, since)
-    if chosen is None:
-        raise MonitorError(_nothing(days, since))
+    if not days:
+        raise MonitorError("The store holds no study yet.")
+    two = periods or default_periods(days, since)
+    chosen = two or _alone(days, since)
+    now = now or datetime.now(UTC)
     before, now_there = (Part(store, period, synthetic) for period in chosen)
     set_by_users = store.adjustments("threshold")
     reviews = tuple(store.review_weeks(synthetic))
     chart = flag_rate(days, chosen[0])
     pair = _pair(before, now_there)
     newest = store.newest_arrival(synthetic)
+    # Where every item fails no study arrives: what has failed since the last one counts, too.
+    current_times = now_there.times(store, chosen[1].until if periods else max(now, chosen[1].until))
+    speaking = [name for name in before.models if before.said(name) >= drift.ENOUGH]
     found = Monitored(
         reference=chosen[0],
         current=chosen[1],
@@ -113,21 +126,29 @@ def monitor(
         expected=now_there.expected(),
         expected_before=before.expected(),
         reviews=reviews,
-        not_analysed=_share(int((1 - now_there.studies.analysed).sum()), len(now_there.studies.id), "studies"),
+        not_analysed=_of_studies(1 - now_there.studies.analysed, now_there.patient, "studies"),
+        unheard={name: _unheard(now_there, name) for name in speaking},
+        unheard_before={name: _unheard(before, name) for name in speaking},
+        failures=_share(current_times.failed, current_times.ended, "items of jobs"),
         overrides=_overrides(reviews, chosen[1]),
-        reference_times=before.times(store),
-        current_times=now_there.times(store),
-        silent_days=((now or datetime.now(UTC)) - newest).total_seconds() / 86_400 if newest else None,
+        reference_times=before.times(store, chosen[0].until),
+        current_times=current_times,
+        silent_days=(now - newest).total_seconds() / 86_400 if newest else None,
         settings=tuple(set_by_users),
         limits=limits(store.adjustments("alert")),
-        notes=_versions(before, now_there),
+        notes=_versions(before, now_there) if two else (_nothing(days, since),),
     )
     return replace(found, alerts=alerts(found, found.limits))
 
 
+def _alone(days: Sequence[ArrivalDay], since: date | None) -> tuple[Period, Period]:
+    """The day before the current period, which has no study, and that period."""
+    first = since or days[0].day
+    before = first - timedelta(days=1)
+    return Period(before, before), Period(first, max(first, days[-1].day))
+
+
 def _nothing(days: Sequence[ArrivalDay], since: date | None) -> str:
-    if not days:
-        return "The store holds no study yet."
     if since:
         return f"No study arrived before {since}: there is nothing to compare with."
     return f"All studies arrived on one day, {days[0].day}: there is no second period to compare it with."
@@ -209,6 +230,19 @@ def _versions(before: Part, now: Part) -> tuple[str, ...]:
         if old != new:
             changed.append(f"{model} is not the same in both periods: version {old} before, {new} now.")
     return tuple(changed)
+
+
+def _unheard(part: Part, model: str) -> Estimate:
+    """Share of the analysed studies without a word of a model."""
+    there = part.studies.analysed == 1
+    return _of_studies(np.isnan(part.of(model, "probability"))[there], part.patient[there], "analysed studies")
+
+
+def _of_studies(hit: NDArray[Any], patient: NDArray[np.intp], what: str) -> Estimate:
+    """A share of studies, with its interval by patient."""
+    if len(hit) < drift.ENOUGH:
+        return Estimate.none(f"{len(hit)} of {drift.ENOUGH} {what} needed")
+    return proportion(hit.astype(np.float64), patient)
 
 
 def _share(part: int, whole: int, what: str) -> Estimate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,15 +88,19 @@ class Part:
             found.append(expected(model, said, flagged, truth, self.patient[there]))
         return tuple(found)
 
-    def times(self, store: Store) -> Times:
-        """How long it took, and what failed."""
+    def said(self, model: str) -> int:
+        """Of how many studies a model says something."""
+        return int(np.count_nonzero(~np.isnan(self.of(model, "probability"))))
+
+    def times(self, store: Store, until: datetime) -> Times:
+        """How long it took, and what failed up to a moment."""
         first = np.full(len(self.studies.id), np.inf)
         for one, place in zip(self.results, self._places, strict=True):
             first[place] = np.minimum(first[place], one.created_ms)
         there = np.isfinite(first)
         waited = np.maximum(0.0, (first - self.studies.arrived_ms)[there]) / 1000
         middle, slow = _quantiles(waited) or (None, None)
-        failed, ended = store.ended_items(*self._where[:2])
+        failed, ended = store.ended_items(self._where[0], until)
         seconds = {model: _quantiles(_known(self.of(model, "seconds"))) for model in self.models}
         return Times(
             studies=len(waited),

@@ -31,6 +31,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "psi": Rule("Stability index from which a shift counts", "", 0.1, 0.0, 10.0),
     "share": Rule("Change of a share that counts", "", 0.03, 0.0, 1.0),
     "not analysed": Rule("Highest share of studies not analysed", "", 0.2, 0.0, 1.0),
+    "no result": Rule("Highest share of analysed studies without a result of one model", "", 0.05, 0.0, 1.0),
+    "failures": Rule("Highest share of items of jobs that failed", "", 0.05, 0.0, 1.0),
     "overrides": Rule("Highest share of reviews that reject the models", "", 0.2, 0.0, 1.0),
     "latency": Rule("Longest time from arrival to result, 95th percentile", "s", 3600.0, 0.0, 1e9),
     "sensitivity": Rule("Lowest expected sensitivity", "", 0.0, 0.0, 1.0),
@@ -66,6 +68,9 @@ def alerts(found: Monitored, limit: Limits) -> tuple[Alert, ...]:
     """Tell which rules are broken."""
     broken = [_changed(one) for one in found.drifts if counts(one, limit)]
     broken += _above("not analysed", found.not_analysed, limit, "of the studies were not analysed")
+    for name, unheard in found.unheard.items():
+        broken += _above("no result", unheard, limit, f"of the analysed studies have no result of {name}", name)
+    broken += _above("failures", found.failures, limit, "of the items of jobs failed")
     broken += _above("overrides", found.overrides, limit, "of the reviews reject what the models say")
     slowest = found.current_times.result_p95_s
     if slowest is not None and slowest > limit["latency"] and found.current_times.studies >= ENOUGH:
@@ -102,8 +107,8 @@ def _p(one: Drift) -> str:
     return "<0.001" if adjusted < 0.001 else f"{adjusted:.3f}"
 
 
-def _above(rule: str, found: Estimate, limit: Limits, words: str) -> list[Alert]:
+def _above(rule: str, found: Estimate, limit: Limits, words: str, about: str = "") -> list[Alert]:
     """Only where even the lower end of the interval is too high."""
     if found.value is None or found.low is None or found.low <= limit[rule]:
         return []
-    return [Alert(rule, rule, f"{100 * found.value:.1f} % {words}, at least {100 * found.low:.1f} %")]
+    return [Alert(rule, about or rule, f"{100 * found.value:.1f} % {words}, at least {100 * found.low:.1f} %")]

@@ -74,12 +74,20 @@ def test_failures_of_a_period(store: Store) -> None:
     assert store.ended_items(yesterday.since, yesterday.until) == (0, 0)
 
 
-@pytest.mark.parametrize("studies", [0, 3])
-def test_without_two_periods_there_is_nothing_to_compare(store: Store, studies: int) -> None:
-    for name in range(studies):
-        add(store, name, 0.9)
-    with pytest.raises(MonitorError, match="on one day" if studies else "no study yet"):
+def test_without_a_study_there_is_nothing_to_look_at(store: Store) -> None:
+    with pytest.raises(MonitorError, match="no study yet"):
         monitor(store)
+
+
+@pytest.mark.parametrize("since", [None, DAY])
+def test_studies_of_one_day_cannot_be_compared_but_their_silence_is_told(store: Store, since: date | None) -> None:
+    for name in range(20):
+        add(store, name, 0.9)
+    found = monitor(store, since=since, now=MORNING + timedelta(days=8))
+    assert found.current == Period(DAY, DAY)
+    assert all(one.reason.startswith("not estimable: 0 of 30 studies needed in the reference") for one in found.drifts)
+    assert ["there is " in note for note in found.notes] == [True]
+    assert [one.rule for one in found.alerts] == ["silence"]
 
 
 def test_few_studies_give_reasons_in_the_place_of_figures(store: Store) -> None:
@@ -160,6 +168,50 @@ def test_a_changed_scanner_and_shifted_scores_are_alarmed(store: Store) -> None:
     assert {"scanner", "score of cranioscan", "flagged", "models differ"} <= {one.about for one in found.alerts}
     assert not {"age", "sex", "kVp", "score of cerebroscan"} & {one.about for one in found.alerts}
     assert any(one.name == "others" or one.name == "New Four" for one in by_name(found)["scanner"].bins)
+
+
+def silenced(facts: dict[str, NDArray[Any]], late: NDArray[np.bool_]) -> None:
+    """One of two models fails on all late studies."""
+    facts["cranioscan"][late] = np.nan
+
+
+def test_a_model_that_stops_while_the_other_goes_on_is_alarmed(store: Store) -> None:
+    builder.fill(store, 240, seed=1, change=silenced)
+    found = monitor(store, now=NOW)
+    assert [(one.rule, one.about) for one in found.alerts] == [("no result", "cranioscan")]
+    assert found.alerts[0].text.startswith("97.7 % of the analysed studies have no result of cranioscan, at least")
+    assert (found.unheard_before["cranioscan"].value, found.unheard["cerebroscan"].value) == (0, 0)
+    store.set_limit("no result", 1.0, who="Ann", why="taken out of service")
+    assert monitor(store, now=NOW).alerts == ()
+
+
+def test_items_that_fail_after_the_last_study_are_alarmed(quiet: Store) -> None:
+    from datetime import UTC, datetime
+
+    job = quiet.start_job("folder", "x")
+    quiet.add_items(job, [f"file {i}" for i in range(40)])
+    for item in quiet.claim(job, 40):
+        quiet.fail(item.id, "gone")
+    found = monitor(quiet, now=datetime.now(UTC) + timedelta(seconds=1))
+    assert {one.rule: one.text for one in found.alerts}["failures"].startswith("100.0 % of the items of jobs failed")
+    assert not any(one.rule == "failures" for one in monitor(quiet, now=NOW).alerts)
+
+
+def test_the_studies_of_one_patient_that_are_not_analysed_count_as_one_word(store: Store) -> None:
+    """Thirty failed studies of one patient among 100 are no more than one patient of 71."""
+    from sqlalchemy import update
+
+    from ichscope.store import tables
+
+    for name in range(100):
+        add(store, name, *(() if name < 30 else (0.1,)), hours=24 * (name % 2))
+    with store._writing() as session:
+        session.execute(update(tables.Study).where(tables.Study.status == "not analysed").values(patient_key="f" * 16))
+    day = Period(DAY, DAY + timedelta(days=1))
+    found = monitor(store, periods=(day, day), now=MORNING).not_analysed
+    assert (found.value, found.method) == (0.3, "Wilson, effective n")
+    assert found.low is not None
+    assert found.low < 0.2
 
 
 def test_a_study_that_comes_in_meanwhile_does_no_harm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
