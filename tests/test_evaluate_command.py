@@ -400,6 +400,12 @@ def test_columns_can_be_mapped(evaluate: Evaluate, refused: Callable[..., str]) 
     assert "two columns to be read as 'any'" in refused(truth, predictions, "--column", "Fall=any", *options[2:])
 
 
+def test_a_column_that_is_said_to_be_a_label_goes_before_one_that_is_called_so(evaluate: Evaluate) -> None:
+    truth = table("study,ICH,consensus", STUDIES, [1 - value for value in TRUTH], TRUTH)
+    found = only_model(evaluate(truth, PREDICTIONS, "--column", "consensus=any"))
+    assert found["labels"]["any"]["auc"]["value"] == pytest.approx(roc_auc_score(TRUTH, SCORE))
+
+
 def test_semicolons_decimal_commas_and_a_byte_order_mark(evaluate: Evaluate) -> None:
     truth = "\ufeff" + table("study,any", STUDIES, TRUTH).replace(",", ";")
     predictions = table("study;any", [f"{s};{p}".replace(".", ",") for s, p in zip(STUDIES, SCORE, strict=True)])

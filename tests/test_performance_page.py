@@ -395,3 +395,71 @@ def test_columns_that_are_called_otherwise_are_mapped(store: Store) -> None:
     assert (sheet.rows, sheet.voices[0].labels) == (2, ("any",))
     button(app, "Remove")
     assert not store.sheets()
+
+
+def choose_columns(app: AppTest, **columns: str) -> AppTest:
+    for name, theirs in columns.items():
+        box = next(one for one in app.selectbox if one.key and one.key.endswith(f"-{name}") and "-column-" in one.key)
+        box.set_value(theirs)
+        app = shown(app.run())
+    return app
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "plain"),
+    [
+        ("study,ICH,consensus\na,1,0\nb,0,1\n", {"any": "consensus"}, "study,any\na,0\nb,1\n"),
+        ("study,ICH,any\na,1,0\nb,0,1\n", {"any": "any"}, "study,any\na,0\nb,1\n"),
+        ("study,accession,any\na,c,0\nb,d,1\n", {"study": "accession"}, "study,any\nc,0\nd,1\n"),
+        (
+            "study,patient,person,any\na,1,3,0\nb,2,3,1\n",
+            {"patient": "person"},
+            "study,patient,any\na,3,0\nb,3,1\n",
+        ),
+        ("study,patient,patient_id,any\na,1,1,0\nb,2,2,1\n", {"patient": ""}, "study,any\na,0\nb,1\n"),
+        ("study,any,SDH\na,0,0\nb,1,1\n", {"subdural": ""}, "study,any\na,0\nb,1\n"),
+        ("study,R1:any,R2:any\na,0,1\nb,1,1\n", {"any": "R1:any"}, "study,any\na,0\nb,1\n"),
+        ("study,R1:any,R2:any,SDH\na,0,1,1\nb,1,1,0\n", {"any": ""}, "study,SDH\na,1\nb,0\n"),
+        ("study,img_no,any\na,1,0\na,2,1\n", {"slice": "img_no"}, "study,slice,any\na,1,0\na,2,1\n"),
+        ("ID,Label\nx_any,1\nx_subdural,0\ny_any,0\n", {"subdural": ""}, "sop,any\nx,1\ny,0\n"),
+    ],
+)
+def test_columns_are_what_they_are_said_to_be(
+    store: Store, tmp_path: Path, text: str, columns: dict[str, str], plain: str
+) -> None:
+    said = words(button(choose_columns(upload(page(), "theirs.csv", text), **columns), "Import"))
+    assert "Imported: theirs" in said
+    (tmp_path / "plain.csv").write_text(plain)
+    import_truth(store, tmp_path / "plain.csv")
+    found, expected = ({one.name: one for one in store.sheets()}[name].id for name in ("theirs.csv", "plain.csv"))
+    for rows in ("study", "slice", "patient"):
+        mine, theirs = (getattr(store.sheet_rows(id), rows).tolist() for id in (expected, found))
+        assert mine == theirs
+    (mine,), (theirs,) = store.voices(expected), store.voices(found)
+    assert {k: v.tolist() for k, v in theirs.labels.items()} == {k: v.tolist() for k, v in mine.labels.items()}
+
+
+def test_a_column_that_is_two_things_and_one_of_two_that_is_not_chosen_are_refused(store: Store) -> None:
+    app = choose_columns(upload(page(), "truth.csv", "study,any,x\na,1,0\nb,0,1\n"), subdural="any")
+    assert "the column 'any' chosen for Any haemorrhage and Subdural" in words(app)
+    app = upload(page(), "truth.csv", "study,any,ICH\na,1,0\nb,0,1\n")
+    assert any("any or ICH: choose one" in box.options for box in app.selectbox)
+    assert "found the columns 'any' and 'ICH'" in words(button(app, "Import"))
+    assert not store.sheets()
+
+
+def test_rows_that_name_no_reader_may_be_several_readers(store: Store) -> None:
+    app = upload(page(), "truth.csv", "study,any\na,1\na,0\na,1\nb,0\n")
+    assert "Nothing was imported" in words(button(app, "Import"))
+    next(one for one in app.checkbox if "name no reader" in one.label).check()
+    assert "Imported: truth" in words(button(shown(app.run()), "Import"))
+    assert len(store.sheets()[0].voices) == 3
+
+
+def test_slices_of_results_are_imported_where_they_are_wanted(store: Store) -> None:
+    results = [build.result(build.model(along=(0.1, 0.7, 0.2)), data=build.series()).to_json()]
+    app = page()
+    app.segmented_control(key="performance-kind").set_value("predictions")
+    app = upload(shown(app.run()), "said.json", json.dumps(results))
+    next(one for one in app.segmented_control if one.label == "What to take").set_value("slice")
+    assert "Imported: said.json, 3 slices" in words(button(shown(app.run()), "Import"))

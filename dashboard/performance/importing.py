@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +17,9 @@ from dashboard.performance.choose import KEY
 from dashboard.text import plain, sentence
 from dashboard.times import when
 from ichscope.audit.importing import Imported, import_predictions, import_truth
-from ichscope.audit.sheets import Sheet, read_predictions, read_truth
-from ichscope.audit.tables import TableError
+from ichscope.audit.naming import meaning, reader_of_column
+from ichscope.audit.sheets import read_predictions, read_truth
+from ichscope.audit.tables import Level, TableError
 from ichscope.figures.look import SHORT_NAMES
 from ichscope.figures.words import label_name
 from ichscope.labels import LABELS
@@ -27,21 +29,29 @@ _KINDS = {"truth": "Truth", "predictions": "Predictions of another tool"}
 _ROLES = {
     "study": "Study (Study Instance UID)",
     "sop": "Slice (SOP Instance UID)",
+    "slice": "Number of the slice in its study",
     "patient": "Patient",
     "reader": "Reader",
     "model": "Model",
 }
 _OF_ONE_KIND = {"truth": "reader", "predictions": "model"}
 _ABSENT = ""
+# All columns that a label has: it is no name of a column, which has no blanks around it.
+_SEVERAL = " "
 
 
 @dataclass(frozen=True)
 class Header:
-    """Columns of a file, and which of them would be read as which of ours; readers : labels by their columns."""
+    """Columns of a file, and which of them would be read as which of ours; several : labels that have more than one."""
 
+    file: str
     columns: tuple[str, ...]
     found: Mapping[str, str]
-    readers: Mapping[str, int]
+    several: Mapping[str, Sequence[str]]
+
+    def column(self, name: str) -> str:
+        """Give what is found for one of our names."""
+        return _SEVERAL if name in self.several else self.found.get(name, _ABSENT)
 
 
 def imports(store: Store) -> None:
@@ -63,14 +73,40 @@ def imports(store: Store) -> None:
 def _one(store: Store, kind: str, file: Any) -> None:
     """The file that was chosen: its columns, then the button."""
     try:
-        columns = _columns(kind, _header(kind, file), file.file_id)
-        read = import_truth if kind == "truth" else partial(import_predictions, percent=_percent(file.file_id))
+        level = _level(file)
+        columns = _columns(kind, _header(kind, file, level), f"{file.file_id}-{level}")
+        if kind == "truth":
+            read = partial(import_truth, nameless_readers=_nameless(file.file_id))
+        else:
+            read = partial(import_predictions, level=level, percent=_percent(file.file_id))
         if st.button("Import", type="primary", key=f"{KEY}-import"):
             with st.spinner("Importing"), _on_disk(file) as path:
                 st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
             st.rerun()
     except (TableError, StoreError) as error:
         st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
+
+
+def _level(file: Any) -> Level:
+    """What to take from JSON, which holds both; other files have but one."""
+    if Path(file.name).suffix.lower() != ".json":
+        return "study"
+    words = {"study": "Studies", "slice": "Slices"}
+    level: Level = st.segmented_control(
+        "What to take",
+        list(words),
+        format_func=words.get,
+        default="study",
+        required=True,
+        key=f"{KEY}-rows-{file.file_id}",
+    )
+    return level
+
+
+def _nameless(file_id: str) -> bool:
+    return st.checkbox(
+        "Rows of the same study or slice that name no reader are several readers'", key=f"{KEY}-nameless-{file_id}"
+    )
 
 
 def _percent(file_id: str) -> bool:
@@ -86,48 +122,63 @@ def _on_disk(file: Any) -> Iterator[Path]:
         yield path
 
 
-def _header(kind: str, file: Any) -> Header:
+def _header(kind: str, file: Any, level: Level) -> Header:
     """Read once a file: a large one takes seconds."""
     kept = st.session_state.get(f"{KEY}-header")
-    if kept is None or kept[:2] != (file.file_id, kind):
+    this = (file.file_id, kind, level)
+    if kept is None or kept[0] != this:
         with _on_disk(file) as path:
-            sheet = read_truth(path) if kind == "truth" else read_predictions(path, "study")
-        several = {label: len(names) for label, names in sheet.labels.items() if label in LABELS and len(names) > 1}
-        kept = (file.file_id, kind, Header(tuple(sheet.table.columns), _found(sheet), several))
+            sheet = read_truth(path) if kind == "truth" else read_predictions(path, level)
+        labels = {label: names for label, names in sheet.labels.items() if label in LABELS}
+        found = {role: name for role, name in sheet.roles.items() if role in _ROLES}
+        found |= {label: names[0] for label, names in labels.items() if len(names) == 1}
+        several = {label: names for label, names in labels.items() if len(names) > 1}
+        kept = this, Header(file.name, tuple(sheet.table.columns), found, several)
         st.session_state[f"{KEY}-header"] = kept
-    header: Header = kept[2]
+    header: Header = kept[1]
     return header
 
 
-def _found(sheet: Sheet) -> dict[str, str]:
-    labels = {label: names[0] for label, names in sheet.labels.items() if label in LABELS and len(names) == 1}
-    return {role: name for role, name in sheet.roles.items() if role in _ROLES} | labels
-
-
 def _columns(kind: str, header: Header, file_id: str) -> dict[str, str]:
-    """Let people say which column is what; gives their name -> ours, where that differs from what was found."""
+    """Let people say which column is what; gives their name -> ours, "" for none, where that is not what was found.
+
+    Raises
+    ------
+    TableError
+        if one column is chosen twice
+    """
     ours = [role for role in _ROLES if role not in _OF_ONE_KIND.values() or role == _OF_ONE_KIND[kind]]
     words = {**_ROLES, **{label: label_name(label) for label in LABELS}}
-    options = [_ABSENT, *header.columns]
-    chosen = {}
-    with st.expander(f"Columns: {len(header.found) + sum(header.readers.values())} recognised"):
+    chosen: dict[str, str] = {}
+    with st.expander(f"Columns: {len(header.found) + sum(map(len, header.several.values()))} recognised"):
         places = st.columns(3)
         for i, name in enumerate([*ours, *LABELS]):
+            options = [_ABSENT, *([_SEVERAL] if name in header.several else []), *header.columns]
             with places[i % 3]:
                 chosen[name] = st.selectbox(
                     words[name],
                     options,
-                    index=options.index(header.found.get(name, _ABSENT)),
-                    format_func=partial(_said_of, name, header),
+                    index=options.index(header.column(name)),
+                    format_func=partial(_said_of, kind, header.several.get(name, ())),
                     key=f"{KEY}-column-{kind}-{file_id}-{name}",
                 )
-    return {theirs: name for name, theirs in chosen.items() if theirs and theirs != header.found.get(name)}
+    single = {name: column for name, column in chosen.items() if column not in (_ABSENT, _SEVERAL)}
+    for column, count in Counter(single.values()).items():
+        if count > 1:
+            for_both = " and ".join(words[name] for name in single if single[name] == column)
+            raise TableError(f"{header.file}: found the column {column!r} chosen for {for_both}, expected for one")
+    absent = {name for name, column in chosen.items() if column == _ABSENT != header.column(name)}
+    given_up = {header.found.get(name) for name in absent}
+    told = {column: "" for column in header.columns if meaning(column) in absent or column in given_up}
+    return told | {column: name for name, column in single.items() if column != header.column(name)}
 
 
-def _said_of(name: str, header: Header, column: str) -> str:
-    """A column as people choose it; none may still be those of several readers."""
-    several = header.readers.get(name)
-    return column or (f"of {several} readers" if several else "not in this file")
+def _said_of(kind: str, several: Sequence[str], column: str) -> str:
+    """A column as people choose it."""
+    if column == _SEVERAL:
+        readers = kind == "truth" and all(map(reader_of_column, several))
+        return f"of {len(several)} readers" if readers else f"{' or '.join(several)}: choose one"
+    return column or "not in this file"
 
 
 def _said(done: Imported) -> str:

@@ -57,7 +57,7 @@ def import_truth(
 
     Parameters
     ----------
-    columns : their name -> ours, where names differ
+    columns : their name -> ours, where names differ; "" leaves the column out
     nameless_readers : rows of the same study or slice that name no reader are several readers'; else they must agree
     name : what people shall call it; the file's own by default
 
@@ -134,7 +134,7 @@ def _is_fact(label: str) -> bool:
 
 def _identity(sheet: Sheet, columns: Mapping[str, str] | None) -> str:
     """By what the rows are known, of the ways that this sheet offers; series and names of folders are not kept."""
-    if unknown := sorted(set((columns or {}).values()) - sheet.table.columns.keys()):
+    if unknown := sorted(set((columns or {}).values()) - {""} - sheet.table.columns.keys()):
         raise TableError(f"{sheet.table.header}: found no column to be read as {unknown[0]!r}, expected one")
     by = next(iter(sheet.ids))
     if by not in ("study", "sop", _BY_PLACE):

@@ -65,6 +65,23 @@ def reader_of_column(name: str) -> str:
     return (match[1] or match[3] or match[6]).strip() if match else ""
 
 
+def meaning(name: str) -> str:
+    """What the name of a column says that it is: one of our names of columns, else a label.
+
+    >>> meaning("PatientID"), meaning("R1:SDH"), meaning("name")
+    ('patient', 'subdural', 'name')
+    """
+    way = plain(name)
+    role = way if way in _ROLES else next((role for role, ways in _ROLES.items() if way in ways), "")
+    return role or label_key(_label_text(name))
+
+
+def _label_text(name: str) -> str:
+    """Name of a label without that of its reader."""
+    match = _READER_COLUMN.fullmatch(name)
+    return (match[2] or match[4] or match[5]).strip() if match else name
+
+
 def roles_of(names: Iterable[str]) -> dict[str, str]:
     """Our names of columns -> the columns' own."""
     by_plain_name = {plain(name): name for name in names}
@@ -78,10 +95,9 @@ def label_columns(names: Sequence[str]) -> dict[str, list[str]]:
     by_reader: dict[str, list[str]] = {}
     spelt: dict[str, str] = {}
     for name in names:
-        match = _READER_COLUMN.fullmatch(name)
-        text = (match[2] or match[4] or match[5]).strip() if match else name
+        text = _label_text(name)
         label = key if (key := label_key(text)) in LABELS else spelt.setdefault(key, text)
-        (by_reader if match else own).setdefault(label, []).append(name)
+        (by_reader if reader_of_column(name) else own).setdefault(label, []).append(name)
     return by_reader | own
 
 

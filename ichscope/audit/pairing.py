@@ -37,7 +37,7 @@ class Reading:
     level : study or slice; None is that of the truth
     only : names of labels; empty is all that both files have
     rule : how slices become studies; None is the model's own word for the study
-    columns : their name of a column -> ours
+    columns : their name of a column -> ours; "" leaves it out
     percent : whether the predictions are from 0 to 100
     """
 
@@ -129,7 +129,7 @@ def _strangers(level: Level, truth_sheet: Sheet, truth: Values, sheet: Sheet, mo
 
 def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
     header = predictions.table.header
-    if unknown := sorted(set(reading.columns.values()) - {*truth.table.columns, *predictions.table.columns}):
+    if unknown := sorted(set(reading.columns.values()) - {"", *truth.table.columns, *predictions.table.columns}):
         raise TableError(
             f"{truth.table.header}, and {header}: found no column to be read as {unknown[0]!r}, expected one"
         )

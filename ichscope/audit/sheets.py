@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.naming import alike, label_columns, label_key, plain, reader_of_column, roles_of
+from ichscope.audit.naming import alike, label_columns, label_key, meaning, plain, reader_of_column, roles_of
 from ichscope.audit.tables import Level, Table, TableError, read_csv, read_results, truth
 from ichscope.labels import LABELS
 
@@ -89,7 +89,7 @@ class Sheet:
 def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
     """Read what readers found: a row a study, slice, or study and reader; labels, or readers' labels, as columns.
 
-    columns : their name -> ours, where names differ
+    columns : their name -> ours, where names differ; "" leaves the column out
 
     Raises
     ------
@@ -119,15 +119,22 @@ def read_predictions(
 
 
 def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
-    renamed = {name: (columns or {}).get(name, name) for name in table.columns}
-    if doubled := [name for name, count in Counter(renamed.values()).items() if count > 1]:
-        raise TableError(f"{table.header}: found two columns to be read as {doubled[0]!r}, expected one")
-    table = replace(table, columns={renamed[name]: cells for name, cells in table.columns.items()})
+    table = _renamed(table, columns or {})
     by_plain_name = {plain(name): name for name in table.columns}
     if long_as and by_plain_name.keys() == {"id", "label"}:
-        table = _wide(table, by_plain_name["id"], by_plain_name["label"], long_as)
+        table = _renamed(_wide(table, by_plain_name["id"], by_plain_name["label"], long_as), columns or {})
     roles = roles_of(table.columns)
     return Sheet(table, roles, label_columns([name for name in table.columns if name not in roles.values()]))
+
+
+def _renamed(table: Table, columns: Mapping[str, str]) -> Table:
+    """Columns as they are told to be, which goes before what the names of others say; "" leaves one out."""
+    told = {name: ours for name, ours in columns.items() if name in table.columns}
+    taken = {meaning(ours) for ours in told.values() if ours and not reader_of_column(ours)}
+    names = {name: told.get(name, "" if meaning(name) in taken else name) for name in table.columns}
+    if doubled := [name for name, count in Counter(names.values()).items() if name and count > 1]:
+        raise TableError(f"{table.header}: found two columns to be read as {doubled[0]!r}, expected one")
+    return replace(table, columns={names[name]: cells for name, cells in table.columns.items() if names[name]})
 
 
 def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
