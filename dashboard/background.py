@@ -210,7 +210,12 @@ class Background:
             self._do_demo()
         with self._workers() as workers:
             for job in self._mine():
-                batch.work(self.store, job.id, workers, self._setup, progress=self._tick, stop=self._closed)
+                batch.work(
+                    *(self.store, job.id, workers, self._setup),
+                    progress=self._tick,
+                    stop=self._closed,
+                    wait_for_others=False,
+                )
                 self._asked.discard(job.id)
         self._tidy()
         return bool(self._mine())

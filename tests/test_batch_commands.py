@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from ichscope import demo, phantom
 from ichscope.batch import Pace
 from ichscope.cli import app
-from ichscope.commands import show
+from ichscope.commands import running, show
 from ichscope.commands.many import _age
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.monitor.drift import ENOUGH
@@ -63,6 +65,19 @@ def test_batch_retry_rescore_and_prune(call, home: Path, tmp_path: Path) -> None
     store = Store.open(home=home)
     assert not any(row.has_volume for row in store.worklist())
     store.close()
+
+
+def test_what_is_under_way_elsewhere_counts_as_missed(
+    call, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("batch", study(tmp_path / "in")).exit_code == 0
+    store = Store.open(home=home)
+    (job,) = store.jobs()
+    with pytest.raises(typer.Exit) as ended:
+        running.finish(store, replace(job, states=dict(job.states) | {"running": 2}))
+    store.close()
+    assert ended.value.exit_code == 3
+    assert "2 series are not done yet" in capsys.readouterr().out
 
 
 def test_without_volumes(call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

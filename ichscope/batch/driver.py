@@ -48,14 +48,19 @@ class Driver:
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
         self._kept_at = self._told_at = time.monotonic()
 
-    def run(self, stop: Event) -> None:
-        """Do items until none is left, or until `stop` is set and those on their way are done."""
+    def run(self, stop: Event, wait_for_others: bool) -> None:
+        """Do items until none is left, or until `stop` is set and those on their way are done.
+
+        What another process has taken on comes to its end there or, where that process has died, to this one.
+        """
         try:
             while True:
                 if not stop.is_set():
                     self._take()
                 if not self._doing:
-                    return
+                    if stop.is_set() or not wait_for_others or not self._store.job(self._job.id).running:
+                        return
+                    stop.wait(_POLL_S)
                 finished, _ = wait(self._doing, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in finished:
                     self._go_on(future)
@@ -162,7 +167,7 @@ class Driver:
     def _tell(self) -> None:
         now = time.monotonic()
         if now - self._kept_at >= _KEEP_S:
-            self._store.keep(self._job.id)
+            self._store.keep([item.id for item, _ in self._doing.values()])
             self._kept_at = now
         if self._progress and now - self._told_at >= _POLL_S:
             self._progress(self._store.job(self._job.id))

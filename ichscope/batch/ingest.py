@@ -101,8 +101,14 @@ def work(
     ahead: int = AHEAD,
     progress: Progress | None = None,
     stop: Event | None = None,
+    wait_for_others: bool = True,
 ) -> Job:
-    """Do the items of a job until none is left, or `stop` is set; parameters as for `run`.
+    """Do the items of a job until none is left, or `stop` is set.
+
+    Parameters
+    ----------
+    wait_for_others : whether to stay until other processes, alive or dead, have let go of what they took on
+    others : as for `run`
 
     Raises
     ------
@@ -110,7 +116,7 @@ def work(
         if the store, the disk or the workers are gone
     """
     try:
-        Driver(store, job, executor, setup or Setup(), ahead, progress).run(stop or Event())
+        Driver(store, job, executor, setup or Setup(), ahead, progress).run(stop or Event(), wait_for_others)
         return store.job(job)
     except (StoreError, ModelError) as error:
         raise BatchError(str(error)) from None

@@ -118,6 +118,6 @@ def finish(store: Store, job: Job, leave: bool = True) -> None:
     show.show(show.summary(store, job))
     if leave:
         counts = store.counts(Filter(job=job.id))
-        missed = counts.status.get("not analysed", 0) + job.failed
+        missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
         analysed = counts.total - counts.status.get("not analysed", 0)
         raise typer.Exit(NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0)

@@ -64,6 +64,8 @@ def summary(store: Store, job: Job) -> list[str]:
     lines = [f"{counts.total} series: {by_status}; {job.failed} failed (job {job.id})."]
     if likely := counts.priority.get("likely", 0):
         lines.append(f"{likely} flagged as likely bleeds.")
+    if left := job.pending + job.running:
+        lines.append(f"{left} series are not done yet, or under way in another program.")
     reasons = Counter(failure.reason for failure in store.failures(job.id, limit=1000))
     lines += [f"{count} x {plain(reason)}" for reason, count in reasons.most_common(_REASONS)]
     if job.failed:

@@ -81,9 +81,9 @@ class Jobs(StoreBase):
                 item.attempts, item.started_at = item.attempts + 1, now
             return [rows.Item(item.id, item.job_id, item.locator, item.attempts) for item in items]
 
-    def keep(self, job: int) -> None:
-        """Say that this process is alive; due before LEASE is over."""
-        where = (JobItem.job_id == job, JobItem.state == "running", JobItem.owner == owner())
+    def keep(self, items: Sequence[int]) -> None:
+        """Say that this process is alive and at these items; due before LEASE is over."""
+        where = (JobItem.id.in_(items), JobItem.state == "running", JobItem.owner == owner())
         with self._writing() as session:
             session.execute(update(JobItem).where(*where).values(lease_until=datetime.now(UTC) + LEASE))
 

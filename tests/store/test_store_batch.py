@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from ichscope import batch, phantom
 from ichscope.batch import Setup, workers
 from ichscope.store import Filter, Store
+from ichscope.store.tables import JobItem
 from tests import tiny_model
 
 # As a Latin-1 file system of old has it; no UTF-8.
@@ -81,3 +84,17 @@ def test_a_value_that_the_database_cannot_hold_fails_one_series(
     job = batch.run([tmp_path / "in"], pool, store, setup)
     assert (job.done, job.failed, job.pending, job.running) == (1, 1, 0, 0)
     assert store.counts().total == 1
+
+
+def test_what_a_process_of_another_host_took_on_is_done_when_its_lease_is_over(
+    store: Store, pool: ThreadPoolExecutor, setup: Setup, tmp_path: Path
+) -> None:
+    head(tmp_path / "in", 0)
+    job = batch.begin(store, [tmp_path / "in"])
+    assert store.claim(job)
+    with store._writing() as session:
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        session.execute(update(JobItem).values(owner="elsewhere/1/1", lease_until=soon))
+    assert batch.work(store, job, pool, setup, wait_for_others=False).running == 1
+    done = batch.work(store, job, pool, setup)
+    assert (done.done, done.running, done.pending) == (1, 0, 0)

@@ -105,11 +105,11 @@ def test_items_of_another_host_are_taken_up_when_their_lease_is_over(store: Stor
 
 
 def test_keep_renews_the_lease(store: Store) -> None:
-    job = started(store, "a")
-    store.claim(job)
+    job = started(store, "a", "b")
+    [item, left] = store.claim(job, 2)
     give_to(store, jobs.owner(), timedelta(seconds=-1))
-    store.keep(job)
-    assert store.claim(job) == []
+    store.keep([item.id])
+    assert [one.id for one in store.claim(job, 2)] == [left.id], "what nobody is at any more is free again"
 
 
 def test_what_kills_its_process_comes_last_and_is_given_up_in_the_end(store: Store) -> None:
