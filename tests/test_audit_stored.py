@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ichscope.labels import LABELS
 from ichscope.series import Header
 from ichscope.store import Filter, Store
 from tests import results_builder as build
-from tests.store.cases import add, content, many, study
+from tests.store.cases import MORNING, add, content, many, study
 
 OWN = "model:cranioscan@1.0"
 
@@ -380,6 +381,18 @@ def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
     audited = load(store, Selection("reviews", (OWN,)))
     assert audited.models[OWN].thresholds["any"] == 0.5
     assert "cranioscan 1.0: 1 results were made with other thresholds; the newest ones count" in audited.notes
+
+
+def test_the_thresholds_in_force_are_those_of_the_audited_studies(store: Store) -> None:
+    for hours, (name, threshold) in enumerate((("a", 0.3), ("b", 0.6), ("c", 0.5))):
+        made = build.model(along=(0.4,), threshold=threshold)
+        store.review(add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
+    for days, threshold, others in ((1, 0.3, 0), (2, 0.6, 1), (3, 0.5, 2)):
+        early = Filter(until=MORNING + timedelta(days=days, hours=-1))
+        audited = load(store, Selection("reviews", (OWN,), filter=early))
+        assert audited.models[OWN].thresholds["any"] == threshold
+        said = [note.split(": ")[1] for note in audited.notes if "other thresholds" in note]
+        assert said == ([f"{others} results were made with other thresholds; the newest ones count"] if others else [])
 
 
 @pytest.mark.parametrize(

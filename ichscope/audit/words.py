@@ -73,11 +73,12 @@ def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: 
             study, labels = _by_rule(labels, study, rule)
         row = taken(known.row_of_place(rows), known.place_of_id(study), -1)
         labels = {label: highest(values, row, len(rows)) for label, values in labels.items() if _says(values)}
-    made, notes = results.in_force, []
+    audited = taken(known.row_of_place(rows), known.place_of_id(results.study), -1) >= 0
+    (made, others), notes = results.in_force(audited), []
     # Thresholds are on the model's own word for a study.
     thresholds = made.thresholds if study is results.study else {}
-    if results.others:
-        notes = [f"{name} {version}: {results.others} results were made with other thresholds; the newest ones count"]
+    if others:
+        notes = [f"{name} {version}: {others} results were made with other thresholds; the newest ones count"]
     nobody = np.zeros(len(rows), np.uint64)
     return Words(name, version, labels, nobody, thresholds, made.operating_point, _files(made), notes)
 

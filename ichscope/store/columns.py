@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Integer, Select, Text, cast, func, or_, select, type_coerce
+from sqlalchemy import Integer, Select, Text, and_, case, cast, func, literal, or_, select, type_coerce
 
 from ichscope.labels import LABELS
 from ichscope.store.filters import conditions
@@ -76,15 +76,22 @@ class InForce:
 
 @dataclass(frozen=True, eq=False)
 class ResultColumns:
-    """Results of one version of a model, (results,) each; nan where it does not know a label.
+    """Results of one version of a model, (results,) each, the newest last; nan where it does not know a label.
 
-    in_force : of the newest result; `others` is how many results were made with something else
+    way : which of `ways` a result was made with
     """
 
     study: Ints
     probability: dict[str, Floats]
-    in_force: InForce
-    others: int
+    way: Ints
+    ways: tuple[InForce, ...]
+
+    def in_force(self, chosen: NDArray[np.bool_]) -> tuple[InForce, int]:
+        """What the newest of the chosen results (results,) was made with, and how many of them with something else."""
+        of_chosen = self.way[chosen]
+        if not len(of_chosen):
+            return InForce({}, "", "", ""), 0
+        return self.ways[of_chosen[-1]], int(np.count_nonzero(of_chosen != of_chosen[-1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +154,15 @@ class Columns(StoreBase):
     def result_columns(self, model: str, version: str) -> ResultColumns:
         """What a version of a model says of all studies."""
         how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
-        newest = self._columns(select(*how).where(*_of(model, version)).order_by(Result.id.desc()).limit(1))
-        made_with = [cells[0] if len(cells) else "" for cells in newest]
-        differs = or_(*(column != value for column, value in zip(how, made_with, strict=True)))
-        chosen = select(Result.study_id, *_PROBABILITIES, type_coerce(differs, Integer)).where(*_of(model, version))
-        study, *cells, others = self._numbers(chosen)
-        in_force = InForce(json.loads(made_with[0] or "{}"), *made_with[1:])
+        found = self._columns(select(*how).where(*_of(model, version)).distinct())
+        ways = list(zip(*found, strict=True))
+        same = [and_(*(column == value for column, value in zip(how, way, strict=True))) for way in ways]
+        number = case(*((fits, i) for i, fits in enumerate(same)), else_=0) if len(ways) > 1 else literal(0)
+        chosen = select(Result.study_id, *_PROBABILITIES, number).where(*_of(model, version)).order_by(Result.id)
+        study, *cells, way = self._numbers(chosen)
         probability = dict(zip(LABELS, cells, strict=True))
-        return ResultColumns(study.astype(np.intp), probability, in_force, int(others.sum()))
+        made_with = tuple(InForce(json.loads(thresholds), *rest) for thresholds, *rest in ways)
+        return ResultColumns(study.astype(np.intp), probability, way.astype(np.intp), made_with)
 
     def slice_probabilities(self, model: str, version: str) -> SliceColumns:
         """What a version of a model says of all slices; keys are not told (0)."""

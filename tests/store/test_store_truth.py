@@ -132,8 +132,8 @@ def test_columns_say_what_the_rows_of_the_worklist_say(store: Store) -> None:
             assert list(getattr(columns, name)) == [getattr(row, name) for row in rows]
         np.testing.assert_array_equal(columns.score, [np.nan if row.score is None else row.score for row in rows])
     results = store.result_columns("cranioscan", "1.0")
-    assert results.others == 0
-    assert results.in_force.thresholds["subdural"] == 0.5
+    made, others = results.in_force(results.study > 0)
+    assert (made.thresholds["subdural"], others) == (0.5, 0)
     for i, number in enumerate(results.study.tolist()):
         found = next(model for model in store.study(number).models if model.name == "cranioscan")
         assert {label: values[i] for label, values in results.probability.items()} == found.probability
@@ -181,7 +181,9 @@ def test_versions_of_models_and_what_they_know(store: Store) -> None:
     ]
     assert all(one.has_slices for one in store.model_versions())
     second = store.result_columns("cranioscan", "2.0")
-    assert (second.others, second.in_force.thresholds) == (1, {"any": 0.5, "subdural": 0.5})
+    made, others = second.in_force(second.study > 0)
+    assert (others, made.thresholds) == (1, {"any": 0.5, "subdural": 0.5})
+    assert second.in_force(second.study < 0)[1] == 0
     assert np.isnan(second.probability["epidural"]).all()
 
 
