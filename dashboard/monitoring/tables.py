@@ -27,18 +27,22 @@ def drifts(found: Monitored) -> str:
 
 
 def _drift(one: Drift, found: Monitored) -> Sequence[str]:
-    # Never broken into two lines.
-    n = f"{one.studies[0]:,}\u00a0/\u00a0{one.studies[1]:,}"
+    n = _one_line(f"{one.studies[0]:,} / {one.studies[1]:,}")
     if one.adjusted is None:
         return (one.title, "", "", n, "", "", one.reason)
     return (
         one.title,
-        *(one.written or (NO_VALUE, NO_VALUE)),
+        *map(_one_line, one.written or (NO_VALUE, NO_VALUE)),
         n,
         NO_VALUE if one.psi is None else f"{one.psi:.3f} ({one.psi_chance:.3f})",
         "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
         "CHANGED" if counts(one, found.limits) else "",
     )
+
+
+def _one_line(text: str) -> str:
+    """A text that is not broken in a narrow column."""
+    return text.replace(" ", "\u00a0")
 
 
 def agreement(now: Sequence[Class], before: Sequence[Class], pair: tuple[str, str]) -> str:
