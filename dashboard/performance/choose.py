@@ -40,7 +40,8 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
     ichscope.store.StoreError
         if the database fails
     """
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    place = st.container(horizontal=True, vertical_alignment="bottom")
+    with place:
         truth = sources.truths[_pick("truth", "Truth", {key: _truth(one) for key, one in sources.truths.items()})]
         names = {model.key: _model_name(model) for model in _likely_first(sources.models.values(), truth)}
         first = _pick("first", "Model", names)
@@ -52,6 +53,8 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
         with st.popover("Readers", icon=":material/tune:"):
             readers = _pick("readers", "Whose truth counts", _readers(truth))
             rule = _rule([sources.models[key] for key in models]) if level == "study" else None
+    # Beside a fourth choice there is no room.
+    with st.container() if slices else place:
         filter = filters.choose(store, f"{KEY}-filter")
     return Selection(truth.key, models, level, readers, rule, filter), second
 
