@@ -64,7 +64,8 @@ class Study(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     content: Mapped[str] = mapped_column(String(64), unique=True)
-    study_key: Mapped[str] = mapped_column(String(16), index=True)
+    # Sorted by bytes whatever language the database has, so that keys with one start lie together.
+    study_key: Mapped[str] = mapped_column(String(16).with_variant(String(16, collation="C"), "postgresql"), index=True)
     series_key: Mapped[str] = mapped_column(String(16))
     patient_key: Mapped[str | None] = mapped_column(String(16), index=True)
     arrived_at: Mapped[datetime]

@@ -70,13 +70,16 @@ class Worklist(Writing):
         """What there is to filter by."""
         with self._reading() as session:
             places = (Study.scanner, Study.institution)
+            # Sorted here: a server sorts by its own language.
             scanners, institutions = (
-                tuple(session.scalars(select(one).where(one != "").distinct().order_by(one))) for one in places
+                tuple(sorted(session.scalars(select(one).where(one != "").distinct()))) for one in places
             )
             names = (Result.model, Result.version)
-            models = session.execute(select(*names).where(Result.current).distinct().order_by(*names)).all()
-            readers = session.scalars(select(Review.reader).distinct().order_by(Review.reader)).all()
-        return Choices(scanners, institutions, tuple((row[0], row[1]) for row in models), tuple(readers))
+            models = session.execute(select(*names).where(Result.current).distinct()).all()
+            readers = session.scalars(select(Review.reader).distinct()).all()
+        return Choices(
+            scanners, institutions, tuple(sorted((row[0], row[1]) for row in models)), tuple(sorted(readers))
+        )
 
     def neighbours(self, study: int, filter: Filter = _EVERYTHING, order: Order = "priority") -> Neighbours:
         """The studies before and after one, which itself may have dropped out of the filter meanwhile.

@@ -80,7 +80,7 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     assert as_texts(store.sheet_rows(sheet.id).study) == [first.study_key]
 
 
-@pytest.mark.parametrize("older", ["0002", "0003"])
+@pytest.mark.parametrize("older", ["0002", "0003", "0004"])
 def test_a_database_of_every_revision_opens_with_all_its_rows(
     older: str, url: str, tmp_path: Path, open_store: Callable[[str], Store]
 ) -> None:
