@@ -63,8 +63,16 @@ def fill(store: Store) -> None:
         truth = {"any": any(truth.values()), **truth}
         p = {label: float(1 / (1 + np.exp(-(1.8 * bleeds - 1 + random.normal())))) for label, bleeds in truth.items()}
         other = build.model("cerebroscan", along=(float(random.random()) * 0.5 + 0.4 * truth["any"],), labels=("any",))
-        header = Header(kvp=(100.0, 120.0, 140.0)[i % 3], sex="FM"[i % 2], age_years=20 + i % 60)
-        study = cases.add(store, i, build.model(probability=p), other, header=header)
+        header = Header(
+            kvp=(100.0, 120.0, 140.0)[i % 3],
+            sex="FM"[i % 2],
+            age_years=20 + i % 60,
+            institution=("", "Saint Elsewhere", "County")[i // 2 % 3],
+            slice_thickness_mm=(None, 1.25, 5.0)[i // 3 % 3],
+        )
+        # The second model has not seen all.
+        models = [build.model(probability=p), *([other] if i % 4 else [])]
+        study = cases.add(store, i, *models, header=header)
         # Of some studies the reader does not say what kind it is.
         said = {label: bleeds for label, bleeds in truth.items() if label == "any" or i % 10}
         store.review(study, "Ann", labels=said, at=cases.MORNING)
@@ -288,9 +296,11 @@ def test_subgroups(exported: dict[str, np.ndarray]) -> None:
     shown = table(app, "Group")
     (forest,) = figures(app)
     expected = {"All": np.ones(len(truth), bool)}
-    for by, title in (("scanner", "Scanner"), ("kvp", "kVp"), ("age", "Age"), ("sex", "Sex")):
-        if any(exported[by]):
-            expected |= {f"{title}: {name or 'unknown'}": exported[by] == name for name in sorted(set(exported[by]))}
+    titles = ("Institution", "kVp", "Slice thickness", "Age", "Sex")
+    for by, title in ((one.lower(), one) for one in titles):
+        assert len(set(exported[by])) > 1
+        names = sorted(set(exported[by]), key=lambda name: name or "unknown")
+        expected |= {f"{title}: {name or 'unknown'}": exported[by] == name for name in names}
     assert set(shown) == set(expected)
     values = []
     for name, rows in expected.items():
@@ -311,8 +321,10 @@ def test_subgroups(exported: dict[str, np.ndarray]) -> None:
 
 def test_two_models(exported: dict[str, np.ndarray]) -> None:
     app = page("Two models", second=SECOND)
-    truth, one, group = known(exported, "any")
-    _, other, _ = known(exported, "any", SECOND)
+    truth, other, group = known(exported, "any", SECOND)
+    one = numbers(exported, f"{FIRST}:any")[exported[f"{SECOND}:any"] != ""]
+    assert f"on the {len(truth)} rows that both know" in " ".join(said.value for said in app.caption)
+    assert len(truth) < STUDIES
     found = metrics.compare_auc(truth, one, other, group)
     assert found.difference.value == pytest.approx(roc_auc_score(truth, one) - roc_auc_score(truth, other))
     cells = table(app, "Label")[label_name("any")]
@@ -340,7 +352,7 @@ def test_the_answer_above_all_tabs(exported: dict[str, np.ndarray]) -> None:
     assert f"AUC {interval(auc)}" in text
     assert f"n {len(truth)}, {int(truth.sum())} positive ({100 * truth.mean():.1f} %)" in text
     assert f"sensitivity {interval(at.sensitivity)}, specificity {interval(at.specificity)}" in text
-    _, other, _ = known(exported, "any", SECOND)
+    truth, other, group = known(exported, "any", SECOND)
     at = metrics.at_threshold(truth, other, OWN, group)
     assert f"cerebroscan 1.0: AUC {interval(metrics.roc_auc(truth, other, group))}" in text
     assert f"sensitivity {interval(at.sensitivity)}, specificity {interval(at.specificity)}" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -92,6 +92,14 @@ class Audit:
             truth, said = self.audited.truth[label], self.model(key).probability[label]
             self._rows[place] = Rows(truth, said, self.audited.group)
         return self._rows[place]
+
+    def shared_rows(self, label: str, second: str) -> dict[str, Rows]:
+        """Truth and the words of the first model and of a second one, by key, where both know it."""
+        both = {key: self.rows(label, key) for key in (self.first, second)}
+        unknown = ~np.logical_and(*(one.known for one in both.values()))
+        if all((unknown == ~one.known).all() for one in both.values()):
+            return both
+        return {key: replace(one, probability=np.where(unknown, np.nan, one.probability)) for key, one in both.items()}
 
     def own_threshold(self, label: str, key: str | None = None) -> float | None:
         """The threshold that a model brings along."""

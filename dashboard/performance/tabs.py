@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from dashboard import cached
@@ -60,12 +61,9 @@ def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
         draw(performance.roc(traces), "roc-all")
 
 
-def figures(audit: Audit, key: str | None = None) -> dict[str, LabelFigures]:
-    """All figures of a model, by label; of the first model, if none is named."""
-    return {
-        label: cached.figures(audit.rows(label, key), audit.own_threshold(label, key))
-        for label in audit.labels_of(key or audit.first)
-    }
+def figures(audit: Audit) -> dict[str, LabelFigures]:
+    """All figures of the first model, by label."""
+    return {label: cached.figures(audit.rows(label), audit.own_threshold(label)) for label in audit.labels}
 
 
 def _joint(audit: Audit) -> None:
@@ -141,10 +139,15 @@ def two_models(audit: Audit, label: str) -> None:
         st.info(f"{plain(audit.name(second))} says nothing of {label_name(label)}.")
         return
     left, right = st.columns(2, gap="medium")
+    both = audit.shared_rows(label, second)
+    rows = int(np.count_nonzero(both[second].known))
+    if any(one is not audit.rows(label, key) for key, one in both.items()):
+        st.caption(f"All here is on the {rows:,} rows that both know, unlike what is said of each model alone.")
     traces = []
-    for key, dash in ((audit.first, "solid"), (second, "dash")):
-        curves = cached.curves(audit.rows(label, key))
-        at = tables.own_point(figures(audit, key)[label])
+    for (key, one), dash in zip(both.items(), ("solid", "dash"), strict=True):
+        curves = cached.curves(one)
+        own = audit.own_threshold(label, key)
+        at = None if own is None else metrics.at_threshold(one.truth, one.probability, own, one.group)
         traces.append(Traced(audit.name(key), label, curves.roc, curves.pr, at, dash))
     with left:
         draw(performance.roc(traces), f"two-roc-{label}")
