@@ -46,7 +46,8 @@ def in_force(card: ModelCard, own: Mapping[str, Adjustment]) -> str:
     rows = []
     for label in card.labels:
         values = (threshold(card, own, label), card.thresholds[label])
-        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why}" if (one := own.get(label)) else "card"
+        one = own.get(label)
+        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why} (no. {one.id})" if one else "card"
         rows.append((label_name(label), *(f"{value:.4f}" for value in values), who))
     return table(("Threshold of a study", "In force", "Card", "Since"), rows)
 
@@ -61,6 +62,7 @@ def history(changes: Iterable[Adjustment]) -> str:
     """Everything that was set, the newest first."""
     rows = [
         (
+            str(one.id),
             when(one.created_at),
             one.who,
             one.version,
@@ -70,7 +72,7 @@ def history(changes: Iterable[Adjustment]) -> str:
         )
         for one in changes
     ]
-    return table(("When", "Who", "Version", "Label", "Threshold", "Why"), rows)
+    return table(("No.", "When", "Who", "Version", "Label", "Threshold", "Why"), rows)
 
 
 def safe(readme: str) -> str:

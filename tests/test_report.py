@@ -106,6 +106,25 @@ def test_the_page_says_what_it_stands_on(page: str, report: Report) -> None:
     assert all(said for said, _ in figures)
 
 
+def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Path) -> None:
+    store = Store.open(home=tmp_path)
+    store.set_threshold("cranioscan", "1.0", "any", 0.3, who="Ann", why="the first of two")
+    second = store.set_threshold("cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
+    store.review(add(store, "a", 0.9), "Bob", labels={"any": True})
+    store.set_threshold("cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
+    made = Report(load(store, Selection("reviews", ("model:cranioscan@1.0",))), ABOUT)
+    store.close()
+    (row,) = cells(downloads(made.html())["set_thresholds.csv"])
+    assert (row["No."], row["Threshold"], row["Who"], row["Why"]) == (
+        str(second.id),
+        "0.7",
+        "Ann",
+        "fewer alarms at night",
+    )
+    (model,) = cells(downloads(made.html())["models.csv"])
+    assert model["Operating point"].endswith(f"(no. {second.id})")
+
+
 def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str, report: Report) -> None:
     files = downloads(page)
     names = ["population", "truth", "models", "figures", "log_loss", "operating_points", "subgroups"]

@@ -14,7 +14,7 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.files import csv_bytes, report
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force
-from dashboard.text import plain
+from dashboard.text import plain, sentence
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures
 from ichscope.figures import counts, performance
@@ -177,6 +177,7 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
     )
     for key, model in audited.models.items():
         point = f" Operating point: {plain(model.operating_point)}." if model.operating_point else ""
+        point += "".join(f" No. {one.id}: {plain(sentence(one.why))}" for one in model.set_by_users)
         files = f" SHA-256: {plain(model.sha256)}." if model.sha256 else ""
         silent = audited.missing.get(key, 0)
         st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows of truth of which it says nothing: {silent:,}.")

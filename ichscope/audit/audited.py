@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ichscope.audit.pairing import Pairing, Partners
 from ichscope.audit.tables import Level
 from ichscope.audit.values import Values
+from ichscope.store import Adjustment
 
 Cell = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -30,6 +31,7 @@ class ModelColumn:
     thresholds : by label, those in force; empty where the model brings none
     operating_point : name of the point that the threshold of `any` belongs to
     sha256 : of the model's files, or of the imported file
+    set_by_users : those of the thresholds that the operating point tells of, with who, when and why
     """
 
     name: str
@@ -38,6 +40,7 @@ class ModelColumn:
     thresholds: dict[str, float]
     operating_point: str
     sha256: str
+    set_by_users: tuple[Adjustment, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

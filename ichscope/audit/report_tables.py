@@ -94,8 +94,8 @@ def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
 
 def all_tables(audited: Audited, found: Evaluation) -> list[ReportTable]:
     """Population, models, figures, operating points, subgroups and comparisons, in this order; none is empty."""
-    made = [_population(audited), _labels(audited), _models(audited), _ranking(found), _log_loss(found), _points(found)]
-    made += [_subgroups(audited, found), _comparisons(found)]
+    made = [_population(audited), _labels(audited), _models(audited), _set_thresholds(audited), _ranking(found)]
+    made += [_log_loss(found), _points(found), _subgroups(audited, found), _comparisons(found)]
     return [table for table in made if table.rows]
 
 
@@ -139,6 +139,17 @@ def _models(audited: Audited) -> ReportTable:
     ]
     columns = ("Model", "Source", "SHA-256", "Operating point", "Thresholds in force", "Rows without its word")
     return ReportTable("models", "Models", columns, rows)
+
+
+def _set_thresholds(audited: Audited) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = [
+        (name, one.id, label_name(one.name), one.value, one.who, f"{one.created_at:%Y-%m-%d %H:%M}", one.why)
+        for key, name in audited.names().items()
+        for one in audited.models[key].set_by_users
+    ]
+    columns = ("Model", "No.", "Label", "Threshold", "Who", "When (UTC)", "Why")
+    about = "Of the operating points in force; all other thresholds are the model's own."
+    return ReportTable("set_thresholds", "Thresholds set by users", columns, rows, about)
 
 
 def _figures(found: Evaluation) -> Iterator[tuple[str, str, LabelFigures]]:

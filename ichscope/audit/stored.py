@@ -195,6 +195,7 @@ def _column(said: Words, labels: Sequence[str]) -> ModelColumn:
         thresholds={label: said.thresholds[name] for label, name in shared.items() if name in said.thresholds},
         operating_point=said.operating_point,
         sha256=said.sha256,
+        set_by_users=said.set_by_users,
     )
 
 

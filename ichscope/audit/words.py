@@ -14,7 +14,7 @@ from ichscope.audit.sheets import Floats, Ints
 from ichscope.audit.tables import Level
 from ichscope.audit.values import NAMELESS
 from ichscope.metrics import Rule, study_score
-from ichscope.store import SheetRows, Voice
+from ichscope.store import Adjustment, SheetRows, Voice, named_in
 from ichscope.store.columns import InForce
 from ichscope.store.truth import Keys
 
@@ -37,6 +37,7 @@ class Words:
     thresholds: dict[str, float]
     operating_point: str = ""
     sha256: str = ""
+    set_by_users: tuple[Adjustment, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -80,7 +81,9 @@ def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: 
     if others:
         notes = [f"{name} {version}: {others} results were made with other thresholds; the newest ones count"]
     nobody = np.zeros(len(rows), np.uint64)
-    return Words(name, version, labels, nobody, thresholds, made.operating_point, _files(made), notes)
+    history = (one for one in known.store.adjustments("threshold") if (one.model, one.version) == (name, version))
+    users = tuple(named_in(made.operating_point, history))
+    return Words(name, version, labels, nobody, thresholds, made.operating_point, _files(made), users, notes)
 
 
 def _code(study: Ints, index: Ints) -> Ints:
@@ -121,7 +124,7 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
     patient = taken(keys.patient[said.rows], find(by, wanted), 0)
     labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
     name = info.name if model == NAMELESS else model
-    return Words(name, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, notes)
+    return Words(name, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, (), notes)
 
 
 def _studies_of(known: Known, keys: SheetRows, said: Voice) -> Keys:

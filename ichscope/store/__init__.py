@@ -32,7 +32,7 @@ from ichscope.store.rows import (
 )
 from ichscope.store.session import StoreError, ValueUnfitError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
-from ichscope.store.thresholds import Adjustment, Adjustments, Thresholds, in_force, judged, point_name
+from ichscope.store.thresholds import Adjustment, Adjustments, Thresholds, in_force, judged, named_in, point_name
 from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
 from ichscope.store.viewing import Viewing
 from ichscope.store.worklist import Worklist
@@ -78,6 +78,7 @@ __all__ = [
     "content_hash",
     "in_force",
     "judged",
+    "named_in",
     "point_name",
 ]
 

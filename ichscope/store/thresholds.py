@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -138,7 +139,7 @@ def judged(result: ModelResult, thresholds: Thresholds) -> ModelResult:
 def point_name(own_point: str, thresholds: Mapping[str, Adjustment]) -> str:
     """Name the operating point that thresholds by label make of a card's own.
 
-    The point is about `any`; other labels are named after it.
+    The point is about `any`; other labels are named after it. The number tells changes of one day apart.
     """
     of_any = _by_whom(thresholds["any"]) if "any" in thresholds else own_point
     others = [f"{label} {_by_whom(one)}" for label, one in thresholds.items() if label != "any"]
@@ -146,4 +147,10 @@ def point_name(own_point: str, thresholds: Mapping[str, Adjustment]) -> str:
 
 
 def _by_whom(one: Adjustment) -> str:
-    return f"set by {one.who} on {one.created_at:%Y-%m-%d}"
+    return f"set by {one.who} on {one.created_at:%Y-%m-%d} (no. {one.id})"
+
+
+def named_in(point: str, history: Iterable[Adjustment]) -> list[Adjustment]:
+    """Which of a history the name of an operating point tells of, the oldest first."""
+    numbers = {int(digits) for digits in re.findall(r"\(no\. (\d+)\)", point)}
+    return sorted((one for one in history if one.id in numbers), key=lambda one: one.id)

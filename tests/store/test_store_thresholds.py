@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ichscope.store import Store, in_force, judged
+from ichscope.store import Store, in_force, judged, named_in, point_name
 from tests import results_builder as build
 from tests.store.cases import add, content, study
 
@@ -24,7 +24,7 @@ def test_new_results_go_by_the_threshold_that_was_set_and_old_ones_stay(store: S
     made = store.set_threshold(*MODEL, "any", 0.7, who=" Ann  Lee ", why="fewer alarms")
     new = add(store, "new", 0.6)
     assert of(store, old) == (0.5, True, "sensitivity 0.95")
-    assert of(store, new) == (0.7, False, f"set by Ann Lee on {datetime.now(UTC):%Y-%m-%d}")
+    assert of(store, new) == (0.7, False, f"set by Ann Lee on {datetime.now(UTC):%Y-%m-%d} (no. {made.id})")
     assert (store.study(new).priority, store.study(new).found["any"]) == ("negative", False)
     assert made == store.adjustments("threshold")[0]
     store.set_threshold(*MODEL, "any", None, who="Bob", why="back")
@@ -33,6 +33,16 @@ def test_new_results_go_by_the_threshold_that_was_set_and_old_ones_stay(store: S
         (None, "Bob", "back"),
         (0.7, "Ann Lee", "fewer alarms"),
     ]
+
+
+def test_two_thresholds_of_one_day_have_two_names_and_tell_which_they_are(store: Store) -> None:
+    made = [store.set_threshold(*MODEL, label, 0.7, who="Ann", why="x") for label in ("any", "any", "subdural")]
+    points = [point_name("card", {"any": one}) for one in made[:2]]
+    assert points[0] != points[1]
+    history = store.adjustments("threshold")
+    assert [named_in(point, history) for point in points] == [[made[0]], [made[1]]]
+    assert named_in(point_name("card", {"any": made[1], "subdural": made[2]}), history) == made[1:]
+    assert named_in("sensitivity 0.95", history) == []
 
 
 def test_a_threshold_is_of_one_version_of_one_model(store: Store) -> None:
