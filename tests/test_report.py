@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from ichscope.audit.importing import import_predictions, import_truth
 from ichscope.audit.report import About, Report, in_words
+from ichscope.audit.report_figures import drawings
 from ichscope.audit.stored import Audited, ModelColumn, Selection, load, truth_sources
 from ichscope.cli import app
 from ichscope.labels import LABELS
@@ -169,6 +170,17 @@ def test_few_and_many_rows_make_a_report_too(rows: int) -> None:
     made = Report(audited(rows), ABOUT)
     assert "tool 1.0" in made.html()
     assert json.loads(made.json())["rows"] == rows
+
+
+def test_lines_of_other_labels_are_told_apart() -> None:
+    labels = ("any", "CalvarialFracture", "MassEffect")
+    rows = audited(labels=labels)
+    (key,) = rows.models
+    made = Report(rows, ABOUT)
+    caption, figure = next(drawings(rows, key, made.evaluation.models["tool 1.0"]))
+    assert caption == "All labels: ROC"
+    looks = {(one.line.color, one.line.dash) for one in figure.data if one.name in labels or one.name == "Any"}
+    assert len(looks) == len(labels)
 
 
 def test_names_from_outside_are_no_markup_and_no_formulas() -> None:

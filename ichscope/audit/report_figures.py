@@ -14,7 +14,7 @@ from ichscope.audit.evaluate import ModelFigures
 from ichscope.audit.report_tables import ALL, point_in_force, subgroups
 from ichscope.audit.stored import Audited
 from ichscope.figures import calibration, counts, performance
-from ichscope.figures.look import SHORT_NAMES
+from ichscope.figures.look import SHORT_NAMES, lines
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
 from ichscope.labels import SUBTYPES
@@ -27,7 +27,7 @@ def drawings(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawin
     """Curves of all labels, then confusion and calibration label by label, subtypes, net benefit and subgroups."""
     traces = [_traced(audited, key, label, model) for label in model.labels]
     if len(traces) > 1:
-        yield from _curves("All labels", [_without_bands(one) for one in traces])
+        yield from _curves("All labels", _told_apart(traces))
     for one in traces:
         yield from _curves(label_name(one.label), [one])
         yield from _of_label(audited, key, one.label, model)
@@ -43,8 +43,13 @@ def _curves(name: str, traces: Sequence[Traced]) -> Iterator[Drawing]:
         yield f"{name}: precision and recall", performance.precision_recall(traces)
 
 
-def _without_bands(one: Traced) -> Traced:
-    """Six bands over one another cannot be read."""
+def _told_apart(traces: Sequence[Traced]) -> list[Traced]:
+    """Each line in a look of its own, without its band: six over one another cannot be read."""
+    looks = lines([one.label for one in traces])
+    return [replace(_without_band(one), tint=looks[one.label][0], dash=looks[one.label][1]) for one in traces]
+
+
+def _without_band(one: Traced) -> Traced:
     return replace(one, roc=one.roc and replace(one.roc, band=None), pr=one.pr and replace(one.pr, band=None))
 
 
