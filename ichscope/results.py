@@ -32,7 +32,7 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = CSV_COL
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+    writer.writerows({column: csv_cell(value) for column, value in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -65,8 +65,8 @@ def _model_cells(model: ModelResult) -> dict[str, Any]:
     }
 
 
-def _cell(value: Any) -> Any:
-    # A spreadsheet would run a text that starts like a formula; file names come from outside.
+def csv_cell(value: Any) -> Any:
+    """Put a quote before a text that starts like a formula: a spreadsheet would run it, and names are from outside."""
     risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if risky else value
 

@@ -193,6 +193,13 @@ def test_every_figure_follows_from_the_exported_rows(store: Store, tmp_path: Pat
     assert f"{test.p:.3g}" in beside or "<0.0001" in beside
 
 
+def test_no_name_from_outside_is_a_formula_in_the_csv(store: Store) -> None:
+    study = cases.add(store, 0, build.model(), header=Header(scanner="=1+1"))
+    store.review(study, "Ann", labels={"any": True}, at=cases.MORNING)
+    (row,) = csv.DictReader(io.StringIO(csv_bytes(loaded(store).audited).decode()))
+    assert row["scanner"] == "'=1+1"
+
+
 def _column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name] or "nan") for row in rows])
 

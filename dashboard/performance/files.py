@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
 
 from dashboard.cached import WANTED
 from ichscope.audit.report import About, Report
 from ichscope.audit.stored import Audited
+from ichscope.results import csv_text
 
 
 def csv_bytes(audited: Audited) -> bytes:
     """Rows as UTF-8 text; what is unknown has no cell. Numbers keep all their digits."""
-    text = io.StringIO()
     rows = audited.csv_rows()
     first = next(rows, None)
-    if first is not None:
-        writer = csv.DictWriter(text, list(first), restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(first)
-        writer.writerows(rows)
-    return text.getvalue().encode()
+    return csv_text(chain([first], rows), list(first)).encode() if first else b""
 
 
 def report(audited: Audited, selection: Mapping[str, str], by: str) -> Report:

@@ -18,6 +18,7 @@ from ichscope.figures.counts import group_name
 from ichscope.figures.words import NO_VALUE, interval, label_name
 from ichscope.metrics import AtThreshold, Estimate, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
+from ichscope.results import csv_cell
 
 Cell = str | int | float | Estimate | None
 
@@ -86,8 +87,7 @@ def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
     if isinstance(cell, Estimate):
         yield from (cell.value, cell.low, cell.high, cell.method, cell.reason)
         return
-    # A spreadsheet would run a text that starts like a formula; names come from outside.
-    yield f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    yield csv_cell(cell)
     if wide:
         yield from ("", "", "", "")
 
