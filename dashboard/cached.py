@@ -16,7 +16,7 @@ from dashboard.performance.rows import Audit, Rows, Texts
 from ichscope import metrics, phantom
 from ichscope.analyse import default_models_folder, shared_detectors
 from ichscope.audit.banded import Curves, banded
-from ichscope.audit.evaluate import LabelFigures, Wanted, label_figures
+from ichscope.audit.evaluate import SHOWN, LabelFigures, label_figures
 from ichscope.audit.stored import Selection, load
 from ichscope.card import CARD_FILE, file_sha256
 from ichscope.figures.cohort import figures as cohort_figures
@@ -109,13 +109,12 @@ def _audit(place: str, selection: Selection, second: str | None, state: tuple[ob
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------
 
 _BY_CONTENT = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
-WANTED = Wanted(sensitivities=(0.9, 0.95), specificities=(0.9,))
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing the figures", hash_funcs=_BY_CONTENT)
 def figures(rows: Rows, own_threshold: float | None) -> LabelFigures:
     """All figures of one label of one model."""
-    return label_figures(rows.truth, rows.probability, rows.group, WANTED, own_threshold)
+    return label_figures(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_BY_CONTENT)

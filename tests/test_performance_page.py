@@ -117,6 +117,22 @@ def loaded(store: Store) -> Audit:
     return Audit(audited, keys[0], keys[1] if len(keys) > 1 else None)
 
 
+def test_subtypes_of_a_model_without_thresholds_are_called_at_youden_points_and_it_is_said(
+    store: Store, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    real = {label: (rng.random(60) < 0.4).astype(int) for label in SUBTYPES}
+    rows = [{"study": f"s{i}", **{label: values[i] for label, values in real.items()}} for i in range(60)]
+    said = [row | {label: 0.5 * row[label] + 0.5 * rng.random() for label in SUBTYPES} for row in rows]
+    import_truth(store, write(tmp_path / "truth.csv", rows))
+    import_predictions(store, write(tmp_path / "vendor.csv", said))
+    app = page(tabs="All labels")
+    text = words(app)
+    assert "**Subtypes by truth and as called**, each at the Youden point of these data" in text
+    assert "brings no thresholds of its own" in text
+    assert len(app.get("plotly_chart")) == 2
+
+
 # ---- nothing to show -----------------------------------------------------------------------------------------
 
 

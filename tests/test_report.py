@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 
+from dashboard.performance import files
 from ichscope.audit.importing import import_predictions, import_truth
 from ichscope.audit.report import About, Report, in_words
 from ichscope.audit.report_figures import drawings
@@ -158,6 +160,24 @@ def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str
     assert everything["data_sha256"] == rows.sha256
 
 
+def test_a_report_says_which_thresholds_it_stands_on() -> None:
+    without = audited().models["import:1:tool"]
+    some = replace(without, thresholds={"any": 0.5, "subdural": 0.4}), replace(without, thresholds={})
+    kinds = [without, *some]
+    captions = ["its own threshold", "the Youden point of these data or its own threshold"]
+    captions.append("the Youden point of these data")
+    facts = [
+        "tool 1.0: its own threshold;",
+        "tool 1.0: its own threshold (any, subdural), the Youden point of these data (epidural,",
+        "tool 1.0: the Youden point of these data;",
+    ]
+    for model, caption, fact in zip(kinds, captions, facts, strict=True):
+        page = unescape(Report(audited(models={"import:1:tool": model}), ABOUT).html())
+        assert f"<figcaption>Subtypes, by truth and as called, each at {caption}<" in page
+        assert f"<dt>Thresholds</dt><dd>{fact}" in page
+        assert "specificity 0.9" in page
+
+
 @pytest.mark.parametrize(("truth", "reason"), [(0, "no positives"), (1, "no negatives")])
 def test_what_is_not_estimable_says_why(truth: int, reason: str) -> None:
     page = unescape(Report(audited(12, truth), ABOUT).html())
@@ -287,6 +307,15 @@ def test_a_report_comes_with_its_tables(store: Store, home: Path) -> None:
     found = json.loads((home / "tables" / "figures.json").read_text(encoding="utf-8"))
     assert list(found["models"]) == ["cranioscan 1.0"]
     assert found["selection"]["Studies"] == "scanner Maker Revolution"
+
+
+def test_page_and_command_give_the_same_report_on_the_same_input(store: Store, home: Path) -> None:
+    many(store, 60)
+    selection = Selection("reviews", ("model:cerebroscan@1.0", "model:cranioscan@1.0"))
+    made = files.report(load(store, selection), in_words(selection, truth_sources(store)[0]), "QA")
+    options = ("--output", home / "report.html", "--date", made.about.date, "--by", "QA")
+    assert run("report", *options).exit_code == 0
+    assert (home / "report.html").read_text(encoding="utf-8") == made.html()
 
 
 def test_a_report_without_truth_or_models_says_so(store: Store, home: Path) -> None:

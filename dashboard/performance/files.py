@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import chain
 
-from dashboard.cached import WANTED
 from ichscope.audit.report import About, Report
 from ichscope.audit.stored import Audited
 from ichscope.results import csv_text
@@ -21,4 +20,4 @@ def csv_bytes(audited: Audited) -> bytes:
 
 def report(audited: Audited, selection: Mapping[str, str], by: str) -> Report:
     """The report on what the page shows; `by` is who asks for it, as far as that is known."""
-    return Report(audited, About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection), WANTED)
+    return Report(audited, About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection))

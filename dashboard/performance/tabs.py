@@ -17,11 +17,12 @@ from dashboard.performance.threshold import draw, in_force
 from dashboard.text import plain, sentence
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures
+from ichscope.audit.report_tables import subtype_points
 from ichscope.figures import counts, performance
 from ichscope.figures.look import lines
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
-from ichscope.labels import LABELS, SUBTYPES
+from ichscope.labels import LABELS
 from ichscope.metrics import CalibrationLine, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
 
@@ -34,7 +35,7 @@ def all_labels(audit: Audit) -> None:
     with left:
         _roc_of_all(audit, found)
     with right:
-        _joint(audit)
+        _joint(audit, found)
     if _any_own(found):
         st.markdown("**At the model's own thresholds**")
         st.html(tables.own_points(found))
@@ -66,17 +67,17 @@ def figures(audit: Audit) -> dict[str, LabelFigures]:
     return {label: cached.figures(audit.rows(label), audit.own_threshold(label)) for label in audit.labels}
 
 
-def _joint(audit: Audit) -> None:
-    labels = [label for label in audit.labels if label in SUBTYPES and audit.own_threshold(label) is not None]
-    if len(labels) < 2:
-        st.caption("Which subtypes are taken for which: needs two subtypes with truth and thresholds.")
+def _joint(audit: Audit, of_labels: dict[str, LabelFigures]) -> None:
+    thresholds, words = subtype_points(of_labels)
+    if len(thresholds) < 2:
+        st.caption("Which subtypes are taken for which: needs two subtypes that a threshold tells apart.")
         return
-    rows = {label: audit.rows(label) for label in labels}
-    found = cached.joint(rows, tuple(audit.own_threshold(label) for label in labels))
+    rows = {label: audit.rows(label) for label in thresholds}
+    found = cached.joint(rows, tuple(thresholds.values()))
     if not found.counts.sum():
         st.caption("Which subtypes are taken for which: no row has a known truth of all subtypes.")
         return
-    st.markdown("**Subtypes by truth and as called**")
+    st.markdown(f"**Subtypes by truth and as called**, each at {words}")
     draw(counts.joint(found), "subtypes")
 
 
@@ -172,8 +173,9 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
         made = partial(report, audited, selection, by)
         _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
     st.caption(
-        "The report needs no network; files are made when asked for. Every figure of this page can be recomputed from "
-        f"the rows. SHA-256 of the data: {audited.sha256}"
+        "The report needs no network; files are made when asked for. It stands on each model's own thresholds, or on "
+        "the Youden point of these data, not on one that was moved on this page. Every figure of this page can be "
+        f"recomputed from the rows. SHA-256 of the data: {audited.sha256}"
     )
     for key, model in audited.models.items():
         point = f" Operating point: {plain(model.operating_point)}." if model.operating_point else ""

@@ -34,6 +34,10 @@ class Wanted:
     specificities: tuple[float, ...] = ()
 
 
+# What pages and reports look at.
+SHOWN = Wanted(specificities=(0.9,))
+
+
 @dataclass(frozen=True)
 class Point:
     """An operating point and what it gives; `chosen_on` is "given", "the model's own" or "these data".

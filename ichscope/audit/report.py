@@ -20,7 +20,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ichscope import __version__
-from ichscope.audit.evaluate import Evaluation, Wanted, evaluated, to_json_text
+from ichscope.audit.evaluate import SHOWN, Evaluation, evaluated, to_json_text
 from ichscope.audit.report_figures import INK_ON_WHITE, drawings
 from ichscope.audit.report_tables import ReportTable, all_tables, point_in_force
 from ichscope.audit.stored import Audited, Selection, TruthSource
@@ -94,13 +94,13 @@ def _plain(value: Any) -> str:
 class Report:
     """All that a report says; made once, given out in three forms."""
 
-    def __init__(self, audited: Audited, about: About, wanted: Wanted | None = None) -> None:
-        self.audited, self.about, self.wanted = audited, about, wanted
+    def __init__(self, audited: Audited, about: About) -> None:
+        self.audited, self.about = audited, about
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """All figures, as `ichscope evaluate` has them."""
-        return evaluated(self.audited.pairing(), self._header(), self.wanted)
+        """All figures, as the page Performance has them."""
+        return evaluated(self.audited.pairing(), self._header(), SHOWN)
 
     @cached_property
     def tables(self) -> list[ReportTable]:
@@ -159,9 +159,22 @@ class Report:
         return {
             **self.about.selection,
             "Rows": f"{header['rows']:,}, each a {header['level']}",
+            "Thresholds": "; ".join(self._whence()),
             "SHA-256 of the data": header["data_sha256"],
             "Software": f"ICHScope {__version__}, {software}",
         }
+
+    def _whence(self) -> Iterator[str]:
+        """Which thresholds the figures of each model stand on."""
+        for name, model in self.evaluation.models.items():
+            points = [(label, point_in_force(found)) for label, found in model.labels.items()]
+            by_name: dict[str, list[str]] = {}
+            for label, point in points:
+                by_name.setdefault(point.name if point else "none, for there is none", []).append(label)
+            yield f"{name}: " + ", ".join(
+                whence if len(by_name) == 1 else f"{whence} ({', '.join(labels)})" for whence, labels in by_name.items()
+            )
+        yield "one that was moved on the page Performance does not count here"
 
     def _in_short(self) -> Iterator[str]:
         """What each model does with its first label."""

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import plotly.graph_objects as go
 
 from ichscope import metrics
 from ichscope.audit.banded import banded
 from ichscope.audit.evaluate import ModelFigures
-from ichscope.audit.report_tables import ALL, point_in_force, subgroups
+from ichscope.audit.report_tables import ALL, joint, point_in_force, subgroups
 from ichscope.audit.stored import Audited
 from ichscope.figures import calibration, counts, performance
 from ichscope.figures.look import SHORT_NAMES, lines
 from ichscope.figures.performance import Traced
 from ichscope.figures.words import label_name
-from ichscope.labels import SUBTYPES
 
 Drawing = tuple[str, go.Figure]
 INK_ON_WHITE = "#323b43"
@@ -76,14 +74,9 @@ def _dark(figure: go.Figure) -> go.Figure:
 
 
 def _joint(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:
-    """Subtypes taken for each other, where all of them have a threshold."""
-    points = {label: point_in_force(model.labels[label]) for label in SUBTYPES if label in model.labels}
-    thresholds = [point.found.threshold for point in points.values() if point]
-    if len(thresholds) == len(SUBTYPES):
-        both = (audited.truth, audited.models[key].probability)
-        truth, said = (np.stack([values[label] for label in SUBTYPES], axis=1) for values in both)
-        found = metrics.joint_confusion(truth, said, thresholds, SUBTYPES)
-        yield "Subtypes, by truth and as called", _dark(counts.joint(found))
+    """Subtypes taken for each other, where two or more have a threshold."""
+    if found := joint(audited, key, model):
+        yield f"Subtypes, by truth and as called, each at {found[1]}", _dark(counts.joint(found[0]))
 
 
 def _net_benefit(audited: Audited, key: str, model: ModelFigures) -> Iterator[Drawing]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,7 +16,8 @@ from ichscope.audit.show import Notes
 from ichscope.audit.stored import Audited
 from ichscope.figures.counts import group_name
 from ichscope.figures.words import NO_VALUE, interval, label_name
-from ichscope.metrics import AtThreshold, Estimate, Subgroup
+from ichscope.labels import SUBTYPES
+from ichscope.metrics import AtThreshold, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
 from ichscope.results import csv_cell
 
@@ -221,6 +222,23 @@ def point_in_force(figures: LabelFigures) -> InForce | None:
     if name not in points:
         return None
     return InForce("its own threshold" if name == OWN else "the Youden point of these data", points[name])
+
+
+def subtype_points(labels: Mapping[str, LabelFigures]) -> tuple[dict[str, float], str]:
+    """Thresholds in force of the subtypes that have one, and what they are, in words."""
+    points = {label: point for label in SUBTYPES if label in labels and (point := point_in_force(labels[label]))}
+    words = " or ".join(dict.fromkeys(point.name for point in points.values()))
+    return {label: point.found.threshold for label, point in points.items()}, words
+
+
+def joint(audited: Audited, key: str, model: ModelFigures) -> tuple[JointConfusion, str] | None:
+    """Which subtypes are taken for which, and at which thresholds, in words; None with fewer than two of them."""
+    thresholds, words = subtype_points(model.labels)
+    if len(thresholds) < 2:
+        return None
+    both = (audited.truth, audited.models[key].probability)
+    truth, said = (np.stack([values[label] for label in thresholds], axis=1) for values in both)
+    return metrics.joint_confusion(truth, said, tuple(thresholds.values()), tuple(thresholds)), words
 
 
 def subgroups(audited: Audited, key: str, model: ModelFigures) -> dict[str, tuple[Subgroup, ...]]:
