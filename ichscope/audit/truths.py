@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ichscope.audit.joining import AuditError, Known, Rows, find, notes_of, taken
-from ichscope.audit.sheets import Ints, number
+from ichscope.audit.sheets import Floats, Ints, number
 from ichscope.audit.tables import Level
 from ichscope.audit.values import Readers, Voice, agree
 from ichscope.metrics import study_truth
@@ -41,7 +42,27 @@ def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]
     nothing = np.zeros(len(here), np.uint64)
     rows = Rows(known.studies.key, nothing, known.studies.patient, here, np.full(len(here), -1), truth, by_place=True)
     there = np.isfinite(np.array([*truth.values(), np.full(len(here), np.nan)])).any(axis=0)
-    return rows.chosen(there), [*notes, _SEEN]
+    return rows.chosen(there), [*notes, _SEEN, *_chosen_by_readers(known.studies.flagged, there)]
+
+
+def _chosen_by_readers(flagged: Floats, reviewed: NDArray[np.bool_]) -> list[str]:
+    """What share of the studies has a review, by whether a model flags them (studies,), nan where none judged.
+
+    Begg and Greenes (1983), "Assessment of diagnostic tests when disease verification is subject to selection bias".
+    """
+    judged = ~np.isnan(flagged)
+    studies, looked = int(np.count_nonzero(judged)), int(np.count_nonzero(judged & reviewed))
+    if looked == studies:
+        return []
+    shares = [
+        f"{100 * reviewed[of].mean():.1f} % of the {np.count_nonzero(of):,} {name}"
+        for of, name in ((flagged == 1, "that a model flags"), (flagged == 0, "others"))
+        if of.any()
+    ]
+    return [
+        f"{looked:,} of {studies:,} studies that a model judged are reviewed, {' and '.join(shares)}; where readers "
+        "choose those that are flagged, sensitivity comes out too high and specificity too low"
+    ]
 
 
 def _last_words(reviews: ReviewColumns, place: Ints, chosen: Ints) -> Voice:

@@ -40,13 +40,17 @@ class ModelVersion:
 
 @dataclass(frozen=True, eq=False)
 class StudyColumns:
-    """Facts of studies, (studies,) each; where unknown, keys are 0, numbers None and texts empty."""
+    """Facts of studies, (studies,) each; where unknown, keys are 0, numbers None and texts empty.
+
+    flagged : 1 where a model flags a haemorrhage, 0 where none does, nan where none judged
+    """
 
     id: Ints
     key: Keys
     patient: Keys
     score: Floats
     synthetic: NDArray[np.bool_]
+    flagged: Floats
     scanner: Sequence[str]
     institution: Sequence[str]
     kvp: Sequence[float | None]
@@ -144,12 +148,13 @@ class Columns(StoreBase):
         """Facts of the studies that fit, by id."""
         chosen = select(
             *(Study.id, Study.study_key, Study.patient_key, Study.score, type_coerce(Study.synthetic, Integer)),
+            type_coerce(Study.model_any, Integer),
             *(Study.scanner, Study.institution, Study.kvp, Study.slice_thickness_mm, Study.age_years, Study.sex),
         )
         chosen = chosen.where(*conditions(filter or Filter(), self.study_key)).order_by(Study.id)
-        id, key, patient, score, synthetic, *facts = self._columns(chosen)
+        id, key, patient, score, synthetic, flagged, *facts = self._columns(chosen)
         keys = (as_numbers(key), as_numbers(patient))
-        return StudyColumns(_ints(id), *keys, _floats(score), np.array(synthetic, np.bool_), *facts)
+        return StudyColumns(_ints(id), *keys, _floats(score), np.array(synthetic, np.bool_), _floats(flagged), *facts)
 
     def result_columns(self, model: str, version: str) -> ResultColumns:
         """What a version of a model says of all studies."""
