@@ -19,11 +19,14 @@ from ichscope.source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
 
 __all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order", "walk"]
 
+# So many files at once from strangers, whose bytes come over the page, and so many on disk, at some 2 KB of memory
+# each. What holds more is refused as a whole: a part of it could end in the middle of a series.
 MAX_FILES = 100_000
-# A ZIP may hold this much when unpacked, and this much times its own size where it is large: deflate packs CT
-# about 2:1 and blank images up to 1029:1, so a few blank slices pass and a bomb does not.
-MAX_ZIP_BYTES = 16 << 30
+MAX_FILES_ON_DISK = 500_000
+# A ZIP may hold this much times its own size where it is large, and from strangers this much when unpacked: deflate
+# packs CT about 2:1 and blank images up to 1029:1, so a few blank slices pass and a bomb does not.
 MAX_ZIP_RATIO = 100
+MAX_ZIP_BYTES = 16 << 30
 _SMALL_ZIP_BYTES = 256 << 20
 _HEAD_BYTES = 1 << 15
 _PIXEL_SPACING = 0x00280030
@@ -62,7 +65,7 @@ _STRAY_NAMES = (
     "readme",
     "license",
 )
-_STRAY_FOLDERS = ("__macosx", "@eadir", ".git")
+STRAY_FOLDERS = ("__macosx", "@eadir", ".git")
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,14 @@ class _Pile:
     rejected: list[Rejected] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     count: int = 0
+    most: int = 0
 
     def reject(self, name: str, reason: str) -> None:
         self.rejected.append(Rejected(name, reason))
+
+
+class _TooManyFilesError(Exception):
+    """More than may be sorted at once."""
 
 
 def collect(inputs: Iterable[Path | str | Source | tuple[str, bytes]], pictures_as_series: bool = False) -> Intake:
@@ -128,19 +136,36 @@ def collect(inputs: Iterable[Path | str | Source | tuple[str, bytes]], pictures_
 
     Returns
     -------
-    the groups in order of their names; whatever is in none of them is in `rejected` or `ignored`
+    the groups in order of their names; whatever is in none of them is in `rejected` or `ignored`. Of too many files
+    none is taken, and one reason says so
     """
     pile = _Pile()
     for item in inputs:
-        if isinstance(item, tuple):
-            _sort_in(Source(_clean(item[0]), data=item[1]), pile)
-        elif isinstance(item, Source):
-            _sort_in(item, pile)
-        else:
-            _sort_path(Path(item), pile)
+        pile.most = MAX_FILES if isinstance(item, tuple) else MAX_FILES_ON_DISK
+        try:
+            _sort_item(item, pile)
+        except _TooManyFilesError:
+            reason = f"holds more than {pile.most} files; expected fewer at once, as in subfolders"
+            return Intake((), (Rejected(_top(item), reason),), ())
     groups = _series_groups(pile.images) + _picture_groups(pile, pictures_as_series)
     groups.sort(key=lambda group: natural_order(group.sources[0].name))
     return Intake(tuple(groups), tuple(pile.rejected), tuple(pile.ignored))
+
+
+def _sort_item(item: Path | str | Source | tuple[str, bytes], pile: _Pile) -> None:
+    if isinstance(item, tuple):
+        _sort_in(Source(_clean(item[0]), data=item[1]), pile)
+    elif isinstance(item, Source):
+        _sort_in(item, pile)
+    else:
+        _sort_path(Path(item), pile)
+
+
+def _top(item: Path | str | Source | tuple[str, bytes]) -> str:
+    """The folder that an item lies in at the top, or is."""
+    if isinstance(item, (Path, str)):
+        return Path(item).resolve().name
+    return PurePosixPath(item.name if isinstance(item, Source) else _clean(item[0])).parts[0]
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
@@ -167,7 +192,7 @@ def _sort_path(path: Path, pile: _Pile) -> None:
 def walk(folder: Path) -> Iterator[Path]:
     """All regular files below a folder; links to folders are not followed, devices and pipes not opened."""
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted((name for name in folders if name.lower() not in _STRAY_FOLDERS), key=natural_order)
+        folders[:] = sorted((name for name in folders if name.lower() not in STRAY_FOLDERS), key=natural_order)
         for name in sorted(files, key=natural_order):
             if (file := Path(place, name)).is_file():
                 yield file
@@ -176,10 +201,8 @@ def walk(folder: Path) -> Iterator[Path]:
 def _sort_in(source: Source, pile: _Pile, inside_zip: bool = False) -> None:
     """Put one file where its content says, not its name."""
     pile.count += 1
-    if pile.count > MAX_FILES:
-        if pile.count == MAX_FILES + 1:
-            pile.reject(source.name, f"comes after {MAX_FILES} files; expected fewer at once")
-        return
+    if pile.count > pile.most:
+        raise _TooManyFilesError
     if _is_stray(source.name):
         pile.ignored.append(source.name)
         return
@@ -229,7 +252,7 @@ def _is_text(head: bytes) -> bool:
 def _is_stray(name: str) -> bool:
     parts = PurePosixPath(name.lower()).parts
     last = parts[-1] if parts else ""
-    return last.startswith(".") or last in _STRAY_NAMES or any(part in _STRAY_FOLDERS for part in parts)
+    return last.startswith(".") or last in _STRAY_NAMES or any(part in STRAY_FOLDERS for part in parts)
 
 
 def _clean(name: str) -> str:
@@ -244,7 +267,7 @@ def _unpack(source: Source, pile: _Pile) -> None:
     assert origin is not None, "archives inside archives are refused before"
     archive = Archive(origin)
     members = archive.members()
-    _check_bomb(members)
+    _check_bomb(members, from_stranger=source.data is not None)
     for member in sorted(members, key=lambda member: natural_order(member.filename)):
         inside = f"{source.name}/{_clean(member.filename)}"
         if ".." in member.filename.replace("\\", "/").split("/"):
@@ -253,15 +276,18 @@ def _unpack(source: Source, pile: _Pile) -> None:
             _sort_in(Source(inside, archive=archive, member=member), pile, inside_zip=True)
 
 
-def _check_bomb(members: Sequence[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_FILES:
-        raise SourceError(f"holds {len(members)} files; expected at most {MAX_FILES}")
+def _check_bomb(members: Sequence[zipfile.ZipInfo], from_stranger: bool) -> None:
+    most = MAX_FILES if from_stranger else MAX_FILES_ON_DISK
+    if len(members) > most:
+        raise SourceError(f"holds {len(members)} files; expected at most {most}")
     if any(member.flag_bits & 1 for member in members):
         raise SourceError("is encrypted; unpack it with its password first")
     unpacked = sum(member.file_size for member in members)
     packed = max(1, sum(member.compress_size for member in members))
-    if unpacked > MAX_ZIP_BYTES or (unpacked > _SMALL_ZIP_BYTES and unpacked > MAX_ZIP_RATIO * packed):
+    if unpacked > _SMALL_ZIP_BYTES and unpacked > MAX_ZIP_RATIO * packed:
         raise SourceError(f"would unpack from {packed >> 10} KiB to {unpacked >> 20} MiB; expected a ZIP of CT images")
+    if from_stranger and unpacked > MAX_ZIP_BYTES:
+        raise SourceError(f"holds {unpacked >> 30} GiB; expected at most {MAX_ZIP_BYTES >> 30} GiB in one ZIP")
 
 
 def _sort_dicom(source: Source, head: bytes, pile: _Pile) -> None:

@@ -154,7 +154,9 @@ class Inbox:
             paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
             if isinstance(task, Files):
                 paths = {path_of(source) for source in task.group.sources}
-            if paths <= quiet and paths & fresh:
+            # Of too many files none is taken, and the folder's one row says so.
+            too_many = isinstance(task, Refused) and task.name == self.folder.name
+            if too_many or (paths <= quiet and paths & fresh):
                 found.append(task)
         return found
 

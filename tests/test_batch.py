@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks import kill
-from ichscope import batch, phantom, volumes
+from ichscope import batch, intake, phantom, volumes
 from ichscope.analyse import analyse
 from ichscope.batch import BatchError, Pace, Setup, driver, looking, workers
 from ichscope.batch.locators import Files, Kept, Place, Refused, from_text, to_text
@@ -378,6 +378,39 @@ def test_a_large_folder_is_cut_at_its_subfolders(night: Path, monkeypatch: pytes
         assert [len(task.group.sources) for task in found if isinstance(task, Files)] == [3] * STUDIES + [1]
     finally:
         (night / "loose.dcm").unlink()
+
+
+def test_parts_of_a_large_folder_are_all_that_is_in_it(night: Path, tmp_path: Path) -> None:
+    """Folders whose names begin with a dot, and each of many ZIPs by itself."""
+    files = sorted(night.rglob("*.dcm"))
+    for number in range(looking.MANY_ZIPS + 1):
+        with zipfile.ZipFile(tmp_path / f"{number}.ZIP", "w") as archive:
+            archive.write(files[number], files[number].name)
+    (tmp_path / ".import").mkdir()
+    shutil.copy(files[-1], tmp_path / ".import" / "IM1.dcm")
+    shutil.copy(files[-1], tmp_path / "loose.dcm")
+    parts = looking.look(Place(tmp_path))
+    zips = {f"{number}.ZIP" for number in range(looking.MANY_ZIPS + 1)}
+    assert {part.path.name for part in parts if isinstance(part, Place)} == {".import", tmp_path.name} | zips
+    found = [task for part in parts if isinstance(part, Place) for task in looking.look(part)]
+    assert sum(len(task.group.sources) for task in found if isinstance(task, Files)) == len(parts)
+
+
+def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(
+    store: Store, night: Path, pool, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat").mkdir()
+    for number, file in enumerate(sorted(night.rglob("*.dcm"))):
+        shutil.copy(file, tmp_path / "flat" / f"{number}.dcm")
+    monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 10)
+    assert batch.run([tmp_path / "flat"], pool, store, setup).done == 1
+    (row,) = store.worklist()
+    assert row.status == "not analysed"
+    assert "holds more than 10 files" in row.reasons[0]
+    monkeypatch.undo()
+    monkeypatch.setattr(intake, "MAX_FILES", 10)  # for strangers only
+    assert batch.run([tmp_path / "flat"], pool, store, setup).done == STUDIES
+    assert [row.slices for row in store.worklist() if row.models] == [3] * STUDIES
 
 
 @pytest.mark.slow

@@ -278,11 +278,33 @@ def test_a_lying_archive_does_not_give_more_than_it_says() -> None:
     assert "damaged inside its ZIP archive" in found.rejected[0].reason
 
 
-def test_too_many_files_are_cut_off_with_one_reason(head: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_FILES", 5)
-    found = collect(uploads(datasets(head)))
-    assert len(found.groups[0].sources) == 5
-    assert [one.reason for one in found.rejected] == ["comes after 5 files; expected fewer at once"]
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_FILES_ON_DISK"])
+def test_of_too_many_files_none_is_taken_and_no_series_is_cut(
+    head: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(intake, limit, 5)
+    write(tmp_path / "study", datasets(head))
+    refused = Intake(
+        (), (intake.Rejected("study", "holds more than 5 files; expected fewer at once, as in subfolders"),), ()
+    )
+    uploaded, on_disk = collect(uploads(datasets(head))), collect([tmp_path / "study"])
+    assert (uploaded == refused, on_disk == refused) == (limit == "MAX_FILES", limit == "MAX_FILES_ON_DISK")
+    for found in (uploaded, on_disk):
+        assert found == refused or [len(group.sources) for group in found.groups] == [8]
+
+
+def write(folder: Path, files: list[Dataset]) -> None:
+    folder.mkdir()
+    for number, one in enumerate(files):
+        (folder / f"IM{number:04}").write_bytes(to_bytes(one))
+
+
+def test_a_zip_on_disk_may_be_of_any_size(head: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_ZIP_BYTES", 1000)
+    data = zipped(dict(uploads(datasets(head))))
+    (tmp_path / "night.zip").write_bytes(data)
+    assert [len(group.sources) for group in collect([tmp_path / "night.zip"]).groups] == [8]
+    assert collect([("night.zip", data)]).rejected[0].reason == "holds 0 GiB; expected at most 0 GiB in one ZIP"
 
 
 def test_a_file_too_large_is_not_read(head: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:

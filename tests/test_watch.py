@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ichscope import batch, phantom
+from ichscope import batch, intake, phantom
 from ichscope.batch.locators import Files, Place, Refused, Task
 from ichscope.store import Store
 from ichscope.watch import Inbox, watch
@@ -103,6 +103,16 @@ def test_zips_broken_files_and_what_is_still_being_written(inbox: Inbox, clock: 
     assert zipped.path.name == "night.zip"
     assert isinstance(broken, Refused)
     assert broken.name == "inbox/broken.dcm"
+
+
+def test_too_many_loose_files_are_said(inbox: Inbox, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 2)
+    for number, data in enumerate(scan()):
+        (inbox.folder / f"{number}.dcm").write_bytes(data)
+    taken(inbox, clock, 0)
+    (refused,) = taken(inbox, clock, 30)
+    assert isinstance(refused, Refused)
+    assert refused.reason.startswith("holds more than 2 files")
 
 
 def test_what_could_not_be_handed_over_comes_again(inbox: Inbox, clock: Clock) -> None:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from ichscope.analyse import StudyResult
 from ichscope.batch.locators import Files, Kept, Place, Refused, Task, from_text, path_of
 from ichscope.elements import DicomError, parse, short_hash, text
-from ichscope.intake import Group, Intake, Source, collect, natural_order, walk
+from ichscope.intake import STRAY_FOLDERS, Group, Intake, Source, collect, natural_order, walk
 from ichscope.preprocess import model_input
 from ichscope.source import SourceError
 from ichscope.store import Store, StoreError, content_hash
 
-# A larger folder is cut at its subfolders: then series are told apart within each of them, not across.
+# A larger folder is cut at its subfolders and ZIPs: then series are told apart within each of them, not across.
 LARGE_FOLDER = 5_000
+MANY_ZIPS = 10
 _HEAD_BYTES = 1 << 15
 
 
@@ -75,12 +76,12 @@ def look(place: Place) -> list[Task]:
     """
     if not place.path.is_dir():
         return tasks(collect([place.path], place.pictures_as_series), place.path)
-    found = (file for file in walk(place.path) if not place.shallow or file.parent == place.path)
+    found = _directly_in(place.path) if place.shallow else walk(place.path)
     files = list(islice(found, LARGE_FOLDER + 1))
-    if len(files) <= LARGE_FOLDER or place.shallow or not _subfolders(place.path):
-        return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place.path)
-    parts = [replace(place, path=folder) for folder in _subfolders(place.path)]
-    return [*parts, replace(place, shallow=True)]
+    large = len(files) > LARGE_FOLDER or sum(map(_is_zip, files)) > MANY_ZIPS
+    if large and not place.shallow and (parts := _parts(place.path)):
+        return [*(replace(place, path=part) for part in parts), replace(place, shallow=True)]
+    return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place.path)
 
 
 def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
@@ -145,12 +146,24 @@ def refused_content(task: Refused) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted((one for one in folder.iterdir() if _is_folder(one)), key=lambda one: natural_order(one.name))
+def _parts(folder: Path) -> list[Path]:
+    """Subfolders, as `walk` takes them, and ZIPs."""
+    found = [one for one in folder.iterdir() if _is_folder(one) or _is_zip(one)]
+    return sorted(found, key=lambda one: natural_order(one.name))
+
+
+def _directly_in(folder: Path) -> Iterator[Path]:
+    """Files of a folder that are in none of its parts."""
+    found = (one for one in folder.iterdir() if one.is_file() and not _is_zip(one))
+    return iter(sorted(found, key=lambda one: natural_order(one.name)))
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    return path.is_dir() and not path.is_symlink() and path.name.lower() not in STRAY_FOLDERS
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def _patient_id(group: Group) -> str | None:
