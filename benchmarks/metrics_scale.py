@@ -83,9 +83,7 @@ def page(audited: Audited) -> np.ndarray:
     rows = {label: audit.rows(label) for label in audit.labels}
     for one in rows.values():
         found = cached.figures(one, 0.3)
-        for point in found.operating_points:
-            assert point.found is not None
-            cached.flagged(one, point.found.threshold)
+        assert all(point.found for point in found.operating_points)
         cached.curves(one)
         cached.calibration(one)
         for by in (audit.everyone, *audit.by.values()):

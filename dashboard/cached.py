@@ -23,8 +23,7 @@ from ichscope.figures.cohort import figures as cohort_figures
 from ichscope.home import database_url
 from ichscope.inference import Detector
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
-from ichscope.metrics.estimate import proportion
-from ichscope.metrics.sample import Floats, known
+from ichscope.metrics.sample import Floats
 from ichscope.monitor import Monitored, Period, monitor
 from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
 
@@ -115,15 +114,6 @@ _BY_CONTENT = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
 def figures(rows: Rows, own_threshold: float | None) -> LabelFigures:
     """All figures of one label of one model."""
     return label_figures(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
-
-
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_BY_CONTENT)
-def flagged(rows: Rows, threshold: float) -> Estimate:
-    """The share of rows that a threshold flags."""
-    sample = known(rows.truth, rows.probability, patients=rows.group)
-    if reason := sample.missing():
-        return Estimate.none(reason)
-    return proportion((sample.score >= threshold).astype(np.float64), sample.patient)
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the curves", hash_funcs=_BY_CONTENT)

@@ -387,10 +387,24 @@ def test_mover_r_limits_solve_its_defining_quadratic() -> None:
 
 def test_workload_counts_all_rows_at_the_threshold() -> None:
     truth, p = draw(20)
-    found = metrics.workload(truth, p, 0.9)
-    assert found.flagged.value == pytest.approx((p >= found.point.threshold).mean())
-    assert found.point.sensitivity >= 0.9
-    assert metrics.workload([0, 0], [0.1, 0.2], 0.9).flagged.reason == "not estimable: no positives"
+    wanted = metrics.operating_point_at_sensitivity(truth, p, 0.9)
+    point = metrics.at_threshold(truth, p, wanted.threshold)
+    assert point.flagged.value == pytest.approx((p >= wanted.threshold).mean())
+    assert metrics.at_threshold([0, 0], [0.1, 0.2], 0.15).flagged.value == 0.5
+    assert metrics.at_threshold([], [], 0.5).flagged.reason == "not estimable: no rows"
+
+
+def test_workload_at_a_prevalence_is_what_both_classes_add_to_it() -> None:
+    truth, p = draw(20)
+    point = metrics.at_threshold(truth, p, 0.4)
+    assert metrics.at_prevalence(point, truth.mean()).flagged.value == pytest.approx(point.flagged.value)
+    found, right, alarms = metrics.at_prevalence(point, 0.1).flagged, point.sensitivity, point.specificity
+    assert found.value == pytest.approx(0.1 * right.value + 0.9 * (1 - alarms.value))
+    below = math.hypot(0.1 * (right.value - right.low), 0.9 * (alarms.high - alarms.value))
+    above = math.hypot(0.1 * (right.high - right.value), 0.9 * (alarms.value - alarms.low))
+    assert (found.low, found.high) == pytest.approx((found.value - below, found.value + above))
+    one_class = metrics.at_prevalence(metrics.at_threshold([1, 1], [0.1, 0.9], 0.5), 0.1)
+    assert one_class.flagged.reason == "not estimable: no negatives"
 
 
 def test_decision_curve_counts_true_and_false_positives() -> None:
@@ -495,7 +509,6 @@ def test_never_nan_and_never_a_crash(classes: str, one_patient: bool, constant: 
         metrics.youden(truth, p),
         metrics.operating_point_at_sensitivity(truth, p, 0.9),
         metrics.operating_point_at_specificity(truth, p, 0.9),
-        metrics.workload(truth, p, 0.9, patient),
         metrics.decision_curve(truth, p),
         metrics.pr_curve(truth, p),
         metrics.weighted_log_loss(np.tile(truth, (6, 1)).T, np.tile(p, (6, 1)).T, patients=patient),

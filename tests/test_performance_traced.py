@@ -190,9 +190,11 @@ def test_curves_matrix_and_figures_at_the_threshold(exported: dict[str, np.ndarr
         assert shown[name] == [interval(value), f"{a} of {b}"]
     assert shown["PPV at prevalence 10 %"][0] == interval(elsewhere.ppv)
     assert shown["NPV at prevalence 10 %"][0] == interval(elsewhere.npv)
+    assert shown["Flagged at prevalence 10 %"][0] == interval(elsewhere.flagged)
+    assert elsewhere.flagged.value == pytest.approx(0.1 * tp / (tp + fn) + 0.9 * fp / (fp + tn))
     share = (tp + fp) / len(truth)
-    assert shown["Workload: share flagged"][0].startswith(f"{share:.3f} (")
-    assert shown["Workload: share flagged"][1] == f"{tp + fp} of {len(truth)}"
+    assert shown["Flagged in these data"][0].startswith(f"{share:.3f} (")
+    assert shown["Flagged in these data"][1] == f"{tp + fp} of {len(truth)}"
 
 
 def test_operating_points(exported: dict[str, np.ndarray]) -> None:

@@ -130,7 +130,7 @@ def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Pa
 
 def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str, report: Report) -> None:
     files = downloads(page)
-    names = ["population", "truth", "models", "figures", "log_loss", "operating_points", "subgroups"]
+    names = ["population", "truth", "models", "figures", "log_loss", "operating_points", "elsewhere", "subgroups"]
     assert list(files) == [*(f"{name}.csv" for name in names), "figures.json"]
     rows = report.audited
     said = rows.models["import:1:tool"].probability
@@ -145,6 +145,12 @@ def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str
     ]
     assert [int(own[name]) for name in ("TP", "FN", "FP", "TN")] == counts
     assert float(own["Sensitivity"]) == pytest.approx(counts[0] / bleeds.sum())
+    assert float(own["Flagged"]) == pytest.approx(called.mean())
+    rare = cells(files["elsewhere.csv"])[0]
+    alarms = counts[2] / np.count_nonzero(~bleeds)
+    found = 0.1 * counts[0] / bleeds.sum()
+    assert float(rare["Flagged"]) == pytest.approx(found + 0.9 * alarms)
+    assert float(rare["PPV"]) == pytest.approx(found / (found + 0.9 * alarms))
     population = {(row["By"], row["Group"]): row for row in cells(files["population.csv"])}
     assert set(population) == {("all", "all"), ("scanner", "A"), ("scanner", "B"), ("scanner", "unknown")}
     positives = [population["scanner", name]["Positive: Any haemorrhage"] for name in "AB"]

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from dashboard.text import table
 from ichscope.audit.evaluate import CHOSEN_HERE, LabelFigures, Point
-from ichscope.audit.show import Notes
+from ichscope.audit.report_tables import AT_THEIR_PREVALENCE, OWN
+from ichscope.audit.show import FLATTERS, Notes
 from ichscope.figures.counts import group_name
 from ichscope.figures.words import NO_VALUE, interval, label_name
 from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
-
-FLATTERS = "threshold chosen on these data, which flatters a little"
-OWN = "the model's own"
 
 
 def _cell(found: Estimate, notes: Notes) -> str:
@@ -55,7 +53,9 @@ def own_points(found: Mapping[str, LabelFigures]) -> str:
             )
         )
     return table(
-        ("Label", "Threshold", "TP", "FN", "FP", "TN", "Sensitivity", "Specificity", "PPV", "NPV"), rows, _below(notes)
+        ("Label", "Threshold", "TP", "FN", "FP", "TN", "Sensitivity", "Specificity", "PPV", "NPV"),
+        rows,
+        _below(notes, AT_THEIR_PREVALENCE),
     )
 
 
@@ -64,28 +64,24 @@ def own_point(found: LabelFigures) -> AtThreshold | None:
     return next((point.found for point in found.operating_points if point.chosen_on == OWN), None)
 
 
-def operating_points(points: Sequence[tuple[Point, Estimate | None]]) -> str:
+def operating_points(points: Sequence[Point]) -> str:
     """Operating points of one label, each with the share of rows that it flags."""
     notes, rows = Notes(), []
-    for point, flagged in points:
+    for point in points:
         name = point.name[0].upper() + point.name[1:]
         if point.found is None:
             rows.append((name + notes.mark(point.reason), *[NO_VALUE] * 6))
             continue
         mark = notes.mark(FLATTERS if point.chosen_on == CHOSEN_HERE else "")
-        shares = (point.found.sensitivity, point.found.specificity, point.found.ppv, point.found.npv)
-        rows.append(
-            (
-                *(name + mark, f"{point.found.threshold:.4g}", *(_cell(one, notes) for one in shares)),
-                interval(flagged) if flagged else NO_VALUE,
-            )
-        )
+        at = point.found
+        shares = (at.sensitivity, at.specificity, at.ppv, at.npv, at.flagged)
+        rows.append((name + mark, f"{at.threshold:.4g}", *(_cell(one, notes) for one in shares)))
     columns = ("Operating point", "Threshold", "Sensitivity", "Specificity", "PPV", "NPV", "Flagged")
-    return table(columns, rows, _below(notes))
+    return table(columns, rows, _below(notes, AT_THEIR_PREVALENCE))
 
 
-def at_threshold(at: AtThreshold, flagged: Estimate, elsewhere: PredictiveValues) -> str:
-    """What a threshold gives here, and PPV and NPV where another share bleeds."""
+def at_threshold(at: AtThreshold, elsewhere: PredictiveValues) -> str:
+    """What a threshold gives here, and PPV, NPV and workload where another share bleeds."""
     notes, c = Notes(), at.confusion
     there = f"at prevalence {100 * elsewhere.prevalence:.3g} %"
     rows = [
@@ -93,9 +89,10 @@ def at_threshold(at: AtThreshold, flagged: Estimate, elsewhere: PredictiveValues
         ("Specificity", _cell(at.specificity, notes), f"{c.tn:,} of {c.tn + c.fp:,}"),
         ("PPV in these data", _cell(at.ppv, notes), f"{c.tp:,} of {c.tp + c.fp:,}"),
         ("NPV in these data", _cell(at.npv, notes), f"{c.tn:,} of {c.tn + c.fn:,}"),
+        ("Flagged in these data", _cell(at.flagged, notes), f"{c.tp + c.fp:,} of {c.tp + c.fp + c.tn + c.fn:,}"),
         (f"PPV {there}", _cell(elsewhere.ppv, notes), ""),
         (f"NPV {there}", _cell(elsewhere.npv, notes), ""),
-        ("Workload: share flagged", _cell(flagged, notes), f"{c.tp + c.fp:,} of {c.tp + c.fp + c.tn + c.fn:,}"),
+        (f"Flagged {there}", _cell(elsewhere.flagged, notes), ""),
     ]
     return table(("At this threshold", "Value (95 %)", "Rows"), rows, _below(notes))
 

@@ -11,12 +11,11 @@ from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
 from ichscope.audit.evaluate import LabelFigures
+from ichscope.audit.report_tables import OWN, USUAL_PREVALENCE
 from ichscope.figures import counts, look, performance
 from ichscope.figures.performance import Traced
 
 _SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number", "prevalence"))
-# Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
-_USUAL_PREVALENCE = 10.0
 
 
 def in_force(audit: Audit, label: str) -> float:
@@ -67,12 +66,9 @@ def panel(audit: Audit, label: str) -> None:
         draw(counts.confusion(at.confusion, label), f"confusion-{label}")
         prevalence = _prevalence()
     elsewhere = metrics.at_prevalence(at, prevalence)
-    st.html(tables.at_threshold(at, cached.flagged(rows, threshold), elsewhere))
+    st.html(tables.at_threshold(at, elsewhere))
     with st.expander("Operating points of these data"):
-        points = [
-            (one, cached.flagged(rows, one.found.threshold) if one.found else None) for one in found.operating_points
-        ]
-        st.html(tables.operating_points(points))
+        st.html(tables.operating_points(found.operating_points))
 
 
 def draw(figure: object, name: str) -> None:
@@ -114,19 +110,19 @@ def _control(audit: Audit, label: str, found: LabelFigures, threshold: float) ->
         own = audit.own_threshold(label)
         st.button("The model's own", disabled=own is None, on_click=_keep, args=(place, own), key=f"{KEY}-own")
         for point in found.operating_points:
-            if point.chosen_on != tables.OWN:
+            if point.chosen_on != OWN:
                 value = point.found.threshold if point.found else None
                 name = point.name[0].upper() + point.name[1:]
                 st.button(name, disabled=value is None, on_click=_keep, args=(place, value), help=point.reason or None)
 
 
 def _prevalence() -> float:
-    """A share of patients who bleed, for PPV and NPV elsewhere."""
+    """A share of patients who bleed, for PPV, NPV and workload elsewhere."""
     percent = st.number_input(
-        "PPV and NPV at a prevalence of, %",
+        "PPV, NPV and workload at a prevalence of, %",
         min_value=0.1,
         max_value=99.9,
-        value=_USUAL_PREVALENCE,
+        value=100 * USUAL_PREVALENCE,
         step=1.0,
         format="%.1f",
         key=_PREVALENCE,

@@ -25,6 +25,9 @@ Cell = str | int | float | Estimate | None
 
 OWN = "the model's own"
 ALL = "all"
+# Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
+USUAL_PREVALENCE = 0.1
+AT_THEIR_PREVALENCE = "PPV, NPV and the share flagged are at the prevalence of these data."
 # Hashes and lists of thresholds may be broken anywhere.
 _LONG = 40
 
@@ -96,7 +99,7 @@ def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
 def all_tables(audited: Audited, found: Evaluation) -> list[ReportTable]:
     """Population, models, figures, operating points, subgroups and comparisons, in this order; none is empty."""
     made = [_population(audited), _labels(audited), _models(audited), _set_thresholds(audited), _ranking(found)]
-    made += [_log_loss(found), _points(found), _subgroups(audited, found), _comparisons(found)]
+    made += [_log_loss(found), _points(found), _elsewhere(found), _subgroups(audited, found), _comparisons(found)]
     return [table for table in made if table.rows]
 
 
@@ -191,20 +194,32 @@ def _points(found: Evaluation) -> ReportTable:
     ]
     columns = (
         *("Model", "Label", "Operating point", "Chosen on", "Threshold", "TP", "FN", "FP", "TN"),
-        *("Sensitivity", "Specificity", "PPV", "NPV"),
+        *("Sensitivity", "Specificity", "PPV", "NPV", "Flagged"),
     )
-    about = "A threshold that was chosen on these data flatters a little."
+    about = f"A threshold that was chosen on these data flatters a little. {AT_THEIR_PREVALENCE}"
     return ReportTable("operating_points", "Operating points and confusion", columns, rows, about)
 
 
 def _point(point: Point) -> tuple[Cell, ...]:
     if point.found is None:
-        return (point.name, point.chosen_on, *[None] * 5, *[Estimate(None, reason=point.reason)] * 4)
+        return (point.name, point.chosen_on, *[None] * 5, *[Estimate(None, reason=point.reason)] * 5)
     at, counts = point.found, point.found.confusion
     return (
         *(point.name, "these data" if point.chosen_on == CHOSEN_HERE else point.chosen_on, at.threshold),
-        *(counts.tp, counts.fn, counts.fp, counts.tn, at.sensitivity, at.specificity, at.ppv, at.npv),
+        *(counts.tp, counts.fn, counts.fp, counts.tn, at.sensitivity, at.specificity, at.ppv, at.npv, at.flagged),
     )
+
+
+def _elsewhere(found: Evaluation) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = []
+    for name, label, one in _figures(found):
+        if (point := point_in_force(one)) is not None:
+            there = metrics.at_prevalence(point.found, USUAL_PREVALENCE)
+            shares = (there.ppv, there.npv, there.flagged)
+            rows.append((name, label_name(label), point.name, point.found.threshold, *shares))
+    columns = ("Model", "Label", "Operating point", "Threshold", "PPV", "NPV", "Flagged")
+    about = "From sensitivity and specificity of these data by Bayes' rule, as if they were the same there."
+    return ReportTable("elsewhere", f"Where {USUAL_PREVALENCE:.0%} are positive", columns, rows, about)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ichscope.metrics import Estimate
 
 # Wide enough for the table where the output is no terminal.
 _WIDTH_OF_FILES = 150
-_FLATTERS = "threshold chosen on these data, which flatters a little"
+FLATTERS = "threshold chosen on these data, which flatters a little"
 
 
 class Notes:
@@ -100,7 +100,7 @@ def _points(model: ModelFigures, notes: Notes) -> Table:
 def _point_row(point: Point, notes: Notes) -> tuple[str, ...]:
     if point.found is None:
         return (point.name + notes.mark(point.reason), "-", "-", "-", "-", "-")
-    beware = _FLATTERS if point.chosen_on == CHOSEN_HERE else ""
+    beware = FLATTERS if point.chosen_on == CHOSEN_HERE else ""
     found = (point.found.sensitivity, point.found.specificity, point.found.ppv, point.found.npv)
     return (point.name + notes.mark(beware), f"{point.found.threshold:.4g}", *(_cell(one, notes) for one in found))
 

@@ -21,13 +21,11 @@ from ichscope.metrics.points import (
     Confusion,
     OperatingPoint,
     PredictiveValues,
-    Workload,
     at_prevalence,
     at_threshold,
     operating_point_at_sensitivity,
     operating_point_at_specificity,
     operating_points,
-    workload,
     youden,
 )
 from ichscope.metrics.ranking import AucComparison, average_precision, compare_auc, roc_auc
@@ -48,7 +46,6 @@ __all__ = [
     "RocCurve",
     "Rule",
     "Subgroup",
-    "Workload",
     "at_prevalence",
     "at_threshold",
     "average_precision",
@@ -70,6 +67,5 @@ __all__ = [
     "study_truth",
     "subgroups",
     "weighted_log_loss",
-    "workload",
     "youden",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ichscope.metrics.estimate import Estimate, Limits, few_patients, proportion, proportion_by_patient
+from ichscope.metrics.estimate import Estimate, Limits, few_patients, proportion_by_patient
 from ichscope.metrics.sample import Ints, Ladder, known
 
 
@@ -25,7 +25,10 @@ class Confusion:
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """What calling rows with score >= threshold positive gives."""
+    """What calling rows with score >= threshold positive gives.
+
+    flagged : the workload, the share of all rows that is called positive
+    """
 
     threshold: float
     confusion: Confusion
@@ -33,6 +36,7 @@ class AtThreshold:
     specificity: Estimate
     ppv: Estimate
     npv: Estimate
+    flagged: Estimate
 
 
 def at_threshold(
@@ -61,6 +65,7 @@ def at_threshold(
         specificity=_share(tn, fp + tn, "negatives").beware(few_patients(others, "negative")),
         ppv=_share(tp, tp + fp, "rows called positive").beware(few_patients(bleeding, "positive")),
         npv=_share(tn, tn + fn, "rows called negative"),
+        flagged=_share(tp + fp, tp + fp + tn + fn, "rows"),
     )
 
 
@@ -142,20 +147,22 @@ def _between(ladder: Ladder, step: int) -> float:
 
 @dataclass(frozen=True)
 class PredictiveValues:
-    """PPV and NPV where another share of patients bleeds than in the data."""
+    """PPV, NPV and the share that is flagged, where another share of patients bleeds than in the data."""
 
     prevalence: float
     ppv: Estimate
     npv: Estimate
+    flagged: Estimate
 
 
 def at_prevalence(point: AtThreshold, prevalence: float) -> PredictiveValues:
-    """PPV and NPV at a prevalence (0 to 1, both excluded), from sensitivity and specificity by Bayes' rule."""
+    """PPV, NPV and workload at a prevalence (0 to 1, both excluded), from sensitivity and specificity (Bayes' rule)."""
     odds = (1 - prevalence) / prevalence
     return PredictiveValues(
         prevalence,
         ppv=_after(odds, complement(point.specificity), point.sensitivity, "positive"),
         npv=_after(1 / odds, complement(point.sensitivity), point.specificity, "negative"),
+        flagged=_mixed(prevalence, point.sensitivity, complement(point.specificity)),
     )
 
 
@@ -181,6 +188,17 @@ def _after(odds: float, wrong: Estimate, right: Estimate, called: str) -> Estima
     return Estimate(value, low, high, "MOVER-R", wrong.reason or right.reason)
 
 
+def _mixed(weight: float, first: Estimate, second: Estimate) -> Estimate:
+    """Weighted mean of two independent shares, with the interval of the sum (MOVER, Zou and Donner 2008)."""
+    one, other = first.limits(), second.limits()
+    if one is None or other is None:
+        return Estimate.none((first if one is None else second).reason.removeprefix("not estimable: "))
+    parts = ((weight, one), (1 - weight, other))
+    value = sum(part * share for part, (share, _, _) in parts)
+    below, above = (math.hypot(*(part * (limits[0] - limits[end]) for part, limits in parts)) for end in (1, 2))
+    return Estimate(value, max(0.0, value - below), min(1.0, value + above), "MOVER", first.reason or second.reason)
+
+
 def _lowest_ratio(above: Limits, below: Limits) -> float:
     """Give the lower limit of a ratio of two independent shares, each as (value, low, high)."""
     value, low, _ = above
@@ -190,20 +208,3 @@ def _lowest_ratio(above: Limits, below: Limits) -> float:
         return 0.0
     root = math.sqrt(max(0.0, (value * other) ** 2 - product * high * (2 * other - high)))
     return product / (value * other + root)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """How many rows must be looked at to find the wanted share of positives."""
-
-    point: OperatingPoint
-    flagged: Estimate
-
-
-def workload(truth: ArrayLike, score: ArrayLike, wanted: float, patients: ArrayLike | None = None) -> Workload:
-    """Share of all rows that is called positive at the highest threshold with the wanted sensitivity (0 to 1)."""
-    sample = known(truth, score, patients=patients)
-    point = operating_point_at_sensitivity(sample.truth, sample.score, wanted)
-    if point.threshold is None:
-        return Workload(point, Estimate(None, reason=point.reason))
-    return Workload(point, proportion((sample.score >= point.threshold).astype(np.float64), sample.patient))
