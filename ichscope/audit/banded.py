@@ -9,7 +9,7 @@ import numpy as np
 
 from ichscope import metrics
 from ichscope.metrics import PrCurve, RocCurve
-from ichscope.metrics.curves import REPLICATES, _band, _ppv_at, bootstrap
+from ichscope.metrics.curves import REPLICATES, band_of, bootstrap, ppv_at, sensitivity_at
 from ichscope.metrics.sample import Floats, Ints, Ladder, Sample, known
 
 # With more rows the bands, some thousandths wide then, come from scores in steps.
@@ -43,9 +43,9 @@ def banded(truth: Floats, score: Floats, patients: Ints | None = None) -> Curves
     x = np.linspace(0, 1, 101)
     sensitivity, ppv = [], []
     for tp, fp in _draws(sample, ladder):
-        sensitivity.append(np.interp(x, np.r_[0, fp] / fp[-1], np.r_[0, tp] / tp[-1]))
-        ppv.append(_ppv_at(x, tp, fp))
-    return Curves(replace(roc, band=_band(x, sensitivity)), replace(pr, band=_band(x, ppv)))
+        sensitivity.append(sensitivity_at(x, tp, fp))
+        ppv.append(ppv_at(x, tp, fp))
+    return Curves(replace(roc, band=band_of(x, sensitivity)), replace(pr, band=band_of(x, ppv)))
 
 
 def _in_steps(sample: Sample) -> Floats:

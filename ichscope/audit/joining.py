@@ -16,8 +16,6 @@ from ichscope.store.columns import SliceColumns, StudyColumns
 from ichscope.store.truth import Keys, SheetInfo
 
 _OLDEST = 90
-# More slices than any study has: study and index in one number.
-_SLICES = 1 << 20
 
 
 class AuditError(Exception):
@@ -137,11 +135,6 @@ def highest(values: Floats, rows: Ints, count: int) -> Floats:
     there = rows >= 0
     np.fmax.at(found, rows[there], values[there])
     return found
-
-
-def slice_code(study: Ints, index: Ints) -> Ints:
-    """One number for a slice of a study of the store."""
-    return study * _SLICES + index
 
 
 def groups(rows: Rows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +68,8 @@ def roc_curve(
     sensitivity = np.r_[0, ladder.true_positives] / sample.positives
     wrong = np.r_[0, ladder.false_positives] / sample.negatives
     x = np.linspace(0, 1, 101)
-    curves = [
-        np.interp(x, np.r_[0, fp] / fp[-1], np.r_[0, tp] / tp[-1])
-        for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())
-    ]
-    return RocCurve(np.r_[np.inf, ladder.threshold], sensitivity, 1 - wrong, _band(x, curves))
+    curves = [sensitivity_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
+    return RocCurve(np.r_[np.inf, ladder.threshold], sensitivity, 1 - wrong, band_of(x, curves))
 
 
 def pr_curve(
@@ -90,8 +87,8 @@ def pr_curve(
     ladder = Ladder.of(sample)
     ppv = ladder.true_positives / (ladder.true_positives + ladder.false_positives)
     x = np.linspace(0, 1, 101)
-    curves = [_ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
-    return PrCurve(ladder.threshold, ladder.true_positives / sample.positives, ppv, _band(x, curves))
+    curves = [ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
+    return PrCurve(ladder.threshold, ladder.true_positives / sample.positives, ppv, band_of(x, curves))
 
 
 def bootstrap(sample: Sample, ladder: Ladder, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
@@ -115,13 +112,19 @@ def bootstrap(sample: Sample, ladder: Ladder, replicates: int, seed: int) -> Ite
             yield tp, fp
 
 
-def _ppv_at(x: Floats, tp: Floats, fp: Floats) -> Floats:
+def sensitivity_at(x: Floats, tp: Floats, fp: Floats) -> Floats:
+    """Sensitivity where 1 - specificity is x, on the ROC curve of these counts (steps,), between two steps as drawn."""
+    return np.asarray(np.interp(x, np.r_[0, fp] / fp[-1], np.r_[0, tp] / tp[-1]))
+
+
+def ppv_at(x: Floats, tp: Floats, fp: Floats) -> Floats:
     """PPV at the first step where the sensitivity reaches x: between two steps there is no model to use."""
     step = np.searchsorted(tp, np.maximum(x * tp[-1], 1) - 1e-9)
     return np.asarray(tp[step] / (tp[step] + fp[step]))
 
 
-def _band(x: Floats, curves: list[Floats]) -> Band | None:
+def band_of(x: Floats, curves: Sequence[Floats]) -> Band | None:
+    """Give the band of 95 % of curves, (points,) each; None of none."""
     if not curves:
         return None
     low, high = np.quantile(curves, (0.025, 0.975), axis=0)
