@@ -349,6 +349,18 @@ def test_errors_are_listed_the_worst_first_at_the_threshold_in_force(app: AppTes
         f"False positives: {len(found.false_alarms)}",
     ]
     assert f"1 to {min(ROWS, len(found.missed))} of {len(found.missed)}" in words(app)
+    missed = np.flatnonzero((rows.truth == 1) & (rows.probability < 0.7))
+    assert probabilities(app) == [f"{p:.3f}" for p in sorted(rows.probability[missed])[:ROWS]]
+    app.segmented_control(key="performance-errors").set_value("false alarms")
+    alarms = np.flatnonzero((rows.truth == 0) & (rows.probability >= 0.7))
+    assert probabilities(shown(app.run())) == [f"{p:.3f}" for p in sorted(rows.probability[alarms])[::-1][:ROWS]]
+
+
+def probabilities(app: AppTest) -> list[str]:
+    """The cells of that column in the error browser, from top to bottom."""
+    (table,) = (json.loads(one.proto.json) for one in app.get("bidi_component"))
+    place = table["head"].index("Probability")
+    return [row["cells"][place]["text"] for row in table["rows"]]
 
 
 def test_a_line_of_the_error_browser_says_how_wrong_and_what_it_is(store: Store) -> None:
@@ -391,6 +403,35 @@ def test_what_fits_the_truth_comes_first_and_what_says_nothing_of_it_is_told(sto
     said = words(shown(app.run()))
     assert "cranioscan 1.0 says nothing of the 60 studies of this truth. Choose another model" in said.replace("**", "")
     assert not app.get("plotly_chart")
+
+
+def test_whose_truth_counts_and_how_slices_become_studies_are_chosen_on_the_page(store: Store) -> None:
+    for i in range(30):
+        bleeds, slices = i % 3 == 0, tuple((i * step % 11) / 11 for step in (7, 3, 5, 2, 4))
+        study = cases.add(store, i, build.model(along=slices, probability={"any": (i % 10) / 10}))
+        # Bob calls more than Ann does, and Cid none.
+        for reader, said in (("Ann", bleeds), ("Bob", bleeds or i % 4 == 0), ("Cid", False)):
+            store.review(study, reader, labels={"any": said}, at=cases.MORNING)
+    app = page()
+    positives = {
+        "majority": sum(i % 3 == 0 for i in range(30)),
+        "any": sum(i % 3 == 0 or i % 4 == 0 for i in range(30)),
+        "Bob": sum(i % 3 == 0 or i % 4 == 0 for i in range(30)),
+    }
+    found = set()
+    for readers, count in positives.items():
+        app.selectbox(key="performance-readers").set_value(readers)
+        app = shown(app.run())
+        assert f"n 30, {count} positive" in words(app)
+    for rule in ("max", "top-k", "noisy-or", None):
+        app.selectbox(key="performance-rule").set_value(rule)
+        app = shown(app.run())
+        (key,) = (one.key for one in model_sources(store))
+        audited = load(store, Selection("reviews", (key,), readers="Bob", rule=rule))
+        auc = interval(metrics.roc_auc(audited.truth["any"], audited.models[key].probability["any"]))
+        assert f"AUC {auc}" in words(app)
+        found.add(auc)
+    assert len(found) == 4
 
 
 def upload(app: AppTest, name: str, text: str) -> AppTest:
