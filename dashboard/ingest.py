@@ -29,6 +29,7 @@ _WORDS = {
 }
 _POLL_S = 1
 _LATEST = 10
+_OPEN = 100
 _FAILURES = 1_000
 _REASONS = 20
 
@@ -194,11 +195,13 @@ def _name(job: Job) -> str:
 
 
 def _failures(work: Background) -> None:
-    """The last jobs that are over: what each took, what failed in it and why, and another try."""
-    over = [job for job in work.store.jobs(_LATEST) if job.finished_at]
-    if over:
+    """What the last job took, what failed in the last ones and in open ones and why, and another try."""
+    latest = work.store.jobs(_LATEST)
+    if over := [job for job in latest if job.finished_at]:
         st.caption(f"Last: {_name(over[0])}, {_ended(over[0])}.")
-    for job in over:
+    # A watched folder is never over, and its job may be old.
+    jobs = {job.id: job for job in (*latest, *work.store.jobs(_OPEN, open_only=True))}
+    for job in jobs.values():
         if job.failed:
             with st.expander(f"{_name(job)}: {job.failed} of {job.total} series failed"):
                 _reasons(work, job)

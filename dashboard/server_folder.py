@@ -21,8 +21,16 @@ def choose(key: str) -> Path | None:
     text = st.text_input("Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key=key)
     if not st.button("Analyse this folder", disabled=not text, key=f"{key}-go"):
         return None
-    path = Path(text).expanduser().resolve()
-    if not path.exists() or (root is not None and not path.is_relative_to(Path(root).resolve())):
+    path = _existing(text)
+    if path is None or (root is not None and not path.is_relative_to(Path(root).resolve())):
         st.error(f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page.")
         return None
     return path
+
+
+def _existing(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser().resolve()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # no permission, too long a name; nobody's home; no name at all
+        return None

@@ -404,6 +404,29 @@ def test_a_folder_on_the_server_is_analysed(app: AppTest, tmp_path: Path) -> Non
     assert "1 of 1 series done" in words(run_to_the_end(app.run()))
 
 
+def test_failures_of_a_watched_folder_are_listed_with_another_try(app: AppTest) -> None:
+    store = cached.store()
+    job = store.start_job("watch", "Watched folder")
+    store.add_items(job, ["a"])
+    (item,) = store.claim(job)
+    store.fail(item.id, "a file is no longer there")
+    for _ in range(12):
+        store.listed(store.start_job("folder", "later"))
+    text = words(app.run())
+    assert app.expander[0].label.endswith("1 of 1 series failed")
+    assert "file is no longer there" in text
+    assert [button.label for button in app.expander[0].button] == ["Try again"]
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "/" + "x" * 300, "/tmp/\0"])
+def test_a_path_that_is_none_is_said(app: AppTest, path: str) -> None:
+    app.run().segmented_control[0].set_value("Folder on the server")
+    app.run().text_input[0].set_value(path)
+    app.run()
+    next(button for button in app.button if button.label == "Analyse this folder").click()
+    assert "cannot be opened" in words(app.run())
+
+
 def test_a_job_that_stands_still_can_be_taken_over(app: AppTest, tmp_path: Path) -> None:
     phantom.write(phantom.make(None, slices=3, size=48), tmp_path / "in")
     store = cached.store()
