@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Not packed: gzip at its quickest halves the size (512 x 512, noise as of a real scan) and takes 30 times as long.
 _ENDING = ".nii"
 _EVIDENCE_MAX = 255
+# Files that are removed together.
+_AT_ONCE = 500
 
 
 class VolumeError(Exception):
@@ -102,8 +105,17 @@ def read_evidence(root: Path, path: str, model: str) -> NDArray[np.float32] | No
     return _read(file, np.uint8).astype(np.float32) / np.float32(_EVIDENCE_MAX)
 
 
-def prune(root: Path, older_than: timedelta, now: float | None = None) -> list[str]:
+def prune(
+    root: Path,
+    older_than: timedelta,
+    now: float | None = None,
+    forget: Callable[[list[str]], object] = lambda paths: None,
+) -> list[str]:
     """Remove the volumes that were last written so long ago, and what a killed process left behind.
+
+    Parameters
+    ----------
+    forget : called with the paths of some volumes before these are removed, so that none is known and not there
 
     Returns
     -------
@@ -111,16 +123,22 @@ def prune(root: Path, older_than: timedelta, now: float | None = None) -> list[s
     """
     before = (time.time() if now is None else now) - older_than.total_seconds()
     removed = []
-    for path in list(_files(root)):
-        try:
-            if path.stat().st_mtime >= before:
-                continue
-            path.unlink()
-        except FileNotFoundError:  # another process prunes too
-            continue
-        if path.suffixes == [_ENDING]:
-            removed.append(path.relative_to(root).as_posix())
+    old = iter([path for path in _files(root) if _is_older(path, before)])
+    while some := list(islice(old, _AT_ONCE)):
+        volumes = {path: path.relative_to(root).as_posix() for path in some if path.suffixes == [_ENDING]}
+        forget(list(volumes.values()))
+        for path in some:
+            if _is_older(path, before):  # written again meanwhile
+                path.unlink(missing_ok=True)
+                removed += [volumes[path]] if path in volumes else []
     return sorted(removed)
+
+
+def _is_older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except FileNotFoundError:  # another process prunes too
+        return False
 
 
 def _files(root: Path) -> Iterator[Path]:

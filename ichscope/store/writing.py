@@ -18,7 +18,7 @@ from ichscope.store.entries import add_results, fill_facts, packed, write_findin
 from ichscope.store.jobs import finish
 from ichscope.store.privacy import site_name
 from ichscope.store.rows import Seen
-from ichscope.store.session import StoreBase, StoreError, insert_for
+from ichscope.store.session import UNSEEN, StoreBase, StoreError, insert_for
 from ichscope.store.tables import Finding, Result, Study, Volume
 
 if TYPE_CHECKING:
@@ -215,13 +215,15 @@ class Writing(StoreBase):
         how many volumes were removed
         """
         try:
-            removed = volumes.prune(self.volumes, older_than)
+            return len(volumes.prune(self.volumes, older_than, forget=self._forget))
         except OSError as error:
             raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
+
+    def _forget(self, paths: Sequence[str]) -> None:
+        """Say that volumes are gone, some at a time: nobody who writes meanwhile waits for long."""
         with self._writing() as session:
-            for path in removed:
-                session.execute(update(Volume).where(Volume.path == path).values(path=None))
-        return len(removed)
+            gone = update(Volume).where(Volume.path.in_(paths)).values(path=None)
+            session.execute(gone, execution_options=UNSEEN)
 
 
 def _locked(session: Session, content: str, arrived_at: datetime, synthetic: bool) -> Study:

@@ -215,6 +215,28 @@ def test_prune_removes_volumes_and_keeps_rows(store: Store) -> None:
     assert store.result(id).series_data is None
 
 
+def test_a_prune_that_is_killed_leaves_no_study_without_its_volume(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(volumes, "_AT_ONCE", 2)
+    ids = []
+    for name in "abc":
+        made = study(name, 0.9)
+        ids.append(store.record(made, content(name), volume=volumes.save(store.volumes, content(name), made)))
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.prune(timedelta(days=-1))
+    assert any(not store.study(id).has_volume for id in ids)
+    assert store.prune(timedelta(days=-1)) == 3, "what was left is removed by the next one"
+    assert not any(store.study(id).has_volume for id in ids)
+    assert not list(store.volumes.rglob("*.nii"))
+
+
 def test_a_damaged_volume_is_said(store: Store) -> None:
     made = study("a", 0.9)
     path = volumes.save(store.volumes, content("a"), made)
