@@ -172,6 +172,20 @@ def test_rescore_takes_the_kept_volumes(
     assert batch.work(store, batch.begin_rescore(store, newer), pool, newer).total == 0
 
 
+def test_a_rescore_that_was_killed_is_taken_up(
+    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_POLL_S", 0.0)
+    batch.run([night], pool, store, setup)
+    newer = new_version(models, tmp_path)
+    stop = Event()
+    killed = batch.begin_rescore(store, newer)
+    batch.work(store, killed, pool, newer, ahead=1, progress=lambda job: stop.set(), stop=stop)
+    assert batch.begin_rescore(store, newer) == killed
+    assert batch.work(store, killed, pool, newer).done == STUDIES
+    assert store.jobs(open_only=True) == []
+
+
 def test_known_only_leaves_out_strangers(
     store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
 ) -> None:
@@ -277,9 +291,12 @@ def test_a_full_disk_is_said_and_survived(
     assert len(store.jobs()) == 1, "the same job was taken up"
 
 
-def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: Setup) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: Setup, at_once: bool) -> None:
     class Broken(Counting):
         def submit(self, *args: Any, **options: Any) -> Future[Any]:
+            if at_once:
+                raise BrokenExecutor("a process died")
             future: Future[Any] = Future()
             future.set_exception(BrokenExecutor("a process died"))
             return future

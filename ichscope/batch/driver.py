@@ -87,6 +87,8 @@ class Driver:
         if error is None:
             try:
                 then(future.result())
+            except BrokenExecutor:
+                raise BatchError("The workers are gone.") from None
             except (ValueUnfitError, ValueError) as refused:
                 error = refused
         if error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ichscope.batch.ingest import take_up
 from ichscope.batch.locators import Kept, to_text
 from ichscope.batch.workers import Setup
 from ichscope.store import Store
@@ -11,6 +12,8 @@ from ichscope.store import Store
 
 def begin_rescore(store: Store, setup: Setup) -> int:
     """Make a job of the studies whose volume is kept and that lack a result of these models' versions.
+
+    The unfinished one of the same versions is taken up.
 
     `work` does it. Studies without a volume need their files again: begin(..., options={"known only": True}).
 
@@ -22,7 +25,10 @@ def begin_rescore(store: Store, setup: Setup) -> int:
         if a model's card cannot be read
     """
     versions = {card.name: card.version for card in setup.cards().values()}
-    job = store.start_job("rescore", "Models of today for all studies")
+    mark = store.study_key(f"rescore\0{sorted(versions.items())}")
+    job = take_up(store, mark)
+    if job is None:
+        job = store.start_job("rescore", "Models of today for all studies", {"inputs": mark})
     store.add_items(job, (to_text(Kept(study)) for study in _outdated(store, versions)))
     store.listed(job)
     return job
