@@ -89,6 +89,9 @@ def _look(inbox: Inbox, store: Store, job: int, say: Say, stop: Event) -> None:
             say(str(error))
         except OSError as error:
             say(f"The folder cannot be read: {error.strerror}.")
+        except Exception as error:  # noqa: BLE001 - were the thread to end, the watch would go on and take nothing
+            say(f"Looking into the folder failed ({type(error).__name__}). Trying again in {_AGAIN_S:.0f} seconds.")
+            stop.wait(_AGAIN_S)
         # A slow file system is not asked all the time.
         stop.wait(max(_PAUSE_S, 10 * (time.monotonic() - began)))
 

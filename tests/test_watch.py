@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ichscope import batch, intake, phantom
+from ichscope import watch as watching
 from ichscope.batch.locators import Files, Place, Refused, Task
 from ichscope.store import Store
 from ichscope.watch import Inbox, watch
@@ -127,6 +128,35 @@ def test_what_could_not_be_handed_over_comes_again(inbox: Inbox, clock: Clock) -
     with pytest.raises(OSError, match="no room"):
         inbox.take(refuse)
     assert len(taken(inbox, clock, 1)) == 1
+
+
+def test_whatever_looking_raises_is_said_and_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_model.build(tmp_path / "models", name="cranioscan")
+    setup = batch.Setup(tmp_path / "models", provider="cpu")
+    store = Store.open(home=tmp_path / "home")
+    (tmp_path / "inbox").mkdir()
+    stop, said, asked = threading.Event(), [], []
+
+    def take(inbox: Inbox, add: object) -> None:
+        asked.append(inbox)
+        if len(asked) == 1:
+            raise ValueError("unexpected")
+        stop.set()
+
+    monkeypatch.setattr(Inbox, "take", take)
+    monkeypatch.setattr(watching, "_AGAIN_S", 0.01)
+    with batch.executor(1) as pool:
+        options = {"say": said.append, "stop": stop}
+        thread = threading.Thread(target=watch, args=(tmp_path / "inbox", store, pool, setup), kwargs=options)
+        thread.start()
+        thread.join(60)
+        alive = thread.is_alive()
+        stop.set()
+        thread.join()
+    assert not alive
+    assert len(asked) == 2
+    assert "ValueError" in said[0]
+    store.close()
 
 
 def test_a_watched_folder_survives_restarts(tmp_path: Path) -> None:
