@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from ichscope import demo, phantom
 from ichscope.batch import Pace
+from ichscope.batch.locators import Place, to_text
 from ichscope.cli import app
 from ichscope.commands import running, show
 from ichscope.commands.many import _age
@@ -78,6 +79,16 @@ def test_what_is_under_way_elsewhere_counts_as_missed(
     store.close()
     assert ended.value.exit_code == 3
     assert "2 series are not done yet" in capsys.readouterr().out
+
+
+def test_retry_of_several_jobs_says_the_worst(call, home: Path, tmp_path: Path) -> None:
+    store = Store.open(home=home)
+    for number in range(2):
+        job = store.start_job("folder", str(number))
+        store.add_items(job, [to_text(Place(study(tmp_path / "in") if number else tmp_path / "nowhere"))])
+        store.listed(job)
+    store.close()
+    assert call("retry").exit_code == 3, "the last one was analysed, the first one was not"
 
 
 def test_without_volumes(call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

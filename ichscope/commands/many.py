@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ichscope.commands import running
-from ichscope.commands.shared import ModelOption, ModelsFolderOption, PicturesOption, ProviderOption
+from ichscope.commands.shared import SOME_NOT_ANALYSED, ModelOption, ModelsFolderOption, PicturesOption, ProviderOption
 
 _EXIT_CODES = """\b
 Exit code:
@@ -135,9 +135,12 @@ def retry(
         numbers = [one.id for one in reversed(chosen) if one.failed or one.pending or one.running]
         if not numbers:
             typer.echo("Nothing to do: no series has failed or is left.")
+            return
+        codes = set()
         for number in numbers:
             store.retry(number)
-            running.finish(store, running.work(store, number, executor, setup, ahead), leave=number == numbers[-1])
+            codes.add(running.tell(store, running.work(store, number, executor, setup, ahead)))
+        raise typer.Exit(codes.pop() if len(codes) == 1 else SOME_NOT_ANALYSED)
 
 
 @app.command()

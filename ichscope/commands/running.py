@@ -110,14 +110,18 @@ def ended_by_signals(end: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def finish(store: Store, job: Job, leave: bool = True) -> None:
+def finish(store: Store, job: Job) -> None:
     """Say what became of a job, and leave with the exit code that says it, too."""
+    raise typer.Exit(tell(store, job))
+
+
+def tell(store: Store, job: Job) -> int:
+    """Say what became of a job; gives the exit code that says it, too."""
     from ichscope.commands import show
     from ichscope.store import Filter
 
     show.show(show.summary(store, job))
-    if leave:
-        counts = store.counts(Filter(job=job.id))
-        missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
-        analysed = counts.total - counts.status.get("not analysed", 0)
-        raise typer.Exit(NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0)
+    counts = store.counts(Filter(job=job.id))
+    missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
+    analysed = counts.total - counts.status.get("not analysed", 0)
+    return NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0
