@@ -54,21 +54,6 @@ class Made:
     truth: dict[str, bool]
 
 
-def demo(store: Store, executor: Executor, setup: Setup | None = None, studies: int = STUDIES) -> Job:
-    """Make phantoms, analyse them as any other study, and enter readers' labels. A second call adds nothing.
-
-    Raises
-    ------
-    BatchError
-        as batch.work
-    StoreError
-        if the store cannot be written
-    OSError
-        if there is no room for the phantoms
-    """
-    return analyse(store, make(store, studies), executor, setup)
-
-
 def make(store: Store, studies: int = STUDIES, progress: Making = lambda done, total: None) -> list[Made]:
     """Write the first so many phantoms, each into a folder of its own; progress is called with (made, studies)."""
     # Always the same place: a demonstration that was killed is taken up by the next one.
@@ -82,7 +67,17 @@ def make(store: Store, studies: int = STUDIES, progress: Making = lambda done, t
 def analyse(
     store: Store, made: Sequence[Made], executor: Executor, setup: Setup | None = None, progress: Progress | None = None
 ) -> Job:
-    """Analyse the phantoms that were made, enter what readers say of them, and remove their files."""
+    """Analyse the phantoms that were made, enter what readers say of them, and remove their files.
+
+    A second call adds nothing.
+
+    Raises
+    ------
+    BatchError
+        as batch.work
+    StoreError
+        if the store cannot be written
+    """
     job = begin(store, [_folder(store)], "demo", "Demonstration, synthetic", options={"synthetic": True})
     done = work(store, job, executor, setup, progress=progress)
     began = _began(store)

@@ -20,7 +20,6 @@ from ichscope.store import Store, StoreError
 QUIET_S = 30.0
 _PAUSE_S = 1.0
 _AGAIN_S = 30.0
-_MOST_JOBS = 1_000
 _PART_NAMES = (".part", ".tmp", ".partial", ".filepart", ".crdownload")
 
 Say = Callable[[str], object]
@@ -72,8 +71,7 @@ def watch(
 def _job(store: Store, folder: Path) -> int:
     """Take up the job of an earlier watch of the folder: it knows what was taken."""
     mark = store.study_key(f"watch\0{folder.resolve()}")
-    earlier = (job.id for job in store.jobs(limit=_MOST_JOBS) if job.options.get("inputs") == mark)
-    job = next(earlier, None)
+    job = next((job.id for job in store.jobs(limit=1, inputs=mark)), None)
     if job is None:
         return store.start_job("watch", "Watched folder", {"inputs": mark})
     store.reopen(job)

@@ -88,8 +88,7 @@ def begin(
 
 def take_up(store: Store, mark: str) -> int | None:
     """Find the unfinished job of the same inputs."""
-    unfinished = store.jobs(limit=1000, open_only=True)
-    return next((job.id for job in unfinished if job.options.get("inputs") == mark), None)
+    return next((job.id for job in store.jobs(limit=1, open_only=True, inputs=mark)), None)
 
 
 def work(

@@ -11,12 +11,11 @@ from plotly.subplots import make_subplots
 
 from ichscope.figures.arrivals import HEIGHT, STATE_COLOURS, bars, breakdowns, dress, over_time, reasons, waits
 from ichscope.figures.cohort_tables import in_percent, part_of, share
-from ichscope.figures.look import INK, LABEL_COLOURS, SHORT_NAMES
+from ichscope.figures.look import INK, LABEL_COLOURS, SHADES, SHORT_NAMES
 from ichscope.figures.performance import describe
 from ichscope.labels import DISPLAY_NAMES, LABELS, SUBTYPES
 from ichscope.store import Bin, Cohort, Prevalence, Together
 
-_SHADES: Final = [[0, "rgba(61, 155, 212, 0.04)"], [1, "rgba(61, 155, 212, 0.95)"]]
 _BY: Final = {"model": "models", "reader": "readers"}
 
 
@@ -88,7 +87,7 @@ def together(found: Sequence[Together]) -> go.Figure:
             z=[cell.share for cell in cells],
             **places,
             hoverinfo="skip",
-            colorscale=_SHADES,
+            colorscale=SHADES,
             zmin=0,
             zmax=1,
             showscale=False,

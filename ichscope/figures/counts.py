@@ -11,13 +11,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ichscope.figures.drawing import describe, reach
-from ichscope.figures.look import GRID, INK, SHORT_NAMES, TEMPLATE
+from ichscope.figures.look import GRID, INK, SHADES, SHORT_NAMES, TEMPLATE
 from ichscope.figures.words import in_full, interval, label_name
 from ichscope.metrics import Confusion, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.sample import Floats, Ints
 
-# From the page itself to the accent of the pages; red means "flagged" and nothing else.
-_SHADES = [[0, "rgba(61, 155, 212, 0.04)"], [1, "rgba(61, 155, 212, 0.95)"]]
 # From this share on the shade needs white letters.
 _DARK = 0.45
 _ROW_PX = 24
@@ -95,7 +93,7 @@ def _heat(
         z=shares,
         x=list(x),
         y=list(y),
-        colorscale=_SHADES,
+        colorscale=SHADES,
         zmin=0,
         zmax=1,
         showscale=False,

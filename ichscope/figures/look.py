@@ -28,6 +28,8 @@ SHORT_NAMES: Final = {
 # Mid-grey reads on the dark and on the light page alike.
 INK: Final = "#84919c"
 GRID: Final = "rgba(132, 145, 156, 0.3)"
+# Shares and counts of cells, from the page itself to the accent of the pages; red means "flagged" and nothing else.
+SHADES: Final = [[0, "rgba(61, 155, 212, 0.04)"], [1, "rgba(61, 155, 212, 0.95)"]]
 # Lines of labels of other kinds (fracture, midline shift) beside each other: some of Paul Tol's "muted" colours
 # (2021), told apart from the colours above, and from themselves, by their dashes.
 OTHER_LINES: Final = tuple(

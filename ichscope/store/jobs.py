@@ -98,7 +98,7 @@ class Jobs(StoreBase):
             _end(session, item, "failed", datetime.now(UTC), reason=without_names(reason, files))
 
     def drop(self, item: int) -> None:
-        """Take an item out of its job, as a folder whose series became items themselves; taken() still knows it."""
+        """Take an item out of its job, as a folder whose series became items themselves; what it was is forgotten."""
         with self._writing() as session:
             _end(session, item, "dropped", datetime.now(UTC), reason="", locator="")
 
@@ -140,10 +140,18 @@ class Jobs(StoreBase):
                 raise StoreError(f"There is no job number {job}.")
             return _progress(session, [found])[0]
 
-    def jobs(self, limit: int = 20, open_only: bool = False) -> list[rows.Job]:
-        """Ingests, the newest first; `open_only` leaves out those with nothing left to do."""
+    def jobs(self, limit: int = 20, open_only: bool = False, inputs: str | None = None) -> list[rows.Job]:
+        """Ingests, the newest first.
+
+        Parameters
+        ----------
+        open_only : leave out those with nothing left to do
+        inputs : only those with this mark in their options
+        """
         left = exists().where(JobItem.job_id == Job.id, JobItem.state.in_(("pending", "running")))
         chosen = select(Job).order_by(Job.id.desc()).limit(limit)
+        if inputs is not None:
+            chosen = chosen.where(Job.options["inputs"].as_string() == inputs)
         with self._reading() as session:
             if open_only:
                 chosen = chosen.where(or_(Job.listed.is_(False), left))
@@ -155,16 +163,6 @@ class Jobs(StoreBase):
         with self._reading() as session:
             found = session.scalars(select(JobItem).where(*where).order_by(JobItem.id).offset(offset).limit(limit))
             return [rows.Failure(row.id, row.reason, row.attempts, row.finished_at) for row in found]
-
-    def taken(self, locators: Iterable[str]) -> set[str]:
-        """Which of these are an item of any job, whatever became of it."""
-        by_key = {self._hash("locator", locator): locator for locator in locators}
-        keys = iter(by_key)
-        found: set[str] = set()
-        with self._reading() as session:
-            while some := list(islice(keys, _AT_ONCE)):
-                found.update(session.scalars(select(JobItem.locator_key).where(JobItem.locator_key.in_(some))))
-        return {by_key[key] for key in found}
 
 
 def finish(session: Session, item: int, study: int, now: datetime) -> None:

@@ -69,7 +69,15 @@ def test_names_of_files_are_forgotten_when_the_item_is_done(store: Store) -> Non
     store.record(study("a", 0.9), content("a"), item=item.id)
     with store._reading() as session:
         assert session.scalars(select(JobItem.locator)).all() == [""]
-    assert store.taken(["/in/DOE", "/in/ROE"]) == {"/in/DOE"}
+
+
+def test_jobs_are_found_by_their_inputs_however_old(store: Store) -> None:
+    first = store.start_job("watch", "Watched folder", {"inputs": "a"})
+    other = store.start_job("watch", "Watched folder", {"inputs": "b"})
+    store.start_job("upload", "no inputs")
+    assert [job.id for job in store.jobs(limit=1, inputs="a")] == [first]
+    store.listed(other)
+    assert store.jobs(open_only=True, inputs="b") == store.jobs(inputs="c") == []
 
 
 def test_living_processes_keep_their_items(store: Store) -> None:
@@ -156,7 +164,6 @@ def test_jobs_and_items_that_are_not_there(store: Store) -> None:
         with pytest.raises(StoreError, match="no item number 7"):
             end()
     assert store.claim(7) == []
-    assert store.taken([]) == set()
 
 
 KILLED = """
