@@ -53,7 +53,7 @@ def main() -> int:
     hu = _slices(options.slices)
     with tempfile.TemporaryDirectory(prefix="ichscope-encoder-") as folder:
         files, ways = _peers(options, Path(folder), hu)
-        sessions = {one.label: providers.session(path, one) for one, path in files.items()}
+        sessions = {one.label: providers.Encoder(path, one) for one, path in files.items()}
         ways |= {label: _by_runtime(session, hu, options.batch) for label, session in sessions.items()}
         ways |= {f"GEMM {name}": way for name, way in gemm.ways(Path(folder)).items()}
         taken = shared.take_turns(ways, options.rounds)
@@ -95,7 +95,7 @@ def scaling(files: Mapping[Provider, Path], hu: Slices, rounds: int) -> dict[str
     found: dict[str, dict[str, float]] = {}
     for threads in range(1, providers.cores() + 1):
         for one, path in files.items():
-            session = providers.session(path, one, threads)
+            session = providers.Encoder(path, one, threads)
             taken = shared.take_turns({str(size): _by_runtime(session, hu, size) for size in BATCHES}, rounds)
             title = f"{one.label}, {threads} thread{'s' if threads > 1 else ''}"
             found[title] = {size: len(hu) / statistics.median(seconds) for size, seconds in taken.items()}
@@ -120,7 +120,7 @@ def _peers(options: argparse.Namespace, folder: Path, hu: Slices) -> tuple[dict[
         files |= dict.fromkeys(providers.for_int8(), folder / INT8_FILE)
     elif not options.keras and card.int8_file(model):
         files |= {one: encoder_file(model, card, one) for one in providers.for_int8()}
-    return files, ways | _openvino(plain, hu, options.batch)
+    return files, ways | _openvino(files, hu, options.batch)
 
 
 def _by_runtime(session: Any, hu: Slices, batch: int) -> Callable[[], object]:
@@ -154,21 +154,25 @@ def _keras(model: str, folder: Path, hu: Slices) -> tuple[Path, Ways]:
     return folder / ENCODER_FILE, ways
 
 
-def _openvino(path: Path, hu: Slices, batch: int) -> Ways:
+def _openvino(files: Mapping[Provider, Path], hu: Slices, batch: int) -> Ways:
     """OpenVINO's own runtime, where its Python package is installed; it is no requirement of ICHScope."""
     try:
         import openvino
     except ImportError:
         return {}
-    label = next((one.label for one in providers.available() if one.choice == "openvino"), "OpenVINO fp32")
-    precision = "bf16" if label.endswith("bf16") else "f32"
-    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": providers.cores()}
-    compiled = openvino.Core().compile_model(str(path), "CPU", hints)
-    return {
-        f"OpenVINO's own runtime {precision.replace('f32', 'fp32')}": lambda: [
+    by_precision = {"int8" if one.int8 else "fp32": path for one, path in files.items()}
+    if providers.has_bf16():
+        by_precision["bf16"] = by_precision["fp32"]
+    ways: Ways = {}
+    for precision, path in by_precision.items():
+        hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        compiled = openvino.Core().compile_model(
+            str(path), "CPU", {**hints, "INFERENCE_NUM_THREADS": providers.cores()}
+        )
+        ways[f"OpenVINO's own runtime {precision}"] = lambda compiled=compiled: [
             compiled(hu[at : at + batch]) for at in range(0, len(hu), batch)
         ]
-    }
+    return ways
 
 
 def _slices(count: int) -> Slices:

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope import phantom, providers, quality
-from ichscope.analyse import analyse, default_models_folder, load_detectors
+from ichscope import phantom, providers, quality, selftest
+from ichscope.analyse import analyse, default_models_folder, encoder_groups, load_detectors
 from ichscope.card import ModelError
 from ichscope.dicom import read_series
 from ichscope.inference import MICRO_BATCH, Detector
@@ -47,7 +47,7 @@ def main() -> int:
     options = _parse()
     files = _files(options.slices, options.size)
     try:
-        loaded = {choice: _load(options, choice) for choice in _choices(options.provider)}
+        loaded = {choice: _load(options, choice) for choice in _choices(options)}
     except ModelError as error:
         print(error, file=sys.stderr)
         return 1
@@ -183,10 +183,12 @@ def _timed(seconds: Seconds, stage: str) -> Iterator[None]:
 # --- what is compared -----------------------------------------------------------------------------------
 
 
-def _choices(wanted: str) -> list[str]:
-    """Give the wanted provider and, beside it, the plain CPU one."""
-    best = providers.choose().choice if wanted == "auto" else wanted
-    return list(dict.fromkeys((best, "cpu")))
+def _choices(options: argparse.Namespace) -> list[str]:
+    """Give the wanted provider, or the one that ICHScope takes here, and beside it the plain CPU one."""
+    if options.provider != "auto":
+        return list(dict.fromkeys((options.provider, "cpu")))
+    groups = encoder_groups(options.models, options.model).values()
+    return list(dict.fromkeys((*(selftest.choose(folders).choice for folders in groups), "cpu")))
 
 
 def _load(options: argparse.Namespace, choice: str) -> dict[str, Detector]:

@@ -77,7 +77,7 @@ class Detector:
     _turns = Turns()
     _background = False
     provider: str
-    _encoder: ort.InferenceSession
+    _encoder: providers.Encoder
 
     def __init__(
         self, folder: Path, provider: str = "auto", leader: Detector | None = None, followers: Sequence[Path] = ()
@@ -102,7 +102,7 @@ class Detector:
         self._columns = _columns(leader.card, self.card) if leader else None
 
     def _open(self, folder: Path, provider: providers.Provider) -> None:
-        self._encoder = providers.session(selftest.encoder_file(folder, self.card, provider), provider)
+        self._encoder = providers.Encoder(selftest.encoder_file(folder, self.card, provider), provider)
         self.provider = provider.label
 
     def _open_best(self, folders: Sequence[Path]) -> None:
@@ -171,7 +171,7 @@ class Detector:
         return Encoding(np.concatenate(features), np.concatenate(evidence))
 
     def _run(
-        self, session: ort.InferenceSession, outputs: list[str], name: str, value: NDArray[Any]
+        self, session: ort.InferenceSession | providers.Encoder, outputs: list[str], name: str, value: NDArray[Any]
     ) -> list[NDArray[np.float32]]:
         try:
             found: list[NDArray[np.float32]] = session.run(outputs, {name: value})

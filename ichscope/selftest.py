@@ -205,13 +205,13 @@ def _head() -> NDArray[np.int16]:
 
 def _open(
     folder: Path, card: ModelCard, candidates: Iterable[Provider]
-) -> tuple[dict[str, ort.InferenceSession], dict[str, str]]:
+) -> tuple[dict[str, providers.Encoder], dict[str, str]]:
     """Open the encoder on every provider; gives sessions, and problems of those that do not, by choice."""
-    opened: dict[str, ort.InferenceSession] = {}
+    opened: dict[str, providers.Encoder] = {}
     problems: dict[str, str] = {}
     for one in candidates:
         try:
-            opened[one.choice] = providers.session(encoder_file(folder, card, one), one)
+            opened[one.choice] = providers.Encoder(encoder_file(folder, card, one), one)
         except ProviderError as error:
             problems[one.choice] = str(error)
     if "cpu" not in opened:  # there is nothing to compare with
@@ -220,7 +220,7 @@ def _open(
 
 
 def _compare(
-    opened: Mapping[str, ort.InferenceSession],
+    opened: Mapping[str, providers.Encoder],
     folders: Iterable[Path],
     hu: NDArray[np.int16],
     problems: dict[str, str],
@@ -241,7 +241,7 @@ def _compare(
     return differences
 
 
-def _answer(encoder: ort.InferenceSession, heads: Sequence[ort.InferenceSession], hu: NDArray[np.int16]) -> Found:
+def _answer(encoder: providers.Encoder, heads: Sequence[ort.InferenceSession], hu: NDArray[np.int16]) -> Found:
     """Every probability that the models give: of slices, and of the study.
 
     The evidence may change more: it is a picture, and no threshold is applied to it.
@@ -256,7 +256,7 @@ def _difference(found: Found, expected: Found) -> float:
     return float(np.max([np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]))
 
 
-def _rates(opened: dict[str, ort.InferenceSession], hu: NDArray[np.int16]) -> dict[str, float]:
+def _rates(opened: dict[str, providers.Encoder], hu: NDArray[np.int16]) -> dict[str, float]:
     """Slices a second by provider. They take turns, and the best round counts: a busy moment is nobody's fault."""
     best = dict.fromkeys(opened, float("inf"))
     for _ in range(_ROUNDS):
@@ -265,7 +265,7 @@ def _rates(opened: dict[str, ort.InferenceSession], hu: NDArray[np.int16]) -> di
     return {choice: len(hu) / seconds for choice, seconds in best.items()}
 
 
-def _micro_batch(encoder: ort.InferenceSession, hu: NDArray[np.int16]) -> int:
+def _micro_batch(encoder: providers.Encoder, hu: NDArray[np.int16]) -> int:
     """The micro-batch that a provider is fastest with."""
     many = np.concatenate([hu] * (max(MICRO_BATCHES) // len(hu)))
     best = dict.fromkeys(MICRO_BATCHES, float("inf"))
@@ -277,7 +277,7 @@ def _micro_batch(encoder: ort.InferenceSession, hu: NDArray[np.int16]) -> int:
     return fastest if best[fastest] < 0.95 * best[MICRO_BATCH] else MICRO_BATCH
 
 
-def _encode(encoder: ort.InferenceSession, hu: NDArray[np.int16], size: int) -> None:
+def _encode(encoder: providers.Encoder, hu: NDArray[np.int16], size: int) -> None:
     for at in range(0, len(hu), size):
         encoder.run(["features", "evidence"], {"hu": hu[at : at + size]})
 

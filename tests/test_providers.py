@@ -121,7 +121,7 @@ def test_bf16_is_asked_for_only_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, flags: str, expected: bool
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda path, **_: f"flags : {flags}\n")
-    assert providers._has_bf16() is expected
+    assert providers.has_bf16() is expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_bf16_is_not_asked_for_where_it_is_forbidden(
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda path, **_: "flags : avx2 avx512_bf16 amx_bf16\n")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", allowed)
-    assert providers._has_bf16() is expected
+    assert providers.has_bf16() is expected
 
 
 def test_bf16_is_not_assumed_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_bf16_is_not_assumed_where_nobody_says(monkeypatch: pytest.MonkeyPatch) 
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Path, "read_text", missing)
-    assert providers._has_bf16() is False
+    assert providers.has_bf16() is False
 
 
 def test_an_openvino_plugin_that_does_not_load_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_tensorrt_needs_its_library_besides_a_card(monkeypatch: pytest.MonkeyPat
 def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, has: bool
 ) -> None:
-    monkeypatch.setattr(providers, "_has_bf16", lambda: has)
+    monkeypatch.setattr(providers, "has_bf16", lambda: has)
     found = providers._openvino_options(Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name), 2)
     hint = json.loads(found["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"]
     assert hint == ("bf16" if has else "f32")
@@ -288,3 +288,31 @@ def test_a_file_that_is_no_model_is_a_provider_error(tmp_path: Path, content: by
     (tmp_path / "encoder.onnx").write_bytes(content)
     with pytest.raises(ProviderError, match=r"encoder\.onnx: does not open on CPU fp32"):
         providers.session(tmp_path / "encoder.onnx", CPU)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 7])
+@pytest.mark.parametrize("threads", [1, 2, 3, 9])
+def test_slices_that_are_shared_out_come_back_as_from_one_session(tmp_path: Path, slices: int, threads: int) -> None:
+    path = tiny_model.build(tmp_path) / "encoder.onnx"
+    hu = np.random.default_rng(slices).integers(-20, 100, (slices, 224, 224)).astype(np.int16)
+    expected = ort.InferenceSession(path).run(["features", "evidence"], {"hu": hu})
+    found = providers.Encoder(path, CPU, threads).run(["features", "evidence"], {"hu": hu})
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_one_part_raises_is_raised(tmp_path: Path) -> None:
+    encoder = providers.Encoder(tiny_model.build(tmp_path) / "encoder.onnx", CPU, threads=2)
+    with pytest.raises(providers.RUNTIME_ERRORS):
+        encoder.run(["features"], {"hu": np.zeros((4, 3, 3), np.int16)})
+
+
+@pytest.mark.parametrize(("provider", "threads", "each"), [(CPU, 16, 4), (CPU, 2, 1), (CPU, 1, 1), (CUDA, 16, 16)])
+def test_the_threads_of_the_cpu_are_shared_among_parts(
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, threads: int, each: int
+) -> None:
+    asked = Recorded([provider.runtime_name])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    providers.Encoder(Path("encoder.onnx"), provider, threads)
+    assert asked.calls[0][1].intra_op_num_threads == each
