@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from html import unescape
@@ -17,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
 from dashboard.performance.errors import ROWS, content
-from dashboard.performance.files import csv_bytes, report
+from dashboard.performance.files import csv_bytes, report, tables_zip
 from dashboard.performance.rows import Audit
 from ichscope import metrics
 from ichscope.audit.errors import errors
@@ -131,6 +132,15 @@ def test_subtypes_of_a_model_without_thresholds_are_called_at_youden_points_and_
     assert "**Subtypes by truth and as called**, each at the Youden point of these data" in text
     assert "brings no thresholds of its own" in text
     assert len(app.get("plotly_chart")) == 2
+
+
+def test_every_table_comes_as_csv(store: Store, tmp_path: Path) -> None:
+    sheets(store, tmp_path, 60)
+    made = report(loaded(store).audited, {}, "")
+    with zipfile.ZipFile(io.BytesIO(tables_zip(made))) as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert files == {f"{table.key}.csv": table.csv() for table in made.tables}
+    assert {"joint_confusion.csv", "calibration_bins.csv", "decision_curve.csv"} <= files.keys()
 
 
 # ---- nothing to show -----------------------------------------------------------------------------------------

@@ -131,6 +131,7 @@ def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Pa
 def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str, report: Report) -> None:
     files = downloads(page)
     names = ["population", "truth", "models", "figures", "log_loss", "operating_points", "elsewhere", "subgroups"]
+    names += ["calibration_bins", "joint_confusion", "decision_curve"]
     assert list(files) == [*(f"{name}.csv" for name in names), "figures.json"]
     rows = report.audited
     said = rows.models["import:1:tool"].probability
@@ -164,6 +165,28 @@ def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str
         cells(files["figures.csv"])[0]["AUC"]
     )
     assert everything["data_sha256"] == rows.sha256
+    assert list(everything["tables"]) == names
+    assert everything["tables"]["models"]["rows"][0][2:4] == ["ab" * 32, "sensitivity 0.95"]
+    assert everything["tables"]["population"]["rows"][0][:3] == ["all", "all", 40]
+
+
+def test_what_is_drawn_is_a_table_too(page: str, report: Report) -> None:
+    files, rows = downloads(page), report.audited
+    said = rows.models["import:1:tool"].probability
+    bins = [row for row in cells(files["calibration_bins.csv"]) if row["Label"] == "Any haemorrhage"]
+    assert sum(int(row["Rows"]) for row in bins) == 40
+    positives = sum(int(row["Rows"]) * float(row["Share positive"]) for row in bins)
+    assert positives == pytest.approx(rows.truth["any"].sum())
+    both = cells(files["joint_confusion.csv"])
+    assert sum(int(row["Rows"]) for row in both) == 40
+    called = np.any([said[label] >= 0.5 for label in LABELS[1:]], axis=0)
+    assert sum(int(row["Rows"]) for row in both if row["As called"] != "none") == called.sum()
+    assert {row["Each at"] for row in both} == {"its own threshold"}
+    for row in cells(files["decision_curve.csv"])[::20]:
+        at = float(row["Threshold"])
+        flagged, bleeds = said["any"] >= at, rows.truth["any"] == 1
+        benefit = (flagged & bleeds).mean() - (flagged & ~bleeds).mean() * at / (1 - at)
+        assert float(row["Net benefit"]) == pytest.approx(benefit)
 
 
 def test_a_report_says_which_thresholds_it_stands_on() -> None:

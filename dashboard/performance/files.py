@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import chain
 
+from dashboard.archive import zipped
 from ichscope.audit.report import About, Report
 from ichscope.audit.stored import Audited
 from ichscope.results import csv_text
@@ -16,6 +17,11 @@ def csv_bytes(audited: Audited) -> bytes:
     rows = audited.csv_rows()
     first = next(rows, None)
     return csv_text(chain([first], rows), list(first)).encode() if first else b""
+
+
+def tables_zip(made: Report) -> bytes:
+    """Every table of a report as a CSV of its own."""
+    return zipped({f"{table.key}.csv": table.csv() for table in made.tables})
 
 
 def report(audited: Audited, selection: Mapping[str, str], by: str) -> Report:

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import cached
 from dashboard.performance import tables
 from dashboard.performance.choose import KEY
-from dashboard.performance.files import csv_bytes, report
+from dashboard.performance.files import csv_bytes, report, tables_zip
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force
 from dashboard.text import plain, sentence
@@ -172,6 +172,7 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
         _download("Rows as CSV", partial(csv_bytes, audited), "ichscope-rows.csv", "text/csv")
         made = partial(report, audited, selection, by)
         _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
+        _download("Tables as CSV", lambda: tables_zip(made()), "ichscope-tables.zip", "application/zip")
     st.caption(
         "The report needs no network; files are made when asked for. It stands on each model's own thresholds, or on "
         "the Youden point of these data, not on one that was moved on this page. Every figure of this page can be "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from html import escape
@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from ichscope import __version__
 from ichscope.audit.evaluate import SHOWN, Evaluation, evaluated, to_json_text
+from ichscope.audit.report_drawn import drawn_tables
 from ichscope.audit.report_figures import INK_ON_WHITE, drawings
 from ichscope.audit.report_tables import ReportTable, all_tables, point_in_force
 from ichscope.audit.stored import Audited, Selection, TruthSource
@@ -105,11 +106,12 @@ class Report:
     @cached_property
     def tables(self) -> list[ReportTable]:
         """Every table."""
-        return all_tables(self.audited, self.evaluation)
+        return [*all_tables(self.audited, self.evaluation), *drawn_tables(self.audited, self.evaluation)]
 
     def json(self) -> str:
-        """Every figure, with what it was computed from, as JSON."""
-        return to_json_text(self.evaluation)
+        """Every figure and every table, with what they were computed from, as JSON."""
+        tables = {table.key: table.to_json() for table in self.tables}
+        return to_json_text(replace(self.evaluation, header=self.evaluation.header | {"tables": tables}))
 
     def html(self) -> str:
         """Everything, as one HTML page that needs no network."""
@@ -139,16 +141,21 @@ class Report:
         yield f"<h2>What was looked at</h2>{_definitions(self._facts())}"
         if self.audited.notes:
             yield f"<h2>Beware</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in self.audited.notes)}</ul>"
+        links = {table.key: _download(f"{table.key}.csv", "text/csv", table.csv()) for table in self.tables}
         for table in self.tables:
-            link = _download(f"{table.key}.csv", "text/csv", table.csv())
+            link = links[table.key]
+            if table.drawn:
+                continue
             yield f"<h2>{escape(table.title)} {link}</h2><div class='scroll'>{table.html()}</div>"
         number = count(1)
         for key, name in self.audited.names().items():
             drawn = drawings(self.audited, key, self.evaluation.models[name])
             figures = "".join(_figure(next(number), caption, one) for caption, one in drawn)
             yield f"<h2>{escape(name)}: figures</h2><div class='figures'>{figures}</div>"
+        behind = ", ".join(f"{escape(table.title)} {links[table.key]}" for table in self.tables if table.drawn)
+        yield f"<p>What figures show: {behind}</p>" if behind else ""
         everything = _download("figures.json", "application/json", self.json(), "JSON")
-        yield f"<p>All figures: {everything}</p></body></html>\n"
+        yield f"<p>All figures and tables: {everything}</p></body></html>\n"
 
     def _signed(self) -> str:
         return f"{self.about.date}, {self.about.by}" if self.about.by else self.about.date

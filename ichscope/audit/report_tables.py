@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,17 @@ _LONG = 40
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with rows; `key` names its file, `about` stands below it."""
+    """A table with rows; `key` names its file, `about` stands below it.
+
+    drawn : whether a figure shows the same, so that the page needs no more than the file
+    """
 
     key: str
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     about: str = ""
+    drawn: bool = False
 
     def html(self) -> str:
         """Give it as HTML: values with intervals, and by number what to beware of."""
@@ -64,6 +69,11 @@ class ReportTable:
         for row in self.rows:
             writer.writerow([one for cell, wide in zip(row, spread, strict=True) for one in _csv_cells(cell, wide)])
         return text.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain values; an interval is an object."""
+        rows = [[asdict(cell) if isinstance(cell, Estimate) else cell for cell in row] for row in self.rows]
+        return {"title": self.title, "about": self.about, "columns": list(self.columns), "rows": rows}
 
 
 def _kind(cell: Cell) -> str:
