@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +58,19 @@ def test_quiet_is_zero_and_an_alert_is_one(home: Path, tmp_path: Path) -> None:
     assert [one["rule"] for one in json.loads(loud.stdout)["alerts"]] == ["latency"]
     assert "ALERT latency" in loud.stderr
     assert "ALERT latency" in told.stdout
+
+
+def test_each_table_is_a_csv_with_the_figures_of_the_json(tmp_path: Path) -> None:
+    assert call("--json", tmp_path / "out.json", "--tables", tmp_path / "tables").exit_code == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    files = {path.stem: list(csv.DictReader(io.StringIO(path.read_text()))) for path in (tmp_path / "tables").iterdir()}
+    assert {"comparisons", "bins", "agreement", "expected", "flag_rate", "times", "no_result", "limits"} <= set(files)
+    for row, one in zip(files["comparisons"], found["drifts"], strict=True):
+        assert (row["name"], row["p"]) == (one["name"], str(one["p"]))
+    flags = next(row for row in files["agreement"] if (row["period"], row["name"]) == ("now", "both flag"))
+    assert float(flags["share low"]) == found["agreement"][0]["share"]["low"]
+    assert [row["period"] for row in files["times"]] == ["before", "now"]
+    assert float(files["times"][1]["result_p95_s"]) == found["current_times"]["result_p95_s"]
 
 
 def test_the_current_period_begins_where_asked(tmp_path: Path) -> None:

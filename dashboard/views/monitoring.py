@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import cached
+from dashboard.archive import zipped
 from dashboard.monitoring import tables
 from dashboard.monitoring.settings import KEY, limits, periods
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
@@ -17,7 +18,7 @@ from ichscope.commands.monitor import to_json
 from ichscope.figures import monitoring as figures
 from ichscope.figures.look import config
 from ichscope.figures.performance import description
-from ichscope.monitor import ASSUMPTION, Drift, Monitored, MonitorError, arrival_days, default_periods
+from ichscope.monitor import ASSUMPTION, Drift, Monitored, MonitorError, arrival_days, csv_tables, default_periods
 from ichscope.store import Store, StoreError
 
 
@@ -53,6 +54,15 @@ def _look(store: Store) -> None:
             on_click="ignore",
             help="All figures of this page",
         )
+        st.download_button(
+            "CSV",
+            partial(_zip, found),
+            "ichscope-monitoring.zip",
+            "application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Each table of this page as a CSV file, in a ZIP",
+        )
     _answer(found)
     _changes(found)
     _over_time(found)
@@ -71,6 +81,10 @@ def _look(store: Store) -> None:
 
 def _json(found: Monitored) -> str:
     return json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n"
+
+
+def _zip(found: Monitored) -> bytes:
+    return zipped({f"{name}.csv": text for name, text in csv_tables(found).items()})
 
 
 def _answer(found: Monitored) -> None:

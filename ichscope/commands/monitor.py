@@ -40,6 +40,9 @@ def monitor(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
     ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", file_okay=False, help="Write each table as CSV.")
+    ] = None,
     set_limit: Annotated[
         str | None,
         typer.Option("--set", metavar="RULE=VALUE", help="Set a limit first, as latency=600, or latency=default."),
@@ -67,6 +70,7 @@ def monitor(
         _write(json_file, {"reason": str(error)})
         return
     _write(json_file, to_json(found))
+    _write_tables(tables, found)
     for line in _lines(found):
         typer.echo(line, err=json_file == Path("-"))
     if check and found.alerts:
@@ -125,6 +129,20 @@ def _write(target: Path | None, found: Mapping[str, Any]) -> None:
         results.write(target, text)
     except OSError as error:
         fail(f"{target}: could not be written ({error.strerror})")
+
+
+def _write_tables(folder: Path | None, found: Monitored) -> None:
+    if folder is None:
+        return
+    from ichscope import results
+    from ichscope.monitor import csv_tables
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in csv_tables(found).items():
+            results.write(folder / f"{name}.csv", text)
+    except OSError as error:
+        fail(f"{folder}: could not be written ({error.strerror})")
 
 
 def to_json(found: Monitored) -> dict[str, Any]:

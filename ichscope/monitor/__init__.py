@@ -8,6 +8,7 @@ from ichscope.monitor.look import Monitored, MonitorError, arrival_days, monitor
 from ichscope.monitor.part import Times
 from ichscope.monitor.periods import Period, default_periods
 from ichscope.monitor.rules import RULES, Alert, Rule, limits
+from ichscope.monitor.sheets import csv_tables
 
 __all__ = [
     "ASSUMPTION",
@@ -26,6 +27,7 @@ __all__ = [
     "Rule",
     "Times",
     "arrival_days",
+    "csv_tables",
     "default_periods",
     "limits",
     "monitor",
