@@ -102,7 +102,8 @@ def audit(store: Store, selection: Selection, second: str | None) -> Audit:
 
 @st.cache_resource(max_entries=4, show_spinner="Bringing truth and probabilities together")
 def _audit(place: str, selection: Selection, second: str | None, state: tuple[object, ...], _store: Store) -> Audit:
-    return Audit(load(_store, selection), selection.models[0], second)
+    chosen = (selection.truth, selection.rule or "")
+    return Audit(load(_store, selection), selection.models[0], second, chosen)
 
 
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------

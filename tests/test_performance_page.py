@@ -530,6 +530,20 @@ def test_rows_that_name_no_reader_may_be_several_readers(store: Store) -> None:
     assert len(store.sheets()[0].voices) == 3
 
 
+def test_a_moved_threshold_is_of_the_rule_that_it_was_moved_for(store: Store) -> None:
+    reviewed(store, [True, False] * 4)
+    app = page(tabs="Threshold")
+    field = next(one for one in app.number_input if one.label == "Exact threshold")
+    app = shown(field.set_value(0.77).run())
+    assert app.session_state["performance-number"] == 0.77
+    rule = next(one for one in app.selectbox if one.label == "From slices to the study")
+    app = shown(rule.select("noisy-or").run())
+    assert app.session_state["performance-number"] != 0.77
+    rule = next(one for one in app.selectbox if one.label == "From slices to the study")
+    app = shown(rule.select(None).run())
+    assert app.session_state["performance-number"] == 0.77
+
+
 def test_slices_of_results_are_imported_where_they_are_wanted(store: Store) -> None:
     results = [build.result(build.model(along=(0.1, 0.7, 0.2)), data=build.series()).to_json()]
     app = page()

@@ -57,11 +57,12 @@ class Audit:
 
     first : key of that model's source
     second : key of the model beside it, or None
+    chosen : truth, and how slices become studies: a threshold that was moved is of these
     by : what the rows can be divided by, where anything is known of it
     """
 
-    def __init__(self, audited: Audited, first: str, second: str | None) -> None:
-        self.audited, self.first, self.second = audited, first, second
+    def __init__(self, audited: Audited, first: str, second: str | None, chosen: tuple[str, ...] = ()) -> None:
+        self.audited, self.first, self.second, self.chosen = audited, first, second, chosen
         self.by = {name: Texts(values) for name, values in audited.columns.items() if any(values)}
         self.everyone = Texts(["All"] * len(audited.keys))
         self._names = audited.names()

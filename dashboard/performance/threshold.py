@@ -26,15 +26,15 @@ def in_force(audit: Audit, label: str) -> float:
     return float(kept.get(_place(audit, label), begin))
 
 
-def _place(audit: Audit, label: str) -> tuple[str, str, str]:
-    return audit.first, label, audit.unit
+def _place(audit: Audit, label: str) -> tuple[str, ...]:
+    return audit.first, label, audit.unit, *audit.chosen
 
 
-def _keep(place: tuple[str, str, str], value: float) -> None:
+def _keep(place: tuple[str, ...], value: float) -> None:
     st.session_state.setdefault(f"{KEY}-thresholds", {})[place] = value
 
 
-def _moved(place: tuple[str, str, str], widget: str) -> None:
+def _moved(place: tuple[str, ...], widget: str) -> None:
     value = st.session_state[widget]
     if value is not None:
         _keep(place, value)

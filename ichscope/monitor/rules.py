@@ -35,7 +35,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "failures": Rule("Highest share of items of jobs that failed", "", 0.05, 0.0, 1.0),
     "overrides": Rule("Highest share of reviews that reject the models", "", 0.2, 0.0, 1.0),
     "latency": Rule("Longest time from arrival to result, 95th percentile", "s", 3600.0, 0.0, 1e9),
-    "sensitivity": Rule("Lowest expected sensitivity", "", 0.0, 0.0, 1.0),
+    "sensitivity": Rule("Lowest expected sensitivity (0: never an alert)", "", 0.0, 0.0, 1.0),
     "silence": Rule("Longest time without a new study", "days", 7.0, 0.0, 1e6),
 }
 Limits = Mapping[str, float]
