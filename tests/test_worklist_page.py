@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,16 @@ def test_agree_stays_and_says_so(store: Store) -> None:
     assert asked(app) == study
     (saved,) = store.reviews(study)
     assert (saved.reader, saved.agree, saved.labels) == ("Ann", True, {"any": True})
+
+
+def test_agree_means_what_the_page_showed(store: Store) -> None:
+    study = three(store)[0]
+    app = as_reader(study)
+    # Meanwhile a new version of the model finds nothing.
+    cases.add(store, "bleed", replace(build.model(along=(0.0, 0.1)), version="2.0"))
+    click(app, "Agree")
+    (saved,) = store.reviews(study)
+    assert saved.labels == {"any": True}
 
 
 def test_a_study_that_is_opened_again_says_nothing_of_the_last_visit(store: Store) -> None:

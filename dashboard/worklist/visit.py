@@ -162,7 +162,11 @@ def _problem(said: Entry, row: WorklistRow, agree: bool) -> str:
 
 
 def _save(store: Store, visit: Visit, said: Entry, agree: bool) -> bool:
-    labels = entry.complete(said.labels)
+    labels = dict(said.labels)
+    if agree and visit.row.found["any"] is not None:
+        # What this page showed: the models may have said something else meanwhile.
+        labels.setdefault("any", visit.row.found["any"])
+    labels = entry.complete(labels)
     try:
         saved = store.review(
             visit.row.id,
