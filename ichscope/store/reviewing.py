@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ichscope.labels import LABELS
+from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import rows, tables
 from ichscope.store.rows import Agreement, Saved
 from ichscope.store.session import StoreBase, StoreError
@@ -40,7 +40,7 @@ class Reviewing(StoreBase):
         Parameters
         ----------
         agree : with what the models say; True affirms their word on `any`, where `labels` does not have it
-        labels : those that the reader has set, by name
+        labels : those that the reader has set, by name; without a haemorrhage the subtypes are absent, too
         marks : labels of single slices, by index from 0
         based_on : id of the newest review that the reader was shown; None if there was none
 
@@ -64,6 +64,8 @@ class Reviewing(StoreBase):
                 raise StoreError(f"There is no study number {study}.")
             if agree and row.model_any is not None:
                 set_labels.setdefault("any", row.model_any)
+            if set_labels.get("any") is False:
+                set_labels = dict.fromkeys(SUBTYPES, False) | set_labels
             earlier = _history(session, study)
             new = tables.Review(
                 study_id=study,

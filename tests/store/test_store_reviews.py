@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from ichscope.labels import LABELS
 from ichscope.store import Saved, Store, StoreError
 from ichscope.store.priority import Opinion, found, priority, rank
 from tests.store.cases import MORNING, add
@@ -75,6 +76,16 @@ def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None
         store.review(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
     row = store.study(id)
     assert (row.agreement, row.read["any"]) == (agreement, read)
+
+
+def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -> None:
+    """Else the kinds' prevalence among readers would be counted over bleeds alone."""
+    positive, negative = add(store, "a", 0.9), add(store, "b", 0.1)
+    store.review(positive, "Ann", labels={"any": True, "subdural": True})
+    saved = store.review(negative, "Ann", agree=True)
+    assert saved.review.labels == dict.fromkeys(LABELS, False)
+    [subdural] = [one for one in store.cohort().prevalence if (one.by, one.label) == ("reader", "subdural")]
+    assert (subdural.positives, subdural.studies) == (1, 2)
 
 
 def test_agreeing_with_nothing_says_nothing(store: Store) -> None:
