@@ -136,5 +136,8 @@ def test_an_error_by_slice_opens_its_study_there(page: Page) -> None:
 
 
 def choose(page: Page, label: str, option: str) -> None:
+    """Choose, and wait until the page has answered: a click meanwhile may fall on what is about to go."""
     page.get_by_role("combobox", name=re.compile(label)).first.click()
     page.get_by_role("option", name=re.compile(option)).click()
+    page.wait_for_timeout(500)  # until the server has heard of it
+    page.locator('.stApp[data-test-script-state="notRunning"]').wait_for()
