@@ -46,7 +46,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
 }
 TARGET_S, TARGET_FIRST_S, TARGET_MB = 1.0, 2.0, 1024
 _DAY_MS = timedelta(days=1) // timedelta(milliseconds=1)
-_TIMES = ("arrived_at", "analysed_at", "first_review_at", "reviewed_at")
+_TIMES = ("arrived_at", "analysed_at", "first_result_at", "first_review_at", "reviewed_at")
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ _REVIEW = ("agreement", "reviews", "reviewed_at")
 def worklist_csv(store: Store, filter: Filter, order: Order) -> str:
     """The studies that fit, in order.
 
-    `models_*` is what all models together find and `reader_*` what the newest review says, yes, no or empty;
+    `models_*` is what all models together find and `reader_*` what readers say, yes, no or empty;
     `<model>_*` are the probabilities of each model for the whole study, 0..1.
 
     Raises

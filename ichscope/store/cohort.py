@@ -81,7 +81,7 @@ class Cohorts(StoreBase):
         with self._reading() as session:
             days = _days(session, limits)
             labels = [_labels(session, limits, by) for by in _BY]
-            result = _waits(session, limits, Study.analysed_at, _RESULT_STEP_S)
+            result = _waits(session, limits, Study.first_result_at, _RESULT_STEP_S)
             review = _waits(session, limits, Study.first_review_at, _REVIEW_STEP_S)
             return Cohort(
                 total=sum(day.studies for day in days),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ichscope.labels import LABELS
 from ichscope.series import Header
-from ichscope.store import priority
+from ichscope.store import priority, reviewing
 from ichscope.store.privacy import whole_years, without_names
 from ichscope.store.session import UNSEEN
 from ichscope.store.tables import Finding, Result, Study
@@ -106,6 +106,8 @@ def _summarise(session: Session, study: Study) -> None:
     study.rank = priority.rank(study.priority, study.score)
     for label, value in priority.found(opinions).items():
         setattr(study, f"model_{label}", value)
+    if study.reviews:  # readers may agree with what the models say now, or no longer
+        reviewing.summarise(study, reviewing.history(session, study.id))
 
 
 def probabilities(row: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ class Reviewing(StoreBase):
     def reviews(self, study: int) -> tuple[rows.Review, ...]:
         """All reviews of a study, the oldest first."""
         with self._reading() as session:
-            return tuple(map(_plain, _history(session, study)))
+            return tuple(map(_plain, history(session, study)))
 
     def review(
         self,
@@ -39,7 +39,8 @@ class Reviewing(StoreBase):
 
         Parameters
         ----------
-        agree : with what the models say; True affirms their word on `any`, where `labels` does not have it
+        agree : with what the models say; True affirms their word on `any`, where `labels` does not have it. Labels that
+            are set say more: the worklist compares these with the models
         labels : those that the reader has set, by name; without a haemorrhage the subtypes are absent, too
         marks : labels of single slices, by index from 0
         based_on : id of the newest review that the reader was shown; None if there was none
@@ -66,7 +67,7 @@ class Reviewing(StoreBase):
                 set_labels.setdefault("any", row.model_any)
             if set_labels.get("any") is False:
                 set_labels = dict.fromkeys(SUBTYPES, False) | set_labels
-            earlier = _history(session, study)
+            earlier = history(session, study)
             new = tables.Review(
                 study_id=study,
                 reader=reader.strip(),
@@ -79,7 +80,7 @@ class Reviewing(StoreBase):
                 based_on=based_on,
             )
             session.add(new)
-            _summarise(row, [*earlier, new])
+            summarise(row, [*earlier, new])
             session.flush()
             session.refresh(new)
             unseen = [one for one in earlier if one.id > (based_on or 0) and one.reader != new.reader]
@@ -93,12 +94,6 @@ def _check(reader: str, labels: Sequence[str]) -> None:
         raise ValueError(f"expected labels among {', '.join(LABELS)}, found {unknown[0]!r}")
 
 
-def _history(session: Session, study: int) -> Sequence[tables.Review]:
-    return session.scalars(
-        select(tables.Review).where(tables.Review.study_id == study).order_by(tables.Review.id)
-    ).all()
-
-
 def _plain(row: tables.Review) -> rows.Review:
     return rows.Review(
         id=row.id,
@@ -106,7 +101,7 @@ def _plain(row: tables.Review) -> rows.Review:
         reader=row.reader,
         created_at=row.created_at,
         agree=row.agree,
-        labels={label: value for label in LABELS if (value := getattr(row, f"label_{label}")) is not None},
+        labels=_labels(row),
         marks={int(i): tuple(names) for i, names in row.marks.items()},
         poor_quality=row.poor_quality,
         comment=row.comment,
@@ -114,25 +109,47 @@ def _plain(row: tables.Review) -> rows.Review:
     )
 
 
-def _summarise(study: tables.Study, history: Sequence[tables.Review]) -> None:
-    """Put the newest review, and whether readers agree, into the columns of the worklist."""
-    newest = history[-1]
-    study.reviews = len(history)
-    study.first_review_at = min(review.created_at for review in history)
-    study.reviewed_at = newest.created_at
-    study.agreement = _agreement(study, history)
+def history(session: Session, study: int) -> Sequence[tables.Review]:
+    """All reviews of a study, the oldest first."""
+    return session.scalars(
+        select(tables.Review).where(tables.Review.study_id == study).order_by(tables.Review.id)
+    ).all()
+
+
+def summarise(study: tables.Study, reviews: Sequence[tables.Review]) -> None:
+    """Put what readers say, and whether they agree, into the columns of the worklist."""
+    study.reviews = len(reviews)
+    study.first_review_at = min(review.created_at for review in reviews)
+    study.reviewed_at = reviews[-1].created_at
+    said = _said(reviews)
+    study.agreement = _agreement(study, reviews, said)
     for label in LABELS:
-        setattr(study, f"reader_{label}", getattr(newest, f"label_{label}"))
+        setattr(study, f"reader_{label}", said.get(label))
 
 
-def _agreement(study: tables.Study, history: Sequence[tables.Review]) -> Agreement:
-    """What the last words of all readers amount to, among themselves and against the models of that time."""
-    last = {review.reader: review.label_any for review in history}
-    if len(set(last.values()) - {None}) == 2:
+def _labels(review: tables.Review) -> dict[str, bool]:
+    return {label: value for label in LABELS if (value := getattr(review, f"label_{label}")) is not None}
+
+
+def _said(reviews: Sequence[tables.Review]) -> dict[str, bool]:
+    """The newest word on every label. A new word on `any` that is another takes what was said before with it."""
+    said: dict[str, bool] = {}
+    for labels in map(_labels, reviews):
+        if "any" in said and labels.get("any", said["any"]) != said["any"]:
+            said = {}
+        said |= labels
+    return said
+
+
+def _agreement(study: tables.Study, reviews: Sequence[tables.Review], said: Mapping[str, bool]) -> Agreement:
+    """What readers' last words amount to, among themselves and against what the models say now."""
+    last = {review.reader: review.label_any for review in reviews if review.label_any is not None}
+    if len(set(last.values())) == 2:
         return "conflict"
-    newest = history[-1]
-    if newest.agree is not None:
-        return "agree" if newest.agree else "disagree"
-    if newest.label_any is None or study.model_any is None:
-        return "noted"
-    return "agree" if newest.label_any == study.model_any else "disagree"
+    if "any" in said and study.model_any is not None:
+        # Without a haemorrhage its kinds are no matter of their own.
+        compared = said if said["any"] else {"any": False}
+        same = all(getattr(study, f"model_{label}") in (None, value) for label, value in compared.items())
+        return "agree" if same else "disagree"
+    words = [review.agree for review in reviews if review.agree is not None]
+    return "noted" if not words else "agree" if words[-1] else "disagree"

@@ -44,6 +44,9 @@ class StoreBase:
 
     def __init__(self, engine: Engine, key: bytes, folder: Path) -> None:
         self._engine = engine
+        # All that is read together is of one moment. In SQLite this is so anyway.
+        level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+        self._snapshots = engine.execution_options(**level)
         self._key = key
         self.volumes = folder / VOLUMES_FOLDER
 
@@ -56,7 +59,7 @@ class StoreBase:
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
-        with errors_in_words(), Session(self._engine) as session:
+        with errors_in_words(), Session(self._snapshots) as session:
             yield session
 
     @contextmanager

@@ -57,7 +57,8 @@ class Study(Base):
     models : "|name|name version|" of every current result, one after the other: a scan filters by it
     rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
     model_* : whether any current result has that label; None where no model knows it
-    reader_* : what the newest review says; None where it does not
+    first_result_at : when it was analysed first; analysed_at, when last
+    reader_* : what readers say, the newest word of each label; None where nobody has set it
     """
 
     __tablename__ = "studies"
@@ -70,6 +71,7 @@ class Study(Base):
     patient_key: Mapped[str | None] = mapped_column(String(16), index=True)
     arrived_at: Mapped[datetime]
     analysed_at: Mapped[datetime]
+    first_result_at: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(16))
     synthetic: Mapped[bool]
 

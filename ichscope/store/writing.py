@@ -96,10 +96,12 @@ class Writing(StoreBase):
         now = datetime.now(UTC)
         with self._writing() as session:
             study = _locked(session, content, arrived_at or now, synthetic)
-            if result.models or not _has_results(session, study.id):
+            first = not _has_results(session, study.id)
+            if result.models or first:
                 self._describe(session, study, result, files, patient_id, volume)
                 add_results(session, study, result, cards or {}, now)
                 study.analysed_at = now
+                study.first_result_at = now if first else study.first_result_at
             if item is not None:
                 finish(session, item, study.id, now)
             return study.id
@@ -186,6 +188,8 @@ class Writing(StoreBase):
                 raise StoreError(f"There is no synthetic study number {study}.")
             shift = arrived_at - row.arrived_at
             row.arrived_at, row.analysed_at = arrived_at, row.analysed_at + shift
+            if row.first_result_at:
+                row.first_result_at += shift
             for result in session.scalars(select(Result).where(Result.study_id == study)):
                 result.created_at += shift
 

@@ -3,12 +3,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import func, select
 
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.series import Header
-from ichscope.store import Filter, Store, WorklistRow
+from ichscope.store import Filter, Store, WorklistRow, writing
+from ichscope.store.tables import Study
 from tests import results_builder as build
 from tests.store.cases import MORNING, add, content, many, study
 
@@ -131,3 +134,25 @@ def test_the_state_changes_with_every_change_of_the_tables(store: Store) -> None
     assert store.state(Filter(job=job)) != before
     assert len(set(seen)) == len(seen)
     assert store.state() == seen[-1], "looking changes nothing"
+
+
+def test_a_new_version_does_not_make_the_wait_for_a_result_longer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([MORNING + timedelta(seconds=20), MORNING + timedelta(days=60)])
+    monkeypatch.setattr(writing, "datetime", SimpleNamespace(now=lambda zone: next(clock)))
+    id = add(store, "a", 0.9)
+    assert store.cohort().medians["result"] == 20
+    store.rescore(id, study("a", replace(build.model(), version="2")))
+    assert store.study(id).analysed_at == MORNING + timedelta(days=60)
+    assert store.cohort().medians["result"] == 20
+
+
+def test_what_is_read_together_is_of_one_moment(store: Store) -> None:
+    add(store, "a", 0.9)
+    count = select(func.count()).select_from(Study)
+    with store._reading() as session:
+        assert session.scalar(count) == 1
+        add(store, "b", 0.9)
+        assert session.scalar(count) == 1
+    assert store.counts().total == 2

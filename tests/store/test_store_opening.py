@@ -80,7 +80,7 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     assert as_texts(store.sheet_rows(sheet.id).study) == [first.study_key]
 
 
-@pytest.mark.parametrize("older", ["0002", "0003", "0004"])
+@pytest.mark.parametrize("older", ["0002", "0003", "0004", "0005"])
 def test_a_database_of_every_revision_opens_with_all_its_rows(
     older: str, url: str, tmp_path: Path, open_store: Callable[[str], Store]
 ) -> None:
@@ -91,6 +91,7 @@ def test_a_database_of_every_revision_opens_with_all_its_rows(
     store = open_store(url)
     assert count_rows(url) == {"adjustments": 0} | before
     assert [(row.slices, row.institution) for row in store.worklist(order="oldest")] == [(2, ""), (2, ""), (0, "")]
+    assert sum(wait.studies for wait in store.cohort().waits if wait.of == "result") == 3
 
 
 def load(url: str, dump: Path) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from ichscope.labels import LABELS
-from ichscope.store import Saved, Store, StoreError
+from ichscope.store import Filter, Saved, Store, StoreError
 from ichscope.store.priority import Opinion, found, priority, rank
-from tests.store.cases import MORNING, add
+from tests import results_builder as build
+from tests.store.cases import MORNING, add, study
 
 
 def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
@@ -64,7 +66,9 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
         ([("Ann", None, True)], "agree", True),
         ([("Ann", None, False)], "disagree", False),
         ([("Ann", None, None)], "noted", None),
-        ([("Ann", False, True)], "disagree", True),
+        ([("Ann", False, True)], "agree", True),
+        ([("Ann", False, False), ("Bob", None, None)], "disagree", False),
+        ([("Ann", True, None), ("Bob", None, None)], "agree", True),
         ([("Ann", True, None), ("Bob", None, False)], "conflict", False),
         ([("Ann", True, None), ("Bob", True, None)], "agree", True),
         ([("Ann", True, None), ("Ann", None, False)], "disagree", False),
@@ -86,6 +90,35 @@ def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -
     assert saved.review.labels == dict.fromkeys(LABELS, False)
     [subdural] = [one for one in store.cohort().prevalence if (one.by, one.label) == ("reader", "subdural")]
     assert (subdural.positives, subdural.studies) == (1, 2)
+
+
+def test_a_comment_takes_nobodys_word_away(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    store.review(id, "Ann", labels={"any": True, "subdural": True, "epidural": False})
+    store.review(id, "Bob", comment="motion", poor_quality=True)
+    store.review(id, "Ann", agree=True)
+    row = store.study(id)
+    assert (row.agreement, row.reviews) == ("disagree", 3)
+    assert (row.read["any"], row.read["subdural"], row.read["epidural"]) == (True, True, False)
+
+
+def test_another_word_on_any_takes_its_kinds_along(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    store.review(id, "Ann", labels={"any": True, "subdural": True})
+    store.review(id, "Ann", labels={"any": False})
+    store.review(id, "Ann", labels={"any": True})
+    assert store.study(id).read == dict.fromkeys(LABELS) | {"any": True}
+
+
+def test_a_new_version_is_compared_with_what_readers_have_said(store: Store) -> None:
+    id = add(store, "a", 0.9)
+    store.review(id, "Ann", agree=True)
+    assert store.counts(Filter(agreement="disagree")).total == 0
+    store.rescore(id, study("a", replace(build.model(along=(0.0, 0.1)), version="2")))
+    assert store.study(id).agreement == "disagree"
+    assert store.counts(Filter(agreement="disagree")).total == 1
+    store.rescore(id, study("a", replace(build.model(along=(0.0, 0.9)), version="3")))
+    assert store.study(id).agreement == "agree"
 
 
 def test_agreeing_with_nothing_says_nothing(store: Store) -> None:
