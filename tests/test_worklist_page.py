@@ -273,6 +273,17 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
         assert row["agreement"] == one.agreement
 
 
+def test_the_csv_file_says_who_read_and_what_they_noted(store: Store) -> None:
+    id = cases.add(store, "a", 0.9)
+    cases.add(store, "b", 0.1)
+    store.review(id, "Ann", agree=True)
+    store.review(id, "Bob", comment="motion", poor_quality=True)
+    store.review(id, "Ann", comment="=1+1")
+    first, second = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority")))
+    assert (first["readers"], first["poor_quality"], first["comments"]) == ("Ann; Bob", "yes", "motion; =1+1")
+    assert (second["readers"], second["poor_quality"], second["comments"]) == ("", "", "")
+
+
 def test_no_cell_of_the_csv_file_is_a_formula(store: Store) -> None:
     cases.add(store, "odd", 0.1, header=Header(scanner="=1+1", kernel="@SUM(A1)"))
     (row,) = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority")))

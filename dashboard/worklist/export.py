@@ -14,7 +14,8 @@ _FACTS = (
     *("study_key", "series_key", "arrived_at", "analysed_at", "status", "priority", "score", "reasons", "synthetic"),
     *("slices", "age_years", "sex", "scanner", "institution", "kvp", "slice_thickness_mm", "kernel"),
 )
-_REVIEW = ("agreement", "reviews", "reviewed_at")
+_REVIEW = ("agreement", "reviews", "reviewed_at", "readers", "poor_quality", "comments")
+_LISTS = ("reasons", "readers", "comments")
 
 
 def worklist_csv(store: Store, filter: Filter, order: Order) -> str:
@@ -41,7 +42,8 @@ def columns(models: Sequence[str]) -> list[str]:
 
 def csv_row(row: WorklistRow, names: Sequence[str]) -> dict[str, Any]:
     """One study by column, of these columns; what is not known has no cell."""
-    values = {name: getattr(row, name) for name in (*_FACTS, *_REVIEW)} | {"reasons": "; ".join(row.reasons)}
+    values = {name: getattr(row, name) for name in (*_FACTS, *_REVIEW)}
+    values |= {name: "; ".join(values[name]) for name in _LISTS}
     for by, labels in (("models", row.found), ("reader", row.read)):
         values |= {f"{by}_{label}": value for label, value in labels.items()}
     for model in row.models:

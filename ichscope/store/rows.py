@@ -61,7 +61,12 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class WorklistRow:
-    """One study in the worklist. `found` is what the models say by label, `read` what the newest review says."""
+    """One study in the worklist.
+
+    found : what the models say, by label
+    read : what readers say, the newest word of each label
+    readers, comments, poor_quality : of all its reviews, the oldest first; of readers, each once; None without one
+    """
 
     id: int
     study_key: str
@@ -88,6 +93,9 @@ class WorklistRow:
     synthetic: bool
     reasons: tuple[str, ...] = ()
     models: tuple[ModelRow, ...] = ()
+    readers: tuple[str, ...] = ()
+    comments: tuple[str, ...] = ()
+    poor_quality: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -144,9 +144,11 @@ def _rows(session: Session, ids: Sequence[int]) -> list[WorklistRow]:
         .order_by(Finding.study_id, Finding.place),
     )
     models = _grouped(session, _current(ids))
+    words = (Review.study_id, Review.reader, Review.comment, Review.poor_quality)
+    reviews = _grouped(session, select(*words).where(Review.study_id.in_(ids)).order_by(Review.id))
     rows = {}
     for row in session.execute(chosen):
-        rows[row.id] = _plain(row, [one.text for one in reasons.get(row.id, [])], models.get(row.id, []))
+        rows[row.id] = _plain(row, *(of.get(row.id, []) for of in (reasons, models, reviews)))
     return [rows[id] for id in ids if id in rows]
 
 
@@ -166,11 +168,20 @@ def _current(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
     return select(*columns, *probability).where(Result.study_id.in_(ids), Result.current).order_by(Result.model)
 
 
-def _plain(row: Any, reasons: Sequence[str], models: Sequence[Any]) -> WorklistRow:
+def _plain(row: Any, reasons: Sequence[Any], models: Sequence[Any], reviews: Sequence[Any]) -> WorklistRow:
     values = row._asdict()
     found = {label: values.pop(f"model_{label}") for label in LABELS}
     read = {label: values.pop(f"reader_{label}") for label in LABELS}
-    return WorklistRow(**values, found=found, read=read, reasons=tuple(reasons), models=tuple(map(model_row, models)))
+    return WorklistRow(
+        **values,
+        found=found,
+        read=read,
+        reasons=tuple(one.text for one in reasons),
+        models=tuple(map(model_row, models)),
+        readers=tuple(dict.fromkeys(one.reader for one in reviews)),
+        comments=tuple(one.comment for one in reviews if one.comment),
+        poor_quality=any(one.poor_quality for one in reviews) if reviews else None,
+    )
 
 
 def model_row(row: Any) -> ModelRow:
