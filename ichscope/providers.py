@@ -150,7 +150,7 @@ class Encoder:
 
 @functools.cache
 def _side_by_side() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST_STREAMS, "ichscope-encoder")
+    return ThreadPoolExecutor(MOST_STREAMS, "encoder-part")
 
 
 def _on_cpu(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:

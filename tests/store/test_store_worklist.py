@@ -104,7 +104,7 @@ def test_neighbours_of_a_study_that_dropped_out(store: Store) -> None:
 def test_search_takes_the_start_of_a_key_a_uid_or_a_key_of_study_check(store: Store) -> None:
     uid = "1.2.840.99999.7"
     found = add(store, "a", 0.9, study=short_hash(uid))
-    add(store, "b", 0.9)
+    other = add(store, "b", 0.9)
     key = store.study(found).study_key
     for text in (key, key[:5], f" {key[:7].upper()} ", uid, short_hash(uid)):
         assert [row.id for row in store.worklist(Filter(key=text))] == [found], text
@@ -112,6 +112,7 @@ def test_search_takes_the_start_of_a_key_a_uid_or_a_key_of_study_check(store: St
     with store._writing() as session:
         # In Danish this comes after all others.
         session.execute(update(Study).where(Study.id == found).values(study_key="aa00000000000000"))
+        session.execute(update(Study).where(Study.id == other).values(study_key="b000000000000000"))
     assert [row.id for row in store.worklist(Filter(key="a"))] == [found]
     assert store.worklist(Filter(key="%")) == []
     assert store.worklist(Filter(key="'; DROP TABLE studies; --")) == []
