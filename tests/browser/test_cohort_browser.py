@@ -105,3 +105,27 @@ def test_more_studies_come_through_the_popover_which_closes(page: Page) -> None:
     expect(page.get_by_text("1 of 1 series done")).to_be_visible(timeout=WAIT_MS)
     expect(chooser).to_be_hidden()
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(STUDIES + 1))
+
+
+def test_the_morning_after(page: Page) -> None:
+    """What was ingested is opened, reviewed, filtered and taken away."""
+    page.get_by_role("link", name="Worklist").click()
+    links = page.locator(".studies a")
+    expect(links).to_have_count(STUDIES + 1)
+    links.first.click()
+    page.locator(".viewer[data-slice]").wait_for()
+    page.get_by_placeholder("Your name").fill("Ann")
+    page.keyboard.press("Enter")
+    agree = page.get_by_role("button", name="Agree", exact=True)
+    expect(agree).to_be_enabled()
+    agree.click()
+    expect(page.get_by_text("Saved for Ann")).to_be_visible()
+    page.locator(".viewer canvas.slice").focus()
+    page.keyboard.press("b")
+    expect(links).to_have_count(STUDIES + 1)
+    page.locator(".st-key-states").get_by_text("Reader agrees").click()
+    expect(links).to_have_count(1)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV").click()
+    (row,) = csv.DictReader(Path(waiting.value.path()).read_text().splitlines())
+    assert (row["readers"], row["agreement"], row["reviews"]) == ("Ann", "agree", "1")
