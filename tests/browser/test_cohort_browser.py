@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from dashboard.worklist.visit import LOOK_S
 from ichscope import phantom
 from tests.browser.conftest import serve
 
@@ -118,6 +119,7 @@ def test_the_morning_after(page: Page) -> None:
     page.keyboard.press("Enter")
     agree = page.get_by_role("button", name="Agree", exact=True)
     expect(agree).to_be_enabled()
+    page.wait_for_timeout(1000 * LOOK_S)  # who agrees has looked
     agree.click()
     expect(page.get_by_text("Saved for Ann")).to_be_visible()
     page.locator(".viewer canvas.slice").focus()
