@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from dashboard.archive import zipped
 from dashboard.text import NOT_FOR_DIAGNOSIS
 from ichscope.figures.cohort_tables import tables
 from ichscope.results import csv_text
@@ -32,11 +31,7 @@ def csv_of(cohort: Cohort, name: str) -> str:
 
 def zip_of(cohort: Cohort) -> bytes:
     """All tables."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in tables(cohort):
-            archive.writestr(f"{file_name(cohort, name)}.csv", csv_of(cohort, name))
-    return packed.getvalue()
+    return zipped({f"{file_name(cohort, name)}.csv": csv_of(cohort, name) for name in tables(cohort)})
 
 
 def html_of(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> str:
