@@ -22,6 +22,8 @@ ELSEWHERE, ELSEWHERE_BLEEDS = "rsna-sample", "rsna-sdh"
 ONE_SIDED = "phe-sich"
 FOLDS = 5
 MOST_HOSTS = 300
+# Parts of studies without their haematoma: this far from it, and this long.
+_AWAY_SLICES, _FEWEST_SLICES = 3, 5
 _PARENCHYMA = LABELS.index("intraparenchymal")
 
 
@@ -62,18 +64,47 @@ def split(
         elsewhere = [*elsewhere, *(study for study in bleeds if study.patient not in known)]
     ours = [study for study in load(root, sources, cache) if study.patient not in measuring]
     back = [number == fold or study.source == without for study, number in zip(ours, folds(ours, FOLDS), strict=True)]
-    training = [_for_training(study, cache) for study, held in zip(ours, back, strict=True) if not held]
+    training = [for_training(study, cache) for study, held in zip(ours, back, strict=True) if not held]
     held_out = [study for study, held in zip(ours, back, strict=True) if held]
     return Split(
         training,
-        [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, cache),
+        [] if without == "implants" else _implants(training, implants_per_kind, cache),
         held_out,
         implanted(_hosts(held_out), 1, 0, cache),
         elsewhere,
     )
 
 
-def _for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
+def _implants(training: Sequence[TrainingStudy], per_kind: int, cache: Path) -> list[TrainingStudy]:
+    """Bleeds in normal heads of CT, and one of each kind in what does not bleed of heads in pictures."""
+    pictures = [part for study in training if study.source == ONE_SIDED for part in _quiet_parts(study)]
+    return [*implanted(_hosts(training), per_kind, 0, cache), *implanted(pictures, 1, 0, cache)]
+
+
+def _quiet_parts(study: TrainingStudy) -> list[TrainingStudy]:
+    """Cut out the runs of slices that lie well away from a study's haematoma; they count as normal."""
+    bleeds = study.labels[:, _PARENCHYMA] != 0
+    near = np.convolve(bleeds, np.ones(2 * _AWAY_SLICES + 1), "same") > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], near, [True]])))
+    parts = []
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - first >= _FEWEST_SLICES:
+            run = slice(first, end)
+            quiet = np.zeros_like(study.labels[run])
+            parts.append(
+                replace(
+                    study,
+                    study=f"{study.study}-{first}",
+                    hu=study.hu[run],
+                    labels=quiet,
+                    mask=None,
+                    names=study.names[run],
+                )
+            )
+    return parts
+
+
+def for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
     """Hide `any` of a collection whose patients all bleed: it would teach that such pictures mean blood.
 
     Instead their haematomas are outlined, so that a picture shows what blood is and what is none.
@@ -111,8 +142,8 @@ _CITATIONS = {
     "cq500": ("CC BY-NC-SA 4.0", "Chilamkurthy et al., Lancet 2018, 392(10162):2388-2396"),
     "imagenet": ("Apache-2.0 (weights)", "Deng et al., CVPR 2009; Sandler et al., CVPR 2018"),
 }
+_CITATIONS["rsna"] = _CITATIONS["rsna-2019"]  # as its patients are named
 _UNKNOWN = ("see its publisher", "see its publisher")
-_IMPLANTS_OF = "ct-ich"
 _USES = {
     "training": "training",
     "training_implants": "training",
@@ -127,12 +158,12 @@ def provenance(data: Split, pretrained: bool) -> list[dict[str, Any]]:
     rows = []
     for part, use in _USES.items():
         studies: list[TrainingStudy] = getattr(data, part)
-        for source in sorted({study.source for study in studies}):
-            some = [study for study in studies if study.source == source]
-            licence, citation = _CITATIONS.get(_IMPLANTS_OF if source == IMPLANTED else source, _UNKNOWN)
+        for name, collection in sorted({_named(study) for study in studies}):
+            some = [study for study in studies if _named(study) == (name, collection)]
+            licence, citation = _CITATIONS.get(collection, _UNKNOWN)
             rows.append(
                 {
-                    "name": "synthetic bleeds in normal ct-ich heads" if source == IMPLANTED else source,
+                    "name": name,
                     "use": use,
                     "patients": len({study.patient for study in some}),
                     "slices": sum(len(study.labels) for study in some),
@@ -145,3 +176,11 @@ def provenance(data: Split, pretrained: bool) -> list[dict[str, Any]]:
         words = {"name": "ImageNet", "use": "pre-trained backbone", "patients": 0, "slices": 0}
         rows.append({**words, "licence": licence, "citation": citation})
     return rows
+
+
+def _named(study: TrainingStudy) -> tuple[str, str]:
+    """What a card calls a study's data, and the collection that it is of."""
+    if study.source != IMPLANTED:
+        return study.source, study.source
+    host = study.patient.split("/")[0]
+    return f"synthetic bleeds in {host}, where nothing bled", host
