@@ -130,3 +130,52 @@ def test_a_model_shows_only_its_labels() -> None:
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(out["evidence"]), np.full((2, 16, 16, 1), 15))
     assert out["features"].shape == (2, 3)
     assert models.showing(encoder, ("a", "b"), ("a", "b")) is encoder
+
+
+@pytest.fixture
+def folds(tmp_path: Path) -> Path:
+    """Runs of three folds, of which two have features of the patients held back from them."""
+    for number in range(3):
+        (tmp_path / f"fold-{number}").mkdir()
+        if number:
+            one = sequences.EmbeddedStudy(
+                "ours", f"p{number}", f"s{number}", np.full((4, 300), number, np.float32), np.zeros((4, 6), np.float32)
+            )
+            sequences.save([one], tmp_path / f"fold-{number}" / train._LEARNING_FILE)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("run", "others"),
+    [
+        ("fold-0", ["fold-1", "fold-2"]),
+        ("fold-1", ["fold-2"]),
+        ("final", ["fold-1", "fold-2"]),
+        ("without-implants/fold-2", ["fold-1"]),
+    ],
+)
+def test_a_head_learns_from_folds_that_hold_others_back(folds: Path, run: str, others: list[str]) -> None:
+    assert [path.relative_to(folds).as_posix() for path in train._other_folds(folds / run)] == others
+
+
+def test_a_head_learns_on_what_encoders_saw_unseen(folds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[str] = []
+    monkeypatch.setattr(train, "fit_head", lambda head, columns, studies, *_: learned.extend(s.study for s in studies))
+    monkeypatch.setattr(train, "embed", lambda *_: pytest.fail("nobody is left to predict"))
+    train.train_head(folds / "fold-1", config("--backbone-weights", "none"), NOBODY, folds / "fold-1")
+    assert learned == ["s2"]
+    assert (folds / "fold-1" / train.HEAD_FILE).is_file()
+    assert not (folds / "fold-1" / "predictions.csv").exists()
+
+
+def test_without_other_folds_a_head_learns_on_its_own_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = sequences.EmbeddedStudy("ours", "p", "own", np.zeros((4, 300), np.float32), np.zeros((4, 6), np.float32))
+    learned: list[str] = []
+    monkeypatch.setattr(train, "_kept", lambda run, config, name, make: [own] if name == "training" else [])
+    monkeypatch.setattr(train, "fit_head", lambda head, columns, studies, *_: learned.extend(s.study for s in studies))
+    (tmp_path / "final").mkdir()
+    train.train_head(tmp_path / "final", config("--backbone-weights", "none"), NOBODY, tmp_path / "final")
+    assert learned == ["own"]
+    assert "own training patients" in capsys.readouterr().out

@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,15 @@ from ichscope.labels import LABELS
 from ichscope.preprocess import INPUT_SIZE
 from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
-from training.data import ADAPTERS, DEFAULT_CACHE
+from training.data import ADAPTERS, DEFAULT_CACHE, TrainingStudy
 from training.fused import use_fused_layers
 from training.sequences import LENGTHS, EmbeddedStudy, embed, excerpt, fit_head, restore, save
-from training.splits import FOLDS, TRAINING_SOURCES, Split, provenance, split
+from training.splits import FOLDS, TRAINING_SOURCES, Split, for_training, provenance, split
 
 ENCODER_FILE, HEAD_FILE, CONFIG_FILE = "encoder.weights.h5", "head.weights.h5", "config.json"
+# What a fold's encoder sees in the patients held back from it, for the heads of the others.
+_HELD_OUT = "held-out"
+_LEARNING_FILE = f"features-{_HELD_OUT}.npz"
 # What a run can do without, to learn what it is worth.
 ABLATIONS = ("implants", "augmentation", "phe-sich", "evidence", "sequence")
 # Batch norm's own 0.99 would keep much of its first, random statistics over the few hundred steps made here.
@@ -82,7 +85,7 @@ FROM_SCRATCH = Recipe(
     (
         Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
         Phase(20, 8e-4, crop=96, batch=32, steps=60, fine_only=True),
-        Phase(4, 1e-3, crop=128, batch=32, coarse_only=True),
+        Phase(2, 1e-3, crop=128, batch=32, coarse_only=True),
     )
 )
 # A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
@@ -120,8 +123,11 @@ def main(arguments: list[str] | None = None) -> None:
     if options.stage in ("encoder", "all") and options.encoder is None:
         keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp32": "float32"}[options.precision])
         train_encoder(run, config, data, options)
+    keras.config.set_dtype_policy("float32")  # what is exported
+    if options.stage in ("features", "all") and options.encoder is None and options.fold is not None:
+        studies = [for_training(study, options.cache) for study in data.held_out]
+        _features(run, config, _HELD_OUT, studies, data.held_out_implants)
     if options.stage in ("head", "all"):
-        keras.config.set_dtype_policy("float32")  # what is exported
         train_head(run, config, data, _encoder_run(options, run))
 
 
@@ -268,44 +274,70 @@ def _fit(
 
 
 def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path) -> None:
-    """Fit the head on the encoder's features, and write what the run says of unseen patients, if there are any.
+    """Fit the head, and write what the run says of unseen patients, if there are any.
+
+    An encoder is surer of the patients that it was trained on than of others, so a head that learned on them would
+    have nothing to add. It learns on what the encoders of the other folds see in the patients held back from them
+    (stacking); without other folds, on the run's own training patients.
 
     Needs TensorFlow, for the encoder's ONNX file.
     """
-    labels, copies = config["labels"], config["recipe"]["copies"]
+    labels = config["labels"]
     columns = [LABELS.index(label) for label in labels]
-    weights = encoder_run / ENCODER_FILE
-
-    def features(name: str, make: Callable[[keras.Model], list[EmbeddedStudy]]) -> list[EmbeddedStudy]:
-        """Encode once for all heads on this encoder."""
-        kept = encoder_run / f"features-{name}.npz"
-        if not kept.is_file() or kept.stat().st_mtime < weights.stat().st_mtime:
-            encoder = models.slice_encoder(config["backbone"], config["encoder_labels"])
-            encoder.load_weights(weights)
-            save(make(encoder), kept)
-        return restore(kept)
-
-    training = features("training", lambda encoder: _training_features(encoder, encoder_run, data, copies))
+    training = [study for other in _other_folds(encoder_run) for study in restore(other / _LEARNING_FILE)]
+    if not training:
+        print("found no features of other folds: the head learns on the run's own training patients")
+        training = _features(encoder_run, config, "training", data.training, data.training_implants[::_THINNED])
+    alone = config["without"] == "sequence"
+    head = models.head_for(config, training[0].features.shape[1])
+    fit_head(head, columns, training, config["recipe"]["head_steps"], run, (1,) if alone else LENGTHS)
+    _save(head, run / HEAD_FILE)
     rng = np.random.default_rng(0)
     unseen = [*data.held_out, *(excerpt(study, rng) for study in data.held_out_implants), *data.elsewhere]
-    alone = config["without"] == "sequence"
-    lengths = (1,) if alone else LENGTHS
-    head = models.head_for(config, training[0].features.shape[1])
-    fit_head(head, columns, training, config["recipe"]["head_steps"], run, lengths)
-    _save(head, run / HEAD_FILE)
-    if not unseen:
-        return
-    embedded = features("unseen", lambda encoder: embed(encoder, encoder_run, unseen))
-    predictions.write(predictions.predict(head, embedded, labels, columns, alone), run)
+    if unseen:
+        embedded = _kept(encoder_run, config, "unseen", lambda encoder: embed(encoder, encoder_run, unseen))
+        predictions.write(predictions.predict(head, embedded, labels, columns, alone), run)
 
 
-def _training_features(encoder: keras.Model, run: Path, data: Split, copies: int) -> list[EmbeddedStudy]:
+def _other_folds(encoder_run: Path) -> list[Path]:
+    """Find runs that held other patients back and have features of them; beside a run without something, the whole."""
+    beside = encoder_run.parent.parent if encoder_run.parent.name.startswith("without-") else encoder_run.parent
+    return [
+        one
+        for one in sorted(beside.glob("fold-*"))
+        if one.name != encoder_run.name and (one / _LEARNING_FILE).is_file()
+    ]
+
+
+def _kept(
+    run: Path, config: Mapping[str, Any], name: str, make: Callable[[keras.Model], list[EmbeddedStudy]]
+) -> list[EmbeddedStudy]:
+    """Encode once for all heads on an encoder."""
+    kept, weights = run / f"features-{name}.npz", run / ENCODER_FILE
+    if not kept.is_file() or kept.stat().st_mtime < weights.stat().st_mtime:
+        encoder = models.slice_encoder(config["backbone"], config["encoder_labels"])
+        encoder.load_weights(weights)
+        save(make(encoder), kept)
+    return restore(kept)
+
+
+def _features(
+    run: Path,
+    config: Mapping[str, Any],
+    name: str,
+    studies: Sequence[TrainingStudy],
+    implants: Sequence[TrainingStudy],
+) -> list[EmbeddedStudy]:
     """Whole heads of CT, of which there are few, several times; parts of all else. Augmented, as studies will vary."""
-    rng = np.random.default_rng(0)
-    whole = [study for study in data.training if not study.pictures]
-    pictures = [study for study in data.training if study.pictures]
-    parts = [excerpt(study, rng) for study in [*pictures, *data.training_implants[::_THINNED]]]
-    return embed(encoder, run, whole, rng, copies) + embed(encoder, run, parts, rng)
+
+    def make(encoder: keras.Model) -> list[EmbeddedStudy]:
+        rng = np.random.default_rng(0)
+        whole = [study for study in studies if not study.pictures]
+        pictures = [study for study in studies if study.pictures]
+        parts = [excerpt(study, rng) for study in [*pictures, *implants]]
+        return embed(encoder, run, whole, rng, config["recipe"]["copies"]) + embed(encoder, run, parts, rng)
+
+    return _kept(run, config, name, make)
 
 
 def _save(model: keras.Model, path: Path) -> None:
@@ -332,7 +364,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", choices=sorted(models.BACKBONES), help="another CNN than the model's own")
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
     parser.add_argument("--encoder", type=Path, metavar="RUNS/MODEL", help="use another model's trained encoders")
-    parser.add_argument("--stage", choices=("encoder", "head", "all"), default="all")
+    parser.add_argument("--stage", choices=("encoder", "features", "head", "all"), default="all")
     parser.add_argument("--rehearse", action="store_true", help="a few steps of everything: does it all run here?")
     parser.add_argument(
         "--start-from", type=Path, metavar="FILE", help="phase-N.weights.h5 of another run to begin with"
