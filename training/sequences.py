@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -92,8 +92,7 @@ def excerpt(study: TrainingStudy, rng: np.random.Generator, slices: int = EXCERP
     bleeding = np.flatnonzero((study.labels == 1).any(axis=1))
     middle = int(rng.choice(bleeding)) if len(bleeding) else int(rng.integers(len(study.hu)))
     first = int(np.clip(middle - rng.integers(slices), 0, max(0, len(study.hu) - slices)))
-    part = slice(first, first + slices)
-    return replace(study, hu=study.hu[part], labels=study.labels[part], mask=None, names=study.names[part])
+    return study.part(slice(first, first + slices))
 
 
 def _features(session: ort.InferenceSession, hu: NDArray[np.int16]) -> NDArray[np.float32]:

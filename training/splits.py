@@ -86,22 +86,9 @@ def _quiet_parts(study: TrainingStudy) -> list[TrainingStudy]:
     bleeds = study.labels[:, _PARENCHYMA] != 0
     near = np.convolve(bleeds, np.ones(2 * _AWAY_SLICES + 1), "same") > 0
     edges = np.flatnonzero(np.diff(np.concatenate([[True], near, [True]])))
-    parts = []
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - first >= _FEWEST_SLICES:
-            run = slice(first, end)
-            quiet = np.zeros_like(study.labels[run])
-            parts.append(
-                replace(
-                    study,
-                    study=f"{study.study}-{first}",
-                    hu=study.hu[run],
-                    labels=quiet,
-                    mask=None,
-                    names=study.names[run],
-                )
-            )
-    return parts
+    runs = zip(edges[::2], edges[1::2], strict=True)
+    parts = [(first, study.part(slice(first, end))) for first, end in runs if end - first >= _FEWEST_SLICES]
+    return [replace(one, study=f"{study.study}-{first}", labels=np.zeros_like(one.labels)) for first, one in parts]
 
 
 def for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
