@@ -266,12 +266,6 @@ def test_an_outline_that_misses_a_bleed_is_not_believed() -> None:
     assert (target["evidence"][~bleeding] == 0).all()
 
 
-@pytest.mark.parametrize(("row", "role"), [(SUBDURAL, ("implant", "subdural")), (NORMAL, ("beside implant", ""))])
-@pytest.mark.parametrize("pictures", [False, True])
-def test_an_implant_is_one_in_a_picture_too(row: tuple[float, ...], role: tuple[str, str], pictures: bool) -> None:
-    assert batches._role(study(row, source=batches.IMPLANTED, pictures=pictures), 0) == role
-
-
 def test_parts_need_an_outline(studies) -> None:
     made = batches.SliceBatches(studies, LABELS, batch=4, steps=1, seed=0, crop=96)
     assert "picture" not in made._pools

@@ -5,9 +5,7 @@ import pytest
 from scipy import ndimage
 
 from ichscope.labels import LABELS, SUBTYPES
-from training import implants
 from training.anatomy import study_anatomy
-from training.augment import is_picture
 from training.implants import NoRoomError, decoy, decoys, implant, vary_host
 from training.implants.artefacts import partial_volume
 from training.implants.brush import Bleed, paint
@@ -134,28 +132,6 @@ def test_one_slice_is_enough(normal):
 def test_study_without_brain_is_refused():
     with pytest.raises(NoRoomError, match="no brain"):
         implant(np.full((3, 224, 224), -1000, np.int16), np.random.default_rng(0), "epidural")
-
-
-@pytest.mark.parametrize("kind", [*SUBTYPES, "decoy"])
-def test_a_picture_stays_one(normal, kind):
-    """Its scalp does not: what is lifted off a skull that cannot be told from it would lie anywhere."""
-    picture = np.clip(normal, 0, 80).astype(np.int16)
-    head, changed = study_anatomy(picture), False
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        hu = decoy(picture, rng, head) if kind == "decoy" else implant(picture, rng, kind, head, companion=0)[0]
-        assert is_picture(hu)
-        changed |= bool((hu != picture).any())
-    assert changed
-
-
-def test_without_bone_in_sight_nothing_is_drawn_that_needs_it(normal, anatomy, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(implants, "swelling", lambda *_: pytest.fail("lifts the scalp off the skull"))
-    monkeypatch.setattr(implants, "_EDITS", (lambda *_: pytest.fail("needs to see bone"),))
-    picture = np.clip(normal, 0, 80).astype(np.int16)
-    for seed in range(12):
-        decoy(picture, np.random.default_rng(seed), anatomy)
-        implant(picture, np.random.default_rng(seed), "subdural", anatomy)
 
 
 def test_brain_without_ventricles_has_no_room_for_blood_in_them(normal):

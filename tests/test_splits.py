@@ -71,24 +71,6 @@ def test_only_normal_ct_hosts_implants(split, tmp_path: Path) -> None:
     assert patients(split(None, cache=tmp_path).training_implants) == {f"ct-ich/{i}" for i in range(1, 20, 2)}
 
 
-def test_pictures_host_implants_away_from_their_bleed() -> None:
-    labels = np.zeros((30, 6), np.float32)
-    labels[:, [0, 1, 3, 4, 5]] = np.nan
-    labels[[9, 10], 2] = 1
-    labels[24, 2] = np.nan  # may bleed
-    hu = np.arange(30, dtype=np.int16)[:, None, None] + np.zeros((1, 224, 224), np.int16)
-    names = tuple(str(i) for i in range(30))
-    one = data.TrainingStudy("phe-sich", "phe-sich/1", "phe-sich/1", hu, labels, hu > 0, names, 5.0, True)
-    parts = splits._quiet_parts(one)
-    assert [part.names for part in parts] == [names[:6], names[14:21]], "and not the two slices beyond what may bleed"
-    for part in parts:
-        assert [str(value) for value in part.hu[:, 0, 0]] == list(part.names)
-        assert not part.labels.any()
-        assert part.mask is None
-    assert len({part.study for part in parts}) == 2, "kept under names of their own"
-    assert {part.patient for part in parts} == {"phe-sich/1"}
-
-
 def test_a_collection_of_bleeds_does_not_teach_any(split, tmp_path: Path) -> None:
     for study in split(None, cache=tmp_path).training:
         assert np.isnan(study.labels[:, 0]).all() == (study.source == "phe-sich")
@@ -127,9 +109,9 @@ def test_provenance_names_licences_and_what_only_tested(split, tmp_path: Path) -
     uses = {(row["name"], row["use"]): row for row in rows}
     assert uses["ct-ich", "training"]["patients"] == 20
     assert uses["phe-sich", "training"]["slices"] == 20
-    assert uses["synthetic bleeds in ct-ich, where nothing bled", "training"]["licence"] == "CC BY 4.0"
+    assert uses["synthetic bleeds in normal ct-ich heads", "training"]["licence"] == "CC BY 4.0"
     host = COLLECTIONS["rsna-2019"][0]
-    assert splits._named(replace(host, source="implanted")) == ("synthetic bleeds in rsna, where nothing bled", "rsna")
+    assert splits._named(replace(host, source="implanted")) == ("synthetic bleeds in normal rsna heads", "rsna")
     assert "non-commercial" in splits._CITATIONS["rsna"][0]
     assert uses["rsna-sdh", "figures only"]["licence"] == "non-commercial use"
     assert ("ImageNet", "pre-trained backbone") in uses

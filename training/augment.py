@@ -19,7 +19,7 @@ from ichscope.preprocess import head_box
 Field = NDArray[np.float32]
 
 _AIR_HU = -1000
-PICTURE_HU = 80
+_PICTURE_HU = 80.0
 # In a mask: bright as blood, and none.
 LOOKALIKE = 3
 # How often a part of a slice without blood is taken around that.
@@ -92,10 +92,10 @@ def augment(
         moved = _rewindowed(moved, rng) if picture else as_picture(moved, *random_window(rng))
         picture = True
     elif picture:
-        moved = np.clip(moved, 0, PICTURE_HU)
+        moved = np.clip(moved, 0, _PICTURE_HU)
     if rng.random() < strength.jpeg_rate:
         # A picture is compressed as it is; CT as CT-ICH was, within a brain window.
-        low, width = (0.0, PICTURE_HU) if picture else (-20.0, float(rng.uniform(110, 160)))
+        low, width = (0.0, _PICTURE_HU) if picture else (-20.0, float(rng.uniform(110, 160)))
         quality = int(rng.integers(40, 96))
         moved = np.stack([jpeg(one, low, width, quality) for one in moved])
     return np.rint(moved).astype(hu.dtype), new_mask
@@ -103,7 +103,7 @@ def augment(
 
 def is_picture(hu: NDArray[np.int16]) -> bool:
     """Tell whether the HU come from 8-bit pictures: nothing below 0 or above 80."""
-    return bool(hu.min() >= 0 and hu.max() <= PICTURE_HU)
+    return bool(hu.min() >= 0 and hu.max() <= _PICTURE_HU)
 
 
 # --- pose ----------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def _moved_mask(
 
 def _unclipped(hu: Field) -> Field:
     """Take what a picture shows as black or white well out of its window: noise must not bring it back."""
-    return np.where(hu >= PICTURE_HU - 0.5, np.float32(160), np.where(hu <= 0.5, np.float32(-40), hu))
+    return np.where(hu >= _PICTURE_HU - 0.5, np.float32(160), np.where(hu <= 0.5, np.float32(-40), hu))
 
 
 # --- scanner -------------------------------------------------------------------------------------------
@@ -229,13 +229,13 @@ def random_window(rng: np.random.Generator) -> tuple[float, float]:
 
 def as_picture(hu: Field, level: float, width: float) -> Field:
     """Show HU in a window and read the grey back as ``ichscope.images`` does: 0 to 80 HU."""
-    return np.asarray(np.clip((hu - (level - width / 2)) / width, 0, 1) * PICTURE_HU, np.float32)
+    return np.asarray(np.clip((hu - (level - width / 2)) / width, 0, 1) * _PICTURE_HU, np.float32)
 
 
 def _rewindowed(hu: Field, rng: np.random.Generator) -> Field:
     """Change contrast and brightness of what is a picture already, within what it can still show."""
     low, high = rng.uniform(-12, 8), rng.uniform(68, 95)
-    return np.asarray(np.clip((hu - low) / (high - low), 0, 1) * PICTURE_HU, np.float32)
+    return np.asarray(np.clip((hu - low) / (high - low), 0, 1) * _PICTURE_HU, np.float32)
 
 
 def jpeg(one: Field, low: float, width: float, quality: int) -> Field:

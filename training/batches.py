@@ -24,8 +24,6 @@ from training.implants import VERSION, NoRoomError, decoy, implant
 
 IMPLANTED = "implanted"
 _DECOY = "decoy"
-# Pictures are parts of heads (see splits.py), where it cannot be told what is a ventricle.
-_PARTIAL_KINDS = (*(kind for kind in SUBTYPES if kind != "intraventricular"), _DECOY)
 # Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
 # to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
 _SHARES = {
@@ -61,7 +59,7 @@ def implanted(
     """Put `per_kind` bleeds of every subtype, and as many decoys, into studies without a bleed; cached as made."""
     pool, folder = [], cache / f"implants-v{VERSION}"
     for done, study in enumerate(studies, 1):
-        for kind in _PARTIAL_KINDS if study.pictures else (*SUBTYPES, _DECOY):
+        for kind in (*SUBTYPES, _DECOY):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
                 one = _implanted(study, kind, folder / f"{key}.npy")
@@ -101,8 +99,6 @@ def _drawn(study: TrainingStudy, kind: str, rng: np.random.Generator) -> tuple[A
     spacing = study.spacing_mm or 5.0
     if kind == _DECOY:
         return decoy(study.hu, rng, spacing_mm=spacing), np.zeros(study.hu.shape, bool), study.labels
-    if study.pictures:
-        return implant(study.hu, rng, kind, spacing_mm=spacing, companion=0)
     return implant(study.hu, rng, kind, spacing_mm=spacing)
 
 
@@ -196,13 +192,13 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     """What a slice is for and what it counts with, or two "" if nothing is known of it."""
     labels = study.labels[index]
     outlined = study.mask is not None and bool((study.mask[index] == 1).any())
-    if study.source == IMPLANTED:
-        kind = next((name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1), "")
-        return ("implant" if kind else "beside implant", kind)
     if study.pictures:
         if outlined:
             return ("outlined picture", study.patient)
         return ("picture", str(np.nanmax(labels))) if np.isfinite(labels).any() else _NONE
+    if study.source == IMPLANTED:
+        kind = next((name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1), "")
+        return ("implant" if kind else "beside implant", kind)
     if labels[0] == 1:
         return ("outlined" if outlined else "bleeding", study.patient)
     return ("normal", study.patient) if labels[0] == 0 else _NONE

@@ -22,8 +22,6 @@ ELSEWHERE, ELSEWHERE_BLEEDS = "rsna-sample", "rsna-sdh"
 ONE_SIDED = "phe-sich"
 FOLDS = 5
 MOST_HOSTS = 300
-# Parts of studies without their haematoma: this far from it, and this long.
-_AWAY_SLICES, _FEWEST_SLICES = 3, 5
 _PARENCHYMA = LABELS.index("intraparenchymal")
 
 
@@ -68,27 +66,11 @@ def split(
     held_out = [study for study, held in zip(ours, back, strict=True) if held]
     return Split(
         training,
-        [] if without == "implants" else _implants(training, implants_per_kind, cache),
+        [] if without == "implants" else implanted(_hosts(training), implants_per_kind, 0, cache),
         held_out,
         implanted(_hosts(held_out), 1, 0, cache),
         elsewhere,
     )
-
-
-def _implants(training: Sequence[TrainingStudy], per_kind: int, cache: Path) -> list[TrainingStudy]:
-    """Bleeds in normal heads of CT, and one of each kind in what does not bleed of heads in pictures."""
-    pictures = [part for study in training if study.source == ONE_SIDED for part in _quiet_parts(study)]
-    return [*implanted(_hosts(training), per_kind, 0, cache), *implanted(pictures, 1, 0, cache)]
-
-
-def _quiet_parts(study: TrainingStudy) -> list[TrainingStudy]:
-    """Cut out the runs of slices that lie well away from a study's haematoma; they count as normal."""
-    bleeds = study.labels[:, _PARENCHYMA] != 0
-    near = np.convolve(bleeds, np.ones(2 * _AWAY_SLICES + 1), "same") > 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], near, [True]])))
-    runs = zip(edges[::2], edges[1::2], strict=True)
-    parts = [(first, study.part(slice(first, end))) for first, end in runs if end - first >= _FEWEST_SLICES]
-    return [replace(one, study=f"{study.study}-{first}", labels=np.zeros_like(one.labels)) for first, one in parts]
 
 
 def for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
@@ -170,4 +152,4 @@ def _named(study: TrainingStudy) -> tuple[str, str]:
     if study.source != IMPLANTED:
         return study.source, study.source
     host = study.patient.split("/")[0]
-    return f"synthetic bleeds in {host}, where nothing bled", host
+    return f"synthetic bleeds in normal {host} heads", host

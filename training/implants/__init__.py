@@ -6,14 +6,13 @@ and a density in HU. Tissue is pushed aside first; the noise of the scan is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import Anatomy, study_anatomy
-from training.augment import PICTURE_HU, is_picture
 from training.implants.artefacts import beam_hardening, motion, partial_volume
 from training.implants.brush import Bleed, Field, NoRoomError, paint
 from training.implants.decoys import LOOKALIKES
@@ -27,7 +26,6 @@ from training.implants.subdural import subdural
 
 __all__ = ["VERSION", "Bleed", "NoRoomError", "decoy", "implant", "paint", "vary_host"]
 
-_Edit = Callable[[Field, Anatomy, np.random.Generator, float], Field]
 # Raised with every change of what is drawn: implants that are kept belong to the code that drew them.
 VERSION = 2
 
@@ -50,8 +48,8 @@ _ATTEMPTS = 5
 _SWOLLEN = 0.25
 # How often a study is turned before anything is drawn into it.
 _TURNED = 0.35
-# Decoys that are no brush work, and need to see bone.
-_EDITS: tuple[_Edit, ...] = (beam_hardening, motion, partial_volume, swelling)
+# Decoys that are no brush work.
+_EDITS = (beam_hardening, motion, partial_volume, swelling)
 
 
 def implant(
@@ -97,7 +95,7 @@ def implant(
         mask |= visible
         _mark(labels, visible.sum(axis=(1, 2)), LABELS.index(name))
     labels[:, 0] = _any(labels[:, 1:])
-    return _finished(out, is_picture(hu), head, rng, spacing_mm), mask, labels
+    return _swollen_at_times(out, head, rng, spacing_mm), mask, labels
 
 
 def decoy(
@@ -113,23 +111,21 @@ def decoy(
     cannot take the marks of the brush, or what comes with injury, for blood.
     """
     out, head = _host(hu, rng, anatomy, spacing_mm)
-    picture = is_picture(hu)
     refused = NoRoomError("no place for any decoy")
     for _ in range(_ATTEMPTS):
         try:
-            drawn = _looking_like(out, head, rng, spacing_mm, () if picture else _EDITS)
-            return _finished(drawn, picture, head, rng, spacing_mm)
+            return _swollen_at_times(_looking_like(out, head, rng, spacing_mm), head, rng, spacing_mm)
         except NoRoomError as error:
             refused = error
     raise refused
 
 
 def _looking_like(
-    hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float, edits: Sequence[_Edit]
+    hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float
 ) -> NDArray[np.int16]:
-    choice = int(rng.integers(len(LOOKALIKES) + len(edits)))
+    choice = int(rng.integers(len(LOOKALIKES) + len(_EDITS)))
     if choice >= len(LOOKALIKES):
-        return _edited(hu, edits[choice - len(LOOKALIKES)], head, rng, spacing_mm)
+        return _edited(hu, _EDITS[choice - len(LOOKALIKES)], head, rng, spacing_mm)
     out = hu.copy()
     paint(out, head, LOOKALIKES[choice](head, rng, spacing_mm))
     return out
@@ -175,17 +171,15 @@ def _any(kinds: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where((kinds == 1).any(axis=1), np.float32(1), kinds.sum(axis=1))
 
 
-def _finished(
-    hu: NDArray[np.int16], picture: bool, head: Anatomy, rng: np.random.Generator, spacing_mm: float
+def _swollen_at_times(
+    hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float
 ) -> NDArray[np.int16]:
-    if picture:  # stays one, in which nothing tells scalp from skull
-        return np.clip(hu, 0, PICTURE_HU)
     return _edited(hu, swelling, head, rng, spacing_mm) if rng.random() < _SWOLLEN else hu
 
 
 def _edited(
     hu: NDArray[np.int16],
-    edit: _Edit,
+    edit: Callable[[Field, Anatomy, np.random.Generator, float], Field],
     head: Anatomy,
     rng: np.random.Generator,
     spacing_mm: float,
