@@ -63,6 +63,7 @@ def export(runs: Path, target: Path, version: str) -> ModelCard:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as folder:
         built = Path(folder) / target.name
         half = _convert(encoder, head, built)
+        _keep_unchanged(target / ENCODER_FILE, built / ENCODER_FILE)
         parity = check_parity(encoder, head, built, TOLERANCE_HALF if half else TOLERANCE)
         parity["weights_stored_as"] = "fp16" if half else "fp32"
         card = _card(config, metrics, built, version, parity, file_sha256(encoder_weights(runs, config)))
@@ -107,6 +108,22 @@ def _convert(encoder: Any, head: Any, folder: Path) -> bool:
         if (size := (folder / name).stat().st_size) > MOST_BYTES:
             raise ParityError(f"{name}: expected at most {MOST_BYTES} bytes, found {size}")
     return half
+
+
+def _keep_unchanged(published: Path, new: Path) -> None:
+    """Keep the published file of an encoder that the new one equals in every bit that it computes.
+
+    Conversion may order a graph another way; the files are large, and a history keeps each of them for good.
+    """
+    if not published.is_file():
+        return
+    hu, names, cpu = _heads(max(SLICES)), ["features", "evidence"], providers.choose("cpu")
+    try:
+        before, after = (providers.session(path, cpu).run(names, {"hu": hu}) for path in (published, new))
+    except providers.ProviderError:  # one is no model: parity will tell of the new one
+        return
+    if all(np.array_equal(one, other) for one, other in zip(before, after, strict=True)):
+        shutil.copyfile(published, new)
 
 
 def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dict[str, Any]:

@@ -543,6 +543,34 @@ def test_an_encoder_that_is_too_large_is_stored_in_half(
     assert Detector(tmp_path / "cranioscan", "cpu").run(to_onnx._heads(1)).evidence.shape == (1, 28, 28, 2)
 
 
+# ---------------------------------------------------------------- what is published already
+
+
+def test_an_encoder_that_computes_the_same_keeps_its_file(
+    run: Path, published: Path, tmp_path: Path, converted
+) -> None:
+    folder = shutil.copytree(published, tmp_path / "cranioscan")
+    model = onnx.load(folder / ENCODER_FILE)
+    model.doc_string = "the same graph, in other bytes"
+    onnx.save(model, folder / ENCODER_FILE)
+    kept = (folder / ENCODER_FILE).read_bytes()
+    converted(lambda path: None)
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "0.0.8"]) == 0
+    assert (folder / ENCODER_FILE).read_bytes() == kept != (published / ENCODER_FILE).read_bytes()
+    assert ModelCard.read(folder).version == "0.0.8"
+    assert Detector(folder, "cpu").run(to_onnx._heads(1)).evidence.shape == (1, 28, 28, len(LABELS))
+
+
+def test_an_encoder_that_computes_something_else_does_not(
+    run: Path, published: Path, tmp_path: Path, converted
+) -> None:
+    folder = shutil.copytree(published, tmp_path / "cranioscan")
+    scaled(ENCODER_FILE, 1.001)(folder / ENCODER_FILE)
+    converted(lambda path: None)
+    assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "0.0.8"]) == 0
+    assert (folder / ENCODER_FILE).read_bytes() == (published / ENCODER_FILE).read_bytes()
+
+
 # ---------------------------------------------------------------- names
 
 
