@@ -12,7 +12,9 @@ def rows(n: int = 200, patients: int = 40, ties: bool = False) -> Rows:
     rng = np.random.default_rng(n)
     truth = rng.random(n) < 0.3
     p = 1 / (1 + np.exp(-rng.normal(-1 + 2 * truth, 1)))
-    return Rows(truth, np.round(p, 1) if ties else p, {}, rng.integers(0, patients, n).astype(str))
+    score = rng.normal(1.5 * truth, 1)
+    p, score = (np.round(p, 1), np.round(score)) if ties else (p, score)
+    return Rows(truth, p, score, {}, rng.integers(0, patients, n).astype(str))
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -22,8 +24,8 @@ def test_with_every_patient_once_the_figures_are_those_of_the_metrics(ties: bool
     found = weighted(some, number, np.ones((1, number.max() + 1)))
     truth, p = some.truth, some.probability
     expected = {
-        "auc": metrics.roc_auc(truth, p),
-        "ap": metrics.average_precision(truth, p),
+        "auc": metrics.roc_auc(truth, some.score),
+        "ap": metrics.average_precision(truth, some.score),
         "brier": metrics.brier(truth, p),
         "log_loss": metrics.weighted_log_loss(truth[:, None], p[:, None], (1.0,)),
         "ece": metrics.expected_calibration_error(truth, p, bootstrap.ECE_BINS),
@@ -39,7 +41,7 @@ def test_a_weight_is_as_many_copies_of_the_patient() -> None:
     picked = np.concatenate(
         [np.flatnonzero(number == i) for i, times in enumerate(weight[5]) for _ in range(int(times))]
     )
-    copies = Rows(some.truth[picked], some.probability[picked], {}, some.patient[picked])
+    copies = Rows(some.truth[picked], some.probability[picked], some.score[picked], {}, some.patient[picked])
     once = np.unique(copies.patient, return_inverse=True)[1]
     expected = weighted(copies, once, np.ones((1, once.max() + 1)))
     for name, values in replicates(some).items():
@@ -55,7 +57,8 @@ def test_small_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_intervals_respect_patients() -> None:
     """Twenty copies of a row are one patient's, and make nothing surer."""
     some = rows(80, 10**6)
-    copied = Rows(*(np.repeat(one, 20) for one in (some.truth, some.probability)), {}, np.repeat(some.patient, 20))
+    values = (np.repeat(one, 20) for one in (some.truth, some.probability, some.score))
+    copied = Rows(*values, {}, np.repeat(some.patient, 20))
     widths = [np.ptp(interval([replicates(one)["auc"]])) for one in (some, copied)]
     assert widths[1] == pytest.approx(widths[0], abs=1e-6)
 
@@ -63,13 +66,14 @@ def test_intervals_respect_patients() -> None:
 def test_an_interval_is_as_wide_as_theory_has_it() -> None:
     some = rows(900, 10**6)
     low, high = interval([replicates(some)["auc"]])
-    analytic = metrics.roc_auc(some.truth, some.probability)
+    analytic = metrics.roc_auc(some.truth, some.score)
     assert [low, high] == pytest.approx([analytic.low, analytic.high], abs=0.005)
 
 
 def test_draws_of_one_class_are_left_out_and_too_many_give_no_interval() -> None:
     truth = np.arange(4) == 0
-    lonely = Rows(truth, np.array([0.9, 0.1, 0.2, 0.3]), {}, np.arange(4).astype(str))
+    p = np.array([0.9, 0.1, 0.2, 0.3])
+    lonely = Rows(truth, p, p, {}, np.arange(4).astype(str))
     values = replicates(lonely)["auc"]
     assert 0.6 < np.isfinite(values).mean() < 0.75  # 1 - (3/4)^4
     assert interval([values]) == [1, 1]

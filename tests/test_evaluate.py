@@ -65,13 +65,13 @@ def test_figures_can_be_recomputed_from_the_rows(
     found: dict[str, Any], table: list[dict[str, str]], level: str
 ) -> None:
     rows = [row for row in table if row["source"] == "ct-ich" and bool(row["slice"]) == (level == "slice")]
-    truth, p = column(rows, "truth any"), column(rows, "probability any")
+    truth, p, logit = (column(rows, f"{what} any") for what in ("truth", "probability", "logit"))
     patients = np.array([row["patient"] for row in rows])
     figures = found["measured"]["cross-validation"][f"ct-ich {level} any"]
     assert (figures["n"], figures["positives"]) == (len(rows), truth.sum())
     assert (figures["patients"], figures["positive_patients"]) == (48, 20)
-    assert figures["auc"] == pytest.approx(metrics.roc_auc(truth, p).value, abs=1e-4)
-    assert figures["ap"] == pytest.approx(metrics.average_precision(truth, p).value, abs=1e-4)
+    assert figures["auc"] == pytest.approx(metrics.roc_auc(truth, logit).value, abs=1e-4)
+    assert figures["ap"] == pytest.approx(metrics.average_precision(truth, logit).value, abs=1e-4)
     assert figures["brier"] == pytest.approx(metrics.brier(truth, p).value, abs=1e-4)
     assert figures["log_loss"] == pytest.approx(-np.mean(np.log(np.where(truth == 1, p, 1 - p))), abs=1e-4)
     share = truth.mean()
@@ -80,7 +80,7 @@ def test_figures_can_be_recomputed_from_the_rows(
     for name in ("auc", "ap", "log_loss", "brier"):
         low, high = figures[f"{name}_95"]
         assert low <= figures[name] <= high, name
-    drawn = bootstrap.replicates(bootstrap.Rows(truth == 1, p, {}, patients))
+    drawn = bootstrap.replicates(bootstrap.Rows(truth == 1, p, logit, {}, patients))
     assert figures["auc_95"] == pytest.approx(bootstrap.interval([drawn["auc"]]), abs=1e-3)
     assert set(figures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ichscope.metrics import roc_auc
 from training.bootstrap import draw, interval, ranking
 from training.calibration import LEVELS
-from training.out_of_fold import ELSEWHERE, FINAL, SYNTHETIC, Predictions, read_runs
+from training.out_of_fold import ELSEWHERE, FINAL, PREDICTIONS_FILE, SYNTHETIC, Predictions, read_runs
 
 _PREFIX = "without-"
 _Rows = NDArray[np.intp]
@@ -26,7 +26,8 @@ def ablations(folder: Path, whole: Predictions) -> list[dict[str, Any]]:
     the same patients drawn for both. Above 0, the part that was left out helps.
     """
     found = []
-    for path in sorted(folder.glob(f"{_PREFIX}*")):
+    # One that is still training has nothing to say yet.
+    for path in sorted({table.parents[1] for table in folder.glob(f"{_PREFIX}*/fold-*/{PREDICTIONS_FILE}")}):
         a, b = _same_rows(whole, read_runs(path))
         measures: dict[str, list[tuple[_Rows, int]]] = {}
         for name, rows, label in _cells(a):

@@ -23,11 +23,13 @@ class Rows:
     """Rows with known truth.
 
     truth : (n,) bool; probability : (n,); patient : (n,) names
+    score : (n,), what AUC and average precision order the rows by
     called : by name of a threshold, (n,) bool
     """
 
     truth: NDArray[np.bool_]
     probability: Floats
+    score: Floats
     called: Mapping[str, NDArray[np.bool_]]
     patient: NDArray[np.str_]
 
@@ -52,7 +54,7 @@ def draw(patient: NDArray[np.str_], seed: int = 0) -> tuple[NDArray[np.intp], Fl
 
 def weighted(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
     """(draws,) of each figure for patient weights (draws, patients); `patient` (n,) numbers them."""
-    auc, ap = ranking(rows.truth, rows.probability, patient, weight)
+    auc, ap = ranking(rows.truth, rows.score, patient, weight)
     return {"auc": auc, "ap": ap} | _means(rows, patient, weight)
 
 

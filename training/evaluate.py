@@ -6,9 +6,11 @@ reads `fold-*/predictions.csv`, `final/predictions.csv` and, beside them, `witho
 `metrics.json` (what the export and the model card need), `metrics.md` (the same to read) and `out_of_fold.csv`.
 
 Collections that are trained on: every row is predicted by the fold that did not train on its patient, and calibrated
-and judged by what the other folds fitted. Collections that no run trains on: the mean of the folds' figures (what one
-such model gives, not an ensemble), and those of the final model, with the published calibration. Intervals are 95 %,
-from a bootstrap over patients; those of sensitivity and specificity are Wilson's for the effective number of patients.
+and judged by what the other folds fitted. AUC and average precision see the order alone and are of raw logits: a
+published model has one calibration, which changes no order, but each fold another. Collections that no run trains on:
+the mean of the folds' figures (what one such model gives, not an ensemble), and those of the final model, with the
+published calibration. Intervals are 95 %, from a bootstrap over patients; those of sensitivity and specificity are
+Wilson's for the effective number of patients.
 """
 
 from __future__ import annotations
@@ -106,7 +108,11 @@ def _called(labels: Sequence[str], judged: Judged, mine: NDArray[np.bool_]) -> d
 def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[np.bool_]], label: int) -> Rows:
     known = np.isfinite(rows.truth[:, label])
     return Rows(
-        rows.truth[known, label] == 1, p[known], {name: one[known] for name, one in called.items()}, rows.patient[known]
+        rows.truth[known, label] == 1,
+        p[known],
+        rows.logit[known, label],
+        {name: one[known] for name, one in called.items()},
+        rows.patient[known],
     )
 
 
@@ -132,18 +138,18 @@ def _figures(samples: Sequence[Rows]) -> dict[str, Any]:
         return found | {"auc": None, "why": "positives only"}
     drawn = [replicates(one) for one in samples]
     for name, figure in _FIGURES.items():
-        values = [figure(one.truth, one.probability).value for one in samples]
+        values = [figure(one).value for one in samples]
         ends = interval([one[name] for one in drawn]) if found["positive_patients"] > 1 else None
         found |= {name: round(float(np.mean(values)), 4), f"{name}_95": ends}
     return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth[:, None], (1.0,)).value, 4)}
 
 
-_FIGURES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], metrics.Estimate]] = {
-    "auc": metrics.roc_auc,
-    "ap": metrics.average_precision,
-    "log_loss": lambda truth, p: metrics.weighted_log_loss(truth[:, None], p[:, None], (1.0,)),
-    "brier": metrics.brier,
-    "ece": lambda truth, p: metrics.expected_calibration_error(truth, p, ECE_BINS),
+_FIGURES: dict[str, Callable[[Rows], metrics.Estimate]] = {
+    "auc": lambda rows: metrics.roc_auc(rows.truth, rows.score),
+    "ap": lambda rows: metrics.average_precision(rows.truth, rows.score),
+    "log_loss": lambda rows: metrics.weighted_log_loss(rows.truth[:, None], rows.probability[:, None], (1.0,)),
+    "brier": lambda rows: metrics.brier(rows.truth, rows.probability),
+    "ece": lambda rows: metrics.expected_calibration_error(rows.truth, rows.probability, ECE_BINS),
 }
 
 
@@ -197,7 +203,7 @@ def _shift(fitted: Fitted, by_folds: Predictions, by_final: Predictions) -> dict
 def _write_rows(path: Path, parts: Sequence[tuple[Predictions, Judged]]) -> None:
     labels = parts[0][0].labels
     header = ["source", "patient", "study", "slice", "fold"]
-    header += [f"{what} {label}" for what in ("truth", "probability") for label in labels]
+    header += [f"{what} {label}" for what in ("truth", "logit", "probability") for label in labels]
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(header)
@@ -210,7 +216,8 @@ def _cells(some: Predictions, p: NDArray[np.float64]) -> Iterator[list[Any]]:
         place = "" if some.place[i] < 0 else some.place[i]
         fold = "final" if some.fold[i] == FINAL else some.fold[i]
         truth = ["" if value != value else int(value) for value in some.truth[i]]
-        yield [some.source[i], some.patient[i], some.study[i], place, fold, *truth, *(f"{value:.6f}" for value in p[i])]
+        numbers = [f"{value:.6f}" for value in (*some.logit[i], *p[i])]
+        yield [some.source[i], some.patient[i], some.study[i], place, fold, *truth, *numbers]
 
 
 def main(arguments: list[str] | None = None) -> int:
