@@ -126,7 +126,7 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str) -> None:
         features[:, -1] = -4  # the evidence, to which the head adds, says nothing
         studies.append(sequences.EmbeddedStudy("ours", str(i), str(i), features, labels))
     head = models.sequence_head(kind, 4, ("any",), view="features")
-    sequences.fit_head(head, [0], studies, steps=80, run=tmp_path, lengths=(12,), batch=8)
+    sequences.fit_head(head, [0], studies, steps=80, rate=1e-3, run=tmp_path, lengths=(12,), batch=8)
     assert (tmp_path / "head.csv").is_file()
     out = [head(study.features[None], training=False) for study in studies]
     slices = np.concatenate([np.asarray(one["slice"])[0, :, 0] for one in out])

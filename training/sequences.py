@@ -105,14 +105,15 @@ def fit_head(
     columns: Sequence[int],
     studies: Sequence[EmbeddedStudy],
     steps: int,
+    rate: float,
     run: Path,
     lengths: Sequence[int] = LENGTHS,
     batch: int = 32,
 ) -> None:
     """Train a sequence head on random pieces of the studies; columns are the studies' labels that it gives."""
     models.normalise_features(head, np.concatenate([study.features for study in studies]))
-    rate = keras.optimizers.schedules.CosineDecay(5e-5, steps, 0.02, warmup_target=1e-3, warmup_steps=steps // 20)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
+    decay = keras.optimizers.schedules.CosineDecay(rate / 20, steps, 0.02, warmup_target=rate, warmup_steps=steps // 20)
+    optimizer = keras.optimizers.AdamW(decay, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
     head.compile(optimizer, {"slice": masked_loss(), "study": masked_loss()}, loss_weights={"slice": 1.0, "study": 0.5})
     epochs = 10
     head.fit(

@@ -71,11 +71,13 @@ class Recipe:
     """How one model is trained.
 
     head_view : what the head looks at, one of models.VIEWS; copies : how often a real study is augmented for the head
+    head_steps, head_rate : batches and learning rate of the head; on few patients, longer or faster made it worse
     """
 
     phases: tuple[Phase, ...]
     head_view: str = "evidence"
-    head_steps: int = 1000
+    head_steps: int = 600
+    head_rate: float = 5e-4
     copies: int = 2
 
 
@@ -85,7 +87,7 @@ FROM_SCRATCH = Recipe(
     (
         Phase(6, 1e-3, crop=96, batch=64, fine_only=True),
         Phase(20, 8e-4, crop=96, batch=32, steps=60, fine_only=True),
-        Phase(2, 1e-3, crop=128, batch=32, coarse_only=True),
+        Phase(4, 1e-3, crop=128, batch=32, coarse_only=True),
     )
 )
 # A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
@@ -105,6 +107,7 @@ LARGE = Recipe(
     ),
     head_view="features",
     head_steps=20_000,
+    head_rate=1e-3,
     copies=1,
 )
 RECIPES = {"scratch": FROM_SCRATCH, "pretrained": PRETRAINED, "large": LARGE}
@@ -289,8 +292,9 @@ def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path
         print("found no features of other folds: the head learns on the run's own training patients")
         training = _features(encoder_run, config, "training", data.training, data.training_implants[::_THINNED])
     alone = config["without"] == "sequence"
-    head = models.head_for(config, training[0].features.shape[1])
-    fit_head(head, columns, training, config["recipe"]["head_steps"], run, (1,) if alone else LENGTHS)
+    head, recipe = models.head_for(config, training[0].features.shape[1]), config["recipe"]
+    lengths = (1,) if alone else LENGTHS
+    fit_head(head, columns, training, recipe["head_steps"], recipe["head_rate"], run, lengths)
     _save(head, run / HEAD_FILE)
     rng = np.random.default_rng(0)
     unseen = [*data.held_out, *(excerpt(study, rng) for study in data.held_out_implants), *data.elsewhere]
