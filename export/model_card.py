@@ -111,8 +111,9 @@ def _trains(row: Mapping[str, Any]) -> bool:
 
 _METHOD = f"""\
 Cross-validation: {{folds}} were run, split by patient; every figure is of patients that the model giving it had not
-seen, with calibration and thresholds fitted on the others of these folds. The published model is trained on all
-patients; its calibration and thresholds come from these folds together.
+seen, with calibration and thresholds fitted on the others of these folds (AUC and AP, which see the order alone, are of
+logits before calibration, since all of the published model's go through the same). The published model is trained on
+all patients; its calibration and thresholds come from these folds together.
 
 Elsewhere: slices of RSNA 2019, which no run trains on. "Elsewhere" is the mean over the models of the folds,
 "final model" is the published one. Level "picture": a single slice given as if it were a study.
