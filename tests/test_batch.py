@@ -6,11 +6,12 @@ import shutil
 import sqlite3
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import kill
@@ -321,6 +322,19 @@ def test_a_model_that_does_not_load_fails_no_study(
 def test_memory_is_bounded_by_what_is_under_way(store: Store, night: Path, pool, setup: Setup) -> None:
     batch.run([night], pool, store, setup, ahead=2)
     assert pool.most <= 2
+
+
+def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: Setup) -> None:
+    (detector,) = workers.detectors(setup).values()
+    hu = np.zeros((2, 224, 224), np.int16)
+    encoding = detector.encode(hu)
+    with ThreadPoolExecutor(1) as thread, workers._turn:  # as while another study is encoded
+        assert len(thread.submit(detector.run, hu, None, encoding).result(60).slice_probability) == 2
+        waiting = thread.submit(detector.run, hu)
+        assert not wait([waiting], 0.2).done
+        workers._turn.release()
+        assert len(waiting.result(60).slice_probability) == 2
+        workers._turn.acquire()
 
 
 def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -115,6 +116,6 @@ class _InTurn(Detector):
         progress: Callable[[int, int], None] | None = None,
         encoding: Encoding | None = None,
     ) -> Prediction:
-        """Predict one series, alone in this process."""
-        with _turn:
+        """Predict one series, alone in this process; a head by itself is quick and waits for nobody's encoder."""
+        with nullcontext() if encoding else _turn:
             return super().run(hu, progress, encoding)
