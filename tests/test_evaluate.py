@@ -191,6 +191,7 @@ def test_without_a_collection_only_rows_that_both_held_out_are_compared(tmp_path
         path = folder / "without-phe-sich" / f"fold-{fold}" / "predictions.csv"
         path.parent.mkdir(parents=True)
         path.write_text(rows + "".join(row for row in others.splitlines(True) if row.startswith("phe-sich")))
+    (folder / "without-implants" / "fold-0").mkdir(parents=True)  # still training
     (one,) = evaluate(folder)["ablations"]
     assert all(figures["difference"] == 0 for figures in one["auc"].values())
     assert one["folds"] == [0, 1]
