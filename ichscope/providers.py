@@ -34,9 +34,10 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 CHOICES = ("tensorrt", "cuda", "openvino", "cpu")
 # These run a file of 8-bit weights, which not every model has.
 INT8_CHOICES = ("openvino-int8", "cpu-int8")
+_ON_CPUS = ("openvino", "cpu", *INT8_CHOICES)
 
 
-# So many parts of a micro-batch run side by side on the CPU; weights are read once for each.
+# So many parts of a micro-batch run side by side on CPUs; weights are read once for each.
 MOST_STREAMS = 4
 
 
@@ -95,10 +96,14 @@ def choose(choice: str = "auto") -> Provider:
     raise ProviderError(f"provider {choice!r} is not available on this machine, which has: {names}")
 
 
-def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSession:
+def session(path: Path, provider: Provider, threads: int = 0, streams: int = 1) -> ort.InferenceSession:
     """Open an ONNX file on a provider, and make sure that it runs there.
 
     ONNX Runtime only warns when a provider falls back to the CPU, hence the check.
+
+    Parameters
+    ----------
+    threads : of all calls together, by default as many as cores; streams : calls that will run side by side on a CPU
 
     Raises
     ------
@@ -106,8 +111,8 @@ def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSe
         if the file does not open, or the session runs elsewhere
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
-    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = (threads or cores()) // streams
+    options.inter_op_num_threads = streams  # the CPU provider needs no telling, OpenVINO takes it from here
     # Threads that wait give their core away at once, to decoding or to another program: no slower alone, faster beside.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
@@ -121,7 +126,7 @@ def session(path: Path, provider: Provider, threads: int = 0) -> ort.InferenceSe
 
 
 class Encoder:
-    """A slice encoder on a provider. On the CPU the slices of a call are shared out, each part to threads of its own.
+    """A slice encoder on a provider. On CPUs the slices of a call are shared out, each part to threads of its own.
 
     Two threads on two slices waste less than two threads on one slice after the other: nobody waits at every layer.
 
@@ -133,8 +138,8 @@ class Encoder:
 
     def __init__(self, path: Path, provider: Provider, threads: int = 0) -> None:
         threads = threads or cores()
-        self._streams = min(threads, MOST_STREAMS) if provider.runtime_name == _cpu().runtime_name else 1
-        self._session = session(path, provider, threads // self._streams)
+        self._streams = min(threads, MOST_STREAMS) if provider.choice in _ON_CPUS else 1
+        self._session = session(path, provider, threads, self._streams)
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Give outputs for (slices, ...) of its one input, as ONNX Runtime's own `run`."""
@@ -183,7 +188,9 @@ def _on_tensorrt(path: Path, provider: Provider, options: ort.SessionOptions) ->
 
 def _on_openvino(path: Path, provider: Provider, options: ort.SessionOptions) -> ort.InferenceSession:
     device = next(d for d in ort.get_ep_devices() if d.ep_name == provider.runtime_name and _is_cpu(d))
-    options.add_provider_for_devices([device], _openvino_options(provider, options.intra_op_num_threads))
+    streams = options.inter_op_num_threads
+    wanted = _openvino_options(provider, options.intra_op_num_threads * streams, streams)
+    options.add_provider_for_devices([device], wanted)
     return ort.InferenceSession(path, options, enable_fallback=0)
 
 
@@ -219,10 +226,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _openvino_options(provider: Provider, threads: int) -> dict[str, str]:
+def _openvino_options(provider: Provider, threads: int, streams: int) -> dict[str, str]:
     # In a file of 8-bit weights the hint is for the layers that have none.
     precision = "bf16" if provider.label.endswith("bf16") or (provider.int8 and has_bf16()) else "f32"
-    cpu = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": str(threads)}
+    cpu = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": str(threads), "NUM_STREAMS": str(streams)}
     return {"load_config": json.dumps({"CPU": cpu})}
 
 

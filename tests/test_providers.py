@@ -235,7 +235,7 @@ def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, has: bool
 ) -> None:
     monkeypatch.setattr(providers, "has_bf16", lambda: has)
-    found = providers._openvino_options(Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name), 2)
+    found = providers._openvino_options(Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name), 2, 1)
     hint = json.loads(found["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"]
     assert hint == ("bf16" if has else "f32")
 
@@ -269,10 +269,10 @@ def test_openvino_is_asked_for_its_cpu_precision_and_threads(
     monkeypatch.setattr(ort, "get_ep_devices", lambda: devices)
     monkeypatch.setattr(ort, "SessionOptions", lambda: options)
     monkeypatch.setattr(ort, "InferenceSession", Recorded([OPENVINO.runtime_name]))
-    providers.session(Path("encoder.onnx"), Provider("openvino", label, OPENVINO.runtime_name), threads=2)
+    providers.session(Path("encoder.onnx"), Provider("openvino", label, OPENVINO.runtime_name), threads=4, streams=2)
     ((chosen, wanted),) = asked
     assert chosen == devices[1:]
-    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": "2"}
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": "4", "NUM_STREAMS": "2"}
     assert json.loads(wanted["load_config"]) == {"CPU": hints}
 
 
@@ -305,6 +305,14 @@ def test_what_one_part_raises_is_raised(tmp_path: Path) -> None:
     encoder = providers.Encoder(tiny_model.build(tmp_path) / "encoder.onnx", CPU, threads=2)
     with pytest.raises(providers.RUNTIME_ERRORS):
         encoder.run(["features"], {"hu": np.zeros((4, 3, 3), np.int16)})
+
+
+@pytest.mark.parametrize(("provider", "streams"), [(CPU, 2), (OPENVINO, 2), (CUDA, 1)])
+def test_parts_run_side_by_side_on_cpus(monkeypatch: pytest.MonkeyPatch, provider: Provider, streams: int) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(providers, "session", lambda *given: asked.append(given))
+    providers.Encoder(Path("encoder.onnx"), provider, 2)
+    assert asked == [(Path("encoder.onnx"), provider, 2, streams)]
 
 
 @pytest.mark.parametrize(("provider", "threads", "each"), [(CPU, 16, 4), (CPU, 2, 1), (CPU, 1, 1), (CUDA, 16, 16)])
