@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from ichscope.analyse import (
 )
 from ichscope.card import CARD_FILE, ModelCard
 from ichscope.home import keep_volumes
-from ichscope.inference import Detector, Encoding, Prediction
+from ichscope.inference import Detector, Encoding
 from ichscope.intake import Group
 from ichscope.providers import cores
 from ichscope.series import Finding
@@ -110,12 +109,12 @@ class _InTurn(Detector):
     def __init__(self, loaded: Detector) -> None:
         self.__dict__.update(vars(loaded))
 
-    def run(
+    def encode(
         self,
         hu: NDArray[np.int16],
         progress: Callable[[int, int], None] | None = None,
-        encoding: Encoding | None = None,
-    ) -> Prediction:
-        """Predict one series, alone in this process; a head by itself is quick and waits for nobody's encoder."""
-        with nullcontext() if encoding else _turn:
-            return super().run(hu, progress, encoding)
+        micro_batch: int | None = None,
+    ) -> Encoding:
+        """Run the encoder on one series, alone in this process; heads are quick and wait for nobody."""
+        with _turn:
+            return super().encode(hu, progress, micro_batch)
