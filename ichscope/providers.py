@@ -138,7 +138,7 @@ class Encoder:
 
     def __init__(self, path: Path, provider: Provider, threads: int = 0) -> None:
         threads = threads or cores()
-        self._streams = min(threads, MOST_STREAMS) if provider.choice in _ON_CPUS else 1
+        self._streams = _most_streams(threads) if provider.choice in _ON_CPUS else 1
         self._session = session(path, provider, threads, self._streams)
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -151,6 +151,11 @@ class Encoder:
         parts = (slices[at : at + size] for at in range(0, len(slices), size))
         found = _side_by_side().map(lambda part: self._session.run(outputs, {name: part}), parts)
         return [np.concatenate(one) for one in zip(*found, strict=True)]
+
+
+def _most_streams(threads: int) -> int:
+    """So many that no thread is left over: six threads are three streams of two, not four of one."""
+    return max(n for n in range(1, MOST_STREAMS + 1) if threads % n == 0)
 
 
 @functools.cache

@@ -315,6 +315,17 @@ def test_parts_run_side_by_side_on_cpus(monkeypatch: pytest.MonkeyPatch, provide
     assert asked == [(Path("encoder.onnx"), provider, 2, streams)]
 
 
+@pytest.mark.parametrize(
+    ("threads", "streams"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (7, 1), (8, 4), (10, 2), (12, 4)]
+)
+def test_parts_leave_no_thread_over(monkeypatch: pytest.MonkeyPatch, threads: int, streams: int) -> None:
+    asked = Recorded([CPU.runtime_name])
+    monkeypatch.setattr(ort, "InferenceSession", asked)
+    providers.Encoder(Path("encoder.onnx"), CPU, threads)
+    options = asked.calls[0][1]
+    assert (options.inter_op_num_threads, options.intra_op_num_threads) == (streams, threads // streams)
+
+
 @pytest.mark.parametrize(("provider", "threads", "each"), [(CPU, 16, 4), (CPU, 2, 1), (CPU, 1, 1), (CUDA, 16, 16)])
 def test_the_threads_of_the_cpu_are_shared_among_parts(
     monkeypatch: pytest.MonkeyPatch, provider: Provider, threads: int, each: int
