@@ -22,10 +22,10 @@ from typing import Any
 from ichscope import batch, phantom
 from ichscope.analyse import default_models_folder, run_models
 from ichscope.batch import workers
-from ichscope.dicom import read_series
-from ichscope.intake import collect
+from ichscope.imaging.dicom import read_series
+from ichscope.imaging.intake import collect
+from ichscope.imaging.preprocess import model_input
 from ichscope.labels import SUBTYPES
-from ichscope.preprocess import model_input
 from ichscope.store import Store
 
 TARGET = 0.9

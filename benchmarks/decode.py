@@ -19,8 +19,8 @@ from pathlib import Path
 from pydicom import dcmread
 
 from ichscope import phantom
-from ichscope.dicom import read_series
-from ichscope.intake import collect
+from ichscope.imaging.dicom import read_series
+from ichscope.imaging.intake import collect
 
 
 def main() -> None:

@@ -28,11 +28,12 @@ import onnx
 from numpy.typing import NDArray
 
 from benchmarks import gemm, shared
-from ichscope import phantom, providers
-from ichscope.card import ENCODER_FILE, INT8_FILE, ModelCard
-from ichscope.preprocess import INPUT_SIZE, model_input
-from ichscope.providers import Provider
-from ichscope.selftest import encoder_file
+from ichscope import phantom
+from ichscope.imaging.preprocess import INPUT_SIZE, model_input
+from ichscope.models import providers
+from ichscope.models.autotuning import encoder_file
+from ichscope.models.card import ENCODER_FILE, INT8_FILE, ModelCard
+from ichscope.models.providers import Provider
 
 BASE = "CPU fp32"
 KERAS_BATCHES = (1, 8, 32)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ichscope import providers
+from ichscope.models import providers
 
 # Large enough for the full rate, small enough for the cache.
 SIDE = 2048

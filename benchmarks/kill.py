@@ -77,7 +77,7 @@ def survive(
     write_studies(inputs, studies, SLICES, size)
     inbox.mkdir()
     place = [str(inputs)] if way == "batch" else [str(inbox), "--quiet", str(_QUIET_S)]
-    command = [sys.executable, "-m", "ichscope.cli", way, *place, *options]
+    command = [sys.executable, "-m", "ichscope.commands.cli", way, *place, *options]
     began = time.monotonic()
     store = Store.open(home=home)
     try:

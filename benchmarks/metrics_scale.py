@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402 - importing is part of a cold start
 
 from dashboard import cached  # noqa: E402
 from dashboard.performance.rows import Audit  # noqa: E402
-from ichscope.audit.evaluate import evaluated  # noqa: E402
-from ichscope.audit.stored import Audited, ModelColumn  # noqa: E402
+from ichscope.evaluation.evaluate import evaluated  # noqa: E402
+from ichscope.evaluation.selection import Audited, ModelColumn  # noqa: E402
 from ichscope.labels import LABELS, SUBTYPES  # noqa: E402
 
 # RSNA 2019, share of positive slices (FIELD: Flanders et al. 2020), in the order of LABELS.
@@ -106,7 +106,7 @@ def whole_command(truth: np.ndarray, probability: np.ndarray, patient: np.ndarra
                 )
         start = time.perf_counter()
         options = [text for name, file in files.items() for text in (f"--{name}", str(file))]
-        run = [sys.executable, "-c", "from ichscope.cli import app; app()", "evaluate", *options]
+        run = [sys.executable, "-c", "from ichscope.commands.cli import app; app()", "evaluate", *options]
         subprocess.run(run, check=True, capture_output=True)
         return time.perf_counter() - start
 

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, func, insert, literal, select
 
-from ichscope.audit.importing import import_predictions, import_truth
 from ichscope.labels import LABELS
 from ichscope.store import Store
 from ichscope.store.tables import Finding, Result, Review, Study, Volume
-from tests.store import cases
+from ichscope.tabular.importing import import_predictions, import_truth
+from tests.support import store_cases as cases
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTED = {"performance-truth": "import:1", "performance-first": "import:2:product"}

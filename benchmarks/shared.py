@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ichscope import selftest
 from ichscope.analyse import default_models_folder
+from ichscope.models import autotuning
 
 QUIET = 0.3
 
@@ -27,7 +27,7 @@ def parser(doc: str | None, rounds: int) -> argparse.ArgumentParser:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, versions, and how busy it was before."""
-    return selftest.machine() | {"load_before": os.getloadavg()[0], "date": time.strftime("%Y-%m-%d")}
+    return autotuning.machine() | {"load_before": os.getloadavg()[0], "date": time.strftime("%Y-%m-%d")}
 
 
 def conditions(found: Mapping[str, Any]) -> str:

@@ -26,13 +26,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope import phantom, providers, quality, selftest
+from ichscope import phantom
 from ichscope.analyse import analyse, default_models_folder, encoder_groups, load_detectors
-from ichscope.card import ModelError
-from ichscope.dicom import read_series
-from ichscope.inference import MICRO_BATCH, Detector
-from ichscope.intake import collect
-from ichscope.preprocess import model_input
+from ichscope.imaging import quality
+from ichscope.imaging.dicom import read_series
+from ichscope.imaging.intake import collect
+from ichscope.imaging.preprocess import model_input
+from ichscope.models import autotuning, providers
+from ichscope.models.card import ModelError
+from ichscope.models.detector import MICRO_BATCH, Detector
 
 STAGES = ("intake", "decode", "quality", "preprocess", "encoder", "head")
 MICRO_BATCHES = (1, 2, 4, 8, 16, 32)
@@ -188,7 +190,7 @@ def _choices(options: argparse.Namespace) -> list[str]:
     if options.provider != "auto":
         return list(dict.fromkeys((options.provider, "cpu")))
     groups = encoder_groups(options.models, options.model).values()
-    return list(dict.fromkeys((*(selftest.choose(folders).choice for folders in groups), "cpu")))
+    return list(dict.fromkeys((*(autotuning.choose(folders).choice for folders in groups), "cpu")))
 
 
 def _load(options: argparse.Namespace, choice: str) -> dict[str, Detector]:

@@ -23,8 +23,8 @@ from benchmarks import shared
 from ichscope import phantom
 from ichscope.analyse import analyse, shared_detectors
 from ichscope.batch import Setup, workers
-from ichscope.inference import Detector
-from ichscope.intake import collect
+from ichscope.imaging.intake import collect
+from ichscope.models.detector import Detector
 
 TOGETHER, FAIR = 1.0, 1.5
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from dashboard.spool import Spool
-from ichscope import batch, demo
-from ichscope.batch import BatchError, Pace, Setup
-from ichscope.card import ModelError
+from dashboard.upload_queue import Spool
+from ichscope import batch
+from ichscope.batch import BatchError, Pace, Setup, demo
+from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreError
 from ichscope.store.jobs import LEASE
 

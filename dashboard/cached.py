@@ -15,16 +15,16 @@ from dashboard.background import Background
 from dashboard.performance.rows import Audit, Rows, Texts
 from ichscope import metrics, phantom
 from ichscope.analyse import default_models_folder, shared_detectors
-from ichscope.audit.banded import Curves, banded
-from ichscope.audit.evaluate import SHOWN, LabelFigures, label_figures
-from ichscope.audit.stored import Selection, load
-from ichscope.card import CARD_FILE, file_sha256
-from ichscope.figures.cohort import figures as cohort_figures
+from ichscope.evaluation.confidence_bands import Curves, banded
+from ichscope.evaluation.evaluate import SHOWN, LabelFigures, label_figures
+from ichscope.evaluation.selection import Selection, load
 from ichscope.home import database_url
-from ichscope.inference import Detector
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.sample import Floats
+from ichscope.models.card import CARD_FILE, file_sha256
+from ichscope.models.detector import Detector
 from ichscope.monitor import Monitored, Period, monitor
+from ichscope.reporting.figures.cohort import figures as cohort_figures
 from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
 
 Upload = tuple[str, bytes]
@@ -35,7 +35,7 @@ def detectors() -> dict[str, Detector]:
 
     Raises
     ------
-    ichscope.card.ModelError
+    ichscope.models.card.ModelError
         if a model is not what its card says
     """
     folder = default_models_folder().resolve()
@@ -93,7 +93,7 @@ def audit(store: Store, selection: Selection, second: str | None) -> Audit:
     ------
     ichscope.store.StoreError
         if the database fails
-    ichscope.audit.stored.AuditError
+    ichscope.evaluation.selection.AuditError
         if the selection cannot be loaded
     """
     sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.sheets())

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.archive import zipped
 from dashboard.text import NOT_FOR_DIAGNOSIS
-from ichscope.figures.cohort_tables import tables
+from ichscope.reporting.figures.cohort_tables import tables
 from ichscope.results import csv_text
 from ichscope.store import Cohort
 

@@ -11,10 +11,10 @@ import streamlit as st
 
 from dashboard import cached, server_folder, times, uploads
 from dashboard.background import Background, Seen
-from dashboard.spool import Spool
 from dashboard.text import count, plain, sentence
-from ichscope.commands.show import duration, state
-from ichscope.demo import STUDIES
+from dashboard.upload_queue import Spool
+from ichscope.batch.demo import STUDIES
+from ichscope.commands.job_progress import duration, state
 from ichscope.home import home
 from ichscope.store import Job, StoreError
 

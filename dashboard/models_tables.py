@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard.text import table
 from dashboard.times import when
-from ichscope.card import ModelCard
-from ichscope.figures.words import NO_VALUE, label_name
+from ichscope.models.card import ModelCard
+from ichscope.reporting.figures.formatting import NO_VALUE, label_name
 from ichscope.store import Adjustment
 
 

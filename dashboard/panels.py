@@ -11,8 +11,8 @@ from dashboard.text import NOT_FOR_DIAGNOSIS, count, plain, sentence
 from dashboard.verdict import agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
 from ichscope.analyse import ModelResult, StudyResult
-from ichscope.figures import look, study
-from ichscope.figures.look import number
+from ichscope.reporting.figures import study, theme
+from ichscope.reporting.figures.theme import number
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
 _LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents an analysis"}
@@ -91,7 +91,7 @@ def models(result: StudyResult) -> None:
     st.plotly_chart(
         study.probability_bars(found[0].probability, found[0].thresholds),
         theme=None,
-        config=look.config("study-probabilities"),
+        config=theme.config("study-probabilities"),
         key="bars",
         alt=_in_words(found[0]),
     )

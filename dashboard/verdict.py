@@ -8,8 +8,8 @@ from typing import Literal
 
 from dashboard.text import sentence
 from ichscope.analyse import ModelResult, StudyResult
-from ichscope.figures.look import number
 from ichscope.labels import DISPLAY_NAMES
+from ichscope.reporting.figures.theme import number
 
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")

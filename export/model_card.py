@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ichscope.card import ModelCard, ModelError, OperatingPoint
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.markdown import table, with_interval
+from ichscope.models.card import ModelCard, ModelError, OperatingPoint
 from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
@@ -87,7 +87,8 @@ def _inputs(card: ModelCard) -> str:
     names = ", ".join(DISPLAY_NAMES[label] for label in card.labels)
     return (
         f"In: slices of {card.input_size} x {card.input_size} pixels in HU (int16), cropped to the head by "
-        f"`ichscope.preprocess`. Out: calibrated probabilities by slice and study of: {names}; an evidence map a slice."
+        "`ichscope.imaging.preprocess`. Out: calibrated probabilities by slice and study of: "
+        f"{names}; an evidence map a slice."
     )
 
 

@@ -24,11 +24,12 @@ import onnx
 from numpy.typing import NDArray
 
 from export.model_card import LIMITS, description, readme
-from ichscope import phantom, providers
-from ichscope.card import ModelCard, OperatingPoint, file_sha256
-from ichscope.inference import ENCODER_FILE, HEAD_FILE
+from ichscope import phantom
+from ichscope.imaging.preprocess import INPUT_SIZE, model_input
 from ichscope.labels import SUBTYPES
-from ichscope.preprocess import INPUT_SIZE, model_input
+from ichscope.models import providers
+from ichscope.models.card import ModelCard, OperatingPoint, file_sha256
+from ichscope.models.detector import ENCODER_FILE, HEAD_FILE
 from training import models, onnx_files
 from training.evaluate import METRICS_FILE
 from training.evidence import EVIDENCE_FILE

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope import quality
-from ichscope.card import CARD_FILE, ModelCard, ModelError, file_sha256
-from ichscope.dicom import DicomError, read_series
-from ichscope.images import ImageError, read_pictures
-from ichscope.inference import Detector, Encoding, Prediction, leads
-from ichscope.intake import Group, Rejected, collect
+from ichscope.imaging import quality
+from ichscope.imaging.dicom import DicomError, read_series
+from ichscope.imaging.images import ImageError, read_pictures
+from ichscope.imaging.intake import Group, Rejected, collect
+from ichscope.imaging.preprocess import Box, model_input
+from ichscope.imaging.series import Finding, Level, Series, Slice
 from ichscope.labels import LABELS
-from ichscope.preprocess import Box, model_input
-from ichscope.series import Finding, Level, Series, Slice
+from ichscope.models.card import CARD_FILE, ModelCard, ModelError, file_sha256
+from ichscope.models.detector import Detector, Encoding, Prediction, leads
 
 Progress = Callable[[int, int, str], None]
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_model
 from PIL import Image
 
 from ichscope import phantom, results
 from ichscope.analyse import StudyResult, analyse, analyse_group, load_detectors, series_name
-from ichscope.card import CARD_FILE, ModelError
-from ichscope.inference import Detector
-from ichscope.intake import Group, Source, collect
+from ichscope.imaging.intake import Group, Source, collect
+from ichscope.imaging.preprocess import model_input
 from ichscope.labels import LABELS
+from ichscope.models.card import CARD_FILE, ModelError
+from ichscope.models.detector import Detector
 from ichscope.phantom import Phantom
-from ichscope.preprocess import model_input
+from tests.support import tiny_model
 
 File = tuple[str, bytes]
 

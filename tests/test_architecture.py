@@ -101,7 +101,14 @@ def test_export_takes_only_model_functions_and_names_of_files_from_training() ->
 
 
 def test_command_line_starts_without_heavy_modules() -> None:
-    assert not loaded_after("import ichscope.cli") & {"numpy", "scipy", "pydicom", "onnxruntime", "plotly", *HEAVY}
+    assert not loaded_after("import ichscope.commands.cli") & {
+        "numpy",
+        "scipy",
+        "pydicom",
+        "onnxruntime",
+        "plotly",
+        *HEAVY,
+    }
 
 
 def test_dashboard_process_loads_no_training_library() -> None:

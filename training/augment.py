@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from ichscope.preprocess import head_box
+from ichscope.imaging.preprocess import head_box
 
 Field = NDArray[np.float32]
 
@@ -228,7 +228,7 @@ def random_window(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def as_picture(hu: Field, level: float, width: float) -> Field:
-    """Show HU in a window and read the grey back as ``ichscope.images`` does: 0 to 80 HU."""
+    """Show HU in a window and read the grey back as ``ichscope.imaging.images`` does: 0 to 80 HU."""
     return np.asarray(np.clip((hu - (level - width / 2)) / width, 0, 1) * _PICTURE_HU, np.float32)
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ichscope.atomic import replacing
+from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.preprocess import INPUT_SIZE
 from training.anatomy import intracranial, masked_gaussian
 from training.augment import DEFAULT, LOOKALIKE, Strength, augment
 from training.data import TrainingStudy

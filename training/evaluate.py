@@ -31,8 +31,8 @@ from ichscope import metrics
 from ichscope.metrics.calibration import KAGGLE_WEIGHTS
 from training.ablation import ablations
 from training.bootstrap import ECE_BINS, Rows, interval, replicates
+from training.operating_points import Fitted, Judged, cross_fit, operating_points
 from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
-from training.points import Fitted, Judged, cross_fit, operating_points
 from training.tables import as_markdown
 
 METRICS_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "metrics.json", "metrics.md", "out_of_fold.csv"

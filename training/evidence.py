@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ichscope import phantom
-from ichscope.card import CARD_FILE
+from ichscope.imaging.preprocess import model_input, resample
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.metrics import at_threshold
-from ichscope.preprocess import model_input, resample
+from ichscope.models.card import CARD_FILE
 from training.evaluate import METRICS_FILE
 from training.trained import Model, Published, Run
 

@@ -14,8 +14,8 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS
-from ichscope.preprocess import INPUT_SIZE
 
 # Level and width in HU: brain, subdural, soft tissue (FIELD: the windows radiologists read ICH in).
 WINDOWS: Final = ((40, 80), (80, 200), (40, 380))

@@ -1,4 +1,4 @@
-"""Keras models as ONNX files with the names that ichscope.inference expects."""
+"""Keras models as ONNX files with the names that ichscope.models.detector expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ichscope.preprocess import INPUT_SIZE
+from ichscope.imaging.preprocess import INPUT_SIZE
 
 OPSET = 18
 # Smaller tensors (biases, batch norm) stay in fp32: nothing is gained by rounding them.

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from ichscope.card import CARD_FILE, ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
-from ichscope.inference import Detector, Prediction
 from ichscope.labels import LABELS
 from ichscope.metrics import roc_auc
+from ichscope.models.card import CARD_FILE, ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
+from ichscope.models.detector import Detector, Prediction
 from training.data import DEFAULT_CACHE, TrainingStudy, load
 
 MOST_CHANGE = 0.002

@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ichscope import providers
 from ichscope.atomic import replacing
-from ichscope.inference import MICRO_BATCH
+from ichscope.models import providers
+from ichscope.models.detector import MICRO_BATCH
 from training import models
 from training.augment import augment
 from training.batches import masked_loss

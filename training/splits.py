@@ -14,7 +14,7 @@ from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
-from training.outlines import outline_haematoma
+from training.pseudo_masks import outline_haematoma
 
 TRAINING_SOURCES = ("ct-ich", "phe-sich")
 # RSNA slices are never trained on: they show how a model does at other hospitals. The second has bleeds only.

@@ -25,8 +25,8 @@ import numpy as np
 from keras import layers
 
 from ichscope.atomic import replacing
+from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS
-from ichscope.preprocess import INPUT_SIZE
 from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
 from training.data import ADAPTERS, DEFAULT_CACHE, TrainingStudy

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ichscope import providers
-from ichscope.inference import MICRO_BATCH, Detector
+from ichscope.models import providers
+from ichscope.models.detector import MICRO_BATCH, Detector
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.text import table
-from ichscope.commands.show import duration
-from ichscope.figures.cohort_tables import reason_name
-from ichscope.figures.words import NO_VALUE, in_full, interval
+from ichscope.commands.job_progress import duration
 from ichscope.metrics import Estimate
 from ichscope.monitor import Class, Drift, Expected, Monitored, Times
 from ichscope.monitor.rules import counts
+from ichscope.reporting.figures.cohort_tables import reason_name
+from ichscope.reporting.figures.formatting import NO_VALUE, in_full, interval
 from ichscope.store import Reason
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import filters
 from dashboard.times import when
-from ichscope.audit.stored import ModelSource, Selection, TruthSource
+from ichscope.evaluation.selection import ModelSource, Selection, TruthSource
 from ichscope.metrics import Rule
 from ichscope.store import Store
 

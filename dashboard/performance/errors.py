@@ -11,11 +11,11 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import in_force
 from dashboard.table import linked
-from ichscope.audit.errors import errors
-from ichscope.figures.counts import column_name
-from ichscope.figures.look import SHORT_NAMES, number
-from ichscope.figures.words import label_name
+from ichscope.evaluation.misclassified import errors
 from ichscope.labels import SUBTYPES
+from ichscope.reporting.figures.counts import column_name
+from ichscope.reporting.figures.formatting import label_name
+from ichscope.reporting.figures.theme import SHORT_NAMES, number
 
 ROWS = 25
 _KEYS = {"study": "Study", "slice": "Slice key"}

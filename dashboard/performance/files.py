@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from dashboard.archive import zipped
-from ichscope.audit.report import About, Report
-from ichscope.audit.stored import Audited
+from ichscope.evaluation.selection import Audited
+from ichscope.reporting.report import About, Report
 from ichscope.results import csv_text
 
 

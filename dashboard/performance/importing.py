@@ -16,14 +16,14 @@ import streamlit as st
 from dashboard.performance.choose import KEY
 from dashboard.text import plain, sentence
 from dashboard.times import when
-from ichscope.audit.importing import Imported, import_predictions, import_truth
-from ichscope.audit.naming import meaning, reader_of_column
-from ichscope.audit.sheets import read_predictions, read_truth
-from ichscope.audit.tables import Level, TableError
-from ichscope.figures.look import SHORT_NAMES
-from ichscope.figures.words import label_name
 from ichscope.labels import LABELS
+from ichscope.reporting.figures.formatting import label_name
+from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.store import Store, StoreError
+from ichscope.tabular.imported_table import read_predictions, read_truth
+from ichscope.tabular.importing import Imported, import_predictions, import_truth
+from ichscope.tabular.naming import meaning, reader_of_column
+from ichscope.tabular.table import Level, TableError
 
 _KINDS = {"truth": "Truth", "predictions": "Predictions of another tool"}
 _ROLES = {

@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.audit.evaluate import LabelFigures
-from ichscope.audit.stored import Audited, ModelColumn
+from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.evaluation.selection import Audited, ModelColumn
 
 # Where neither the model nor the data offer a threshold.
 _NEUTRAL = 0.5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.text import table
-from ichscope.audit.evaluate import CHOSEN_HERE, LabelFigures, Point
-from ichscope.audit.report_tables import AT_THEIR_PREVALENCE, OWN
-from ichscope.audit.show import FLATTERS, Notes
-from ichscope.figures.counts import group_name
-from ichscope.figures.words import NO_VALUE, interval, label_name
+from ichscope.commands.show_evaluation import FLATTERS, Notes
+from ichscope.evaluation.evaluate import CHOSEN_HERE, LabelFigures, Point
 from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
+from ichscope.reporting.figures.counts import group_name
+from ichscope.reporting.figures.formatting import NO_VALUE, interval, label_name
+from ichscope.reporting.report_tables import AT_THEIR_PREVALENCE, OWN
 
 
 def _cell(found: Estimate, notes: Notes) -> str:

@@ -16,15 +16,15 @@ from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force
 from dashboard.text import plain, sentence
 from ichscope import metrics
-from ichscope.audit.evaluate import LabelFigures
-from ichscope.audit.report_tables import subtype_points
-from ichscope.figures import counts, performance
-from ichscope.figures.look import lines
-from ichscope.figures.performance import Traced
-from ichscope.figures.words import label_name
+from ichscope.evaluation.evaluate import LabelFigures
 from ichscope.labels import LABELS
 from ichscope.metrics import CalibrationLine, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
+from ichscope.reporting.figures import counts, performance
+from ichscope.reporting.figures.formatting import label_name
+from ichscope.reporting.figures.performance import Traced
+from ichscope.reporting.figures.theme import lines
+from ichscope.reporting.report_tables import subtype_points
 
 
 def all_labels(audit: Audit) -> None:

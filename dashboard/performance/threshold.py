@@ -10,10 +10,10 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
-from ichscope.audit.evaluate import LabelFigures
-from ichscope.audit.report_tables import OWN, USUAL_PREVALENCE
-from ichscope.figures import counts, look, performance
-from ichscope.figures.performance import Traced
+from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.reporting.figures import counts, performance, theme
+from ichscope.reporting.figures.performance import Traced
+from ichscope.reporting.report_tables import OWN, USUAL_PREVALENCE
 
 _SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number", "prevalence"))
 
@@ -74,7 +74,7 @@ def panel(audit: Audit, label: str) -> None:
 def draw(figure: object, name: str) -> None:
     """Place a figure with its text for screen readers and its download."""
     st.plotly_chart(
-        figure, theme=None, config=look.config(f"ichscope-{name}"), key=name, alt=performance.description(figure)
+        figure, theme=None, config=theme.config(f"ichscope-{name}"), key=name, alt=performance.description(figure)
     )
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from dashboard.verdict import ordered
 from ichscope.analyse import ModelResult, StudyResult
-from ichscope.figures.look import LABEL_COLOURS, SHORT_NAMES
+from ichscope.imaging.series import Series
 from ichscope.labels import DISPLAY_NAMES, LABELS
-from ichscope.series import Series
+from ichscope.reporting.figures.theme import LABEL_COLOURS, SHORT_NAMES
 
 TOP_SLICES = 5
 # The browser holds the volume once and Streamlit refuses messages of 200 MB.

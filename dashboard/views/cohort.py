@@ -12,9 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import cached, filters, ingest, panels
 from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
-from ichscope.figures.cohort_tables import analysed, flagged, limits, percent, share, time_name
-from ichscope.figures.look import config
-from ichscope.figures.performance import description
+from ichscope.reporting.figures.cohort_tables import analysed, flagged, limits, percent, share, time_name
+from ichscope.reporting.figures.performance import description
+from ichscope.reporting.figures.theme import config
 from ichscope.store import Cohort, StoreError
 
 KEY = "cohort"

@@ -10,9 +10,9 @@ from dashboard import models_tables as tables
 from dashboard.monitoring.settings import names
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from ichscope.analyse import default_models_folder
-from ichscope.card import CARD_FILE, ModelCard, ModelError
-from ichscope.figures.cohort_tables import in_percent, share
-from ichscope.figures.words import label_name
+from ichscope.models.card import CARD_FILE, ModelCard, ModelError
+from ichscope.reporting.figures.cohort_tables import in_percent, share
+from ichscope.reporting.figures.formatting import label_name
 from ichscope.store import Adjustment, Store, StoreError, in_force
 
 KEY = "models"

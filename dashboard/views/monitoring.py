@@ -15,10 +15,10 @@ from dashboard.monitoring import tables
 from dashboard.monitoring.settings import KEY, limits, periods
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope.commands.monitor import to_json
-from ichscope.figures import monitoring as figures
-from ichscope.figures.look import config
-from ichscope.figures.performance import description
 from ichscope.monitor import ASSUMPTION, Drift, Monitored, MonitorError, arrival_days, csv_tables, default_periods
+from ichscope.reporting.figures import monitoring as figures
+from ichscope.reporting.figures.performance import description
+from ichscope.reporting.figures.theme import config
 from ichscope.store import Store, StoreError
 
 

@@ -17,12 +17,12 @@ from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.performance.threshold import panel
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope import metrics
-from ichscope.audit import stored
-from ichscope.audit.evaluate import LabelFigures
-from ichscope.audit.report import in_words
-from ichscope.audit.stored import AuditError
-from ichscope.figures.look import SHORT_NAMES
-from ichscope.figures.words import in_full, label_name
+from ichscope.evaluation import selection
+from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.evaluation.selection import AuditError
+from ichscope.reporting.figures.formatting import in_full, label_name
+from ichscope.reporting.figures.theme import SHORT_NAMES
+from ichscope.reporting.report import in_words
 from ichscope.store import Filter, Store, StoreError
 
 _TABS = ("Threshold", "All labels", "Calibration", "Subgroups", "Two models", "Errors", "Data")
@@ -47,8 +47,8 @@ def page() -> None:
 
 def _sources(store: Store) -> Sources | None:
     """What there is to look at; says how to get it, where there is nothing."""
-    truths = {one.key: one for one in stored.truth_sources(store) if one.rows}
-    models = {one.key: one for one in stored.model_sources(store) if one.studies}
+    truths = {one.key: one for one in selection.truth_sources(store) if one.rows}
+    models = {one.key: one for one in selection.model_sources(store) if one.studies}
     if not truths:
         st.info(
             "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "

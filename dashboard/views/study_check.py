@@ -20,8 +20,8 @@ from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import in_reading_order
 from ichscope.analyse import StudyResult, analyse
-from ichscope.card import ModelError
-from ichscope.inference import Detector
+from ichscope.models.card import ModelError
+from ichscope.models.detector import Detector
 from ichscope.store import StoreError, Thresholds, judged
 
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}

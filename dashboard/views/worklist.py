@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import cached, filters, ingest
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
-from dashboard.worklist import opened, table, visit
+from dashboard.worklist import opened, review_session, table
 from dashboard.worklist.export import worklist_csv
 from ichscope.store import Counts, Filter, Order, Store, StoreError
 
@@ -62,7 +62,7 @@ def _order() -> Order:
 
 
 def _list(store: Store) -> None:
-    visit.leave()
+    review_session.leave()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Worklist", width="content")
         st.write(f"**{NOT_FOR_DIAGNOSIS}.**")

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import panels
 from dashboard.text import count, plain
 from dashboard.times import when
-from dashboard.worklist import review, visit
+from dashboard.worklist import review, review_session
 from ichscope.analyse import StudyResult
 from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
 
@@ -79,7 +79,7 @@ def _way(near: Neighbours, open_study: Open) -> None:
 
 def saved() -> None:
     """What was saved of the study before."""
-    if said := st.session_state.pop(visit.SAVED, ""):
+    if said := st.session_state.pop(review_session.SAVED, ""):
         st.caption(f":material/check: {plain(said)}")
 
 

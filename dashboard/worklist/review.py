@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard.text import plain, sentence
 from dashboard.times import when
-from dashboard.worklist import entry
-from dashboard.worklist.visit import READER, Visit, chosen, current, marked, reader, refresh, submit
+from dashboard.worklist import review_draft
+from dashboard.worklist.review_session import READER, Visit, chosen, current, marked, reader, refresh, submit
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 
@@ -80,10 +80,10 @@ def _form(store: Store, visit: Visit, follow: Callable[[], None]) -> None:
     own = visit.own
     _labels(visit, own)
     labels = chosen(visit)
-    if text := entry.contradiction(labels):
+    if text := review_draft.contradiction(labels):
         st.warning(text)
     else:
-        st.caption(entry.implied(labels) or "Unset is not said; a second click unsets.")
+        st.caption(review_draft.implied(labels) or "Unset is not said; a second click unsets.")
     if present := [label for label in LABELS if labels.get(label)]:
         _slices(visit, own, present)
     st.checkbox("Poor quality", own.poor_quality if own else False, **visit.kept("quality"))
@@ -123,7 +123,7 @@ def _slices(visit: Visit, own: Review | None, labels: Sequence[str]) -> None:
         for label in labels:
             st.text_input(
                 DISPLAY_NAMES[label],
-                entry.ranges(entry.slices_with(own.marks, label)) if own else "",
+                review_draft.ranges(review_draft.slices_with(own.marks, label)) if own else "",
                 placeholder="Slices, for instance 12-18, 21",
                 **visit.kept(f"slices-{label}"),
             )
@@ -140,7 +140,7 @@ def _messages(visit: Visit) -> None:
     elif visit.saved:
         st.success(plain(visit.saved))
     for one in visit.news:
-        told = plain(" ".join([*entry.told(one), sentence(one.comment)]))
+        told = plain(" ".join([*review_draft.told(one), sentence(one.comment)]))
         st.warning(
             f"**{plain(one.reader)} reviewed this study while you had it open** ({when(one.created_at)}): {told} "
             "Nothing was overwritten: both reviews are kept, and the newest counts."
@@ -159,4 +159,4 @@ def _history(reviews: Sequence[Review]) -> None:
 def _one(review: Review) -> str:
     comment = f"<q>{escape(sentence(review.comment))}</q>" if review.comment else ""
     who = f"<b>{escape(review.reader)}</b> <small>{when(review.created_at)}</small>"
-    return f"<div>{who}<br>{escape(' '.join(entry.told(review)))} {comment}</div>"
+    return f"<div>{who}<br>{escape(' '.join(review_draft.told(review)))} {comment}</div>"

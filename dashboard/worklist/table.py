@@ -9,8 +9,8 @@ from dashboard.filters import AGREEMENT_WORDS, PRIORITY_WORDS, STATUS_WORDS
 from dashboard.table import linked
 from dashboard.text import count
 from dashboard.times import when
-from ichscope.figures.look import SHORT_NAMES, number
 from ichscope.labels import SUBTYPES
+from ichscope.reporting.figures.theme import SHORT_NAMES, number
 from ichscope.store import ModelRow, WorklistRow
 
 Cell = dict[str, str]

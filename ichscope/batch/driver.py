@@ -13,16 +13,16 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ichscope import quality, volumes
 from ichscope.analyse import ModelResult, StudyResult
-from ichscope.batch import looking, workers
-from ichscope.batch.locators import Refused, to_text
-from ichscope.batch.looking import Ready, Stored
+from ichscope.batch import discovery, workers
+from ichscope.batch.discovery import Ready, Stored
+from ichscope.batch.work_items import Refused, to_text
 from ichscope.batch.workers import Setup
-from ichscope.card import ModelError
-from ichscope.series import Finding
-from ichscope.source import SourceError
-from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError
+from ichscope.imaging import quality
+from ichscope.imaging.series import Finding
+from ichscope.imaging.source import SourceError
+from ichscope.models.card import ModelError
+from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError, volumes
 
 _POLL_S = 0.5
 _KEEP_S = 20.0
@@ -71,7 +71,7 @@ class Driver:
     def _take(self) -> None:
         free = self._ahead - len(self._doing)
         for item in self._store.claim(self._job.id, free) if free > 0 else ():
-            self._later(item, self._files.submit(looking.start, self._store, item.locator), self._started)
+            self._later(item, self._files.submit(discovery.start, self._store, item.locator), self._started)
 
     def _later(self, item: Item, future: Future[Any], then: Callable[..., None], *known: Any) -> None:
         self._doing[future] = (item, partial(then, item, *known))
@@ -97,7 +97,7 @@ class Driver:
             self._store.fail(item.id, str(error) if said else type(error).__name__)
         del self._doing[future]
 
-    def _started(self, item: Item, found: looking.Started) -> None:
+    def _started(self, item: Item, found: discovery.Started) -> None:
         match found:
             case list():
                 self._store.add_items(item.job, map(to_text, found))
@@ -153,7 +153,7 @@ class Driver:
     def _record_refused(self, item: Item, task: Refused) -> None:
         finding = Finding("not analysable", "unreadable", task.reason)
         result = StudyResult("", "", task.name, "not analysed", (task.reason,), (finding,))
-        content = looking.refused_content(task)
+        content = discovery.refused_content(task)
         self._store.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
 
     def _scored(self, item: Item, kept: Stored, found: tuple[dict[str, ModelResult], list[Finding]]) -> None:

@@ -10,9 +10,9 @@ from threading import Event
 from typing import Any
 
 from ichscope.batch.driver import BatchError, Driver, Progress
-from ichscope.batch.locators import Place, to_text
+from ichscope.batch.work_items import Place, to_text
 from ichscope.batch.workers import Setup
-from ichscope.card import ModelError
+from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreError
 
 # Series on their way at one time: what is in memory is at most these, each some 20 to 50 MB.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ichscope.batch.ingest import take_up
-from ichscope.batch.locators import Kept, to_text
+from ichscope.batch.work_items import Kept, to_text
 from ichscope.batch.workers import Setup
 from ichscope.store import Store
 

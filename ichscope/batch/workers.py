@@ -20,12 +20,12 @@ from ichscope.analyse import (
     run_models,
     shared_detectors,
 )
-from ichscope.card import CARD_FILE, ModelCard
 from ichscope.home import keep_volumes
-from ichscope.inference import Detector, Encoding
-from ichscope.intake import Group
-from ichscope.providers import cores
-from ichscope.series import Finding
+from ichscope.imaging.intake import Group
+from ichscope.imaging.series import Finding
+from ichscope.models.card import CARD_FILE, ModelCard
+from ichscope.models.detector import Detector, Encoding
+from ichscope.models.providers import cores
 
 _MOST_WORKERS = 8
 

@@ -1,1 +1,1 @@
-"""Commands of the command line, by group; ichscope.cli puts them together."""
+"""Commands of the command line, by group; ichscope.commands.cli puts them together."""

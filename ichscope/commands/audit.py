@@ -15,10 +15,10 @@ import typer
 from ichscope.commands.shared import NONE_ANALYSED, STOPPED, fail
 
 if TYPE_CHECKING:
-    from ichscope.audit.importing import Imported
-    from ichscope.audit.report import Report
-    from ichscope.audit.stored import Audited, ModelSource, TruthSource
+    from ichscope.evaluation.selection import Audited, ModelSource, TruthSource
+    from ichscope.reporting.report import Report
     from ichscope.store import Store
+    from ichscope.tabular.importing import Imported
 
 _EXIT_CODES = """\b
 Exit code:
@@ -61,7 +61,7 @@ def import_truth(
     Labels are columns by name; several readers are rows with a column `reader`, or columns as R1:SDH. The file comes
     in whole or not at all. Whose truth counts (most readers, any, one of them) is chosen when figures are made.
     """
-    from ichscope.audit import importing
+    from ichscope.tabular import importing
 
     columns = columns_of(column)
     with _store() as store, _tables():
@@ -84,7 +84,7 @@ def import_predictions(
     `patient`, `model` and `version`. Or JSON of `ichscope analyse`. A model that the file does not name has the
     file's name.
     """
-    from ichscope.audit import importing
+    from ichscope.tabular import importing
 
     columns = columns_of(column)
     with _store() as store, _tables():
@@ -147,10 +147,10 @@ def report(
     if output != Path("-") and (output.is_dir() or not output.resolve().parent.is_dir()):
         raise typer.BadParameter(f"{output}: expected a file in a folder that exists", param_hint="--output")
     try:
-        from ichscope.audit import report as reports
+        from ichscope.reporting import report as reports
     except ImportError:
         fail("a report needs Plotly: `pip install 'ichscope[dashboard]'`")
-    from ichscope.audit.stored import AuditError, Selection, load, model_sources, truth_sources
+    from ichscope.evaluation.selection import AuditError, Selection, load, model_sources, truth_sources
     from ichscope.store import Filter
 
     with _store() as store:
@@ -256,7 +256,7 @@ def _store() -> Iterator[Store]:
 @contextmanager
 def _tables() -> Iterator[None]:
     """Say what is wrong with a file."""
-    from ichscope.audit.tables import TableError
+    from ichscope.tabular.table import TableError
 
     try:
         yield
@@ -266,7 +266,7 @@ def _tables() -> Iterator[None]:
 
 def _say(found: Imported) -> None:
     """Say what came in."""
-    from ichscope.audit.values import NAMELESS
+    from ichscope.tabular.values import NAMELESS
 
     unit = "studies" if found.level == "study" else "slices"
     known = "" if found.new else " (was there already)"

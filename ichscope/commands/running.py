@@ -53,7 +53,7 @@ def executor(setup: Setup, workers: int | None, dask: str | None) -> Iterator[tu
     """Give what computes, with how many series may be on their way at one time: each worker's, and the next ones."""
     from ichscope.batch.workers import detectors, usual_workers
     from ichscope.batch.workers import executor as threads
-    from ichscope.card import ModelError
+    from ichscope.models.card import ModelError
 
     if dask:
         with _dask(dask) as found:
@@ -89,9 +89,9 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
 def work(store: Store, job: int, executor: Executor, setup: Setup, ahead: int) -> Job:
     """Do a job, with progress in the terminal."""
     from ichscope.batch import work
-    from ichscope.commands import show
+    from ichscope.commands import job_progress
 
-    with show.job_progress() as progress:
+    with job_progress.job_progress() as progress:
         return work(store, job, executor, setup, ahead=ahead, progress=progress)
 
 
@@ -117,10 +117,10 @@ def finish(store: Store, job: Job) -> None:
 
 def tell(store: Store, job: Job) -> int:
     """Say what became of a job; gives the exit code that says it, too."""
-    from ichscope.commands import show
+    from ichscope.commands import job_progress
     from ichscope.store import Filter
 
-    show.show(show.summary(store, job))
+    job_progress.show(job_progress.summary(store, job))
     counts = store.counts(Filter(job=job.id))
     missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
     analysed = counts.total - counts.status.get("not analysed", 0)

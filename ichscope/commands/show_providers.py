@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ichscope.card import ModelCard
-from ichscope.selftest import Trial, Verdict
+from ichscope.models.autotuning import Trial, Verdict
+from ichscope.models.card import ModelCard
 
 
 def verdict(names: Sequence[str], found: Verdict) -> list[str]:

@@ -4,11 +4,11 @@ from ichscope.monitor.agreement import CLASSES, Class
 from ichscope.monitor.chart import Chart, Point
 from ichscope.monitor.drift import Bin, Drift
 from ichscope.monitor.expected import ASSUMPTION, Expected
-from ichscope.monitor.look import Monitored, MonitorError, arrival_days, monitor
-from ichscope.monitor.part import Times
+from ichscope.monitor.period_data import Times
 from ichscope.monitor.periods import Period, default_periods
+from ichscope.monitor.report import Monitored, MonitorError, arrival_days, monitor
 from ichscope.monitor.rules import RULES, Alert, Rule, limits
-from ichscope.monitor.sheets import csv_tables
+from ichscope.monitor.tables import csv_tables
 
 __all__ = [
     "ASSUMPTION",

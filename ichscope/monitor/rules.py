@@ -12,7 +12,7 @@ from ichscope.store import Adjustment
 if TYPE_CHECKING:
     from ichscope.metrics import Estimate
     from ichscope.monitor.drift import Drift
-    from ichscope.monitor.look import Monitored
+    from ichscope.monitor.report import Monitored
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from ichscope.imaging.series import Header
 from ichscope.labels import LABELS
-from ichscope.series import Header
 from ichscope.store import priority, reviewing
 from ichscope.store.privacy import whole_years, without_names
 from ichscope.store.session import UNSEEN
@@ -20,7 +20,7 @@ from ichscope.store.thresholds import judged, thresholds_in_force
 
 if TYPE_CHECKING:
     from ichscope.analyse import ModelResult, StudyResult
-    from ichscope.card import ModelCard
+    from ichscope.models.card import ModelCard
 
 
 def fill_facts(study: Study, header: Header) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from ichscope.source import Source, digest
+from ichscope.imaging.source import Source, digest
 
 # HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C)) takes all ages from 90 on as one.
 OLDEST = 90

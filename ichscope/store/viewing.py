@@ -10,11 +10,10 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ichscope import volumes
+from ichscope.imaging.preprocess import Box
+from ichscope.imaging.series import Finding, Header, Series, Slice
 from ichscope.labels import LABELS
-from ichscope.preprocess import Box
-from ichscope.series import Finding, Header, Series, Slice
-from ichscope.store import tables
+from ichscope.store import tables, volumes
 from ichscope.store.entries import probabilities
 from ichscope.store.session import StoreBase, StoreError
 
@@ -98,7 +97,7 @@ class Viewing(StoreBase):
             hu=volumes.read(self.volumes, path),
             slices=slices,
             spacing_mm=spacing,
-            # Rows, columns and slices of every kept volume run as ichscope.series says; the files' own are not kept.
+            # Rows, columns and slices of every kept volume run as imaging.series says, whatever the files' did.
             orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0) if volume.oriented else None,
             header=header,
         )

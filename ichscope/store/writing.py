@@ -10,10 +10,9 @@ import numpy as np
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from ichscope import volumes
-from ichscope.elements import short_hash
-from ichscope.series import Header
-from ichscope.store import priority
+from ichscope.imaging.elements import short_hash
+from ichscope.imaging.series import Header
+from ichscope.store import priority, volumes
 from ichscope.store.entries import add_results, fill_facts, packed, write_findings
 from ichscope.store.jobs import finish
 from ichscope.store.privacy import site_name
@@ -23,7 +22,7 @@ from ichscope.store.tables import Finding, Result, Study, Volume
 
 if TYPE_CHECKING:
     from ichscope.analyse import StudyResult
-    from ichscope.card import ModelCard
+    from ichscope.models.card import ModelCard
 
 _KEY_DIGITS = 16
 # Short enough to be read out; of a hundred institutions two share one in 3,000 installations.

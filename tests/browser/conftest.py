@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests import tiny_model
+from tests.support import tiny_model
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [

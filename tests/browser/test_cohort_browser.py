@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dashboard.worklist.visit import LOOK_S
+from dashboard.worklist.review_session import LOOK_S
 from ichscope import phantom
 from tests.browser.conftest import serve
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ichscope.store import Store
-from tests import monitor_builder as builder
 from tests.browser.conftest import serve
+from tests.support import monitor_builder as builder
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)

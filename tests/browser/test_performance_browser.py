@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ichscope import metrics, volumes
-from ichscope.audit.importing import import_truth
-from ichscope.store import Store
-from tests import results_builder as build
+from ichscope import metrics
+from ichscope.store import Store, volumes
+from ichscope.tabular.importing import import_truth
 from tests.browser.conftest import serve
-from tests.store import cases
+from tests.support import results_builder as build
+from tests.support import store_cases as cases
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from ichscope import volumes
-from ichscope.store import Store
+from ichscope.store import Store, volumes
 from tests.browser.conftest import serve
-from tests.store import cases
+from tests.support import store_cases as cases
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)

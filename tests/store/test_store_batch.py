@@ -17,7 +17,7 @@ from ichscope import batch, phantom
 from ichscope.batch import Setup, workers
 from ichscope.store import Filter, Store
 from ichscope.store.tables import JobItem
-from tests import tiny_model
+from tests.support import tiny_model
 
 # As a Latin-1 file system of old has it; no UTF-8.
 LATIN = os.fsdecode(b"M\xfcller")

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import func, select
 
+from ichscope.imaging.series import Header
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.series import Header
 from ichscope.store import Filter, Store, WorklistRow, writing
 from ichscope.store.tables import Study
-from tests import results_builder as build
-from tests.store.cases import MORNING, add, content, many, study
+from tests.support import results_builder as build
+from tests.support.store_cases import MORNING, add, content, many, study
 
 EDGES: dict[str, tuple[str, float | None]] = {
     "age": ("age_years", 10),

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from ichscope.store import Store, StoreError, jobs
 from ichscope.store.tables import JobItem
-from tests.store.cases import add, content, study
+from tests.support.store_cases import add, content, study
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,7 +170,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from ichscope.store import Store
-from tests.store.cases import content, study
+from tests.support.store_cases import content, study
 store = Store.open(home=Path(sys.argv[1]))
 while items := store.claim(1, 2):
     for item in items:

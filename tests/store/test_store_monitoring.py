@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ichscope.monitor import Monitored, MonitorError, Period, monitor
 from ichscope.store import Store
-from tests import monitor_builder as builder
-from tests import results_builder as build
-from tests.store.cases import MORNING, add
+from tests.support import monitor_builder as builder
+from tests.support import results_builder as build
+from tests.support.store_cases import MORNING, add
 
 DAY = date(2026, 3, 1)
 NOW = builder.START + timedelta(days=84)

@@ -23,8 +23,8 @@ from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
 from ichscope.store.session import open_engine
 from ichscope.store.tables import Base
 from ichscope.store.truth import as_texts
-from tests.store.cases import add
 from tests.store.conftest import Server
+from tests.support.store_cases import add
 
 # Written by the first revision, with the program of that time; never to be made anew.
 FIRST = Path(__file__).with_name("revision_0001.sql")

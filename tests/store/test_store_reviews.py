@@ -8,8 +8,8 @@ import pytest
 from ichscope.labels import LABELS
 from ichscope.store import Filter, Saved, Store, StoreError
 from ichscope.store.priority import Opinion, found, priority, rank
-from tests import results_builder as build
-from tests.store.cases import MORNING, add, study
+from tests.support import results_builder as build
+from tests.support.store_cases import MORNING, add, study
 
 
 def test_a_review_comes_back_as_it_was_given(store: Store) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ichscope.store import Store, in_force, judged, named_in, point_name
-from tests import results_builder as build
-from tests.store.cases import add, content, study
+from tests.support import results_builder as build
+from tests.support.store_cases import add, content, study
 
 MODEL = ("cranioscan", "1.0")
 

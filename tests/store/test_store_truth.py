@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ichscope.audit.importing import import_predictions, import_truth
-from ichscope.audit.stored import Selection, load, model_sources, truth_sources
+from ichscope.evaluation.selection import Selection, load, model_sources, truth_sources
 from ichscope.labels import LABELS
 from ichscope.store import Filter, SheetRows, Store, StoreError, Voice, truth
 from ichscope.store.truth import as_numbers, as_texts
-from tests import results_builder as build
-from tests.store.cases import add, many, study
+from ichscope.tabular.importing import import_predictions, import_truth
+from tests.support import results_builder as build
+from tests.support.store_cases import add, many, study
 
 KEYS = ["00000000000000a1", "ffffffffffffff02", "0123456789abcdef"]
 ROWS = SheetRows(as_numbers(KEYS), np.zeros(3, np.uint64), as_numbers(["", KEYS[0], ""]))

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from ichscope.elements import short_hash
+from ichscope.imaging.elements import short_hash
 from ichscope.store import PRIORITIES, Filter, Store, StoreError, WorklistRow
 from ichscope.store.tables import Study
-from tests import results_builder as build
-from tests.store.cases import MORNING, add, many
 from tests.store.conftest import Server
+from tests.support import results_builder as build
+from tests.support.store_cases import MORNING, add, many
 
 # Of Saint Elsewhere, with the key below.
 KEY, SITE = "11" * 32, "site 93f391"

@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 from sqlalchemy import inspect, text
 
-from ichscope import volumes
 from ichscope.analyse import StudyResult
-from ichscope.card import ModelCard
+from ichscope.imaging.preprocess import Box
+from ichscope.imaging.series import Finding, Header, Slice
+from ichscope.imaging.source import Source
 from ichscope.labels import LABELS
-from ichscope.preprocess import Box
-from ichscope.series import Finding, Header, Slice
-from ichscope.source import Source
-from ichscope.store import Filter, Store, StoreError, content_hash
+from ichscope.models.card import ModelCard
+from ichscope.store import Filter, Store, StoreError, content_hash, volumes
 from ichscope.store.privacy import without_names
-from tests import results_builder as build
-from tests.store.cases import MORNING, add, content, study
+from tests.support import results_builder as build
+from tests.support.store_cases import MORNING, add, content, study
 
 HEADER = Header(
     manufacturer="Maker", scanner="MAKER One", kernel="H31", kvp=120.0, slice_thickness_mm=5.0, age_years=93.4, sex="F",

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
+from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS
-from ichscope.preprocess import INPUT_SIZE
 from training.data.study import TrainingStudy
 from training.data.work import Reading
 

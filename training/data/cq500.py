@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ichscope import quality
-from ichscope.elements import DicomError, parse, text
-from ichscope.header import header_of
-from ichscope.intake import Group, collect
+from ichscope.imaging import quality
+from ichscope.imaging.elements import DicomError, parse, text
+from ichscope.imaging.header import header_of
+from ichscope.imaging.intake import Group, collect
+from ichscope.imaging.source import SourceError
 from ichscope.labels import LABELS
-from ichscope.source import SourceError
 from training.data.dicom import read_group, series_study
 from training.data.files import rows
 from training.data.study import Problem, TrainingStudy

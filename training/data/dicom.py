@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.dicom import DicomError, read_series
-from ichscope.frames import read_frames
-from ichscope.intake import Group
-from ichscope.series import Series
-from ichscope.source import Source, SourceError
+from ichscope.imaging.dicom import DicomError, read_series
+from ichscope.imaging.frames import read_frames
+from ichscope.imaging.intake import Group
+from ichscope.imaging.series import Series
+from ichscope.imaging.source import Source, SourceError
 from training.data.study import Problem, TrainingStudy, training_study
 
 _LEFT_OUT = ("mixed-series", "duplicate-slices", "duplicate-positions")

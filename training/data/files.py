@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ichscope.images import WINDOW_WIDTH_HU
+from ichscope.imaging.images import WINDOW_WIDTH_HU
 from training.data.study import Problem
 
 
@@ -33,5 +33,5 @@ def grey(path: Path, found: list[Problem], missing_ok: bool = False) -> NDArray[
 
 
 def picture_hu(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Grey of a brain window (level 40, width 80) to HU, as `ichscope.images` reads it."""
+    """Grey of a brain window (level 40, width 80) to HU, as `ichscope.imaging.images` reads it."""
     return np.rint(picture / 255 * WINDOW_WIDTH_HU).astype(np.int16)

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from ichscope.preprocess import INPUT_SIZE
+from ichscope.imaging.preprocess import INPUT_SIZE
 from training.data import pictures
 from training.data.cache import Store, only_writer, read_index, restore
 from training.data.cq500 import cq500

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ichscope.images import ImageError, read_pictures
-from ichscope.intake import natural_order
+from ichscope.imaging.images import ImageError, read_pictures
+from ichscope.imaging.intake import natural_order
+from ichscope.imaging.source import Source, digest
 from ichscope.labels import LABELS
-from ichscope.source import Source, digest
 from training.data.study import Problem, training_study
 from training.data.work import Reading, Work
 

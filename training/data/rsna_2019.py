@@ -13,9 +13,9 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
-from ichscope.elements import DicomError, parse, text
-from ichscope.intake import collect
-from ichscope.source import Source, SourceError
+from ichscope.imaging.elements import DicomError, parse, text
+from ichscope.imaging.intake import collect
+from ichscope.imaging.source import Source, SourceError
 from training.data.cache import Journal
 from training.data.dicom import read_group, series_study
 from training.data.kaggle import kaggle_labels

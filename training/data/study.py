@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.imaging.preprocess import head_box, resample
 from ichscope.labels import LABELS
-from ichscope.preprocess import head_box, resample
 
 UNKNOWN = (float("nan"),) * len(LABELS)
 
@@ -18,7 +18,7 @@ UNKNOWN = (float("nan"),) * len(LABELS)
 class TrainingStudy:
     """One study as training sees it; slices run from foot to head.
 
-    hu : (n, 224, 224) int16 HU, as ``ichscope.preprocess.model_input`` gives it
+    hu : (n, 224, 224) int16 HU, as ``ichscope.imaging.preprocess.model_input`` gives it
     labels : (n, 6) float32 in the order of LABELS; nan is unknown
     patient : prefixed by the hospital's collection; the RSNA sources share theirs, since they share patients
     mask : (n, 224, 224) uint8, 1 where readers outlined the bleed; None where nobody outlined

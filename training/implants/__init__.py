@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import Anatomy, study_anatomy
 from training.implants.artefacts import beam_hardening, motion, partial_volume
-from training.implants.brush import Bleed, Field, NoRoomError, paint
-from training.implants.decoys import LOOKALIKES
 from training.implants.epidural import epidural
 from training.implants.host import vary_host
 from training.implants.intraparenchymal import intraparenchymal
 from training.implants.intraventricular import intraventricular
+from training.implants.lesion_painter import Bleed, Field, NoRoomError, paint
+from training.implants.mimics import LOOKALIKES
 from training.implants.scalp import swelling
 from training.implants.subarachnoid import subarachnoid
 from training.implants.subdural import subdural

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from training.anatomy import Anatomy
-from training.implants.brush import Field, NoRoomError, noise, soft
+from training.implants.lesion_painter import Field, NoRoomError, noise, soft
 
 _BONE_HU = 150
 

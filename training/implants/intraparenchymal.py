@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from training.anatomy import Anatomy
-from training.implants.brush import (
+from training.implants.lesion_painter import (
     Bleed,
     Field,
     NoRoomError,

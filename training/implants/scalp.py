@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.anatomy import Anatomy
-from training.implants.brush import Field, noise, soft
+from training.implants.lesion_painter import Field, noise, soft
 
 _BONE_HU = 120
 _SKULL_PX = 16

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from training.anatomy import Anatomy
-from training.implants.brush import (
+from training.implants.lesion_painter import (
     Bleed,
     Field,
     NoRoomError,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from training.anatomy import Anatomy
-from training.implants.brush import (
+from training.implants.lesion_painter import (
     THROUGH_SLICE,
     Bleed,
     Field,

@@ -1,0 +1,177 @@
+"""A folder that scans arrive in: a study is taken once its files have been quiet for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from ichscope.batch import AHEAD, BatchError, Setup, work
+from ichscope.batch.discovery import sources, tasks
+from ichscope.batch.driver import Progress
+from ichscope.batch.work_items import Files, Place, Refused, Task, path_of, to_text
+from ichscope.imaging.intake import collect, natural_order, walk
+from ichscope.store import Store, StoreError
+
+QUIET_S = 30.0
+_PAUSE_S = 1.0
+_AGAIN_S = 30.0
+_PART_NAMES = (".part", ".tmp", ".partial", ".filepart", ".crdownload")
+
+Say = Callable[[str], object]
+
+
+def watch(
+    folder: Path,
+    store: Store,
+    executor: Executor,
+    setup: Setup | None = None,
+    *,
+    quiet_s: float = QUIET_S,
+    ahead: int = AHEAD,
+    progress: Progress | None = None,
+    say: Say = lambda text: None,
+    stop: Event | None = None,
+) -> None:
+    """Analyse what arrives in a folder until `stop` is set; disk or database may go and come back meanwhile.
+
+    Parameters
+    ----------
+    quiet_s : seconds without any change after which a study is taken
+    say : called with what went wrong, in words
+    others : as for `batch.run`
+
+    Raises
+    ------
+    StoreError
+        if the store is not there at the beginning
+    """
+    stop = stop or Event()
+    job = _job(store, folder)
+    looking = Thread(target=_look, args=(Inbox(folder, quiet_s), store, job, say, stop), daemon=True)
+    looking.start()
+    try:
+        while not stop.is_set():
+            try:
+                work(store, job, executor, setup, ahead=ahead, progress=progress, stop=stop)
+                stop.wait(_PAUSE_S)
+            except BatchError as error:
+                say(f"{error} Trying again in {_AGAIN_S:.0f} seconds.")
+                stop.wait(_AGAIN_S)
+    finally:
+        stop.set()
+        looking.join()
+    store.listed(job)
+
+
+def _job(store: Store, folder: Path) -> int:
+    """Take up the job of an earlier watch of the folder: it knows what was taken."""
+    mark = store.study_key(f"watch\0{folder.resolve()}")
+    job = next((job.id for job in store.jobs(limit=1, inputs=mark)), None)
+    if job is None:
+        return store.start_job("watch", "Watched folder", {"inputs": mark})
+    store.reopen(job)
+    return job
+
+
+def _look(inbox: Inbox, store: Store, job: int, say: Say, stop: Event) -> None:
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            inbox.take(lambda found: store.add_items(job, map(to_text, found)))
+        except StoreError as error:
+            say(str(error))
+        except OSError as error:
+            say(f"The folder cannot be read: {error.strerror}.")
+        except Exception as error:  # noqa: BLE001 - were the thread to end, the watch would go on and take nothing
+            say(f"Looking into the folder failed ({type(error).__name__}). Trying again in {_AGAIN_S:.0f} seconds.")
+            stop.wait(_AGAIN_S)
+        # A slow file system is not asked all the time.
+        stop.wait(max(_PAUSE_S, 10 * (time.monotonic() - began)))
+
+
+@dataclass(frozen=True)
+class _Since:
+    """A stamp and when it was first seen."""
+
+    stamp: str
+    at: float
+
+
+class Inbox:
+    """What has arrived in a folder and is quiet.
+
+    A subfolder or a ZIP is taken as a whole. Other files directly in the folder are told apart by series, and each
+    series is taken when all its files are quiet. What changes after that is taken again.
+
+    Parameters
+    ----------
+    quiet_s : seconds without any change
+    clock : seconds that only go forward
+    """
+
+    def __init__(self, folder: Path, quiet_s: float = QUIET_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder = folder.resolve()
+        self._quiet_s, self._clock = quiet_s, clock
+        self._since: dict[Path, _Since] = {}
+        self._handled: dict[Path, str] = {}
+
+    def take(self, add: Callable[[list[Task]], object]) -> None:
+        """Hand over what has become quiet since the last call; whatever `add` raises, it comes again."""
+        stamps = dict(self._stamps())
+        self._since = {path: self._first_seen(path, stamp) for path, stamp in stamps.items()}
+        self._handled = {path: stamp for path, stamp in self._handled.items() if path in stamps}
+        quiet = {path for path, since in self._since.items() if self._clock() - since.at >= self._quiet_s}
+        fresh = [path for path in quiet if self._handled.get(path) != stamps[path]]
+        found: list[Task] = [Place(path, stamps[path]) for path in fresh if _is_whole(path)]
+        if any(not _is_whole(path) for path in fresh):
+            found += self._loose([path for path in stamps if not _is_whole(path)], quiet, set(fresh))
+        if found:
+            add(found)
+        self._handled |= {path: stamps[path] for path in fresh}
+
+    def _stamps(self) -> Iterator[tuple[Path, str]]:
+        for path in sorted(self.folder.iterdir(), key=lambda one: natural_order(one.name)):
+            if path.name.startswith(".") or path.is_symlink() or path.name.lower().endswith(_PART_NAMES):
+                continue
+            try:
+                if stamp := _stamp(path):
+                    yield path, stamp
+            except FileNotFoundError:  # renamed or removed meanwhile: not quiet
+                continue
+
+    def _first_seen(self, path: Path, stamp: str) -> _Since:
+        known = self._since.get(path)
+        return known if known and known.stamp == stamp else _Since(stamp, self._clock())
+
+    def _loose(self, files: list[Path], quiet: set[Path], fresh: set[Path]) -> list[Task]:
+        """Sort all loose files, since one that comes late belongs to a series with those that were taken before."""
+        found: list[Task] = []
+        for task in tasks(collect(sources(self.folder, files)), self.folder):
+            paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
+            if isinstance(task, Files):
+                paths = {path_of(source) for source in task.group.sources}
+            # Of too many files none is taken, and the folder's one row says so.
+            too_many = isinstance(task, Refused) and task.name == self.folder.name
+            if too_many or (paths <= quiet and paths & fresh):
+                found.append(task)
+        return found
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_dir() or path.suffix.lower() == ".zip"
+
+
+def _stamp(path: Path) -> str:
+    """What changes when anything in a folder changes, or a file; "" for an empty folder."""
+    files = list(walk(path)) if path.is_dir() else [path]
+    return _hash(f"{file.relative_to(path)} {(found := file.stat()).st_size} {found.st_mtime_ns}" for file in files)
+
+
+def _hash(parts: Iterable[str]) -> str:
+    text = "\n".join(parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16] if text else ""

@@ -1,0 +1,181 @@
+"""Commands on many studies, which go to and from the store."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ichscope.commands import running
+from ichscope.commands.shared import SOME_NOT_ANALYSED, ModelOption, ModelsFolderOption, PicturesOption, ProviderOption
+
+_EXIT_CODES = """\b
+Exit code:
+  0  every series was analysed, be it with reservations ("limited"), now or before
+  1  none was, or there was none
+  2  wrong use, or a model that cannot be loaded
+  3  some were not
+  4  stopped: the disk is full, or the database or the workers are gone; the same command goes on later
+"""
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=256, metavar="N", help="Series at one time; by default, as cores allow.")
+]
+DaskOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Use a Dask cluster, as tcp://host:8786, instead of threads.")
+]
+
+app = typer.Typer()
+
+
+@app.command(epilog=_EXIT_CODES)
+def batch(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    pictures_as_series: PicturesOption = False,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Analyse many studies into the store, for the worklist.
+
+    What the store knows already is skipped. May be ended at any moment: the same command does what is missing.
+    """
+    from ichscope.batch import begin
+
+    setup = running.setup(model, models_folder, provider)
+    with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
+        job = begin(store, paths, pictures_as_series=pictures_as_series)
+        running.finish(store, running.work(store, job, executor, setup, ahead))
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False)],
+    quiet: Annotated[float, typer.Option(metavar="S", min=0, help="Take a study after so many quiet seconds.")] = 30.0,
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Analyse what arrives in a folder, until ended with Ctrl+C.
+
+    A subfolder or a ZIP is taken as a whole, other files by series, each once nothing about it has changed for a while.
+    """
+    from threading import Event
+
+    from ichscope.batch.watch import watch as watch_folder
+    from ichscope.commands import job_progress
+
+    setup, stop = running.setup(model, models_folder, provider), Event()
+    with (
+        running.store() as store,
+        running.executor(setup, workers, dask) as (executor, ahead),
+        running.ended_by_signals(stop.set),
+    ):
+        typer.echo(f"Watching {folder}; end with Ctrl+C", err=True)
+        with job_progress.job_progress() as progress:
+            watch_folder(
+                *(folder, store, executor, setup),
+                quiet_s=quiet,
+                ahead=ahead,
+                progress=progress,
+                say=lambda text: typer.echo(text, err=True),
+                stop=stop,
+            )
+
+
+@app.command(epilog=_EXIT_CODES)
+def rescore(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", exists=True, help="Files of studies whose volumes are not kept."),
+    ] = None,
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Add results of the models as they are now to the studies in the store.
+
+    Without PATH, to those whose volumes are kept; with it, to those of its studies that the store knows.
+    """
+    from ichscope.batch import begin, begin_rescore
+
+    setup = running.setup(model, models_folder, provider)
+    with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
+        job = begin(store, paths, "rescore", options={"known only": True}) if paths else begin_rescore(store, setup)
+        done = running.work(store, job, executor, setup, ahead)
+        if not done.total:
+            typer.echo("Nothing to do: no study whose volume is kept waits for these models.")
+            return
+        running.finish(store, done)
+
+
+@app.command(epilog=_EXIT_CODES)
+def retry(
+    job: Annotated[int | None, typer.Argument(metavar="[JOB]", help="Its number; all jobs if not given.")] = None,
+    workers: WorkersOption = None,
+    dask: DaskOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Try again what failed, and do what an ended program left."""
+    setup = running.setup(model, models_folder, provider)
+    with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
+        chosen = [store.job(job)] if job is not None else store.jobs(limit=1000)
+        numbers = [one.id for one in reversed(chosen) if one.failed or one.pending or one.running]
+        if not numbers:
+            typer.echo("Nothing to do: no series has failed or is left.")
+            return
+        codes = set()
+        for number in numbers:
+            store.retry(number)
+            codes.add(running.tell(store, running.work(store, number, executor, setup, ahead)))
+        raise typer.Exit(codes.pop() if len(codes) == 1 else SOME_NOT_ANALYSED)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(metavar="TIME", help="Age as 30d, 12h or 8w.")],
+) -> None:
+    """Remove kept volumes of that age. Results and reviews stay; without its volume a study cannot be viewed."""
+    age = _age(older_than)
+    with running.store() as store:
+        typer.echo(f"{store.prune(age)} volumes removed")
+
+
+@app.command()
+def demo(
+    studies: Annotated[int | None, typer.Option(min=1, max=1000, help="As many as on the page by default.")] = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Fill the store with synthetic studies of eight weeks and readers' labels, to see what the pages show."""
+    from ichscope.batch import demo as demonstration
+    from ichscope.commands import job_progress, terminal
+
+    setup = running.setup(model, models_folder, provider)
+    with running.store() as store, running.executor(setup, None, None) as (executor, _):
+        with terminal.progress() as making:
+            count = studies or demonstration.STUDIES
+            made = demonstration.make(store, count, lambda done, all: making(done, all, "Making phantoms"))
+        with job_progress.job_progress() as progress:
+            done = demonstration.analyse(store, made, executor, setup, progress)
+        running.finish(store, done)
+
+
+def _age(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d+)([hdw])", text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r}; expected a number and h, d or w, as 30d", param_hint="--older-than")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

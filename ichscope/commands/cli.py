@@ -1,0 +1,251 @@
+"""The command line. Whatever is slow to load is loaded inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ichscope import __version__, results
+from ichscope.commands import audit, batch, monitor
+from ichscope.commands.shared import (
+    NONE_ANALYSED,
+    SOME_NOT_ANALYSED,
+    ModelOption,
+    ModelsFolderOption,
+    PicturesOption,
+    Provider,
+    ProviderOption,
+    fail,
+)
+from ichscope.labels import SUBTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ichscope.models.detector import Detector
+
+_EXIT_CODES = """\b
+Exit code:
+  0  every series was analysed, be it with reservations ("limited")
+  1  none was, or there was none
+  2  wrong use, or a model that cannot be loaded
+  3  some were not
+"""
+
+app = typer.Typer(
+    help="Signs of intracranial haemorrhage on head CT. For research and quality work, not for diagnosis.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals may hold what a patient's file says
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        show_version()
+        raise typer.Exit
+
+
+@app.command(epilog=_EXIT_CODES)
+def analyse(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all, slice by slice; - is stdout.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write a row per series and model; - is stdout."),
+    ] = None,
+    pictures_as_series: PicturesOption = False,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Analyse head CT series and show the result of each.
+
+    Writes a table to the terminal, and JSON or CSV files where asked. Files appear whole or not at all.
+    """
+    _check_targets(json_file, csv_file)
+    detectors = _load(model, models_folder, provider)
+    from ichscope.analyse import analyse as analyse_inputs
+    from ichscope.commands import terminal
+
+    entries: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    report = terminal.Report(detectors)
+    with terminal.progress() as progress:
+        for result in analyse_inputs(paths, detectors, pictures_as_series, progress):
+            # Only what will be written is kept: the pixels of one series at a time stay in memory.
+            entries.append(result.to_json())
+            rows.extend(results.csv_rows(result))
+            report.add(result)
+    report.show(to_stderr=Path("-") in (json_file, csv_file))
+    _save(json_file, results.json_text(entries))
+    _save(csv_file, results.csv_text(rows))
+    raise typer.Exit(_exit_code([entry["status"] for entry in entries]))
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV: a row a study or slice (or Kaggle's ID,Label), a column a label.")
+    ],
+    predictions: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV of any tool, or JSON or CSV of `ichscope analyse`.")
+    ],
+    level: Annotated[
+        Literal["study", "slice"] | None, typer.Option(help="What a figure is about; as the truth, if not given.")
+    ] = None,
+    readers: Annotated[
+        Literal["majority", "any"] | None,
+        typer.Option(help="Whose truth counts where several readers say something: most of them, or any."),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this label; may be repeated.")] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option(metavar="P", help="Show what this threshold gives; may be repeated.")
+    ] = None,
+    sensitivity: Annotated[
+        list[float],
+        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this sensitivity; may be repeated."),
+    ] = [0.9, 0.95],  # noqa: B006 - typer's way to say a default of several
+    specificity: Annotated[
+        list[float] | None,
+        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this specificity; may be repeated."),
+    ] = None,
+    slices_to_study: Annotated[
+        Literal["max", "top-k", "noisy-or"] | None,
+        typer.Option(metavar="RULE", help="Make studies of slices: max, top-k (mean of the 3 highest), noisy-or."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="THEIRS=OURS", help="What a column of either file is, as scan_id=study or Blut=any."),
+    ] = None,
+    percent: audit.PercentOption = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
+    ] = None,
+) -> None:
+    """Compare predictions with the truth: AUC, average precision, calibration and operating points, with intervals.
+
+    Needs no images and no model: both are tables. Every label that both have is evaluated.
+    """
+    _check_targets(json_file)
+    from ichscope.commands import show_evaluation
+    from ichscope.evaluation.evaluate import Wanted, to_json_text
+    from ichscope.evaluation.evaluate import evaluate as evaluate_files
+    from ichscope.evaluation.pairing import Reading
+    from ichscope.tabular.table import TableError
+
+    reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column), percent)
+    wanted = Wanted(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
+    try:
+        evaluation = evaluate_files(truth, predictions, reading, wanted)
+    except TableError as error:
+        fail(str(error))
+    show_evaluation.show(evaluation, to_stderr=json_file == Path("-"))
+    _save(json_file, to_json_text(evaluation))
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="New or empty.")],
+    bleed: Annotated[str | None, typer.Option(metavar="KIND", help=f"One of: {', '.join(SUBTYPES)}.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another number, another head.")] = 0,
+    slices: Annotated[int, typer.Option(min=1, max=256)] = 32,
+) -> None:
+    """Write a synthetic head CT study, for trying things out."""
+    if bleed is not None and bleed not in SUBTYPES:
+        raise typer.BadParameter(f"{bleed!r}; expected one of {', '.join(SUBTYPES)}", param_hint="--bleed")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise typer.BadParameter(f"{folder} is not empty", param_hint="FOLDER")
+    from ichscope import phantom as synthetic
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = synthetic.write(synthetic.make(bleed, seed=seed, slices=slices), folder)
+    typer.echo(f"{folder}: {len(files)} slices, {bleed or 'no'} haemorrhage, synthetic")
+
+
+app.add_typer(batch.app)
+app.add_typer(monitor.app)
+app.add_typer(audit.app)
+
+
+@app.command("providers")
+def show_providers(
+    models_folder: ModelsFolderOption = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew.")] = False,
+) -> None:
+    """Show what the models can run on here, what was tried, and what was chosen and why."""
+    from ichscope.analyse import encoder_groups
+    from ichscope.commands import show_providers as texts
+    from ichscope.models import providers
+    from ichscope.models.autotuning import choose
+    from ichscope.models.card import ModelError
+
+    try:
+        for names, folders in encoder_groups(models_folder).items():
+            said = texts.verdict(names, choose(folders, again)) + texts.unmade(folders[0])
+            typer.echo("\n".join(said) + "\n")
+    except (ModelError, providers.ProviderError) as error:
+        fail(str(error))
+    typer.echo("To be had by --provider, the usually fastest first:")
+    for found in (*providers.for_int8(), *providers.available()):
+        typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.int8 else ''}")
+    for choice, why in providers.missing().items():
+        typer.echo(f"{choice:<15}not here: {why}")
+
+
+@app.command("version")
+def show_version() -> None:
+    """Show the version."""
+    typer.echo(f"ichscope {__version__}")
+
+
+def _check_targets(*targets: Path | None) -> None:
+    """Refuse before the work, not after it."""
+    if targets.count(Path("-")) > 1:
+        raise typer.BadParameter("only one of --json and --csv can go to stdout")
+    for target in targets:
+        if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
+            raise typer.BadParameter(f"{target}: expected a file in a folder that exists")
+
+
+def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:
+    from ichscope.analyse import load_detectors
+    from ichscope.models.card import ModelError
+
+    try:
+        return load_detectors(folder, names, provider)
+    except ModelError as error:
+        fail(str(error))
+
+
+def _save(target: Path | None, text: str) -> None:
+    if target is None:
+        return
+    if target == Path("-"):
+        sys.stdout.write(text)
+        return
+    try:
+        results.write(target, text)
+    except OSError as error:
+        fail(f"{target}: could not be written ({error.strerror})")
+
+
+def _exit_code(statuses: Sequence[str]) -> int:
+    missed = statuses.count("not analysed")
+    if missed == len(statuses):
+        return NONE_ANALYSED
+    return SOME_NOT_ANALYSED if missed else 0
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,88 @@
+"""What `ichscope analyse` shows in a terminal: progress while it works, then a table with numbered notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ichscope.analyse import ModelResult, StudyResult
+from ichscope.labels import SUBTYPES
+from ichscope.models.detector import Detector
+
+# The field's own abbreviations; a column has no room for the names.
+_SHORT = dict(zip(SUBTYPES, ("EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
+_STATUSES = ("analysed", "limited", "not analysed")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on stderr, if that is a terminal; gives the callback (done, total, text) that moves it."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Looking for series", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=plain(text))
+
+
+class Report:
+    """A table that grows by a row a series; reasons that several series share are said once, below it."""
+
+    def __init__(self, detectors: Mapping[str, Detector]) -> None:
+        self._models = {name: f"{name} {d.card.version} on {d.provider}" for name, d in detectors.items()}
+        self._notes: dict[str, int] = {}
+        self._statuses: list[str] = []
+        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        self._table.add_column("Series", overflow="fold")
+        self._table.add_column("Slices", justify="right")
+        for heading in ("Status", *self._models):
+            self._table.add_column(heading)
+
+    def add(self, result: StudyResult) -> None:
+        """Take one result into the table; its arrays are not kept."""
+        numbers = [str(self._notes.setdefault(reason, len(self._notes) + 1)) for reason in result.reasons]
+        status = result.status + (f" ({', '.join(numbers)})" if numbers else "")
+        verdicts = [_verdict(result.models.get(name)) for name in self._models]
+        self._table.add_row(escape(plain(result.name)), str(len(result.slices)), status, *verdicts)
+        self._statuses.append(result.status)
+
+    def show(self, to_stderr: bool = False) -> None:
+        """Print the table, the notes and how many series there were."""
+        console = Console(stderr=to_stderr, highlight=False)
+        if self._statuses:
+            console.print(self._table)
+        for reason, number in self._notes.items():
+            console.print(f"({number}) {escape(plain(reason))}", soft_wrap=True)
+        console.print(_count(self._statuses))
+        console.print(f"{', '.join(self._models.values())}. Research use only, not for diagnosis.", soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """Show text from outside without what a terminal would take as a command."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _verdict(model: ModelResult | None) -> str:
+    """Say `flagged 0.93 SDH`, with the kinds of bleed that are above their own thresholds."""
+    if model is None:
+        return ""
+    score = f"{model.probability['any']:.2f}"
+    if not model.flagged:
+        return f"not flagged {score}"
+    kinds = [
+        short
+        for label, short in _SHORT.items()
+        if label in model.thresholds and model.probability.get(label, 0.0) >= model.thresholds[label]
+    ]
+    return " ".join((f"[bold red]flagged[/] {score}", *kinds))
+
+
+def _count(statuses: Sequence[str]) -> str:
+    if not statuses:
+        return "Found nothing to analyse: no CT series and no JPG or PNG picture."
+    return f"{len(statuses)} series: " + ", ".join(f"{statuses.count(s)} {s}" for s in _STATUSES)

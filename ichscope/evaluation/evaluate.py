@@ -1,0 +1,263 @@
+"""`ichscope evaluate`: predictions against truth, from two files, for every label that both have."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ichscope import __version__, metrics
+from ichscope.evaluation.pairing import Pairing, Partners, Reading, pair
+from ichscope.labels import LABELS
+from ichscope.metrics import AtThreshold, AucComparison, Estimate
+from ichscope.models.card import file_sha256
+from ichscope.tabular.imported_table import Floats, Ints
+from ichscope.tabular.values import Values
+
+_FIRST_KEYS = 5
+CHOSEN_HERE = "these data"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which operating points to look at: thresholds for all labels, or what the threshold must reach."""
+
+    thresholds: tuple[float, ...] = ()
+    sensitivities: tuple[float, ...] = (0.9, 0.95)
+    specificities: tuple[float, ...] = ()
+
+
+# What pages and reports look at.
+SHOWN = Wanted(specificities=(0.9,))
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point and what it gives; `chosen_on` is "given", "the model's own" or "these data".
+
+    Where the threshold was chosen on these same data, its figures flatter a little.
+    """
+
+    name: str
+    chosen_on: str
+    found: AtThreshold | None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the point as plain values."""
+        same = {"name": self.name, "chosen_on": self.chosen_on, "reason": self.reason}
+        return same | (asdict(self.found) if self.found else {"threshold": None})
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """All figures of one label.
+
+    unknown : rows of both files where the truth or the probability of this label is missing
+    auc_delong : the AUC with the interval of DeLong or Obuchowski even where `auc` has a better one
+    """
+
+    positives: int
+    negatives: int
+    unknown: int
+    auc: Estimate
+    auc_delong: Estimate
+    average_precision: Estimate
+    brier: Estimate
+    calibration_error: Estimate
+    calibration_slope: Estimate
+    calibration_intercept: Estimate
+    operating_points: tuple[Point, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the figures as plain values."""
+        return asdict(self) | {"operating_points": [point.to_json() for point in self.operating_points]}
+
+
+def label_figures(
+    truth: Floats,
+    probability: Floats,
+    patients: Ints | None = None,
+    wanted: Wanted | None = None,
+    own_threshold: float | None = None,
+) -> LabelFigures:
+    """Figures of one label; truth 0, 1 or nan and probability 0 to 1 or nan, (rows,) each."""
+    known = ~np.isnan(truth + probability)
+    positives = int(np.count_nonzero(truth[known]))
+    line = metrics.calibration_line(truth, probability, patients)
+    auc = metrics.roc_auc(truth, probability, patients)
+    # With enough patients it already is DeLong's.
+    delong = (
+        auc
+        if auc.method in ("DeLong", "Obuchowski")
+        else metrics.roc_auc(truth, probability, patients, interval="delong")
+    )
+    return LabelFigures(
+        positives=positives,
+        negatives=int(np.count_nonzero(known)) - positives,
+        unknown=int(np.count_nonzero(~known)),
+        auc=auc,
+        auc_delong=delong,
+        average_precision=metrics.average_precision(truth, probability, patients),
+        brier=metrics.brier(truth, probability, patients),
+        calibration_error=metrics.expected_calibration_error(truth, probability, patients=patients),
+        calibration_slope=line.slope,
+        calibration_intercept=line.intercept,
+        operating_points=tuple(_points(truth, probability, patients, wanted or Wanted(), own_threshold)),
+    )
+
+
+def _points(
+    truth: Floats, probability: Floats, patients: Ints | None, wanted: Wanted, own: float | None
+) -> list[Point]:
+    def at(name: str, chosen_on: str, threshold: float | None, reason: str = "") -> Point:
+        found = None if threshold is None else metrics.at_threshold(truth, probability, threshold, patients)
+        return Point(name, chosen_on, found, reason)
+
+    chosen = metrics.operating_points(truth, probability, wanted.sensitivities, wanted.specificities)
+    return [
+        *(at(f"threshold {value:g}", "given", value) for value in wanted.thresholds),
+        *([] if own is None else [at("the model's own", "the model's own", own)]),
+        *(at(point.name, CHOSEN_HERE, point.threshold, point.reason) for point in chosen),
+    ]
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """What is found of one model.
+
+    rows : how its rows found those of the truth, as plain values
+    log_loss : of the six labels together, and its floor; empty where one of them is missing
+    """
+
+    rows: dict[str, Any]
+    labels: dict[str, LabelFigures]
+    log_loss: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the figures as plain values."""
+        labels = {label: figures.to_json() for label, figures in self.labels.items()}
+        return self.rows | {"labels": labels, "weighted_log_loss": _as_dicts(self.log_loss) or None}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `ichscope evaluate` finds: `to_json` is its file, `ichscope.commands.show_evaluation` its table.
+
+    header : which files, and how they were read, as plain values
+    comparisons : two models -> label -> paired test
+    """
+
+    header: dict[str, Any]
+    models: dict[str, ModelFigures]
+    comparisons: dict[tuple[str, str], dict[str, AucComparison]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything as plain values."""
+        models = {name: model.to_json() for name, model in self.models.items()}
+        tests = [{"models": list(pair), "labels": _as_dicts(labels)} for pair, labels in self.comparisons.items()]
+        return self.header | {"models": models, "comparisons": tests}
+
+
+def to_json_text(evaluation: Evaluation) -> str:
+    """Give an evaluation as JSON text with a final newline."""
+    return json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _as_dicts(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: asdict(item) for name, item in items.items()}
+
+
+def evaluate(
+    truth_file: Path, predictions_file: Path, reading: Reading | None = None, wanted: Wanted | None = None
+) -> Evaluation:
+    """Compare the predictions of a file with the truth of another, for every label that both have.
+
+    Raises
+    ------
+    TableError
+        if a file cannot be used or the two do not fit; nothing is half read
+    """
+    reading = reading or Reading()
+    pairing = pair(truth_file, predictions_file, reading)
+    header = {
+        "ichscope": __version__,
+        "truth": {"file": truth_file.name, "sha256": file_sha256(truth_file), "rows": len(pairing.truth.keys)},
+        "predictions": {"file": predictions_file.name, "sha256": file_sha256(predictions_file)},
+        "level": pairing.level,
+        "matched_by": pairing.matched_by,
+        "readers": reading.readers or "majority",
+        "slices_to_study": reading.rule,
+        "notes": pairing.truth.notes,
+    }
+    return evaluated(pairing, header, wanted)
+
+
+def evaluated(pairing: Pairing, header: dict[str, Any], wanted: Wanted | None = None) -> Evaluation:
+    """Find all figures of all models, and compare each two of them.
+
+    header : where truth and predictions come from; at least with `level` and `notes`
+    """
+    return Evaluation(
+        header=header,
+        models={name: _model_figures(pairing, partners, wanted) for name, partners in pairing.models.items()},
+        comparisons={
+            (a, b): _compare(pairing.truth, pairing.models[a], pairing.models[b])
+            for a, b in combinations(pairing.models, 2)
+        },
+    )
+
+
+def _model_figures(pairing: Pairing, partners: Partners, wanted: Wanted | None) -> ModelFigures:
+    there, group = partners.there, partners.group[partners.there]
+    truth = {label: values[there] for label, values in pairing.truth.labels.items()}
+    said = {label: values[there] for label, values in partners.labels.items() if not np.isnan(values).all()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time is NumPy's, outside of Python's lock
+        found = pool.map(
+            lambda label: label_figures(truth[label], said[label], group, wanted, partners.thresholds.get(label)), said
+        )
+        figures = dict(zip(said, found, strict=True))
+    return ModelFigures(_rows(pairing, partners), figures, _log_loss(truth, said, group))
+
+
+def _rows(pairing: Pairing, partners: Partners) -> dict[str, Any]:
+    missing = [key for key, there in zip(pairing.truth.keys, partners.there, strict=True) if not there]
+    notes = list(partners.notes)
+    if pairing.level == "slice" and not partners.grouped_by:
+        notes.append("neither file says whose slices these are: intervals take them as independent, and are too narrow")
+    return {
+        "matched": int(np.count_nonzero(partners.there)),
+        "grouped_by": partners.grouped_by or None,
+        "truth_without_prediction": {"count": len(missing), "first": missing[:_FIRST_KEYS]},
+        "predictions_without_truth": {
+            "count": len(partners.without_truth),
+            "first": partners.without_truth[:_FIRST_KEYS],
+        },
+        "notes": notes,
+    }
+
+
+def _log_loss(truth: Mapping[str, Floats], said: Mapping[str, Floats], group: Ints) -> dict[str, Estimate]:
+    if not said.keys() >= set(LABELS):
+        return {}
+    real, p = (np.stack([values[label] for label in LABELS], axis=1) for values in (truth, said))
+    return {
+        "model": metrics.weighted_log_loss(real, p, patients=group),
+        "floor": metrics.log_loss_floor(np.where(np.isnan(p), np.nan, real)),
+    }
+
+
+def _compare(truth: Values, first: Partners, second: Partners) -> dict[str, AucComparison]:
+    return {
+        label: metrics.compare_auc(values, first.labels[label], second.labels[label], first.group)
+        for label, values in truth.labels.items()
+        if label in first.labels and label in second.labels
+        if not (np.isnan(first.labels[label]).all() or np.isnan(second.labels[label]).all())
+    }

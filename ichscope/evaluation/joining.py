@@ -1,0 +1,179 @@
+"""Rows of truth and what models say of them: found in one another by their keys, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.store import Filter, Store
+from ichscope.store.columns import SliceColumns, StudyColumns
+from ichscope.store.truth import Keys, SheetInfo
+from ichscope.tabular.imported_table import Floats, Ints
+
+_OLDEST = 90
+
+
+class AuditError(Exception):
+    """A selection that cannot be loaded; the message says what was found and what is expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of truth, (rows,) each; keys are 0 where unknown.
+
+    place : where its study stands among those of the store, -1 where it is not there
+    index : of the slice in that study, -1 at study level and where it is not there
+    by_place : rows are studies of the store, so that several may share a key; else each key is there once
+    """
+
+    study: Keys
+    slice: Keys
+    patient: Keys
+    place: Ints
+    index: Ints
+    truth: dict[str, Floats]
+    by_place: bool = False
+
+    def __len__(self) -> int:
+        return len(self.study)
+
+    def chosen(self, keep: NDArray[Any]) -> Rows:
+        """Only some rows."""
+        arrays = {name: getattr(self, name)[keep] for name in ("study", "slice", "patient", "place", "index")}
+        return replace(self, **arrays, truth={label: values[keep] for label, values in self.truth.items()})
+
+
+class Known:
+    """What the store knows that an audit may look at, each part read when first asked for.
+
+    filter : which studies
+    sheets : ids of the imported files that the audit is about
+    """
+
+    def __init__(self, store: Store, filter: Filter, sheets: Iterable[int]) -> None:
+        self.store = store
+        self.filter = filter
+        infos = {info.id: info for info in store.sheets()}
+        if gone := [id for id in sheets if id not in infos]:
+            raise AuditError(f"There is no imported file number {gone[0]}.")
+        self.sheets = {id: (infos[id], store.sheet_rows(id)) for id in sheets}
+
+    @cached_property
+    def studies(self) -> StudyColumns:
+        """Those that fit the filter, by id."""
+        return self.store.study_columns(self.filter)
+
+    @cached_property
+    def slices(self) -> SliceColumns:
+        """Slices whose key is known."""
+        return self.store.slice_keys()
+
+    @cached_property
+    def studies_of_slices(self) -> tuple[Keys, Keys]:
+        """Keys of slices, each once, and of their studies, as the store and the imported files know them."""
+        place = self.place_of_id(self.slices.study)
+        found = [(self.slices.key[place >= 0], self.studies.key[place[place >= 0]])]
+        found += [
+            (rows.slice[there], rows.study[there])
+            for _, rows in self.sheets.values()
+            if (there := rows.slice != 0).any()
+        ]
+        slices, studies = (np.concatenate(keys) for keys in zip(*found, strict=True))
+        keys, first = np.unique(slices[studies != 0], return_index=True)
+        return keys, studies[studies != 0][first]
+
+    def place_of_id(self, ids: Ints) -> Ints:
+        """Where studies stand, by their id; -1 where they are not among them."""
+        return find(self.studies.id, ids)
+
+    def place_of_key(self, keys: Keys) -> Ints:
+        """Where studies stand, by their key; of several series of a study, the one with the highest score."""
+        order = np.argsort(np.where(np.isnan(self.studies.score), 1.0, -self.studies.score), kind="stable")
+        return taken(order, find(self.studies.key[order], keys), -1)
+
+    def row_of_place(self, rows: Rows) -> Ints:
+        """Which row each study of the store belongs to, -1 for none."""
+        if not rows.by_place:
+            return find(rows.study, self.studies.key)
+        found = np.full(len(self.studies.id), -1)
+        found[rows.place] = np.arange(len(rows))
+        return found
+
+
+def notes_of(info: SheetInfo) -> list[str]:
+    """What is to be known of an imported file, each with the file that it is about."""
+    return [note if info.name in note else f"{info.name}: {note}" for note in info.notes]
+
+
+def find(keys: NDArray[Any], wanted: NDArray[Any]) -> Ints:
+    """Place of each wanted key among the keys, -1 where it is not there; of equal ones the first. 0 is no key."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    at = np.searchsorted(ordered, wanted)
+    at[at == len(keys)] = 0
+    return np.where((ordered[at] == wanted) & (wanted != 0), order[at], -1)
+
+
+def taken(values: NDArray[Any], places: Ints, missing: Any) -> NDArray[Any]:
+    """Values at places (n,), `missing` where the place is -1."""
+    found = np.full(len(places), missing, values.dtype)
+    there = places >= 0
+    found[there] = values[places[there]]
+    return found
+
+
+def highest(values: Floats, rows: Ints, count: int) -> Floats:
+    """The highest known value of each row (count,), as a flag on any of several series would count; nan where none."""
+    found = np.full(count, np.nan)
+    there = rows >= 0
+    np.fmax.at(found, rows[there], values[there])
+    return found
+
+
+def groups(rows: Rows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:
+    """Whose rows they are, as numbers (rows,), and by what that is known; "" where every row is another's."""
+    own = np.arange(1, len(rows) + 1, dtype=np.uint64)
+    names = np.where(patient != 0, patient, np.where(rows.study != 0, rows.study, own))
+    # Numbered by their first row: keys differ from one installation to the next, and figures must not.
+    _, first, place = np.unique(names, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(first))[place]
+    if patient.any():
+        return number, "patient"
+    several = len(rows) > int(number.max(initial=-1)) + 1
+    return number, "study" if several or (by_slice and rows.study.any()) else ""
+
+
+def bands(known: Known, place: Ints) -> dict[str, list[str]]:
+    """What rows are grouped by, as texts (rows,); "" where unknown."""
+    studies = known.studies
+    return {
+        "scanner": _texts(studies.scanner, str, place),
+        "institution": _texts(studies.institution, str, place),
+        "kvp": _texts(studies.kvp, lambda kvp: f"{kvp:g} kV", place),
+        "slice thickness": _texts(studies.slice_thickness_mm, _half_millimetres, place),
+        "age": _texts(studies.age_years, _decade, place),
+        "sex": _texts(studies.sex, str, place),
+    }
+
+
+def _texts(values: Sequence[Any], say: Callable[[Any], str], place: Ints) -> list[str]:
+    words = {value: "" if value is None else say(value) for value in set(values)}
+    found: list[str] = taken(np.array([words[value] for value in values], object), place, "").tolist()
+    return found
+
+
+def _half_millimetres(thickness: float) -> str:
+    low = thickness // 0.5 * 0.5
+    return f"{low:g}-{low + 0.5:g} mm"
+
+
+def _decade(age: int) -> str:
+    low = age // 10 * 10
+    return f"{low}+" if low >= _OLDEST else f"{low}-{low + 9}"

@@ -1,0 +1,213 @@
+"""Two files brought together: which row of the truth is which row of the predictions, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.imaging.elements import short_hash
+from ichscope.metrics import Rule
+from ichscope.tabular.imported_table import (
+    ALIKE,
+    Floats,
+    Ints,
+    Sheet,
+    common_labels,
+    number,
+    read_predictions,
+    read_truth,
+    unshared_labels,
+)
+from ichscope.tabular.naming import alike
+from ichscope.tabular.table import Level, TableError, uncollected
+from ichscope.tabular.values import Readers, Values, agreed, of_studies, predicted
+
+_HASH = "hash of the study's UID"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How two files are to be understood.
+
+    level : study or slice; None is that of the truth
+    only : names of labels; empty is all that both files have
+    rule : how slices become studies; None is the model's own word for the study
+    columns : their name of a column -> ours; "" leaves it out
+    percent : whether the predictions are from 0 to 100
+    """
+
+    level: Level | None = None
+    readers: Readers | None = None
+    only: tuple[str, ...] = ()
+    rule: Rule | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    percent: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """What one model says of the rows of the truth.
+
+    labels : label -> (truth rows,), nan where it says nothing
+    there : (truth rows,) whether the row has a partner at all
+    group : (truth rows,) number of the patient or study that intervals go by
+    grouped_by : "patient", "study", or "" where every row is another patient
+    without_truth : keys of predictions that have no partner
+    """
+
+    labels: dict[str, Floats]
+    there: NDArray[np.bool_]
+    group: Ints
+    grouped_by: str
+    without_truth: list[str]
+    thresholds: dict[str, float]
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """The truth, and each model's word on it; `matched_by` says what rows of both files share."""
+
+    level: Level
+    matched_by: str
+    truth: Values
+    models: dict[str, Partners]
+
+
+@uncollected()
+def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
+    """Read both files and bring their rows together.
+
+    Raises
+    ------
+    TableError
+        if a file cannot be used or the two do not fit
+    """
+    truth_sheet = read_truth(truth_file, reading.columns)
+    level = reading.level or truth_sheet.level
+    by_slice = level == "slice" or reading.rule is not None
+    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns, reading.percent)
+    sheet = sheet.spelt_like(truth_sheet)
+    _refuse_misfits(truth_sheet, sheet, level, reading)
+    labels = common_labels(truth_sheet, sheet, reading.only)
+    if level == "slice":
+        ways = {way: (ids, sheet.ids.get(way, [])) for way, ids in truth_sheet.ids.items()}
+        way = _best(ways)
+        truth, models = agreed(truth_sheet, way, labels, reading.readers), predicted(sheet, way, labels)
+        spoken: Sequence[str] = truth.keys
+    else:
+        truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
+        ids = {"study": sheet.texts("study")} if reading.rule else sheet.ids
+        # ICHScope's own results name a study by the hash of its UID.
+        spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
+        ways = {
+            way: (spelt.get(way, truth.keys), theirs) for way, theirs in (ids | {_HASH: sheet.texts("study")}).items()
+        }
+        way = _best(ways)
+        spoken, models = ways[way][0], _predicted_of_studies(sheet, "study" if way == _HASH else way, labels, reading)
+    truth.notes.extend(unshared_labels(truth_sheet, sheet))
+    made = _pairing(level, way, truth, spoken, models)
+    if not any(one.there.any() for one in made.models.values()):
+        raise TableError(_strangers(level, truth_sheet, truth, sheet, models))
+    return made
+
+
+def _strangers(level: Level, truth_sheet: Sheet, truth: Values, sheet: Sheet, models: Mapping[str, Values]) -> str:
+    """Say that no row has a partner, with the first name of either file, which is often written otherwise."""
+    keys = [key for values in models.values() for key in values.keys]
+    ours, theirs = (f" (first: {names[0]!r})" if names else "" for names in (truth.keys, keys))
+    return (
+        f"{truth_sheet.table.file} and {sheet.table.file}: found {len(truth.keys)} rows of truth{ours} and {len(keys)} "
+        f"of predictions{theirs}, none of the same {level}, expected some"
+    )
+
+
+def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
+    header = predictions.table.header
+    if unknown := sorted(set(reading.columns.values()) - {"", *truth.table.columns, *predictions.table.columns}):
+        raise TableError(
+            f"{truth.table.header}, and {header}: found no column to be read as {unknown[0]!r}, expected one"
+        )
+    for sheet in (truth, predictions):
+        if level == "slice" and sheet.level == "study":
+            raise TableError(f"{sheet.table.header}: found a row a study, expected a row a slice (a column 'sop')")
+    if level == "study" and predictions.level == "slice" and not reading.rule:
+        raise TableError(f"{header}: found a row a slice, expected a row a study, or the rule to make one of slices")
+    if reading.rule and predictions.level == "study":
+        raise TableError(f"{header}: found a row a study, expected slices for the rule {reading.rule!r}")
+
+
+def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
+    """By which of their names most rows of both files are found; of equals, the first."""
+    if len(ways) == 1:
+        return next(iter(ways))
+    return max(ways, key=lambda way: len(set(ways[way][0]) & set(ways[way][1])))
+
+
+def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, predictions_file: Path) -> Values:
+    """Truth by study; that of slices is put together, with the predictions saying whose slices they are if need be."""
+    if sheet.level == "study":
+        return agreed(sheet, "study", labels, reading.readers)
+    slices = agreed(sheet, next(iter(sheet.ids)), labels, reading.readers)
+    if "study" in sheet.roles:
+        return of_studies(slices)
+    known = read_predictions(predictions_file, "slice", reading.columns)
+    study = dict(zip(known.ids.get("sop", []), known.texts("study"), strict=True))
+    row = {key: i for i, key in enumerate(slices.keys)}
+    # A slice that the truth does not know leaves its study unknown, unless another one bleeds.
+    place = np.array([row.get(sop, len(row)) for sop in study], np.intp)
+    labels_of = {label: np.append(values, np.nan)[place] for label, values in slices.labels.items()}
+    strangers = len(row) - len(row.keys() & study.keys())
+    notes = [f"{strangers} slices of {sheet.table.file} belong to no study with predictions"] if strangers else []
+    patient = [[*slices.patient, ""][i] for i in place]
+    return of_studies(Values(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
+
+
+def _predicted_of_studies(sheet: Sheet, by: str, labels: Sequence[str], reading: Reading) -> dict[str, Values]:
+    if reading.rule is None:
+        return predicted(sheet, by, labels)
+    slices = predicted(sheet, next(iter(sheet.ids)), labels)
+    return {name: of_studies(values, reading.rule) for name, values in slices.items()}
+
+
+def _pairing(level: Level, way: str, truth: Values, spoken: Sequence[str], models: Mapping[str, Values]) -> Pairing:
+    """Find partners; `spoken` are the truth's keys as the predictions say them."""
+    partners = {name: _partners(level, truth, spoken, values) for name, values in models.items()}
+    return Pairing(level, way, truth, partners)
+
+
+def _partners(level: Level, truth: Values, spoken: Sequence[str], values: Values) -> Partners:
+    place = {key: i for i, key in enumerate(values.keys)}
+    row = np.array([place.get(key, -1) for key in spoken], np.intp)
+    said = set(spoken)
+    group, grouped_by = _groups(level, truth, values, row)
+    return Partners(
+        labels={label: np.append(column, np.nan)[row] for label, column in values.labels.items()},
+        there=row >= 0,
+        group=group,
+        grouped_by=grouped_by,
+        without_truth=[key for key in values.keys if key not in said],
+        thresholds=values.thresholds,
+        notes=values.notes,
+    )
+
+
+def _groups(level: Level, truth: Values, values: Values, row: Ints) -> tuple[Ints, str]:
+    """Whose row it is: the patient's, as either file says, else for slices the study's, else its own."""
+    names: list[Any] = [""] * len(row)
+    grouped_by = ""
+    for role in ("patient", *(["study"] if level == "slice" else [])):
+        theirs, ours = getattr(values, role), getattr(truth, role)
+        said = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
+        if all(said) and not grouped_by:
+            return number(said)[1], role
+        if any(said):
+            grouped_by = grouped_by or role
+            # With its role: a study may be called as a patient is.
+            names = [name or (text and (role, text)) for name, text in zip(names, said, strict=True)]
+    return number([name or key for name, key in zip(names, truth.keys, strict=True)])[1], grouped_by

@@ -1,0 +1,141 @@
+"""Rows of truth from the store: of reviews and of imported files, readers brought to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.evaluation.joining import AuditError, Known, Rows, find, notes_of, taken
+from ichscope.metrics import study_truth
+from ichscope.store.columns import ReviewColumns
+from ichscope.tabular.imported_table import Floats, Ints, number
+from ichscope.tabular.table import Level
+from ichscope.tabular.values import Readers, Voice, agree
+
+_RULES: dict[str, Readers] = {"majority": "majority", "any": "any"}
+_SEEN = "readers saw what the models say before they judged, which flatters the models"
+
+
+def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]:
+    """Truth of studies by reviews, a row a series that was reviewed; of each reader the last review counts.
+
+    Raises
+    ------
+    AuditError
+        if slices are asked for, or a reader who has said nothing
+    """
+    if level == "slice":
+        raise AuditError("reviews: found rows by study, expected slices; choose the level 'study'")
+    reviews = known.store.review_columns()
+    place = known.place_of_id(reviews.study)
+    if readers == "newest":
+        voices = [_last_words(reviews, place, np.flatnonzero(place >= 0))]
+    else:
+        names, reader = number(reviews.reader)
+        by_reader = [np.flatnonzero((reader == i) & (place >= 0)) for i in range(len(names))]
+        voices = [_last_words(reviews, place, chosen) for chosen in by_reader]
+        voices = _heard(voices, readers)
+    here = np.arange(len(known.studies.id))
+    truth, notes = agree(voices, len(here), _RULES.get(readers))
+    nothing = np.zeros(len(here), np.uint64)
+    rows = Rows(known.studies.key, nothing, known.studies.patient, here, np.full(len(here), -1), truth, by_place=True)
+    there = np.isfinite(np.array([*truth.values(), np.full(len(here), np.nan)])).any(axis=0)
+    return rows.chosen(there), [*notes, _SEEN, *_chosen_by_readers(known.studies.flagged, there)]
+
+
+def _chosen_by_readers(flagged: Floats, reviewed: NDArray[np.bool_]) -> list[str]:
+    """What share of the studies has a review, by whether a model flags them (studies,), nan where none judged.
+
+    Begg and Greenes (1983), "Assessment of diagnostic tests when disease verification is subject to selection bias".
+    """
+    judged = ~np.isnan(flagged)
+    studies, looked = int(np.count_nonzero(judged)), int(np.count_nonzero(judged & reviewed))
+    if looked == studies:
+        return []
+    shares = [
+        f"{100 * reviewed[of].mean():.1f} % of the {np.count_nonzero(of):,} {name}"
+        for of, name in ((flagged == 1, "that a model flags"), (flagged == 0, "others"))
+        if of.any()
+    ]
+    return [
+        f"{looked:,} of {studies:,} studies that a model judged are reviewed, {' and '.join(shares)}; where readers "
+        "choose those that are flagged, sensitivity comes out too high and specificity too low"
+    ]
+
+
+def _last_words(reviews: ReviewColumns, place: Ints, chosen: Ints) -> Voice:
+    """The last of the chosen reviews of each study."""
+    newest_first = chosen[::-1]
+    places, at = np.unique(place[newest_first], return_index=True)
+    last = newest_first[at]
+    name = reviews.reader[last[0]] if len(last) else ""
+    return Voice(name, places, {label: values[last] for label, values in reviews.labels.items()})
+
+
+def _heard(voices: Sequence[Voice], readers: str) -> list[Voice]:
+    """Those whose word counts."""
+    if readers in _RULES:
+        return list(voices)
+    if found := [voice for voice in voices if voice.reader == readers]:
+        return found
+    raise AuditError(f"found no reader {readers!r}, expected majority, any, newest or a reader's name")
+
+
+def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows, list[str]]:
+    """Truth of an imported file; that of slices is put together where studies are asked for.
+
+    Raises
+    ------
+    AuditError
+        if the file has no slices and they are asked for, or has not what is asked of its readers
+    """
+    info, keys = known.sheets[sheet]
+    if info.kind != "truth":
+        raise AuditError(f"{info.name}: found predictions, expected truth")
+    if level == "slice" and info.level == "study":
+        raise AuditError(f"{info.name}: found rows by study, expected slices; choose the level 'study'")
+    said = known.store.voices(sheet)
+    if readers == "newest" and len(said) > 1:
+        raise AuditError(f"{info.name}: found several readers and not who came last; expected majority, any or a name")
+    voices = [Voice(voice.name, voice.rows, voice.labels) for voice in said]
+    truth, notes = agree(voices if readers == "newest" else _heard(voices, readers), info.rows, _RULES.get(readers))
+    nowhere = np.full(info.rows, -1)
+    rows = Rows(keys.study, keys.slice, keys.patient, nowhere, nowhere, truth)
+    notes = [*notes_of(info), *notes]
+    if level == "slice":
+        return _with_places(rows, known), notes
+    if info.level == "slice":
+        rows, more = _studies(rows, known)
+        notes += more
+    return Rows(rows.study, rows.slice, rows.patient, known.place_of_key(rows.study), rows.index, rows.truth), notes
+
+
+def _with_places(rows: Rows, known: Known) -> Rows:
+    """Where slices are in the store; of those that it does not know, their study."""
+    at = find(known.slices.key, rows.slice)
+    place = known.place_of_id(taken(known.slices.study, at, -1))
+    index = np.where(place >= 0, taken(known.slices.index, at, -1), -1)
+    study = np.where(rows.study != 0, rows.study, taken(known.studies.key, place, 0))
+    place = np.where(place >= 0, place, known.place_of_key(study))
+    return Rows(study, rows.slice, rows.patient, place, index, rows.truth)
+
+
+def _studies(rows: Rows, known: Known) -> tuple[Rows, list[str]]:
+    """Put slices together: a study bleeds if one of its slices does, else it is unknown if one is."""
+    study, slices, notes = rows.study, np.arange(len(rows)), []
+    if not study.all():
+        # Other files and the store say whose slices they are; one that the truth does not know is unknown.
+        keys, study = known.studies_of_slices
+        slices = find(rows.slice, keys)
+        strangers = len(rows) - int(np.count_nonzero(slices >= 0))
+        notes = [f"{strangers} slices of the truth belong to no study that is known here"] if strangers else []
+        touched = np.isin(study, study[slices >= 0])
+        study, slices = study[touched], slices[touched]
+    studies, number_of_study = np.unique(study, return_inverse=True)
+    truth = {label: study_truth(taken(one, slices, np.nan), number_of_study)[1] for label, one in rows.truth.items()}
+    patient = np.zeros(len(studies), np.uint64)
+    np.maximum.at(patient, number_of_study, taken(rows.patient, slices, 0))
+    nowhere = np.full(len(studies), -1)
+    return Rows(studies, np.zeros(len(studies), np.uint64), patient, nowhere, nowhere, truth), notes

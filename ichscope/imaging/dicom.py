@@ -1,0 +1,197 @@
+"""DICOM files of one CT series into one volume in Hounsfield units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.imaging.elements import DicomError, short_hash
+from ichscope.imaging.frames import MAX_VOXELS, Frame, read_frames
+from ichscope.imaging.geometry import (
+    check_spacing,
+    clusters,
+    is_axial,
+    is_transposed,
+    same_place,
+    tilt_degrees,
+    upright,
+)
+from ichscope.imaging.series import Finding, Series, Slice
+from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
+
+__all__ = ["DicomError", "read_series"]
+
+_TILTED_DEG = 1.0
+
+
+def read_series(sources: Sequence[Source | Path | bytes]) -> Series:
+    """Read the files of one CT series, in any order.
+
+    Returns
+    -------
+    Series of kind "ct": (slices, rows, columns) int16 HU from foot to head. A file that cannot be read, does not
+    fit or repeats another is left out and named in the findings.
+
+    Raises
+    ------
+    DicomError
+        if nothing is left that is CT in Hounsfield units
+    """
+    files = as_sources(sources)
+    frames, findings = _read_all(files)
+    _check_one_series(frames)
+    frames, mixed = _largest_cluster(frames)
+    frames, order = _sorted_by_place(frames)
+    frames, repeated = _without_repeats(frames)
+    places = [frame.place for frame in frames]
+    findings += mixed + order + repeated + _spacing_findings(frames, places) + _other_findings(frames)
+    content = "" if _uids(frames[0]) else digest(files)
+    return _assemble(frames, places, tuple(findings), content)
+
+
+def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
+    frames: list[Frame] = []
+    failures: list[str] = []
+    voxels = 0
+    for source in sources:
+        try:
+            frames += (found := read_frames(source.read(), source.name))
+        except SourceError as error:
+            failures.append(f"{source.name}: {error}")
+        except DicomError as error:
+            failures.append(str(error))
+        else:
+            voxels += sum(frame.hu.size for frame in found)
+        if voxels > MAX_VOXELS:
+            raise DicomError(f"{source.name}: found more than {MAX_VOXELS >> 20} million pixels, expected a head CT")
+    if not frames:
+        more = f" (and {len(failures) - 1} more files like it)" if len(failures) > 1 else ""
+        raise DicomError(failures[0] + more if failures else "found no files, expected a CT series")
+    if not failures:
+        return frames, []
+    text = f"{len(failures)} of {len(sources)} files could not be read and {_are(len(failures))} left out: "
+    return frames, [Finding("warning", "unreadable-file", text + name_some(failures))]
+
+
+def _check_one_series(frames: list[Frame]) -> None:
+    for frame in frames:
+        if _uids(frame) != _uids(frames[0]):
+            raise DicomError.about(frame.file, "SeriesInstanceUID", "another series than in the first file", "the same")
+
+
+def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
+    """Slices that form one volume; scouts and slices of another size or plane go, and are named."""
+    groups = clusters([frame.shape for frame in frames])
+    if len(groups) == 1:
+        return frames, []
+    kept = [frames[i] for i in groups[0]]
+    left = [frames[i] for members in groups[1:] for i in members]
+    text = f"{len(left)} of {len(frames)} images do not form one volume with the others ({kept[0].shape}) and "
+    text += f"{_are(len(left))} left out: " + name_some([f"{frame.file} ({frame.shape})" for frame in left])
+    return kept, [Finding("warning", "mixed-series", text)]
+
+
+def _uids(frame: Frame) -> tuple[str, str] | None:
+    study, series = frame.uid("StudyInstanceUID"), frame.uid("SeriesInstanceUID")
+    return (study, series) if study and series else None
+
+
+def _sorted_by_place(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
+    """From foot to head; by Instance Number where positions are missing."""
+    places = [frame.place for frame in frames]
+    known = [place for place in places if place is not None]
+    if len(known) == len(frames):
+        return [frames[i] for i in np.argsort(known, kind="stable")], []
+    ordered = sorted(frames, key=lambda frame: frame.order)
+    if len(frames) == 1:
+        return ordered, []
+    text = "Image Position (Patient) (0020,0032) is missing, so slices stand in the order of their numbers; "
+    text += "distances and missing slices cannot be checked."
+    return [replace(frame, position=None) for frame in ordered], [Finding("warning", "no-position", text)]
+
+
+def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
+    """Of slices in one place, the first; of slices without place, the first with the same pixels."""
+    kept: list[Frame] = []
+    same: list[str] = []
+    different: list[str] = []
+    for frame in frames:
+        rival = next((other for other in reversed(kept[-1:]) if _repeats(frame, other)), None)
+        if rival is None:
+            kept.append(frame)
+        else:
+            (same if np.array_equal(rival.hu, frame.hu) else different).append(frame.file)
+    findings = []
+    if same:
+        text = f"{_images(same)} came twice and {_are(len(same))} used once: {name_some(same)}"
+        findings.append(Finding("warning", "duplicate-slices", text))
+    if different:
+        text = f"{_images(different)} in the place of another, with other pixels (repeat scan, perfusion or "
+        text += f"second kernel?); only the first is used: {name_some(different)}"
+        findings.append(Finding("warning", "duplicate-positions", text))
+    return kept, findings
+
+
+def _repeats(one: Frame, other: Frame) -> bool:
+    if one.position is None or other.position is None:
+        return one.order == other.order and np.array_equal(one.hu, other.hu)
+    return same_place(one.place, other.place)
+
+
+def _spacing_findings(frames: list[Frame], places: list[float | None]) -> list[Finding]:
+    known = [place for place in places if place is not None]
+    return check_spacing(known, [frame.file for frame in frames]) if len(known) == len(places) else []
+
+
+def _other_findings(frames: list[Frame]) -> list[Finding]:
+    findings = []
+    orientation = frames[0].shape.orientation
+    if orientation is None:
+        text = "Image Orientation (Patient) (0020,0037) is missing: slices are shown as stored, left may be right."
+        findings.append(Finding("warning", "no-orientation", text))
+    elif is_axial(orientation) and abs(tilt := tilt_degrees(orientation)) > _TILTED_DEG:
+        text = f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
+        findings.append(Finding("ok", "tilt", text))
+    if frames[0].uid("RescaleType") == "US":
+        text = "Rescale Type (0028,1054) says 'unspecified', not HU: grey values may be off."
+        findings.append(Finding("warning", "unit", text))
+    return findings
+
+
+def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[Finding, ...], content: str) -> Series:
+    first = frames[0]
+    orientation, spacing = first.shape.orientation, first.shape.spacing
+    volume: NDArray[np.int16] = np.stack([frame.hu for frame in frames])
+    transposed = False
+    if orientation is not None and is_axial(orientation):
+        volume, transposed = np.ascontiguousarray(upright(volume, orientation)), is_transposed(orientation)
+    known = [place for place in places if place is not None]
+    between = float(np.median(np.diff(known))) if len(known) == len(places) > 1 else None
+    row_mm, column_mm = (spacing[::-1] if transposed else spacing) if spacing else (0.0, 0.0)
+    header = first.header
+    tilt = header.gantry_tilt_deg
+    if tilt is None and orientation is not None and is_axial(orientation):
+        tilt = round(tilt_degrees(orientation), 1)
+    return Series(
+        study=short_hash(first.uid("StudyInstanceUID") or content),
+        key=short_hash(first.uid("StudyInstanceUID"), first.uid("SeriesInstanceUID"), content),
+        kind="ct",
+        hu=volume,
+        slices=tuple(Slice(f.file, f.uid("SOPInstanceUID"), place) for f, place in zip(frames, places, strict=True)),
+        spacing_mm=(between, row_mm, column_mm) if spacing else None,
+        orientation=orientation,
+        header=replace(header, gantry_tilt_deg=tilt),
+        findings=findings,
+    )
+
+
+def _images(names: list[str]) -> str:
+    return f"{len(names)} image{'s' * (len(names) > 1)}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,145 @@
+"""Where slices lie in the patient, whose axes are x to the left, y to the back, z to the head (PS3.3 C.7.6.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.imaging.series import Finding
+
+Numbers = tuple[float, ...]
+# Slices whose normal is within 45 degrees of the body axis count as axial; gantry tilt reaches 30.
+_AXIAL = np.cos(np.deg2rad(45))
+_SAME_DIRECTION = 0.05
+_SAME_PLACE_MM = 0.05
+# Spacing may vary by a tenth (rounded positions, table steps) before it is called uneven.
+_EVEN = 0.1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What slices must share to be one volume."""
+
+    rows: int
+    columns: int
+    orientation: Numbers | None = None
+    spacing: Numbers | None = None
+    localizer: bool = False
+
+    def fits(self, other: Shape) -> bool:
+        """Whether both may be slices of one volume."""
+        same = (self.rows, self.columns, self.localizer) == (other.rows, other.columns, other.localizer)
+        return (
+            same
+            and _close(self.orientation, other.orientation, _SAME_DIRECTION)
+            and _close(self.spacing, other.spacing, 0.01)
+        )
+
+    def __str__(self) -> str:
+        plane = "scout" if self.localizer else plane_name(self.orientation)
+        return f"{self.columns} x {self.rows}{', ' + plane if plane else ''}"
+
+
+def _close(one: Numbers | None, other: Numbers | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
+
+
+def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
+    """Indices of the shapes that fit together, the largest cluster first."""
+    found: list[list[int]] = []
+    for index, shape in enumerate(shapes):
+        for members in found:
+            if shape.fits(shapes[members[0]]):
+                members.append(index)
+                break
+        else:
+            found.append([index])
+    return sorted(found, key=len, reverse=True)
+
+
+def normal(orientation: Numbers) -> NDArray[np.float64]:
+    """Unit normal of a slice, pointing to the head (or, of an upright slice, to left or back)."""
+    rx, ry, rz, cx, cy, cz = orientation
+    vector = np.array([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx], float)
+    vector /= np.linalg.norm(vector)
+    leading = vector[2] if abs(vector[2]) >= _AXIAL else vector[np.argmax(np.abs(vector))]
+    return vector if leading > 0 else -vector
+
+
+def is_direction(orientation: Numbers) -> bool:
+    """Whether these six numbers are two unit vectors at a right angle."""
+    row, column = orientation[:3], orientation[3:]
+    across = sum(a * b for a, b in zip(row, column, strict=True))
+    return abs(math.hypot(*row) - 1) < 0.02 and abs(math.hypot(*column) - 1) < 0.02 and abs(across) < 0.02
+
+
+def plane_name(orientation: Numbers | None) -> str:
+    """'axial', 'coronal' or 'sagittal', whichever is nearest; "" where unknown."""
+    if orientation is None:
+        return ""
+    return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(normal(orientation))))]
+
+
+def is_axial(orientation: Numbers) -> bool:
+    """Whether the slice is within 45 degrees of axial."""
+    return bool(abs(normal(orientation)[2]) >= _AXIAL)
+
+
+def tilt_degrees(orientation: Numbers) -> float:
+    """Angle between the slice's normal and the body axis about the left-right axis, signed."""
+    _, y, z = normal(orientation)
+    return float(np.rad2deg(np.arctan2(-y, z)))
+
+
+def position_mm(position: Numbers, orientation: Numbers | None) -> float:
+    """Place of a slice along the slice normal; of a tilted slice this is not its z."""
+    return float(np.dot(position, normal(orientation))) if orientation else float(position[2])
+
+
+def upright(volume: NDArray[np.int16], orientation: Numbers) -> NDArray[np.int16]:
+    """View of (slices, rows, columns) whose rows run to the back and columns to the left of the patient."""
+    along_columns, along_rows = np.array(orientation[:3]), np.array(orientation[3:])
+    if abs(along_columns[0]) < abs(along_rows[0]):
+        volume = volume.transpose(0, 2, 1)
+        along_columns, along_rows = along_rows, along_columns
+    return volume[:, :: 1 if along_rows[1] > 0 else -1, :: 1 if along_columns[0] > 0 else -1]
+
+
+def is_transposed(orientation: Numbers) -> bool:
+    """Whether `upright` exchanges rows and columns."""
+    return abs(orientation[0]) < abs(orientation[3])
+
+
+def same_place(one: float | None, other: float | None) -> bool:
+    """Whether two slices lie in the same place."""
+    return one is not None and other is not None and abs(one - other) < _SAME_PLACE_MM
+
+
+def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Finding]:
+    """Find missing slices and uneven spacing in sorted positions in mm.
+
+    A gap of a whole multiple of the usual distance is a missing slice; anything else is uneven spacing.
+    """
+    steps = np.diff(positions)
+    if len(steps) < 2:
+        return []
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])
+    ratio = steps / usual
+    odd = np.flatnonzero(np.abs(ratio - 1) > _EVEN)
+    if not len(odd):
+        return []
+    whole = (np.abs(ratio[odd] - np.round(ratio[odd])) < _EVEN) & (ratio[odd] > 1.5)
+    if whole.all() and len(odd) <= max(2, len(steps) // 4):
+        missing = int(np.sum(np.round(ratio[odd]) - 1))
+        where = ", ".join(f"after {names[i]}" for i in odd[:3]) + (" and elsewhere" if len(odd) > 3 else "")
+        text = f"{missing} slice{'s' * (missing > 1)} seem{'s' * (missing == 1)} to be missing ({where}): "
+        text += f"gap of {steps[odd].max():.1f} mm where slices are {usual:.1f} mm apart."
+        return [Finding("warning", "missing-slices", text)]
+    text = f"Slices are unevenly spaced: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
+    return [Finding("warning", "uneven-spacing", text)]

@@ -1,0 +1,150 @@
+"""Does this look like a head CT? Coarse measures of a few slices; generous, since skull base and vertex are heads too.
+
+Limits were set on every slice of 66 CT-ICH patients and 108 RSNA 2019 slices (each stands well outside what was seen
+there) and against phantoms of chest and abdomen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ichscope.imaging.images import WINDOW_WIDTH_HU
+
+_GRID = 112
+_SAMPLED = 12
+_BODY_HU, _LUNG_HU, _BONE_HU, _AIR_HU = -300, -500, 250, -700
+_FAT_HU, _BRAIN_HU = (-150, -30), (5, 70)
+_EMPTY_SHARE = 0.005
+# Largest seen in heads: lung-like air 0.12, extent 228 mm; fat 0.44, least bone in slices
+# that are no apex 0.054.
+_MOST_LUNG, _LONGEST_MM, _LEAST_BONE, _MOST_FAT = 0.2, 285.0, 0.03, 0.55
+_APEX_SHARE = 0.1
+# A slice through brain: the skull closes around this share of the body, with this share of it at brain's HU.
+_ENCLOSED, _BRAIN_INSIDE = 0.3, 0.15
+_ENOUGH_FOR_BRAIN = 6
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Shares of one slice's body (0..1), of the picture for `area`; extent in mm, or 0."""
+
+    area: float
+    extent_mm: float
+    bone: float
+    lung: float
+    fat: float
+    enclosed: float
+    brain: float
+
+
+def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> str:
+    """Reason why (slices, rows, columns) HU are no head CT, or ""."""
+    sample = _sample(hu)
+    if sample.min() > _AIR_HU:
+        return f"no air is in the picture (lowest value {sample.min()} HU, air is -1000)"
+    step = _step(hu)
+    mm = (spacing_mm[0] * step, spacing_mm[1] * step) if spacing_mm else (0.0, 0.0)
+    measured = [measure for one in sample if (measure := _measure(one, mm)) is not None]
+    if not measured:
+        return "there is nothing but air"
+    if reason := _most([_complaint(measure) for measure in measured]):
+        return reason
+    brain = [one.enclosed > _ENCLOSED and one.brain > _BRAIN_INSIDE for one in measured]
+    if len(measured) >= _ENOUGH_FOR_BRAIN and not any(brain):
+        return "no slice shows brain inside a skull"
+    return ""
+
+
+def why_not_picture(hu: NDArray[np.int16]) -> str:
+    """Reason why (slices, rows, columns) of pictures are no head CT in a brain window, or ""."""
+    return _most([_picture_complaint(one / WINDOW_WIDTH_HU) for one in _sample(hu)])
+
+
+def _most(complaints: Sequence[str]) -> str:
+    """The commonest complaint, if most slices have one."""
+    made = [complaint for complaint in complaints if complaint]
+    return max(made, key=made.count) if 2 * len(made) > len(complaints) else ""
+
+
+def _step(hu: NDArray[np.int16]) -> int:
+    return max(1, int(max(hu.shape[1:])) // _GRID)
+
+
+def _sample(hu: NDArray[np.int16]) -> NDArray[np.int16]:
+    """A few slices, evenly spread, on a coarse grid."""
+    step = _step(hu)
+    chosen = np.unique(np.linspace(0, len(hu) - 1, min(len(hu), _SAMPLED)).round().astype(int))
+    return hu[chosen, ::step, ::step]
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest connected part, holes filled."""
+    parts, count = ndimage.label(mask)
+    if count > 1:
+        mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    return _filled(mask)
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask and its holes: all that the outside does not reach. Ten times faster than binary_fill_holes."""
+    parts, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    reached: NDArray[np.bool_] = parts == parts[0, 0]
+    return ~reached[1:-1, 1:-1]
+
+
+def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
+    body = _largest(ndimage.binary_opening(hu > _BODY_HU))
+    area = body.sum()
+    if area < _EMPTY_SHARE * body.size:
+        return None
+    inside = hu[body]
+    bone = (hu > _BONE_HU) & body
+    skull = ndimage.binary_closing(np.pad(bone, 4), iterations=3)
+    cavity = _filled(skull)[4:-4, 4:-4] & body
+    within = hu[cavity & ~bone]
+    high, wide = (np.ptp(np.flatnonzero(body.any(axis=axis))) + 1 for axis in (1, 0))
+
+    def share(values: NDArray[np.int16], low: int, high: int) -> float:
+        return float(np.mean((values > low) & (values < high))) if values.size else 0.0
+
+    return _Slice(
+        area=float(area / body.size),
+        extent_mm=float(max(high * mm[0], wide * mm[1])),
+        bone=float(bone.sum() / area),
+        lung=float(np.mean(inside < _LUNG_HU)),
+        fat=share(inside, *_FAT_HU),
+        enclosed=float(cavity.sum() / area),
+        brain=share(within, *_BRAIN_HU),
+    )
+
+
+def _complaint(one: _Slice) -> str:
+    if one.lung > _MOST_LUNG:
+        return "there is as much air inside the body as lungs have"
+    if one.extent_mm > _LONGEST_MM:
+        return f"the body is larger than a head (more than {_LONGEST_MM:.0f} mm)"
+    if one.area < _APEX_SHARE:
+        return ""
+    if one.bone < _LEAST_BONE:
+        return "there is hardly any bone where a skull should be"
+    return "there is more fat than a head has" if one.fat > _MOST_FAT else ""
+
+
+def _picture_complaint(grey: NDArray[np.float64]) -> str:
+    """Of 1,800 real brain-window pictures of three sources all but blank ones pass."""
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    head = _largest(ndimage.binary_opening(grey > 0.19))
+    checks: tuple[tuple[Callable[[], bool], str], ...] = (
+        (lambda: bool(grey.max() < 0.35), "the picture is (almost) black"),
+        (lambda: bool(grey.std() < 0.05), "the picture is blank"),
+        (lambda: bool(np.mean(edge < 0.12) < 0.6), "the edges are not dark, as air around a head is"),
+        (lambda: bool(np.mean(grey < 0.1) < 0.3), "there is too little dark air around the head"),
+        (lambda: bool(head.mean() < 0.005), "there is nothing of the size of a head"),
+        (lambda: bool(np.mean(grey[head] > 0.85) < 0.04), "there is no white skull, as a brain window shows it"),
+    )
+    return next((reason for fails, reason in checks if fails()), "")

@@ -1,0 +1,96 @@
+"""Header facts of one CT image, classic or Enhanced; absent or garbage means unknown, not an error."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydicom.dataset import Dataset
+
+from ichscope.imaging.elements import DicomError, items, number, text, texts
+from ichscope.imaging.series import Header
+
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+_NO_CONTRAST = ("", "NO", "NONE", "N", "0", "NATIVE", "WITHOUT", "NO CONTRAST", "OFF", "NO CM")
+_LONGEST = 64
+
+
+def header_of(dataset: Dataset, shared: Dataset) -> Header:
+    """Header facts of an image; `shared` are the shared functional groups of an Enhanced one, or empty."""
+    acquisition = (dataset, *_groups(shared, "CTAcquisitionDetailsSequence"))
+    exposure = (dataset, *_groups(shared, "CTXRayDetailsSequence"))
+    reconstruction = (dataset, *_groups(shared, "CTReconstructionSequence"))
+    measures = (dataset, *_groups(shared, "PixelMeasuresSequence"))
+    anatomy = (dataset, *_groups(shared, "FrameAnatomySequence"))
+    return Header(
+        modality=_word(dataset, "Modality"),
+        body_part=_body_part(anatomy),
+        image_type=texts(dataset, "ImageType"),
+        manufacturer=_word(dataset, "Manufacturer"),
+        scanner=_word(dataset, "ManufacturerModelName"),
+        institution=_word(dataset, "InstitutionName"),
+        kernel=next(filter(None, (_word(one, "ConvolutionKernel") for one in reconstruction)), ""),
+        contrast=_contrast(dataset),
+        kvp=_fact(exposure, "KVP"),
+        slice_thickness_mm=_fact(measures, "SliceThickness"),
+        gantry_tilt_deg=_fact(acquisition, "GantryDetectorTilt", allow_zero=True),
+        age_years=_age(dataset),
+        sex=sex if (sex := _word(dataset, "PatientSex")) in ("F", "M", "O") else "",
+        study_date=_day(dataset, "StudyDate"),
+    )
+
+
+def _groups(shared: Dataset, sequence: str) -> list[Dataset]:
+    try:
+        return items(shared, sequence, "")
+    except DicomError:
+        return []
+
+
+def _word(dataset: Dataset, keyword: str) -> str:
+    return text(dataset, keyword)[:_LONGEST]
+
+
+def _fact(places: tuple[Dataset, ...], keyword: str, allow_zero: bool = False) -> float | None:
+    for place in places:
+        try:
+            value = number(place, keyword, "")
+        except DicomError:
+            continue
+        if value is not None and (value != 0 or allow_zero):
+            return value
+    return None
+
+
+def _body_part(places: tuple[Dataset, ...]) -> str:
+    for place in places:
+        if part := _word(place, "BodyPartExamined"):
+            return part.upper()
+        for region in _groups(place, "AnatomicRegionSequence"):
+            if meaning := _word(region, "CodeMeaning"):
+                return meaning.upper()
+    return ""
+
+
+def _contrast(dataset: Dataset) -> str:
+    agent = _word(dataset, "ContrastBolusAgent")
+    if not agent:
+        agents = _groups(dataset, "ContrastBolusAgentSequence")
+        agent = next(filter(None, (_word(one, "CodeMeaning") for one in agents)), "")
+    return "" if agent.upper() in _NO_CONTRAST else agent
+
+
+def _age(dataset: Dataset) -> float | None:
+    """Patient's Age ('034Y', '006M'), else the years from birth to study."""
+    age = text(dataset, "PatientAge")
+    if age[:-1].isdigit() and age[-1:].upper() in _YEARS:
+        return round(int(age[:-1]) * _YEARS[age[-1].upper()], 2)
+    born, seen = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
+    return round((seen - born).days / 365.25, 2) if born and seen and born <= seen else None
+
+
+def _day(dataset: Dataset, keyword: str) -> date | None:
+    day = text(dataset, keyword)
+    try:
+        return date(int(day[:4]), int(day[4:6]), int(day[6:8]))
+    except ValueError:
+        return None

@@ -1,0 +1,119 @@
+"""JPEG and PNG pictures of a brain window into a series of approximate HU."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ichscope.imaging.elements import short_hash
+from ichscope.imaging.series import Finding, Series, Slice
+from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
+
+# Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
+WINDOW_WIDTH_HU = 80
+MAX_PIXELS = 40_000_000
+_SMALLEST_SIDE = 64
+# Channels that differ by more than JPEG noise, in more pixels than a caption or a scale bar has.
+_COLOUR_STEP = 0.1
+_COLOURED_SHARE = 0.05
+_PICTURE_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError, MemoryError,
+    struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+class ImageError(Exception):
+    """A picture that cannot be read; the message names file, found and expected."""
+
+
+def read_pictures(sources: Sequence[Source | Path | bytes]) -> Series:
+    """Read JPEG or PNG pictures of axial slices, in the order given, as a series of kind "picture".
+
+    Grey is taken as the brain window (level 40, width 80), so HU are 0..80 and rough. A picture that cannot be
+    read or has another size than most is left out and named in the findings.
+
+    Raises
+    ------
+    ImageError
+        if no picture can be read
+    """
+    files = as_sources(sources)
+    read: list[tuple[Source, NDArray[np.int16], bool]] = []
+    failures: list[str] = []
+    for source in files:
+        try:
+            read.append((source, *_read(source)))
+        except ImageError as error:
+            failures.append(str(error))
+    if not read:
+        more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
+        raise ImageError(failures[0] + more if failures else "found no pictures, expected JPEG or PNG")
+    usual = Counter(hu.shape for _, hu, _ in read).most_common(1)[0][0]
+    kept = [one for one in read if one[1].shape == usual]
+    coloured = [source.name for source, _, colour in kept if colour]
+    left_out = [f"{source.name} ({hu.shape[1]} x {hu.shape[0]})" for source, hu, _ in read if hu.shape != usual]
+    key = short_hash(digest(files))
+    return Series(
+        study=key,
+        key=key,
+        kind="picture",
+        hu=np.stack([hu for _, hu, _ in kept]),
+        slices=tuple(Slice(source.name, "", None) for source, _, _ in kept),
+        findings=tuple(_findings(failures, left_out, coloured, usual)),
+    )
+
+
+def _findings(failures: list[str], left_out: list[str], coloured: list[str], usual: tuple[int, ...]) -> list[Finding]:
+    findings = []
+    if failures:
+        findings.append(Finding("warning", "unreadable-file", f"Left out, not readable: {name_some(failures)}"))
+    if left_out:
+        text = f"Left out, of another size than the others ({usual[1]} x {usual[0]}): {name_some(left_out)}"
+        findings.append(Finding("warning", "mixed-series", text))
+    if coloured:
+        text = f"Coloured, where a CT slice is grey; colours were turned into grey: {name_some(coloured)}"
+        findings.append(Finding("warning", "colour", text))
+    return findings
+
+
+def _read(source: Source) -> tuple[NDArray[np.int16], bool]:
+    """(rows, columns) int16 HU of one picture, and whether it is coloured."""
+    try:
+        # Pillow goes by content, so only these two decoders are let near it.
+        with Image.open(BytesIO(source.read()), formats=["JPEG", "PNG"]) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                found = f"{picture.width} x {picture.height} pixels"
+                raise ImageError(f"{source.name}: found {found}, expected at most {MAX_PIXELS // 1_000_000} million")
+            if min(picture.size) < _SMALLEST_SIDE:
+                found = f"{picture.width} x {picture.height} pixels"
+                raise ImageError(f"{source.name}: found {found}, expected at least {_SMALLEST_SIDE} a side")
+            grey, colour = _grey(ImageOps.exif_transpose(picture))
+    except SourceError as error:
+        raise ImageError(f"{source.name}: {error}") from None
+    except _PICTURE_ERRORS as error:
+        found = "too many pixels" if "Bomb" in type(error).__name__ else "a damaged or different file"
+        raise ImageError(f"{source.name}: found {found}, expected a JPEG or PNG picture") from None
+    return np.rint(grey * WINDOW_WIDTH_HU).astype(np.int16), colour
+
+
+def _grey(picture: Image.Image) -> tuple[NDArray[np.float32], bool]:
+    """Grey 0..1 of any mode, transparent parts black, and whether it is coloured."""
+    if picture.mode.startswith(("I", "F")):
+        return np.clip(np.asarray(picture, np.float32) / np.float32(65535), 0, 1), False
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255), False
+    black = Image.new("RGBA", picture.size, "black")
+    flat = Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")
+    channels = np.asarray(flat, np.float32) / np.float32(255)
+    spread = channels.max(axis=2) - channels.min(axis=2)
+    grey: NDArray[np.float32] = channels @ np.array([0.299, 0.587, 0.114], np.float32)
+    return grey, bool(np.mean(spread > _COLOUR_STEP) > _COLOURED_SHARE)

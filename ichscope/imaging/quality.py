@@ -1,0 +1,138 @@
+"""May this series be analysed? Each check is a finding in words; unknown is not wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ichscope.imaging.geometry import is_axial, plane_name
+from ichscope.imaging.head_check import why_not_head, why_not_picture
+from ichscope.imaging.series import Finding, Series
+
+Status = Literal["analysed", "limited", "not analysed"]
+
+_HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO", "KOPF", "SCHAEDEL", "CABEZA", "TETE", "TESTA")
+_OTHER_PARTS = (
+    "CHEST", "THORAX", "LUNG", "HEART", "CARDIAC", "BREAST", "ABDOMEN", "ABD", "LIVER", "PANCREAS", "KIDNEY", "PELVIS",
+    "HIP", "SPINE", "NECK", "SHOULDER", "ARM", "ELBOW", "WRIST", "HAND", "LEG", "KNEE", "ANKLE", "FOOT", "FEMUR",
+    "EXTREMITY", "COLON", "PROSTATE", "BLADDER", "UTERUS", "AORTA",
+)  # fmt: skip
+ADULT_YEARS = 18
+KVP_RANGE = (100, 140)
+# The training sets have slices of 2.5 to 5 mm, most of them 5.
+THICKNESS_RANGE_MM = (2.0, 7.5)
+FEW_SLICES = 5
+
+
+def assess(series: Series) -> tuple[Finding, ...]:
+    """All findings about a series: those of reading and those of the checks here, the gravest first."""
+    checks = _picture_checks(series) if series.kind == "picture" else _ct_checks(series)
+    order = ("not analysable", "warning", "ok")
+    return tuple(sorted((*series.findings, *checks), key=lambda finding: order.index(finding.level)))
+
+
+def status(findings: Iterable[Finding]) -> Status:
+    """What the findings amount to: one "not analysable" decides, one "warning" limits."""
+    levels = {finding.level for finding in findings}
+    if "not analysable" in levels:
+        return "not analysed"
+    return "limited" if "warning" in levels else "analysed"
+
+
+def _picture_checks(series: Series) -> list[Finding]:
+    text = "A picture has no Hounsfield units: grey is taken as a brain window, so the result is for a single look."
+    findings = [Finding("warning", "picture", text)]
+    if reason := why_not_picture(series.hu):
+        findings.append(Finding("not analysable", "not-head", f"This does not look like a head CT: {reason}."))
+    return findings
+
+
+def _ct_checks(series: Series) -> list[Finding]:
+    checks = (_modality, _body_part, _kind_of_image, _plane, _head, _contrast, _age, _kvp, _thickness, _count)
+    return [finding for check in checks for finding in check(series)]
+
+
+def _modality(series: Series) -> Iterable[Finding]:
+    if series.header.modality == "CT":
+        yield Finding("ok", "modality", "The modality is CT.")
+    elif series.header.modality:
+        text = f"The modality is {series.header.modality}, not CT."
+        yield Finding("not analysable", "modality", text)
+
+
+def _body_part(series: Series) -> Iterable[Finding]:
+    part = series.header.body_part.upper()
+    if any(word in part for word in _HEAD_WORDS):
+        yield Finding("ok", "body-part", f"Body Part Examined is {part}.")
+    elif any(word in part for word in _OTHER_PARTS):
+        yield Finding("not analysable", "body-part", f"Body Part Examined (0018,0015) is {part}, not the head.")
+
+
+def _kind_of_image(series: Series) -> Iterable[Finding]:
+    kind = [word.upper() for word in series.header.image_type]
+    if "LOCALIZER" in kind:
+        yield Finding("not analysable", "localizer", "This is a scout (localizer), not a series of slices.")
+    elif "SECONDARY" in kind or {"MPR", "MIP", "MINIP", "REFORMATTED", "AVERAGE"} & set(kind):
+        text = f"These are derived images ({' / '.join(kind[:3])}), not the scanner's own slices."
+        yield Finding("warning", "derived", text)
+
+
+def _plane(series: Series) -> Iterable[Finding]:
+    if series.orientation is None:
+        return
+    if is_axial(series.orientation):
+        yield Finding("ok", "plane", "Slices are axial.")
+    else:
+        text = f"Slices are {plane_name(series.orientation)}; only axial ones can be analysed."
+        yield Finding("not analysable", "plane", text)
+
+
+def _head(series: Series) -> Iterable[Finding]:
+    if series.orientation is not None and not is_axial(series.orientation):
+        return
+    spacing = series.spacing_mm[1:] if series.spacing_mm else None
+    if reason := why_not_head(series.hu, spacing):
+        yield Finding("not analysable", "not-head", f"This does not look like a head CT: {reason}.")
+    else:
+        yield Finding("ok", "head", "Air, bone and soft tissue are as in a head CT.")
+
+
+def _contrast(series: Series) -> Iterable[Finding]:
+    if series.header.contrast:
+        text = "A contrast agent was given (Contrast/Bolus Agent (0018,0010)); enhanced vessels can look like blood."
+        yield Finding("warning", "contrast", text)
+
+
+def _age(series: Series) -> Iterable[Finding]:
+    age = series.header.age_years
+    if age is not None and age < ADULT_YEARS:
+        yield Finding("warning", "age", f"The patient is under {ADULT_YEARS}; the models learned from adults.")
+
+
+def _kvp(series: Series) -> Iterable[Finding]:
+    kvp = series.header.kvp
+    if kvp is not None and not KVP_RANGE[0] <= kvp <= KVP_RANGE[1]:
+        text = f"Tube voltage is {kvp:g} kV, outside {KVP_RANGE[0]} to {KVP_RANGE[1]}; blood has other HU there."
+        yield Finding("warning", "kvp", text)
+
+
+def _thickness(series: Series) -> Iterable[Finding]:
+    thickness = series.header.slice_thickness_mm
+    between = series.spacing_mm[0] if series.spacing_mm else None
+    low, high = THICKNESS_RANGE_MM
+    if thickness is not None and not low <= thickness <= high:
+        text = f"Slices are {thickness:.1f} mm thick, outside the {low:g} to {high:g} mm that the models know."
+        yield Finding("warning", "thickness", text)
+    elif thickness is None and between is not None and not low <= between <= high:
+        text = f"Slices are {between:.1f} mm apart, outside the {low:g} to {high:g} mm that the models know."
+        yield Finding("warning", "thickness", text)
+
+
+def _count(series: Series) -> Iterable[Finding]:
+    count = len(series.slices)
+    if count == 1:
+        text = "There is one slice only; a bleed on another slice cannot be seen."
+        yield Finding("warning", "few-slices", text)
+    elif count < FEW_SLICES:
+        text = f"There are only {count} slices; a whole head has 20 or more."
+        yield Finding("warning", "few-slices", text)

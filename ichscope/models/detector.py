@@ -1,0 +1,194 @@
+"""A trained model, ready to run: the slice encoder in micro-batches, then the head over the whole sequence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ichscope.models import autotuning, providers
+from ichscope.models.card import ENCODER_FILE as ENCODER_FILE
+from ichscope.models.card import HEAD_FILE as HEAD_FILE
+from ichscope.models.card import ModelCard, ModelError
+from ichscope.models.scheduler import Turns
+
+# Small batches stay in the CPU's cache; `selftest` measures which is best where the user does not choose.
+MICRO_BATCH = autotuning.MICRO_BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What a slice encoder says of a series.
+
+    features : (slices, d) float32
+    evidence : (slices, h, w, labels) float32, 0 to 1
+    """
+
+    features: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one series.
+
+    slice_probability : (slices, labels) float32
+    study_probability : (labels,) float32
+    encoding : what the encoder gave, for another model that has the same one
+    seconds : by stage, "encoder" and "head"
+    """
+
+    slice_probability: NDArray[np.float32]
+    study_probability: NDArray[np.float32]
+    encoding: Encoding
+    seconds: dict[str, float]
+
+    @property
+    def evidence(self) -> NDArray[np.float32]:
+        """(slices, h, w, labels) float32, 0 to 1, over the model's input."""
+        return self.encoding.evidence
+
+
+class Detector:
+    """One model folder on one provider. `run` may be called from several threads at once.
+
+    Parameters
+    ----------
+    folder : a folder below models/ with encoder.onnx, head.onnx and card.json
+    provider : "auto" (what `selftest` found best here), or "tensorrt", "cuda", "openvino", "cpu" and, where the model
+        has 8-bit weights, "openvino-int8" and "cpu-int8"
+    leader : a model that `leads` this one: its session serves both, on its provider
+    followers : folders of models that this one will lead, which have a say in "auto"
+
+    Raises
+    ------
+    ModelError
+        if the files do not match their card, or the provider cannot be had
+    """
+
+    # Of all models of the process. A class that works in the background says so.
+    _turns = Turns()
+    _background = False
+    provider: str
+    _encoder: providers.Encoder
+
+    def __init__(
+        self, folder: Path, provider: str = "auto", leader: Detector | None = None, followers: Sequence[Path] = ()
+    ) -> None:
+        self.card = ModelCard.read(folder)
+        for name in (ENCODER_FILE, HEAD_FILE):
+            if name not in self.card.sha256:
+                raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
+        self.card.verify(folder)
+        self.micro_batch = MICRO_BATCH
+        try:
+            # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
+            self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"), threads=1)
+            if leader is not None:
+                self.provider, self.micro_batch, self._encoder = leader.provider, leader.micro_batch, leader._encoder
+            elif provider == "auto":
+                self._open_best((folder, *followers))
+            else:
+                self._open(folder, providers.choose(provider))
+        except providers.ProviderError as error:
+            raise ModelError(str(error)) from None
+        self._columns = _columns(leader.card, self.card) if leader else None
+
+    def _open(self, folder: Path, provider: providers.Provider) -> None:
+        self._encoder = providers.Encoder(autotuning.encoder_file(folder, self.card, provider), provider)
+        self.provider = provider.label
+
+    def _open_best(self, folders: Sequence[Path]) -> None:
+        verdict = autotuning.choose(folders)
+        try:
+            self._open(folders[0], providers.choose(verdict.choice))
+        except providers.ProviderError:  # it ran when it was tried: a driver or a library has changed since
+            verdict = autotuning.choose(folders, again=True)
+            self._open(folders[0], providers.choose(verdict.choice))
+        self.micro_batch = verdict.micro_batch
+
+    def run(
+        self,
+        hu: NDArray[np.int16],
+        progress: Callable[[int, int], None] | None = None,
+        encoding: Encoding | None = None,
+    ) -> Prediction:
+        """Predict one series.
+
+        Parameters
+        ----------
+        hu : (slices, size, size) int16 HU from preprocess.model_input, at least one slice
+        progress : called with (slices done, slices) after every micro-batch
+        encoding : of the same series by an encoder that this model `shares`, which then need not run again
+
+        Raises
+        ------
+        ModelError
+            if ONNX Runtime fails (out of memory, a graphics card that was lost) or gives what is no probability
+        """
+        start = time.perf_counter()
+        with nullcontext() if self._background else self._turns.waiting():
+            encoding = encoding or self.encode(hu, progress)
+        encoded = time.perf_counter()
+        slice_probability, study_probability = self._run(
+            self._head, ["slice_probability", "study_probability"], "features", encoding.features
+        )
+        if not (np.isfinite(slice_probability).all() and np.isfinite(study_probability).all()):
+            raise ModelError(f"{self.card.name} on {self.provider}: expected probabilities, found no numbers")
+        seconds = {"encoder": encoded - start, "head": time.perf_counter() - encoded}
+        return Prediction(slice_probability, study_probability, encoding, seconds)
+
+    def share(self, other: Detector, encoding: Encoding) -> Encoding | None:
+        """Give another model's encoding as this model's own would be; None if their encoders differ."""
+        if self.provider != other.provider or not leads(other.card, self.card):
+            return None
+        return Encoding(encoding.features, encoding.evidence[..., _columns(other.card, self.card)])
+
+    def encode(
+        self,
+        hu: NDArray[np.int16],
+        progress: Callable[[int, int], None] | None = None,
+        micro_batch: int | None = None,
+    ) -> Encoding:
+        """Run the encoder alone on (slices, size, size) int16 HU."""
+        features, evidence = [], []
+        size = micro_batch or self.micro_batch
+        for at in range(0, len(hu), size):
+            some = hu[at : at + size]
+            with self._turns.turn(self._background):
+                of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
+            features.append(of_some)
+            evidence.append(seen if self._columns is None else seen[..., self._columns])
+            if progress:
+                progress(at + len(some), len(hu))
+        return Encoding(np.concatenate(features), np.concatenate(evidence))
+
+    def _run(
+        self, session: ort.InferenceSession | providers.Encoder, outputs: list[str], name: str, value: NDArray[Any]
+    ) -> list[NDArray[np.float32]]:
+        try:
+            found: list[NDArray[np.float32]] = session.run(outputs, {name: value})
+        except providers.RUNTIME_ERRORS as error:
+            raise ModelError(f"{self.card.name} on {self.provider} failed: {error}") from None
+        return found
+
+
+def leads(leader: ModelCard, other: ModelCard) -> bool:
+    """Whether the encoder of one model serves another, too: the same weights, and evidence of all its labels.
+
+    Cards say which weights an encoder was made from; `export` holds the files to them.
+    """
+    same = leader.encoder_weights == other.encoder_weights != ""
+    return same and set(other.labels) <= set(leader.labels)
+
+
+def _columns(leader: ModelCard, other: ModelCard) -> list[int]:
+    """Where in one model's evidence another's labels are."""
+    return [leader.labels.index(label) for label in other.labels]

@@ -1,0 +1,1 @@
+"""Reports and figures of what was evaluated, counted and monitored."""

@@ -1,0 +1,145 @@
+"""Figures of monitoring: a distribution in two periods, the flag rate with its limits, and readers' overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from ichscope.monitor import Drift, Monitored, Period
+from ichscope.reporting.figures.arrivals import STATE_COLOURS, dress
+from ichscope.reporting.figures.cohort_tables import in_percent, share
+from ichscope.reporting.figures.performance import describe
+from ichscope.reporting.figures.theme import GRID, INK
+from ichscope.store import ReviewWeek
+
+BEFORE: Final = STATE_COLOURS["not analysed"]
+NOW: Final = STATE_COLOURS["analysed"]
+_LINE: Final = "#3d9bd4"
+_OUTSIDE: Final = "#E69F00"
+_AXES: Final = {"age": "Age (years)", "kVp": "Tube voltage (kVp)"}
+
+
+def drift(one: Drift) -> go.Figure:
+    """Share of studies in each bin: the reference period beside the current one."""
+    figure = dress(go.Figure(), legend=True)
+    names = [escape(part.name, quote=False) for part in one.bins]
+    said = []
+    for period, colour in (("reference", BEFORE), ("current", NOW)):
+        counts = [getattr(part, period) for part in one.bins]
+        whole = sum(counts) or 1
+        shares = [100 * n / whole for n in counts]
+        figure.add_bar(
+            x=names,
+            y=shares,
+            name=f"{period} period",
+            marker={"color": colour, "line": {"width": 0.5, "color": INK}},
+            hovertext=[
+                f"{name}<br>{period}: {value:.1f} %, {n:,} of {whole:,}"
+                for name, value, n in zip(names, shares, counts, strict=True)
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+        bins = (f"{part.name} {value:.1f} %" for part, value in zip(one.bins, shares, strict=True))
+        said.append(f"{period}: {', '.join(bins)}")
+    figure.update_layout(barmode="group", bargap=0.2)
+    figure.update_xaxes(type="category", showgrid=False, title=escape(_AXES.get(one.name, one.title), quote=False))
+    figure.update_yaxes(title="Share of studies (%)", rangemode="tozero")
+    return describe(figure, f"{one.name} in both periods. {'. '.join(said)}.")
+
+
+def flag_rate(found: Monitored) -> go.Figure:
+    """Share of flagged studies by day or week, with control limits, both periods, and where thresholds were set."""
+    chart = found.chart
+    figure = dress(go.Figure(), height=280)
+    days = [one.start for one in chart.points]
+    for period, name in ((found.reference, "reference"), (found.current, "current")):
+        _shade(figure, period, name)
+    for bound, fill in (("low", None), ("high", "tonexty")):
+        figure.add_scatter(
+            x=days,
+            y=[100 * getattr(one, bound) for one in chart.points],
+            mode="lines",
+            line={"width": 1, "color": GRID, "shape": "hvh"},
+            fill=fill,
+            fillcolor="rgba(132, 145, 156, 0.14)",
+            hoverinfo="skip",
+        )
+    if chart.centre is not None:
+        figure.add_hline(y=100 * chart.centre, line={"color": INK, "dash": "dot", "width": 1})
+    figure.add_scatter(
+        x=days,
+        y=[100 * one.share for one in chart.points],
+        mode="lines+markers",
+        line={"color": _LINE, "width": 1},
+        marker={
+            "size": [11 if one.outside else 5 for one in chart.points],
+            "symbol": ["diamond" if one.outside else "circle" for one in chart.points],
+            "color": [_OUTSIDE if one.outside else _LINE for one in chart.points],
+        },
+        hovertext=[
+            f"{chart.unit} of {one.start}: {one.hits:,} of {one.studies:,} flagged, {100 * one.share:.1f} %"
+            f"<br>limits {100 * one.low:.1f} to {100 * one.high:.1f} %"
+            for one in chart.points
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    for one in found.settings:
+        text = f"{one.model}: {one.name} {'own again' if one.value is None else f'{one.value:.3g}'}"
+        figure.add_vline(x=one.created_at.timestamp() * 1000, line={"color": INK, "dash": "dash", "width": 1})
+        figure.add_annotation(
+            x=one.created_at, y=1, yref="paper", yanchor="bottom", showarrow=False, text=escape(text, quote=False)
+        )
+    figure.update_xaxes(title=f"Arrival, by {chart.unit} (UTC)", type="date")
+    figure.update_yaxes(title="Flagged (%)", rangemode="tozero")
+    outside = [str(one.start) for one in chart.points if one.outside]
+    centre = chart.reason if chart.centre is None else f"Share in the reference period {100 * chart.centre:.1f} %."
+    return describe(figure, f"Flag rate by {chart.unit}. {centre} Outside the limits: {', '.join(outside) or 'none'}.")
+
+
+def _shade(figure: go.Figure, period: Period, name: str) -> None:
+    figure.add_vrect(
+        x0=period.since,
+        x1=period.until,
+        fillcolor=BEFORE if name == "reference" else "rgba(61, 155, 212, 0.10)",
+        opacity=0.5,
+        line_width=0,
+        layer="below",
+        annotation={"text": name, "font": {"size": 11}, "yanchor": "top"},
+        annotation_position="top left",
+    )
+
+
+def overrides(weeks: Sequence[ReviewWeek]) -> go.Figure:
+    """Share of reviews that reject what the models say, by week, with 95 % intervals."""
+    figure = dress(go.Figure())
+    shares = [share(one.disagree, one.agree + one.disagree) for one in weeks]
+    texts = [
+        f"week of {one.week}: {in_percent(found)}, {one.disagree:,} of {one.agree + one.disagree:,} reviews"
+        for one, found in zip(weeks, shares, strict=True)
+    ]
+    figure.add_scatter(
+        x=[one.week for one in weeks],
+        y=[100 * (found.value or 0) for found in shares],
+        mode="markers",
+        marker={"color": _LINE, "size": 8},
+        error_y=_reach(shares),
+        hovertext=texts,
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    figure.update_xaxes(title="Week of the newest review (UTC)", type="date")
+    figure.update_yaxes(title="Reviews that reject the models (%)", rangemode="tozero")
+    return describe(figure, f"Overrides. {'; '.join(texts) or 'No review yet.'}.")
+
+
+def _reach(shares: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * ((one.high or 0) - (one.value or 0)) for one in shares],
+        "arrayminus": [100 * ((one.value or 0) - (one.low or 0)) for one in shares],
+        "color": INK,
+        "thickness": 1.5,
+    }

@@ -1,0 +1,306 @@
+"""Every table of a report: cells as values, which a page shows with their intervals and a CSV file gives in full."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from ichscope import metrics
+from ichscope.commands.show_evaluation import Notes
+from ichscope.evaluation.evaluate import CHOSEN_HERE, Evaluation, LabelFigures, ModelFigures, Point
+from ichscope.evaluation.selection import Audited
+from ichscope.labels import SUBTYPES
+from ichscope.metrics import AtThreshold, Estimate, JointConfusion, Subgroup
+from ichscope.metrics.groups import MINIMUM_PATIENTS
+from ichscope.reporting.figures.counts import group_name
+from ichscope.reporting.figures.formatting import NO_VALUE, interval, label_name
+from ichscope.results import csv_cell
+
+Cell = str | int | float | Estimate | None
+
+OWN = "the model's own"
+ALL = "all"
+# Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
+USUAL_PREVALENCE = 0.1
+AT_THEIR_PREVALENCE = "PPV, NPV and the share flagged are at the prevalence of these data."
+# Hashes and lists of thresholds may be broken anywhere.
+_LONG = 40
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table with rows; `key` names its file, `about` stands below it.
+
+    drawn : whether a figure shows the same, so that the page needs no more than the file
+    """
+
+    key: str
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    about: str = ""
+    drawn: bool = False
+
+    def html(self) -> str:
+        """Give it as HTML: values with intervals, and by number what to beware of."""
+        notes = Notes()
+        kinds = [_kind(cell) for cell in self.rows[0]]
+        columns = zip(self.columns, kinds, strict=True)
+        head = "".join(f"<th scope='col' class='{kind}'>{escape(name)}</th>" for name, kind in columns)
+        body = "".join(f"<tr>{''.join(_html_cell(cell, notes) for cell in row)}</tr>" for row in self.rows)
+        below = " ".join(filter(None, [self.about, *(f"{line}." for line in notes.lines())]))
+        foot = f"<p class='below'>{escape(below)}</p>" if below else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
+
+    def csv(self) -> str:
+        """Give it as CSV with all digits; an interval has columns of its own."""
+        spread = [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.columns))]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        ends = ("", " low", " high", " method", " note")
+        columns = zip(self.columns, spread, strict=True)
+        writer.writerow([f"{name}{end}" for name, wide in columns for end in ends[: None if wide else 1]])
+        for row in self.rows:
+            writer.writerow([one for cell, wide in zip(row, spread, strict=True) for one in _csv_cells(cell, wide)])
+        return text.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain values; an interval is an object."""
+        rows = [[asdict(cell) if isinstance(cell, Estimate) else cell for cell in row] for row in self.rows]
+        return {"title": self.title, "about": self.about, "columns": list(self.columns), "rows": rows}
+
+
+def _kind(cell: Cell) -> str:
+    """How a cell is set."""
+    if isinstance(cell, str):
+        return "long" if len(cell) > _LONG else "text"
+    return "estimate" if isinstance(cell, Estimate) else "number"
+
+
+def _html_cell(cell: Cell, notes: Notes) -> str:
+    if isinstance(cell, str):
+        text = cell
+    elif isinstance(cell, Estimate):
+        # A narrow column breaks before the interval, never within.
+        value, space, rest = (interval(cell) + notes.mark(cell.reason)).partition(" ")
+        return f"<td class='estimate'>{escape(value)}{space}<span class='interval'>{escape(rest)}</span></td>"
+    elif cell is None:
+        text = NO_VALUE
+    else:
+        text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
+    return f"<td class='{_kind(cell)}'>{escape(text)}</td>"
+
+
+def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
+    if isinstance(cell, Estimate):
+        yield from (cell.value, cell.low, cell.high, cell.method, cell.reason)
+        return
+    yield csv_cell(cell)
+    if wide:
+        yield from ("", "", "", "")
+
+
+def all_tables(audited: Audited, found: Evaluation) -> list[ReportTable]:
+    """Population, models, figures, operating points, subgroups and comparisons, in this order; none is empty."""
+    made = [_population(audited), _labels(audited), _models(audited), _set_thresholds(audited), _ranking(found)]
+    made += [_log_loss(found), _points(found), _elsewhere(found), _subgroups(audited, found), _comparisons(found)]
+    return [table for table in made if table.rows]
+
+
+def _population(audited: Audited) -> ReportTable:
+    columns = {ALL: [ALL] * len(audited.keys)} | audited.columns
+    label = next(iter(audited.truth), "")
+    positive = audited.truth.get(label, np.zeros(len(audited.keys))) == 1
+    rows: list[tuple[Cell, ...]] = []
+    for name, texts in columns.items():
+        groups = np.array([text or "unknown" for text in texts], object)
+        for group in sorted(set(groups)) if any(texts) else ():
+            chosen = groups == group
+            patients = len(np.unique(audited.group[chosen]))
+            told = patients >= MINIMUM_PATIENTS or name == ALL
+            rows.append((name, group, int(chosen.sum()), patients, int((chosen & positive).sum()) if told else None))
+    whose = f"by {audited.grouped_by}" if audited.grouped_by else "by row, as nothing says whose it is"
+    about = (
+        f"A row is a {audited.level}. Patients are told apart {whose}. "
+        f"Of groups with fewer than {MINIMUM_PATIENTS} patients only the size is told."
+    )
+    heads = ("By", "Group", "Rows", "Patients", f"Positive: {label_name(label)}")
+    return ReportTable("population", "Population", heads, rows, about)
+
+
+def _labels(audited: Audited) -> ReportTable:
+    rows = [
+        (label_name(label), int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum()))
+        for label, values in audited.truth.items()
+    ]
+    return ReportTable("truth", "Truth", ("Label", "Positive", "Negative", "Unknown"), rows)
+
+
+def _models(audited: Audited) -> ReportTable:
+    rows = [
+        (
+            *(name, key, audited.models[key].sha256 or "not known", audited.models[key].operating_point or NO_VALUE),
+            ", ".join(f"{label} {value:.4g}" for label, value in audited.models[key].thresholds.items()) or NO_VALUE,
+            audited.missing[key],
+        )
+        for key, name in audited.names().items()
+    ]
+    columns = ("Model", "Source", "SHA-256", "Operating point", "Thresholds in force", "Rows without its word")
+    return ReportTable("models", "Models", columns, rows)
+
+
+def _set_thresholds(audited: Audited) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = [
+        (name, one.id, label_name(one.name), one.value, one.who, f"{one.created_at:%Y-%m-%d %H:%M}", one.why)
+        for key, name in audited.names().items()
+        for one in audited.models[key].set_by_users
+    ]
+    columns = ("Model", "No.", "Label", "Threshold", "Who", "When (UTC)", "Why")
+    about = "Of the operating points in force; all other thresholds are the model's own."
+    return ReportTable("set_thresholds", "Thresholds set by users", columns, rows, about)
+
+
+def _figures(found: Evaluation) -> Iterator[tuple[str, str, LabelFigures]]:
+    for name, model in found.models.items():
+        for label, figures in model.labels.items():
+            yield name, label, figures
+
+
+def _ranking(found: Evaluation) -> ReportTable:
+    rows = [
+        (
+            *(name, label_name(label), one.positives, one.negatives, one.unknown, one.auc),
+            *(one.average_precision, one.brier, one.calibration_error),
+            *(one.calibration_slope, one.calibration_intercept),
+        )
+        for name, label, one in _figures(found)
+    ]
+    columns = (
+        *("Model", "Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score"),
+        *("Calibration error", "Calibration slope", "Calibration intercept"),
+    )
+    methods = dict.fromkeys(one.auc.method for _, _, one in _figures(found) if one.auc.method)
+    about = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods) or 'nothing'}."
+    return ReportTable("figures", "Figures of all labels", columns, rows, about)
+
+
+def _log_loss(found: Evaluation) -> ReportTable:
+    rows = [(name, what, value) for name, model in found.models.items() for what, value in model.log_loss.items()]
+    about = "The floor is what each label's prevalence alone would reach."
+    return ReportTable("log_loss", "Weighted log loss of all six labels", ("Model", "Of", "Value"), rows, about)
+
+
+def _points(found: Evaluation) -> ReportTable:
+    rows = [
+        (name, label_name(label), *_point(point))
+        for name, label, one in _figures(found)
+        for point in one.operating_points
+    ]
+    columns = (
+        *("Model", "Label", "Operating point", "Chosen on", "Threshold", "TP", "FN", "FP", "TN"),
+        *("Sensitivity", "Specificity", "PPV", "NPV", "Flagged"),
+    )
+    about = f"A threshold that was chosen on these data flatters a little. {AT_THEIR_PREVALENCE}"
+    return ReportTable("operating_points", "Operating points and confusion", columns, rows, about)
+
+
+def _point(point: Point) -> tuple[Cell, ...]:
+    if point.found is None:
+        return (point.name, point.chosen_on, *[None] * 5, *[Estimate(None, reason=point.reason)] * 5)
+    at, counts = point.found, point.found.confusion
+    return (
+        *(point.name, "these data" if point.chosen_on == CHOSEN_HERE else point.chosen_on, at.threshold),
+        *(counts.tp, counts.fn, counts.fp, counts.tn, at.sensitivity, at.specificity, at.ppv, at.npv, at.flagged),
+    )
+
+
+def _elsewhere(found: Evaluation) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = []
+    for name, label, one in _figures(found):
+        if (point := point_in_force(one)) is not None:
+            there = metrics.at_prevalence(point.found, USUAL_PREVALENCE)
+            shares = (there.ppv, there.npv, there.flagged)
+            rows.append((name, label_name(label), point.name, point.found.threshold, *shares))
+    columns = ("Model", "Label", "Operating point", "Threshold", "PPV", "NPV", "Flagged")
+    about = "From sensitivity and specificity of these data by Bayes' rule, as if they were the same there."
+    return ReportTable("elsewhere", f"Where {USUAL_PREVALENCE:.0%} are positive", columns, rows, about)
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The operating point that figures and subgroups stand on, and where it comes from, in words."""
+
+    name: str
+    found: AtThreshold
+
+
+def point_in_force(figures: LabelFigures) -> InForce | None:
+    """The model's own threshold, or the Youden point where it brings none; None where there is neither."""
+    points = {point.name: point.found for point in figures.operating_points if point.found}
+    name = OWN if OWN in points else "Youden"
+    if name not in points:
+        return None
+    return InForce("its own threshold" if name == OWN else "the Youden point of these data", points[name])
+
+
+def subtype_points(labels: Mapping[str, LabelFigures]) -> tuple[dict[str, float], str]:
+    """Thresholds in force of the subtypes that have one, and what they are, in words."""
+    points = {label: point for label in SUBTYPES if label in labels and (point := point_in_force(labels[label]))}
+    words = " or ".join(dict.fromkeys(point.name for point in points.values()))
+    return {label: point.found.threshold for label, point in points.items()}, words
+
+
+def joint(audited: Audited, key: str, model: ModelFigures) -> tuple[JointConfusion, str] | None:
+    """Which subtypes are taken for which, and at which thresholds, in words; None with fewer than two of them."""
+    thresholds, words = subtype_points(model.labels)
+    if len(thresholds) < 2:
+        return None
+    both = (audited.truth, audited.models[key].probability)
+    truth, said = (np.stack([values[label] for label in thresholds], axis=1) for values in both)
+    return metrics.joint_confusion(truth, said, tuple(thresholds.values()), tuple(thresholds)), words
+
+
+def subgroups(audited: Audited, key: str, model: ModelFigures) -> dict[str, tuple[Subgroup, ...]]:
+    """All rows, then subgroups by each column that is known: the model's first label at the threshold in force."""
+    label = next(iter(model.labels), "")
+    point = point_in_force(model.labels[label]) if label else None
+    if point is None:
+        return {}
+    truth, said = audited.truth[label], audited.models[key].probability[label]
+    everything = {ALL: [ALL] * len(audited.keys)}
+    return {
+        by: metrics.subgroups(truth, said, texts, point.found.threshold, audited.group)
+        for by, texts in (everything | audited.columns).items()
+        if any(texts)
+    }
+
+
+def _subgroups(audited: Audited, found: Evaluation) -> ReportTable:
+    rows: list[tuple[Cell, ...]] = []
+    for key, name in audited.names().items():
+        for by, groups in subgroups(audited, key, found.models[name]).items():
+            for one in groups:
+                counts = (one.rows, one.patients, one.positives)
+                shown = "All" if by == ALL else group_name(by, one)
+                rows.append((name, shown, *counts, one.auc, one.sensitivity, one.specificity))
+    columns = ("Model", "Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity")
+    label = next((label for model in found.models.values() for label in model.labels), "")
+    about = f"Of {label_name(label)}, at the threshold in force; small groups are withheld."
+    return ReportTable("subgroups", "Subgroups", columns, rows, about)
+
+
+def _comparisons(found: Evaluation) -> ReportTable:
+    rows = [
+        (first, second, label_name(label), test.first, test.second, test.difference, test.p)
+        for (first, second), labels in found.comparisons.items()
+        for label, test in labels.items()
+    ]
+    columns = ("First", "Second", "Label", "AUC of the first", "AUC of the second", "Difference", "p")
+    about = "Paired, on the rows that both know; p is not corrected for the number of tests."
+    return ReportTable("comparisons", "Models compared", columns, rows, about)

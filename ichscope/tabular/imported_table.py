@@ -1,0 +1,275 @@
+"""Files of truth and of predictions: which columns say what, in whatever form they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ichscope.labels import LABELS
+from ichscope.tabular.naming import alike, label_columns, label_key, meaning, plain, reader_of_column, roles_of
+from ichscope.tabular.table import Level, Table, TableError, read_csv, read_results, truth
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+# The study by its name as anybody would write it.
+ALIKE = "study, however it is written"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table of which is known what its columns are.
+
+    roles : our name -> the column's own name
+    labels : label -> its columns; truth may have one a reader. Labels that are none of ours are spelt as in the file
+    """
+
+    table: Table
+    roles: dict[str, str]
+    labels: dict[str, list[str]]
+
+    @property
+    def level(self) -> Level:
+        """What a row is about."""
+        return "slice" if self.roles.keys() & {"sop", "slice"} else "study"
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.table.lines)
+
+    def texts(self, role: str) -> list[str]:
+        """Cells (rows,) of a column, all empty where there is no such column."""
+        return self.table.texts(self.roles[role]) if role in self.roles else [""] * self.rows
+
+    def spelt_like(self, other: Sheet) -> Sheet:
+        """Take over the other's spelling of labels that are none of ours."""
+        spelling = {label_key(label): label for label in other.labels}
+        return replace(
+            self, labels={spelling.get(label_key(label), label): columns for label, columns in self.labels.items()}
+        )
+
+    @cached_property
+    def ids(self) -> dict[str, list[str]]:
+        """By what a row can be known: name of the way -> (rows,).
+
+        Raises
+        ------
+        TableError
+            if there is nothing, or a row leaves it empty
+        """
+        found: dict[str, list[str]] = {}
+        if self.level == "study":
+            found = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
+            found |= {ALIKE: alike(found["study"])} if "study" in found else {}
+        else:
+            if "sop" in self.roles:
+                found["sop"] = self.texts("sop")
+            if self.roles.keys() >= {"study", "slice"}:
+                both = zip(self.texts("study"), self.texts("slice"), strict=True)
+                found["study / slice"] = [f"{study} / {slice_}" for study, slice_ in both]
+        if not found:
+            raise TableError(
+                f"{self.table.header}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
+                "'study' or 'sop', or the columns 'ID' and 'Label'"
+            )
+        for role in {"study", "sop"} & self.roles.keys():
+            if empty := [row for row, cell in enumerate(self.texts(role)) if not cell]:
+                raise self.table.wrong(empty, self.roles[role], "a name")
+        return found
+
+
+def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
+    """Read what readers found: a row a study, slice, or study and reader; labels, or readers' labels, as columns.
+
+    columns : their name -> ours, where names differ; "" leaves the column out
+
+    Raises
+    ------
+    TableError
+        if the file cannot be used
+    """
+    return _sheet(read_csv(path), columns, long_as=Table.truths)
+
+
+def read_predictions(
+    path: Path, level: Level, columns: Mapping[str, str] | None = None, percent: bool = False
+) -> Sheet:
+    """Read probabilities: CSV of any tool, or JSON or CSV of `ichscope analyse`.
+
+    level : what to take from JSON, which holds both
+    columns : their name -> ours, where names differ
+    percent : whether a CSV has them from 0 to 100
+
+    Raises
+    ------
+    TableError
+        if the file cannot be used
+    """
+    if path.suffix.lower() == ".json":
+        return _sheet(read_results(path, level), columns)
+    return _sheet(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
+
+
+def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
+    table = _renamed(table, columns or {})
+    by_plain_name = {plain(name): name for name in table.columns}
+    if long_as and by_plain_name.keys() == {"id", "label"}:
+        table = _renamed(_wide(table, by_plain_name["id"], by_plain_name["label"], long_as), columns or {})
+    roles = roles_of(table.columns)
+    return Sheet(table, roles, label_columns([name for name in table.columns if name not in roles.values()]))
+
+
+def _renamed(table: Table, columns: Mapping[str, str]) -> Table:
+    """Columns as they are told to be, which goes before what the names of others say; "" leaves one out."""
+    told = {name: ours for name, ours in columns.items() if name in table.columns}
+    taken = {meaning(ours) for ours in told.values() if ours and not reader_of_column(ours)}
+    names = {name: told.get(name, "" if meaning(name) in taken else name) for name in table.columns}
+    if doubled := [name for name, count in Counter(names.values()).items() if name and count > 1]:
+        raise TableError(f"{table.header}: found two columns to be read as {doubled[0]!r}, expected one")
+    return replace(table, columns={names[name]: cells for name, cells in table.columns.items() if names[name]})
+
+
+def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
+    """Turn the Kaggle form, `ID_<sop>_<label>` and a value, into a row a slice; repeated rows must agree."""
+    values = numbers(table, value)
+    sops, sop = number(cell.strip().rpartition("_")[0] for cell in table.columns[identity])
+    labels, label = number(cell.strip().rpartition("_")[2] for cell in table.columns[identity])
+    nameless = [i for i, name in enumerate(sops) if not name], [i for i, name in enumerate(labels) if not name]
+    if bad := np.flatnonzero(np.isin(sop, nameless[0]) | np.isin(label, nameless[1])).tolist():
+        raise table.wrong(bad, identity, "<sop>_<label>")
+    cell = sop * len(labels) + label
+    grid = np.full(len(sops) * len(labels), np.nan)
+    there = one_each(table, value, values, cell)
+    grid[: len(there)] = there
+    repeated = len(cell) - len(np.unique(cell))
+    notes = [f"{table.file}: {repeated} rows repeat an earlier one"] if repeated else []
+    by_label = grid.reshape(len(sops), len(labels)).T
+    columns: dict[str, Sequence[Any]] = {"sop": sops, **dict(zip(labels, by_label.tolist(), strict=True))}
+    return Table(table.file, columns, [table.lines[row] for row in first_rows(sop)], table.unit, notes)
+
+
+def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints | None = None) -> Floats:
+    """Give the one known value of each group (groups,), nan where none is; refuse groups that know several.
+
+    values, group : (rows,)
+    rows : where these rows stand in the table, if they are not all of it
+    """
+    there = np.flatnonzero(~np.isnan(values))
+    one = np.full(int(group.max(initial=-1)) + 1, np.nan)
+    one[group[there[::-1]]] = values[there[::-1]]  # of several, the first
+    if len(differ := there[one[group[there]] != values[there]]):
+        wrong = differ if rows is None else rows[differ]
+        raise table.wrong(wrong.tolist(), column, "what an earlier row says of the same")
+    return one
+
+
+def number(names: Iterable[Any]) -> tuple[list[Any], Ints]:
+    """Distinct names in the order of their first row, and the number of each row's (rows,)."""
+    rows = list(names)
+    distinct = {name: i for i, name in enumerate(dict.fromkeys(rows))}
+    return list(distinct), np.fromiter(map(distinct.__getitem__, rows), np.intp, len(rows))
+
+
+def number_pairs(group: Ints, texts: Iterable[Any]) -> Ints:
+    """Number the pairs of a group and a text, (rows,) each."""
+    names, name = number(texts)
+    return group if len(names) == 1 else np.unique(group * len(names) + name, return_inverse=True)[1]
+
+
+def first_rows(group: Ints) -> Ints:
+    """First row of each group (groups,), by its number."""
+    return np.unique(group, return_index=True)[1]
+
+
+def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] = ()) -> list[str]:
+    """Labels that both have, ours first.
+
+    A column of both that is no truth in any row (an age, a category) is no label.
+
+    only : names of the labels wanted; all where empty
+
+    Raises
+    ------
+    TableError
+        if there is none, or a wanted one is missing
+    """
+    both = [label for label in truth_sheet.labels if label in predictions.labels]
+    for name in only:
+        for sheet in (truth_sheet, predictions):
+            if label_key(name) not in map(label_key, sheet.labels):
+                raise TableError(f"{sheet.table.header}: found no column of the label {name!r}, expected one")
+    wanted = [label_key(name) for name in only]
+    found = [label for label in both if (label_key(label) in wanted if wanted else _is_label(label, truth_sheet))]
+    if not found:
+        files = f"{truth_sheet.table.header}, and {predictions.table.header}"
+        raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
+    for sheet in (truth_sheet, predictions):
+        for label in found:
+            refuse_doubles(sheet, label, readers=sheet is truth_sheet)
+    return by_place(found)
+
+
+def labels_alone(sheet: Sheet, read: Callable[[str], Floats], readers: bool) -> tuple[list[str], list[str]]:
+    """Labels of a sheet that has no partner, ours first, and the other columns that are none.
+
+    Columns that are none of ours are labels where every cell can be read as one and some are not empty.
+
+    read : gives the values of a column (rows,), or raises TableError
+    readers : whether a label may have several columns
+    """
+    found, others = [], []
+    for label in sheet.labels:
+        if label in LABELS or all(_can_be_read(read, column) for column in sheet.labels[label]):
+            refuse_doubles(sheet, label, readers)
+            found.append(label)
+        else:
+            others.append(label)
+    return by_place(found), others
+
+
+def _can_be_read(read: Callable[[str], Floats], column: str) -> bool:
+    try:
+        return not np.isnan(read(column)).all()
+    except TableError:
+        return False
+
+
+def by_place(labels: Iterable[str]) -> list[str]:
+    """Our labels in our order, then the others in theirs."""
+    return sorted(labels, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
+
+
+def refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
+    """Refuse two columns of one label, unless they are those of several readers."""
+    columns = sheet.labels[label]
+    if len(columns) > 1 and not (readers and all(reader_of_column(name) for name in columns)):
+        found = " and ".join(map(repr, columns[:2]))
+        raise TableError(f"{sheet.table.header}: found the columns {found} of the label {label!r}, expected one")
+
+
+def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:
+    """Say which labels only one of the two has: a name may be misspelt. Of others than ours the truth's alone are."""
+    of_one = [
+        (label, sheet.table.file)
+        for label in LABELS
+        for sheet, other in ((truth_sheet, predictions), (predictions, truth_sheet))
+        if label in sheet.labels and label not in other.labels
+    ]
+    said = [f"{label}: only {file} has it" for label, file in of_one]
+    others = [label for label in truth_sheet.labels if label not in {*LABELS, *predictions.labels}]
+    if others := [label for label in others if _is_label(label, truth_sheet)]:
+        said.append(f"only {truth_sheet.table.file} has {', '.join(others)}")
+    return said
+
+
+def _is_label(label: str, sheet: Sheet) -> bool:
+    cells = (cell for column in sheet.labels[label] for cell in sheet.table.columns[column])
+    return label in LABELS or any(str(cell).strip() and truth(cell) is not None for cell in cells)

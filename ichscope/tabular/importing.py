@@ -1,0 +1,212 @@
+"""Files of truth and of predictions into the store: whole or not at all, and no identifier but as its keyed hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ichscope.labels import LABELS
+from ichscope.models.card import file_sha256
+from ichscope.results import CSV_COLUMNS
+from ichscope.store import SheetRows, Store, Voice
+from ichscope.store.truth import Keys, Kind, as_numbers, as_texts
+from ichscope.tabular.imported_table import (
+    Sheet,
+    by_place,
+    first_rows,
+    labels_alone,
+    number,
+    read_predictions,
+    read_truth,
+)
+from ichscope.tabular.naming import alike
+from ichscope.tabular.table import Level, TableError, uncollected
+from ichscope.tabular.values import predicted, votes
+
+# What `ichscope analyse` writes beside probabilities would pass for them.
+_FACTS = {name for name in CSV_COLUMNS if not name.startswith("probability_")}
+_BY_PLACE = "study / slice"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file.
+
+    new : False where the same file had been imported before, in the same way
+    rows : studies or slices; `matched` of them are in the store
+    voices : readers or models; a reader may have no name
+    """
+
+    id: int
+    new: bool
+    kind: Kind
+    name: str
+    level: Level
+    rows: int
+    matched: int
+    voices: tuple[str, ...]
+    labels: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@uncollected()
+def import_truth(
+    store: Store,
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    nameless_readers: bool = False,
+    name: str = "",
+) -> Imported:
+    """Import what readers found, in any form that `ichscope evaluate` reads.
+
+    Parameters
+    ----------
+    columns : their name -> ours, where names differ; "" leaves the column out
+    nameless_readers : rows of the same study or slice that name no reader are several readers'; else they must agree
+    name : what people shall call it; the file's own by default
+
+    Raises
+    ------
+    TableError
+        if the file cannot be used, with the lines that are wrong; nothing of it is imported then
+    StoreError
+        if the store cannot be written
+    """
+    sheet = read_truth(path, columns)
+    by = _identity(sheet, columns)
+    labels, others = labels_alone(sheet, sheet.table.truths, readers=True)
+    _refuse_none(sheet, labels)
+    said = votes(sheet, by, labels, nameless_readers)
+    voices = [Voice(voice.reader, voice.rows, voice.labels) for voice in said.voices]
+    if all(np.isnan(values).all() for voice in voices for values in voice.labels.values()):
+        raise TableError(f"{sheet.table.file}: found no row with a truth, expected some")
+    reading = _reading(sheet, columns) | {"nameless readers": str(nameless_readers)}
+    rows = _rows(store, sheet.level, by, said.keys, said.study, said.patient)
+    return _write(store, "truth", path, name, rows, voices, reading, [*said.notes, *_left_out(others)])
+
+
+@uncollected()
+def import_predictions(
+    store: Store,
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    level: Level = "study",
+    percent: bool = False,
+    name: str = "",
+) -> Imported:
+    """Import the probabilities of any tool: a row a study or slice, or one of each model.
+
+    Parameters
+    ----------
+    columns, name : as in import_truth
+    level : what to take from the JSON of `ichscope analyse`, which holds both; other files have but one
+    percent : whether probabilities are from 0 to 100
+
+    Raises
+    ------
+    TableError, StoreError
+        as import_truth
+    """
+    sheet = read_predictions(path, level, columns, percent)
+    by = _identity(sheet, columns)
+    sheet = replace(sheet, labels={label: names for label, names in sheet.labels.items() if not _is_fact(label)})
+    labels, others = labels_alone(sheet, sheet.table.probabilities, readers=False)
+    _refuse_none(sheet, labels)
+    models = predicted(sheet, by, labels)
+    if not models:
+        raise TableError(f"{sheet.table.file}: found no row with a probability, expected some")
+    keys, row = number(sheet.ids[by])
+    place = {key: i for i, key in enumerate(keys)}
+    voices = [
+        Voice(
+            *(model, np.fromiter(map(place.__getitem__, values.keys), np.intp), values.labels),
+            *(values.version, values.thresholds),
+        )
+        for model, values in models.items()
+    ]
+    study, patient = ([texts[i] for i in first_rows(row)] for texts in map(sheet.texts, ("study", "patient")))
+    rows = _rows(store, sheet.level, by, keys, study, patient)
+    notes = dict.fromkeys(note for values in models.values() for note in values.notes)
+    reading = _reading(sheet, columns) | ({"percent": str(percent)} if percent else {})
+    return _write(store, "predictions", path, name, rows, voices, reading, [*notes, *_left_out(others)])
+
+
+def _is_fact(label: str) -> bool:
+    return label in _FACTS or label.startswith("threshold")
+
+
+def _identity(sheet: Sheet, columns: Mapping[str, str] | None) -> str:
+    """By what the rows are known, of the ways that this sheet offers; series and names of folders are not kept."""
+    if unknown := sorted(set((columns or {}).values()) - {""} - sheet.table.columns.keys()):
+        raise TableError(f"{sheet.table.header}: found no column to be read as {unknown[0]!r}, expected one")
+    by = next(iter(sheet.ids))
+    if by not in ("study", "sop", _BY_PLACE):
+        raise TableError(f"{sheet.table.header}: found rows by {by}, expected a column 'study' or 'sop'")
+    return by
+
+
+def _refuse_none(sheet: Sheet, labels: Sequence[str]) -> None:
+    if not labels:
+        raise TableError(f"{sheet.table.header}: found no label, expected columns such as {', '.join(LABELS)}")
+
+
+def _left_out(others: Sequence[str]) -> list[str]:
+    return [f"not read as labels: {', '.join(others)}"] if others else []
+
+
+def _reading(sheet: Sheet, columns: Mapping[str, str] | None) -> dict[str, str]:
+    return {"level": sheet.level, **{f"column {theirs}": ours for theirs, ours in (columns or {}).items()}}
+
+
+def _rows(
+    store: Store, level: Level, by: str, keys: Sequence[str], study: Sequence[str], patient: Sequence[str]
+) -> SheetRows:
+    """Keyed hashes of what the rows are about; `keys` name the studies or slices."""
+    patients = _hashed(store.patient_key, patient)
+    if level == "study":
+        return SheetRows(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
+    studies, names = _study_keys(store, study), keys
+    if by == _BY_PLACE:
+        # The study's key, so that its UID in one file and its hash in another give the same slice.
+        whose = zip(as_texts(studies), study, keys, strict=True)
+        names = [f"{key}{slice_.removeprefix(name)}" for key, name, slice_ in whose]
+    return SheetRows(studies, _hashed(store.slice_key, names), patients)
+
+
+def _study_keys(store: Store, names: Sequence[str]) -> Keys:
+    """Keyed hashes of studies: of the name as it is, if anything is known of it, else as anybody would write it."""
+    exact, other = _hashed(store.study_key, names), _hashed(store.study_key, alike(names))
+    known = [store.study_columns().key, *(store.sheet_rows(sheet.id).study for sheet in store.sheets())]
+    return np.where(np.isin(exact, np.concatenate(known)), exact, other)
+
+
+def _hashed(key: Callable[[str], str], texts: Sequence[str]) -> Keys:
+    names, name = number(texts)
+    return as_numbers(key(text) if text else "" for text in names)[name]
+
+
+def _write(
+    store: Store,
+    kind: Kind,
+    path: Path,
+    name: str,
+    rows: SheetRows,
+    voices: Sequence[Voice],
+    reading: Mapping[str, str],
+    notes: Sequence[str],
+) -> Imported:
+    level: Level = "slice" if rows.slice.any() else "study"
+    shown = name or path.name
+    id, new = store.add_sheet(kind, shown, file_sha256(path), level, rows, voices, reading=reading, notes=notes)
+    known = store.slice_keys().key if level == "slice" else store.study_columns().key
+    matched = int(np.isin(rows.slice if level == "slice" else rows.study, known).sum())
+    labels = by_place(dict.fromkeys(label for voice in voices for label in voice.labels))
+    return Imported(
+        *(id, new, kind, shown, level, len(rows.study), matched),
+        *(tuple(voice.name for voice in voices), tuple(labels), tuple(notes)),
+    )

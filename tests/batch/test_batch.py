@@ -1,0 +1,460 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import kill
+from ichscope import batch, phantom
+from ichscope.analyse import analyse
+from ichscope.batch import BatchError, Pace, Setup, discovery, driver, workers
+from ichscope.batch.work_items import Files, Kept, Place, Refused, from_text, to_text
+from ichscope.imaging import intake
+from ichscope.imaging.intake import collect
+from ichscope.imaging.source import SourceError
+from ichscope.labels import SUBTYPES
+from ichscope.models.detector import Detector
+from ichscope.store import Filter, Job, Store, StoreError, volumes
+from tests.support import tiny_model
+
+STUDIES = 4
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    tiny_model.build(folder, name="cranioscan")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small heads, each in its folder."""
+    folder = tmp_path_factory.mktemp("in") / "night"
+    for seed in range(STUDIES):
+        head = phantom.make(SUBTYPES[seed], seed, slices=3, size=48)
+        phantom.write(head, folder / f"SMITH^JOHN {seed}", InstitutionName="Saint Elsewhere")
+    return folder
+
+
+@pytest.fixture
+def setup(models: Path) -> Setup:
+    return Setup(models, provider="cpu")
+
+
+@pytest.fixture(scope="module")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    Store.open(home=folder).close()
+    return folder
+
+
+@pytest.fixture
+def store(empty_home: Path, tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(home=Path(shutil.copytree(empty_home, tmp_path / "home")))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Counting]:
+    with Counting() as threads:
+        yield threads
+
+
+class Counting(ThreadPoolExecutor):
+    """Threads that remember how much they were asked for, and how much at most at one time."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.asked = self.most = 0
+        self._under_way: set[Future[Any]] = set()
+
+    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+        future = super().submit(*args, **options)
+        self.asked += 1
+        self._under_way = {one for one in self._under_way if not one.done()} | {future}
+        self.most = max(self.most, len(self._under_way))
+        return future
+
+
+def table(store: Store) -> set[tuple[object, ...]]:
+    """What must be the same whoever computed it."""
+    return {
+        (row.study_key, row.series_key, row.status, row.slices, row.scanner, row.reasons, str(row.found), str(row.read))
+        for row in store.export()
+    } | {
+        (row.study_key, one.name, one.version, one.threshold, one.flagged, str(one.probability))
+        for row in store.export()
+        for one in row.models
+    }
+
+
+def test_a_folder_becomes_rows_that_say_what_analyse_says(store: Store, night: Path, pool, setup: Setup) -> None:
+    job = batch.run([night], pool, store, setup)
+    assert (job.done, job.failed, job.total, job.finished_at is not None) == (STUDIES, 0, STUDIES, True)
+    rows = {row.study_key: row for row in store.worklist()}
+    assert store.counts(Filter(job=job.id)).total == len(rows) == STUDIES
+    for expected in analyse([night], workers.detectors(setup)):
+        row = rows[store.study_key(expected.study)]
+        assert (row.status, row.slices) == (expected.status, 3)
+        assert row.models[0].probability == pytest.approx(expected.models["cranioscan"].probability)
+        assert row.has_volume
+        assert not row.synthetic
+        assert store.result(row.id).series_data.hu.shape == (3, 48, 48)
+
+
+def test_nothing_in_the_database_names_the_patient(
+    store: Store, night: Path, pool, setup: Setup, tmp_path: Path
+) -> None:
+    batch.run([night], pool, store, setup)
+    with sqlite3.connect(tmp_path / "home" / "ichscope.db") as database:
+        dump = "\n".join(database.iterdump())
+    assert "synthetic phantom" in dump.lower(), "the dump has the scanner, so it would have the name"
+    assert store.choices().institutions[0] in dump, "the dump has what stands for the institution"
+    for word in ("SMITH", "JOHN", "Elsewhere", "PHANTOM-", "IM0001", str(night)):
+        assert word not in dump
+
+
+def test_the_same_again_is_neither_analysed_nor_written_twice(store: Store, night: Path, pool, setup: Setup) -> None:
+    batch.run([night], pool, store, setup)
+    before = table(store)
+    job = batch.run([night, night / "SMITH^JOHN 1"], pool, store, setup)
+    assert pool.asked == STUDIES
+    assert job.done == STUDIES + 1
+    assert table(store) == before
+    assert store.counts().total == STUDIES
+
+
+def test_a_new_version_is_another_result(
+    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+) -> None:
+    batch.run([night], pool, store, setup)
+    newer = new_version(models, tmp_path)
+    batch.run([night], pool, store, newer)
+    assert pool.asked == 2 * STUDIES
+    assert {row.models[0].version for row in store.worklist()} == {"2"}
+    assert store.counts().total == STUDIES
+
+
+def new_version(models: Path, folder: Path) -> Setup:
+    shutil.copytree(models, folder / "newer")
+    card = folder / "newer" / "cranioscan" / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"version": "2"}))
+    return Setup(folder / "newer", provider="cpu")
+
+
+def test_rescore_takes_the_kept_volumes(
+    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+) -> None:
+    batch.run([night], pool, store, setup)
+    before = {row.id: row for row in store.worklist()}
+    newer = new_version(models, tmp_path)
+    job = batch.work(store, batch.begin_rescore(store, newer), pool, newer)
+    assert (job.done, job.failed) == (STUDIES, 0)
+    for row in store.worklist():
+        (model,) = row.models
+        assert model.version == "2"
+        assert model.probability == pytest.approx(before[row.id].models[0].probability)
+        assert (row.study_key, row.age_years, row.reasons) == (
+            before[row.id].study_key,
+            before[row.id].age_years,
+            before[row.id].reasons,
+        )
+    assert batch.work(store, batch.begin_rescore(store, newer), pool, newer).total == 0
+
+
+def test_a_rescore_that_was_killed_is_taken_up(
+    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_POLL_S", 0.0)
+    batch.run([night], pool, store, setup)
+    newer = new_version(models, tmp_path)
+    stop = Event()
+    killed = batch.begin_rescore(store, newer)
+    batch.work(store, killed, pool, newer, ahead=1, progress=lambda job: stop.set(), stop=stop)
+    assert batch.begin_rescore(store, newer) == killed
+    assert batch.work(store, killed, pool, newer).done == STUDIES
+    assert store.jobs(open_only=True) == []
+
+
+def test_known_only_leaves_out_strangers(
+    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+) -> None:
+    batch.run([night / "SMITH^JOHN 0"], pool, store, setup)
+    newer = new_version(models, tmp_path)
+    job = batch.work(store, batch.begin(store, [night], "rescore", options={"known only": True}), pool, newer)
+    assert (job.total, job.done, store.counts().total) == (1, 1, 1)
+    assert store.worklist()[0].models[0].version == "2"
+
+
+def test_bad_files_are_rows_and_stop_nothing(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+    shutil.copytree(night, tmp_path / "in" / "good")
+    (tmp_path / "in" / "secret.dcm").write_bytes(b"this is a text, not a scan")
+    (tmp_path / "in" / "notes.txt").write_text("a stray")
+    phantom.write(phantom.make_chest(slices=2, size=48), tmp_path / "in" / "chest")
+    job = batch.run([tmp_path / "in"], pool, store, setup)
+    assert (job.done, job.failed) == (STUDIES + 2, 0)
+    refused = store.worklist(Filter(status=("not analysed",)))
+    assert len(refused) == 2
+    assert all(row.reasons and "secret" not in "".join(row.reasons) for row in refused)
+    batch.run([tmp_path / "in"], pool, store, setup)
+    assert (store.counts().total, pool.asked) == (STUDIES + 2, STUDIES + 1)
+
+
+def test_a_model_that_fails_is_a_row_and_can_be_tried_again(
+    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ichscope.models.card import ModelError
+
+    def out_of_memory(*args: object) -> object:
+        raise ModelError("cranioscan on CPU fp32 failed: out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Detector, "run", out_of_memory)
+        job = batch.run([night], pool, store, setup)
+    assert (job.done, job.failed) == (0, STUDIES)
+    assert {row.status for row in store.worklist()} == {"not analysed"}
+    assert "out of memory" in store.failures(job.id)[0].reason
+    assert store.retry(job.id) == STUDIES
+    again = batch.work(store, job.id, pool, setup)
+    assert (again.done, again.failed) == (STUDIES, 0)
+    assert all(row.models for row in store.worklist())
+
+
+def test_what_a_worker_raises_fails_one_series(
+    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = workers.analyse, []
+
+    def analyse_or_break(setup: Setup, group: Any) -> Any:
+        asked.append(group)
+        if len(asked) == 1:
+            raise MemoryError("SMITH^JOHN")
+        return real(setup, group)
+
+    monkeypatch.setattr(workers, "analyse", analyse_or_break)
+    job = batch.run([night], pool, store, setup)
+    assert (job.done, job.failed) == (STUDIES - 1, 1)
+    assert [one.reason for one in store.failures(job.id)] == ["MemoryError"]
+
+
+def test_files_that_are_gone_meanwhile(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+    shutil.copytree(night, tmp_path / "in")
+    job = batch.begin(store, [tmp_path / "in"])
+    (look,) = store.claim(job)
+    store.add_items(job, map(to_text, discovery.start(store, look.locator)))
+    store.drop(look.id)
+    shutil.rmtree(tmp_path / "in" / "SMITH^JOHN 2")
+    done = batch.work(store, job, pool, setup)
+    assert (done.done, done.failed) == (STUDIES - 1, 1)
+    assert store.failures(job)[0].reason == "a file is no longer there"
+
+
+@pytest.mark.parametrize("where", ["record", "claim", "volume"])
+def test_a_full_disk_is_said_and_survived(
+    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    calls = []
+
+    def full_after_one(real: Any, error: Exception) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            calls.append(args)
+            if len(calls) > 1:
+                raise error
+            return real(*args, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        if where == "volume":
+            full = full_after_one(volumes.save, OSError(28, "No space left on device"))
+            patched.setattr(volumes, "save", full)
+        else:
+            full = full_after_one(getattr(Store, where), StoreError("The database failed: there is no room left."))
+            patched.setattr(Store, where, full)
+        with pytest.raises(BatchError, match=r"(?i)no (space|room) left"):
+            batch.run([night], pool, store, setup, ahead=1)
+    kept = store.counts().total
+    assert kept < STUDIES
+    job = batch.run([night], pool, store, setup)
+    assert store.counts().total == STUDIES
+    assert (job.done, job.failed) == (STUDIES, 0)
+    assert len(store.jobs()) == 1, "the same job was taken up"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: Setup, at_once: bool) -> None:
+    class Broken(Counting):
+        def submit(self, *args: Any, **options: Any) -> Future[Any]:
+            if at_once:
+                raise BrokenExecutor("a process died")
+            future: Future[Any] = Future()
+            future.set_exception(BrokenExecutor("a process died"))
+            return future
+
+    with Broken() as pool, pytest.raises(BatchError, match="workers are gone"):
+        batch.run([night], pool, store, setup)
+    (job,) = store.jobs(open_only=True)
+    assert (job.pending, job.running) == (STUDIES, 0)
+
+
+def test_a_model_that_does_not_load_fails_no_study(
+    store: Store, night: Path, pool, setup: Setup, tmp_path: Path
+) -> None:
+    shutil.copytree(setup.models_folder, tmp_path / "models")
+    with (tmp_path / "models" / "cranioscan" / "head.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(BatchError, match="SHA-256"):
+        batch.run([night], pool, store, Setup(tmp_path / "models", provider="cpu"))
+    assert store.jobs()[0].failed == 0
+
+
+def test_memory_is_bounded_by_what_is_under_way(store: Store, night: Path, pool, setup: Setup) -> None:
+    batch.run([night], pool, store, setup, ahead=2)
+    assert pool.most <= 2
+
+
+def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: Setup) -> None:
+    (detector,) = workers.detectors(setup).values()
+    hu = np.zeros((2, 224, 224), np.int16)
+    encoding = detector.encode(hu)
+    with ThreadPoolExecutor(1) as thread, workers._turn:  # as while another study is encoded
+        assert len(thread.submit(detector.run, hu, None, encoding).result(60).slice_probability) == 2
+        waiting = thread.submit(detector.run, hu)
+        assert not wait([waiting], 0.2).done
+        workers._turn.release()
+        assert len(waiting.result(60).slice_probability) == 2
+        workers._turn.acquire()
+
+
+def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_POLL_S", 0.0)
+    seen: list[Job] = []
+    stop = Event()
+
+    def look(job: Job) -> None:
+        seen.append(job)
+        if job.done:
+            stop.set()
+
+    job = batch.begin(store, [night])
+    batch.work(store, job, pool, setup, ahead=1, progress=look, stop=stop)
+    assert 1 <= store.job(job).done < STUDIES
+    assert seen[-1].total == STUDIES
+    assert batch.work(store, job, pool, setup).done == STUDIES
+
+
+def test_pace_tells_rate_and_time_left() -> None:
+    pace = Pace()
+    for at in range(11):
+        pace.see(Job(1, "folder", "", {}, None, True, {"done": 2 * at, "pending": 100 - 2 * at}), at=float(at))
+    assert (pace.rate, pace.left_s) == (2.0, 40.0)
+
+
+def test_a_zip_of_studies(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "night.zip", "w") as archive:
+        for file in sorted(night.rglob("*.dcm")):
+            archive.write(file, file.relative_to(night))
+    assert batch.run([tmp_path / "night.zip"], pool, store, setup).done == STUDIES
+    batch.run([night], pool, store, setup)
+    assert (store.counts().total, pool.asked) == (STUDIES, STUDIES)
+
+
+def test_tasks_survive_being_written(night: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(next(night.rglob("*.dcm")), "deep/IM1.dcm")
+    found = [*collect([night]).groups, *collect([tmp_path]).groups, *collect([tmp_path / "a.zip"]).groups]
+    assert len(found) == STUDIES + 2
+    for group in found:
+        back = from_text(to_text(Files(group, "now")))
+        assert isinstance(back, Files)
+        assert (back.stamp, back.group.key, back.group.kind) == ("now", group.key, group.kind)
+        assert [(s.name, s.read()) for s in back.group.sources] == [(s.name, s.read()) for s in group.sources]
+    for task in (Place(night, "x", True, True), Refused(night, "a.dcm", "is empty"), Kept(3)):
+        assert from_text(to_text(task)) == task
+
+
+def test_an_archive_that_was_replaced_is_noticed(night: Path, tmp_path: Path) -> None:
+    file = next(night.rglob("*.dcm"))
+    for names in (["b", "a.dcm"], ["a.dcm"]):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for name in names:
+                archive.write(file, name)
+        if len(names) == 2:
+            text = to_text(Files(collect([tmp_path / "a.zip"]).groups[0]))
+    os.utime(tmp_path / "a.zip", (1, 1))
+    changed = json.loads(text)
+    changed["files"][0][2] += 1
+    with pytest.raises(SourceError, match="no longer in its archive"):
+        from_text(json.dumps(changed))
+
+
+def test_a_large_folder_is_cut_at_its_subfolders(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 5)
+    (night / "loose.dcm").write_bytes(next(night.rglob("*.dcm")).read_bytes())
+    try:
+        parts = discovery.look(Place(night))
+        assert [type(part) for part in parts] == [Place] * (STUDIES + 1)
+        found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
+        assert [len(task.group.sources) for task in found if isinstance(task, Files)] == [3] * STUDIES + [1]
+    finally:
+        (night / "loose.dcm").unlink()
+
+
+def test_parts_of_a_large_folder_are_all_that_is_in_it(night: Path, tmp_path: Path) -> None:
+    """Folders whose names begin with a dot, and each of many ZIPs by itself."""
+    files = sorted(night.rglob("*.dcm"))
+    for number in range(discovery.MANY_ZIPS + 1):
+        with zipfile.ZipFile(tmp_path / f"{number}.ZIP", "w") as archive:
+            archive.write(files[number], files[number].name)
+    (tmp_path / ".import").mkdir()
+    shutil.copy(files[-1], tmp_path / ".import" / "IM1.dcm")
+    shutil.copy(files[-1], tmp_path / "loose.dcm")
+    parts = discovery.look(Place(tmp_path))
+    zips = {f"{number}.ZIP" for number in range(discovery.MANY_ZIPS + 1)}
+    assert {part.path.name for part in parts if isinstance(part, Place)} == {".import", tmp_path.name} | zips
+    found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
+    assert sum(len(task.group.sources) for task in found if isinstance(task, Files)) == len(parts)
+
+
+def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(
+    store: Store, night: Path, pool, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat").mkdir()
+    for number, file in enumerate(sorted(night.rglob("*.dcm"))):
+        shutil.copy(file, tmp_path / "flat" / f"{number}.dcm")
+    monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 10)
+    assert batch.run([tmp_path / "flat"], pool, store, setup).done == 1
+    (row,) = store.worklist()
+    assert row.status == "not analysed"
+    assert "holds more than 10 files" in row.reasons[0]
+    monkeypatch.undo()
+    monkeypatch.setattr(intake, "MAX_FILES", 10)  # for strangers only
+    assert batch.run([tmp_path / "flat"], pool, store, setup).done == STUDIES
+    assert [row.slices for row in store.worklist() if row.models] == [3] * STUDIES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["batch", "watch"])
+def test_killed_at_any_moment_and_started_again(
+    way: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small form of benchmarks/kill.py."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = ["--models-folder", str(models), "--provider", "cpu", "--workers", "1"]
+    found = kill.survive(way, tmp_path, 12, 2, options, seed=10, size=32, longer_s=0.0)
+    assert found["kills"], "nothing was killed; this test would prove nothing"
+    assert (found["exit_code"], found["jobs"], found["integrity"]) == (0, 1, "ok")
+    assert (found["rows"], found["missing"], found["twice"], found["failed"], found["left"]) == (12, 0, 0, 0, 0)
+    assert found["with_results"] == found["with_pictures"] == 12

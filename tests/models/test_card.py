@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ichscope.labels import LABELS
+from ichscope.models.card import CARD_FILE, ModelCard, ModelError, OperatingPoint, file_sha256
+from tests.support import tiny_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny_model.build(tmp_path)
+
+
+def test_a_card_comes_back_as_it_was_written(folder: Path) -> None:
+    card = replace(
+        ModelCard.read(folder),
+        operating_points=(OperatingPoint("Youden", 0.4, 0.8, 0.7), OperatingPoint("hoch ≥ .95", 0.1, 0.95, 0.5)),
+        metrics={"test": {"any": {"auc": 0.9, "auc_95": [0.8, 0.95]}}},
+        limits=["für Erwachsene"],
+    )
+    card.write(folder)
+    assert ModelCard.read(folder) == card
+    assert "hoch ≥ .95" in (folder / CARD_FILE).read_text(encoding="utf-8")
+
+
+def test_a_card_from_before_intervals_and_failures_is_read(folder: Path) -> None:
+    raw = json.loads((folder / CARD_FILE).read_text())
+    for name in ("default_reason", "slice_thresholds", "failures"):
+        del raw[name]
+    raw["operating_points"] = [{"name": "Youden", "threshold": 0.5, "sensitivity": 0.9, "specificity": 0.9}]
+    (folder / CARD_FILE).write_text(json.dumps(raw))
+    card = ModelCard.read(folder)
+    assert (card.default_reason, card.slice_thresholds, card.failures) == ("", {}, [])
+    assert card.operating_points[0].sensitivity_95 is None
+
+
+def test_labels_and_points_are_tuples_after_reading(folder: Path) -> None:
+    card = ModelCard.read(folder)
+    assert card.labels == LABELS
+    assert card.operating_points == (OperatingPoint("Youden", 0.5, 0.9, 0.9),)
+
+
+def _edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        raw = json.loads(path.read_text())
+        change(raw)
+        path.write_text(json.dumps(raw))
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (Path.unlink, "No such file"),
+        (lambda path: (path.unlink(), path.mkdir()), "directory"),
+        (lambda path: path.write_text(""), "expected a model card"),
+        (lambda path: path.write_text("[]"), "expected a model card"),
+        (lambda path: path.write_text("null"), "expected a model card"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "expected a model card"),
+        (_edit(lambda raw: raw.pop("labels")), "labels"),
+        (_edit(lambda raw: raw.pop("version")), "version"),
+        (_edit(lambda raw: raw.update(colour="red")), "colour"),
+        (_edit(lambda raw: raw["operating_points"][0].pop("threshold")), "threshold"),
+        (_edit(lambda raw: raw.update(labels=["any", "subgaleal"])), "found 'subgaleal'"),
+        (_edit(lambda raw: raw.update(labels=["subdural"])), "expected the label 'any'"),
+        (_edit(lambda raw: raw["thresholds"].pop("subdural")), "none of 'subdural'"),
+        (_edit(lambda raw: raw.update(default_point="best")), "found 'best'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_card_is_refused_with_its_path(folder: Path, damage: Callable[[Path], Any], says: str) -> None:
+    damage(folder / CARD_FILE)
+    with pytest.raises(ModelError) as refused:
+        ModelCard.read(folder)
+    assert str(folder / CARD_FILE) in str(refused.value)
+    assert says in str(refused.value)
+
+
+def test_an_untouched_folder_is_verified(folder: Path) -> None:
+    ModelCard.read(folder).verify(folder)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "head.onnx"])
+def test_one_changed_byte_is_found(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(ModelError, match=rf"{name}: expected SHA-256 \w+, found \w+; not loaded"):
+        ModelCard.read(folder).verify(folder)
+
+
+def test_a_missing_file_is_found(folder: Path) -> None:
+    (folder / "head.onnx").unlink()
+    with pytest.raises(ModelError, match=r"head\.onnx: expected a file .* found none"):
+        ModelCard.read(folder).verify(folder)
+
+
+def test_sha256_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-2
+    assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
