@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from ichscope import batch, phantom
-from ichscope.analyse import default_models_folder, run_models
+from ichscope.analyse import run_models
 from ichscope.batch import workers
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.intake import collect
 from ichscope.imaging.preprocess import model_input
 from ichscope.labels import SUBTYPES
+from ichscope.models.registry import default_models_folder
 from ichscope.store import Store
 
 TARGET = 0.9
@@ -60,7 +61,7 @@ def study_uid(number: int) -> str:
 
 def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Time batch and bare detectors in turns, since a busy moment slows either."""
-    setup = batch.Setup(options.models.resolve(), tuple(options.model or ()), options.provider)
+    setup = batch.WorkerConfig(options.models.resolve(), tuple(options.model or ()), options.provider)
     detectors = workers.detectors(setup)
     groups = [group for one in sorted(inputs.iterdir())[:_DIFFERENT] for group in collect([one]).groups]
     ready = [model_input(series.hu, series.spacing_mm[1:])[0] for series in map(_read, groups)]

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.batch import study_uid, write_studies
-from ichscope.analyse import default_models_folder
+from ichscope.models.registry import default_models_folder
 from ichscope.store import Store
 
 WAYS = ("batch", "watch")
@@ -100,17 +100,17 @@ def good(report: dict[str, Any], studies: int, kills: int) -> bool:
 
 def count(store: Store, home: Path, studies: int) -> dict[str, Any]:
     """What there is, and what there should be."""
-    expected = {store.study_key(study_uid(number)) for number in range(studies)}
-    rows = list(store.export())
+    expected = {store.keys.study(study_uid(number)) for number in range(studies)}
+    rows = list(store.worklist.export())
     keys = [row.study_key for row in rows]
-    jobs = store.jobs()
-    models = {name for name, _ in store.choices().models}
+    jobs = store.jobs.recent()
+    models = {name for name, _ in store.worklist.choices().models}
     return {
         "rows": len(rows),
         "missing": len(expected - set(keys)),
         "twice": len(keys) - len(set(keys)),
         "with_results": sum({model.name for model in row.models} == models for row in rows),
-        "with_pictures": sum(store.result(row.id).series_data is not None for row in rows),
+        "with_pictures": sum(store.results.load(row.id).volume is not None for row in rows),
         "jobs": len(jobs),
         "failed": sum(job.failed for job in jobs),
         "left": sum(job.pending + job.running for job in jobs),
@@ -169,10 +169,10 @@ def _kill(
         if number % 3 == 2:
             time.sleep(chance.uniform(0, _START_S))
         else:
-            while process.poll() is None and store.counts().total < goal:
+            while process.poll() is None and store.worklist.counts().total < goal:
                 time.sleep(_POLL_S)
             time.sleep(chance.uniform(0, longer_s))
-        done += process.poll() is None and store.counts().total < studies
+        done += process.poll() is None and store.worklist.counts().total < studies
         process.send_signal(signal.SIGKILL)
         process.wait()
     return done
@@ -189,7 +189,9 @@ def _finish(command: Sequence[str], home: Path, store: Store, studies: int, way:
 
 
 def _complete(store: Store, studies: int) -> bool:
-    return store.counts().total >= studies and not any(job.pending or job.running for job in store.jobs())
+    return store.worklist.counts().total >= studies and not any(
+        job.pending or job.running for job in store.jobs.recent()
+    )
 
 
 def table(report: dict[str, Any]) -> str:

@@ -75,7 +75,7 @@ def fill(home: Path, studies: int, seeds: int = 1000) -> None:
     """Put so many studies into the store of a home folder: a few as any other, and copies of them."""
     store = Store.open(home=home)
     cases.many(store, seeds)
-    with store._engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with store.database.engine.connect().execution_options(writes=True) as connection, connection.begin():
         for copy in range(1, studies // seeds):
             copy_studies(connection, seeds, copy)
     store.close()

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ichscope.analyse import default_models_folder
 from ichscope.models import autotuning
+from ichscope.models.registry import default_models_folder
 
 QUIET = 0.3
 

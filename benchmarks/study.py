@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope import phantom
-from ichscope.analyse import analyse, default_models_folder, encoder_groups, load_detectors
+from ichscope.analyse import analyse
 from ichscope.imaging import quality
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.intake import collect
@@ -35,6 +35,7 @@ from ichscope.imaging.preprocess import model_input
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ModelError
 from ichscope.models.detector import MICRO_BATCH, Detector
+from ichscope.models.registry import default_models_folder, encoder_groups, load_detectors
 
 STAGES = ("intake", "decode", "quality", "preprocess", "encoder", "head")
 MICRO_BATCHES = (1, 2, 4, 8, 16, 32)

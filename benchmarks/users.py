@@ -21,10 +21,11 @@ from typing import Any
 
 from benchmarks import shared
 from ichscope import phantom
-from ichscope.analyse import analyse, shared_detectors
-from ichscope.batch import Setup, workers
+from ichscope.analyse import analyse
+from ichscope.batch import WorkerConfig, workers
 from ichscope.imaging.intake import collect
 from ichscope.models.detector import Detector
+from ichscope.models.registry import shared_detectors
 
 TOGETHER, FAIR = 1.0, 1.5
 
@@ -91,7 +92,7 @@ def _rate(users: Sequence[tuple[float, float, int]]) -> float:
 
 def _beside_a_batch(files: Files, detectors: Mapping[str, Detector], options: argparse.Namespace) -> float:
     """How many times as long a user's study takes while a batch runs in the same process."""
-    setup = Setup(options.models.resolve(), provider=options.provider, voxels=False)
+    setup = WorkerConfig(options.models.resolve(), provider=options.provider, voxels=False)
     (group,) = collect(files).groups
     over = threading.Event()
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from dashboard.upload_queue import Spool
+from dashboard.upload_queue import UploadQueue
 from ichscope import batch
-from ichscope.batch import BatchError, Pace, Setup, demo
+from ichscope.batch import BatchError, Throughput, WorkerConfig, demo
 from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreError
 from ichscope.store.jobs import LEASE
@@ -37,7 +37,7 @@ class Seen:
     """
 
     job: Job
-    pace: Pace
+    pace: Throughput
     here: bool
     still: bool
 
@@ -52,14 +52,14 @@ class Background:
     making : (made, all) phantoms of a demonstration, until it is over
     """
 
-    def __init__(self, store: Store, setup: Setup | None = None) -> None:
+    def __init__(self, store: Store, setup: WorkerConfig | None = None) -> None:
         self.store, self._setup = store, setup
-        self.spool = Spool(store.volumes.parent)
+        self.spool = UploadQueue(store.volumes.parent)
         self.problem = ""
         self.making: tuple[int, int] | None = None
         self._asked: set[int] = set()
         self._demonstrate = False
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[int, Throughput] = {}
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -94,7 +94,7 @@ class Background:
         kept = None
         try:
             job = batch.begin(self.store, [path], kind, title, pictures_as_series=pictures_as_series, options=options)
-            kept = self.store.job(job).options.get("ticket")
+            kept = self.store.jobs.get(job).options.get("ticket")
         finally:
             if kept != ticket:  # an unfinished job of the same folder was taken up
                 self.spool.remove(ticket)
@@ -108,7 +108,7 @@ class Background:
 
     def ask(self, job: int) -> None:
         """Have a job done here, whoever began it."""
-        if self.store.job(job).kind == "demo":
+        if self.store.jobs.get(job).kind == "demo":
             self.demonstrate()
         else:
             self._asked.add(job)
@@ -131,9 +131,9 @@ class Background:
         StoreError
             if the store cannot be read
         """
-        jobs = [job for job in self.store.jobs(_MOST_JOBS, open_only=True) if job.pending or job.running]
+        jobs = [job for job in self.store.jobs.recent(_MOST_JOBS, open_only=True) if job.pending or job.running]
         with self._lock:
-            self._paces = {job.id: self._paces.get(job.id, Pace()) for job in jobs}
+            self._paces = {job.id: self._paces.get(job.id, Throughput()) for job in jobs}
             return [self._seen(job) for job in reversed(jobs)]
 
     def close(self) -> None:
@@ -222,13 +222,15 @@ class Background:
 
     def _mine(self) -> list[Job]:
         """Give the jobs that are to be done here, the oldest first."""
-        jobs = reversed(self.store.jobs(_MOST_JOBS, open_only=True))
+        jobs = reversed(self.store.jobs.recent(_MOST_JOBS, open_only=True))
         return [job for job in jobs if job.id in self._asked or self.spool.holds(job.options.get("ticket"))]
 
     def _do_demo(self) -> None:
         """Make the demonstration; where that fails it is not tried again by itself, for it takes long."""
         try:
-            batch.workers.detectors(self._setup or Setup())  # before a minute is spent on heads that no model reads
+            batch.workers.detectors(
+                self._setup or WorkerConfig()
+            )  # before a minute is spent on heads that no model reads
             made = demo.make(self.store, progress=self._made)
             with self._workers() as workers:
                 demo.analyse(self.store, made, workers, self._setup, progress=self._tick)
@@ -258,7 +260,7 @@ class Background:
 
     def _tidy(self) -> None:
         """Remove the files of jobs that are done, and begin the job of an upload whose server was killed before."""
-        jobs = {job.options.get("ticket"): job for job in self.store.jobs(_MOST_JOBS)}
+        jobs = {job.options.get("ticket"): job for job in self.store.jobs.recent(_MOST_JOBS)}
         for ticket in self.spool.tickets():
             job, age = jobs.get(ticket), self.spool.age(ticket)
             if job is None and age > _ORPHAN:

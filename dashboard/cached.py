@@ -14,7 +14,6 @@ from sqlalchemy import make_url
 from dashboard.background import Background
 from dashboard.performance.rows import Audit, Rows, Texts
 from ichscope import metrics, phantom
-from ichscope.analyse import default_models_folder, shared_detectors
 from ichscope.evaluation.confidence_bands import Curves, banded
 from ichscope.evaluation.evaluate import SHOWN, LabelFigures, label_figures
 from ichscope.evaluation.selection import Selection, load
@@ -23,6 +22,7 @@ from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estim
 from ichscope.metrics.sample import Floats
 from ichscope.models.card import CARD_FILE, file_sha256
 from ichscope.models.detector import Detector
+from ichscope.models.registry import default_models_folder, shared_detectors
 from ichscope.monitor import Monitored, Period, monitor
 from ichscope.reporting.figures.cohort import figures as cohort_figures
 from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
@@ -82,8 +82,8 @@ def choices(store: Store) -> tuple[Choices, dict[int, str]]:
 @st.cache_data(ttl=10, max_entries=4, show_spinner=False)
 def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
     # Titles of jobs stay out: they may name a folder.
-    words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs()}
-    return _store.choices(), words
+    words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs.recent()}
+    return _store.worklist.choices(), words
 
 
 def audit(store: Store, selection: Selection, second: str | None) -> Audit:
@@ -96,8 +96,8 @@ def audit(store: Store, selection: Selection, second: str | None) -> Audit:
     ichscope.evaluation.selection.AuditError
         if the selection cannot be loaded
     """
-    sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.sheets())
-    return _audit(str(store.volumes), selection, second, (store.state(selection.filter), sheets), store)
+    sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.imported.tables())
+    return _audit(str(store.volumes), selection, second, (store.cohorts.state(selection.filter), sheets), store)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Bringing truth and probabilities together")
@@ -173,12 +173,12 @@ def cohort(store: Store, filter: Filter) -> tuple[Cohort, dict[str, go.Figure]]:
     ichscope.store.StoreError
         if the database fails
     """
-    return _cohort(str(store.volumes), filter, store.state(filter), store)
+    return _cohort(str(store.volumes), filter, store.cohorts.state(filter), store)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Counting")
 def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> tuple[Cohort, dict[str, go.Figure]]:
-    found = _store.cohort(filter)
+    found = _store.cohorts.read(filter)
     return found, cohort_figures(found)
 
 
@@ -195,8 +195,8 @@ def monitored(store: Store, periods: tuple[Period, Period] | None) -> Monitored:
     ichscope.monitor.MonitorError
         if there is nothing to compare
     """
-    newest = (store.adjustments(kind)[:1] for kind in ("alert", "threshold"))
-    state = (*store.state(), *(one[0].id if one else 0 for one in newest))
+    newest = (store.adjustments.history(kind)[:1] for kind in ("alert", "threshold"))
+    state = (*store.cohorts.state(), *(one[0].id if one else 0 for one in newest))
     return _monitored(str(store.volumes), periods, state, store)
 
 
@@ -216,11 +216,11 @@ def thresholds() -> Thresholds:
     url = make_url(database_url())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return {}
-    return in_force(store().adjustments("threshold"))
+    return in_force(store().adjustments.history("threshold"))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def scores(place: str, model: str, version: str, label: str, state: tuple[int, ...], _store: Store) -> Floats:
     """Probabilities of a label by one version of a model, (studies,), sorted; errors as of `thresholds`."""
-    said = _store.result_columns(model, version).probability[label]
+    said = _store.columns.results(model, version).probability[label]
     return np.sort(said[~np.isnan(said)])

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import cached, server_folder, times, uploads
 from dashboard.background import Background, Seen
 from dashboard.text import count, plain, sentence
-from dashboard.upload_queue import Spool
+from dashboard.upload_queue import UploadQueue
 from ichscope.batch.demo import STUDIES
 from ichscope.commands.job_progress import duration, state
 from ichscope.home import home
@@ -51,7 +51,7 @@ def panel() -> bool:
         st.session_state["ingest-add"] = False
     if said := st.session_state.pop("ingest-error", ""):
         st.error(plain(said))
-    some = bool(work.store.worklist(limit=1))
+    some = bool(work.store.worklist.page(limit=1))
     busy = bool(work.look() or work.making or work.problem)
     if some or busy:
         with st.popover("Add studies", icon=":material/add:", key="ingest-add", on_change="rerun"):
@@ -66,7 +66,7 @@ def panel() -> bool:
 
 def take_up() -> None:
     """Go on with what an ended server left, whichever page is opened first."""
-    if not any(Spool(home()).tickets()):
+    if not any(UploadQueue(home()).tickets()):
         return
     try:
         cached.background()
@@ -196,11 +196,11 @@ def _name(job: Job) -> str:
 
 def _failures(work: Background) -> None:
     """What the last job took, what failed in the last ones and in open ones and why, and another try."""
-    latest = work.store.jobs(_LATEST)
+    latest = work.store.jobs.recent(_LATEST)
     if over := [job for job in latest if job.finished_at]:
         st.caption(f"Last: {_name(over[0])}, {_ended(over[0])}.")
     # A watched folder is never over, and its job may be old.
-    jobs = {job.id: job for job in (*latest, *work.store.jobs(_OPEN, open_only=True))}
+    jobs = {job.id: job for job in (*latest, *work.store.jobs.recent(_OPEN, open_only=True))}
     for job in jobs.values():
         if job.failed:
             with st.expander(f"{_name(job)}: {job.failed} of {job.total} series failed"):
@@ -215,7 +215,7 @@ def _ended(job: Job) -> str:
 
 
 def _reasons(work: Background, job: Job) -> None:
-    reasons = Counter(failure.reason for failure in work.store.failures(job.id, limit=_FAILURES))
+    reasons = Counter(failure.reason for failure in work.store.jobs.failures(job.id, limit=_FAILURES))
     lines = (f"- {number} x {plain(sentence(reason))}" for reason, number in reasons.most_common(_REASONS))
     st.markdown("\n".join(lines))
     _button("Try again", job, partial(_again, work))
@@ -226,7 +226,7 @@ def _button(label: str, job: Job, act: Callable[[int], object]) -> None:
 
 
 def _again(work: Background, job: int) -> None:
-    work.store.retry(job)
+    work.store.jobs.retry(job)
     work.ask(job)
 
 

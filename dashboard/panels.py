@@ -10,9 +10,9 @@ from dashboard import viewer
 from dashboard.text import NOT_FOR_DIAGNOSIS, count, plain, sentence
 from dashboard.verdict import agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.reporting.figures import study, theme
 from ichscope.reporting.figures.theme import number
+from ichscope.results import ModelResult, SeriesResult
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
 _LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents an analysis"}
@@ -25,7 +25,7 @@ def warm_up() -> None:
         st.plotly_chart(study.probability_bars({}, {}), theme=None, key="warm-up-chart")
 
 
-def choose(results: list[StudyResult]) -> StudyResult:
+def choose(results: list[SeriesResult]) -> SeriesResult:
     """A list with the headline of every series and every rejected file; the one that the reader picks."""
     levels = [verdict(result).level for result in results]
     summary = ", ".join(f"{levels.count(level)} {word}" for level, word in _SHORT.items() if level in levels)
@@ -41,21 +41,21 @@ def choose(results: list[StudyResult]) -> StudyResult:
     return results[index or 0]
 
 
-def _caption(result: StudyResult) -> str:
+def _caption(result: SeriesResult) -> str:
     if verdict(result).level == "none":
         return plain(" ".join(verdict(result).lines))
     scores = [f"{model.name} {number(model.probability['any'])}" for model in ordered(result)]
     return ", ".join([count(len(result.slices), "slice"), *scores])
 
 
-def identity(result: StudyResult, synthetic: bool) -> None:
+def identity(result: SeriesResult, synthetic: bool) -> None:
     """Which series this is."""
     what = f", {count(len(result.slices), 'slice')}" if result.slices else ""
     origin = "**Synthetic study, no patient.** " if synthetic else ""
     st.markdown(f"{origin}{plain(result.name)}{what}")
 
 
-def headline(result: StudyResult) -> None:
+def headline(result: SeriesResult) -> None:
     """The answer, in words that do not need their colour."""
     answer = verdict(result)
     limited = result.status == "limited"
@@ -69,15 +69,15 @@ def headline(result: StudyResult) -> None:
     )
 
 
-def pictures(result: StudyResult) -> None:
+def pictures(result: SeriesResult) -> None:
     """The viewer, wherever there is a picture to see."""
-    if result.series_data is not None:
+    if result.volume is not None:
         viewer.show(result)
     else:
         st.text(f"{result.name}: there is no picture to show. The rest of the upload is not affected.")
 
 
-def models(result: StudyResult) -> None:
+def models(result: SeriesResult) -> None:
     """Both models side by side, whether they agree, and the six probabilities of the first that has them."""
     found = ordered(result)
     if not found:
@@ -117,7 +117,7 @@ def _in_words(model: ModelResult) -> str:
     return f"Probabilities of {model.name} for the whole series: {values}"
 
 
-def quality(result: StudyResult) -> None:
+def quality(result: SeriesResult) -> None:
     """The findings of the quality checks, the grave ones first."""
     if not result.findings:
         return
@@ -128,7 +128,7 @@ def quality(result: StudyResult) -> None:
     st.markdown("\n".join(lines))
 
 
-def downloads(results: list[StudyResult]) -> None:
+def downloads(results: list[SeriesResult]) -> None:
     """All results of this upload as files; made by the browser's click, without a new run of the page."""
     entries = in_reading_order(results)
     rows = [row for result in entries for row in files.csv_rows(result)]

@@ -24,7 +24,7 @@ _LONGEST_NAME = 60
 _COPY_BYTES = 1 << 20
 
 
-class Spool:
+class UploadQueue:
     """The tickets of a home folder."""
 
     def __init__(self, home: Path) -> None:

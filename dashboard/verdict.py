@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dashboard.text import sentence
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.reporting.figures.theme import number
+from ichscope.results import ModelResult, SeriesResult
 
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
@@ -24,7 +24,7 @@ class Verdict:
     lines: tuple[str, ...]
 
 
-def verdict(result: StudyResult) -> Verdict:
+def verdict(result: SeriesResult) -> Verdict:
     """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
     found = ordered(result)
     if result.status == "not analysed" or not found:
@@ -58,12 +58,12 @@ def _points(models: Sequence[ModelResult]) -> str:
     return f"Operating point: {', '.join(dict.fromkeys(model.operating_point for model in models))}."
 
 
-def reasons(result: StudyResult) -> str:
+def reasons(result: SeriesResult) -> str:
     """Why a result is limited or missing, as sentences."""
     return " ".join(map(sentence, result.reasons))
 
 
-def ordered(result: StudyResult) -> list[ModelResult]:
+def ordered(result: SeriesResult) -> list[ModelResult]:
     """The models of a result, the one that tells most kinds apart first."""
     return sorted(result.models.values(), key=lambda model: -len(model.probability))
 
@@ -93,6 +93,6 @@ def agreement(models: Sequence[ModelResult]) -> tuple[Literal["ok", "warning"], 
     return "ok", "Both models flag this series." if flags == {True} else "Neither model flags this series."
 
 
-def in_reading_order(results: Sequence[StudyResult]) -> list[StudyResult]:
+def in_reading_order(results: Sequence[SeriesResult]) -> list[SeriesResult]:
     """Flagged first, then not flagged, then not analysed; whole series before single slices."""
     return sorted(results, key=lambda result: (_ORDER.index(verdict(result).level), -len(result.slices)))

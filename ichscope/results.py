@@ -1,4 +1,4 @@
-"""Results as files: the JSON list, the CSV table, and writing either without ever leaving half a file."""
+"""Results: what models say of a series, and the files they become, the JSON list and the CSV table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
+from ichscope.imaging.preprocess import Box
+from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
-
-if TYPE_CHECKING:
-    from ichscope.analyse import ModelResult, StudyResult
 
 CSV_COLUMNS = (
     *("name", "study", "series", "status", "reasons", "slices"),
@@ -22,8 +25,115 @@ CSV_COLUMNS = (
 )
 
 
+def reaches(probability: float, threshold: float) -> bool:
+    """Whether a probability counts as positive: it is the threshold or more. The one rule, everywhere.
+
+    >>> reaches(0.31, 0.31), reaches(0.3, 0.31)
+    (True, False)
+    """
+    return bool(probability >= threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelResult:
+    """What one model says of one series.
+
+    probability, thresholds : of the whole study, by label name
+    slice_probability : by label name, (slices,) float32
+    evidence : (slices, h, w) float32, 0 to 1, of any haemorrhage, over SeriesResult.box
+    seconds : of this model alone
+    """
+
+    name: str
+    version: str
+    provider: str
+    seconds: float
+    operating_point: str
+    probability: dict[str, float]
+    thresholds: dict[str, float]
+    slice_probability: dict[str, NDArray[np.float32]]
+    evidence: NDArray[np.float32]
+
+    @property
+    def threshold(self) -> float:
+        """From which probability of any haemorrhage the study is flagged."""
+        return self.thresholds["any"]
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the study is flagged: any haemorrhage is as likely as the threshold says, or likelier."""
+        return reaches(self.probability["any"], self.threshold)
+
+    @property
+    def positive_labels(self) -> tuple[str, ...]:
+        """The labels whose probability reaches their threshold, in the order of LABELS."""
+        return tuple(label for label in LABELS if self.reaches(label))
+
+    def reaches(self, label: str) -> bool:
+        """Whether a label's probability reaches its threshold; False where the model does not know the label."""
+        return (
+            label in self.probability
+            and label in self.thresholds
+            and reaches(self.probability[label], self.thresholds[label])
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesResult:
+    """The result of one series: status "analysed", "limited" or "not analysed", why, and what each model says.
+
+    name : the file or folder as the user knows it
+    box : the square of each slice that the models saw, and that the evidence covers
+    volume : the series itself, for viewing; None where it could not be read
+    """
+
+    study: str
+    series: str
+    name: str
+    status: str
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    models: dict[str, ModelResult] = field(default_factory=dict)
+    box: Box | None = None
+    volume: Series | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the result as plain values, in the form that `ichscope analyse --json` promises."""
+        return {
+            "study": self.study,
+            "series": self.series,
+            "name": self.name,
+            "status": self.status,
+            "reasons": list(self.reasons),
+            "slices": len(self.slices),
+            "models": {name: self._model_json(model) for name, model in self.models.items()},
+        }
+
+    def _model_json(self, model: ModelResult) -> dict[str, Any]:
+        return {
+            "version": model.version,
+            "provider": model.provider,
+            "seconds": round(model.seconds, 4),
+            "flagged": model.flagged,
+            "threshold": model.threshold,
+            "operating_point": model.operating_point,
+            "thresholds": model.thresholds,
+            "probability": {label: round(p, 6) for label, p in model.probability.items()},
+            "per_slice": [
+                {
+                    "file": one.file,
+                    "sop": one.sop,
+                    "position_mm": one.position_mm,
+                    "probability": {label: round(float(p[i]), 6) for label, p in model.slice_probability.items()},
+                }
+                for i, one in enumerate(self.slices)
+            ],
+        }
+
+
 def json_text(results: Iterable[Mapping[str, Any]]) -> str:
-    """Give the results (StudyResult.to_json) as a JSON list, UTF-8 text with a final newline."""
+    """Give the results (SeriesResult.to_json) as a JSON list, UTF-8 text with a final newline."""
     return json.dumps(list(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -36,8 +146,8 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = CSV_COL
     return text.getvalue()
 
 
-def csv_rows(result: StudyResult) -> list[dict[str, Any]]:
-    """Rows of one StudyResult: one a model, or a single one with empty model cells when nothing was analysed.
+def csv_rows(result: SeriesResult) -> list[dict[str, Any]]:
+    """Rows of one SeriesResult: one a model, or a single one with empty model cells when nothing was analysed.
 
     Probabilities are those of the whole study, 0 to 1; slices are in the JSON.
     """

@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 from ichscope import phantom, results
-from ichscope.analyse import StudyResult, analyse, analyse_group, load_detectors, series_name
+from ichscope.analyse import analyse, analyse_group, series_name
 from ichscope.imaging.intake import Group, Source, collect
 from ichscope.imaging.preprocess import model_input
 from ichscope.labels import LABELS
 from ichscope.models.card import CARD_FILE, ModelError
 from ichscope.models.detector import Detector
+from ichscope.models.registry import load_detectors
 from ichscope.phantom import Phantom
+from ichscope.results import SeriesResult
 from tests.support import tiny_model
 
 File = tuple[str, bytes]
@@ -61,7 +63,7 @@ def good(bleeding: Phantom) -> list[File]:
     return files(bleeding, "good")
 
 
-def one(inputs: list[File], detectors: Mapping[str, Detector], **options: Any) -> StudyResult:
+def one(inputs: list[File], detectors: Mapping[str, Detector], **options: Any) -> SeriesResult:
     (result,) = analyse(inputs, detectors, **options)
     return result
 
@@ -79,8 +81,8 @@ def test_every_model_speaks_of_every_slice(good: list[File], detectors: dict[str
         assert model.probability["any"] == pytest.approx(model.slice_probability["any"].max())
     assert tuple(result.models["cranioscan"].probability) == LABELS
     assert tuple(result.models["cerebroscan"].probability) == ("any",)
-    assert result.series_data is not None
-    assert result.series_data.hu.shape == (8, 128, 128)
+    assert result.volume is not None
+    assert result.volume.hu.shape == (8, 128, 128)
 
 
 @pytest.mark.parametrize(("theirs", "runs"), [("same", 1), ("other", 2), ("", 2)])
@@ -352,7 +354,7 @@ def test_a_model_that_fails_limits_the_result(good: list[File], detectors: dict[
 def test_when_every_model_fails_nothing_is_analysed(good: list[File], detectors: dict[str, Detector]) -> None:
     result = one(good, {name: Failing(detector.card) for name, detector in detectors.items()})
     assert (result.status, result.models, len(result.reasons)) == ("not analysed", {}, 2)
-    assert result.series_data is not None, "the study can still be looked at"
+    assert result.volume is not None, "the study can still be looked at"
 
 
 def test_a_mistake_in_the_program_is_not_hidden(good: list[File], detectors: dict[str, Detector]) -> None:

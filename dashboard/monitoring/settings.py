@@ -76,7 +76,7 @@ def limits(store: Store, found: Monitored) -> None:
                 st.button(label, key=f"{KEY}-{label}", disabled=off or not (who and why), **click)
         if told := st.session_state.pop(f"{KEY}-told", None):
             st.markdown(plain(told))
-        history = store.adjustments("alert")
+        history = store.adjustments.history("alert")
         said = [f"- {_said(one)}" for one in history if one.name in RULES]
         st.caption("\n".join(said[:10]) or "Nobody has set a limit yet.")
 
@@ -95,7 +95,7 @@ def _set(store: Store, rule: str, value: float | None, who: str, why: str) -> No
     told = problem(rule, value) if value is not None else ""
     try:
         if not told:
-            store.set_limit(rule, value, who=who, why=why)
+            store.adjustments.set_limit(rule, value, who=who, why=why)
             st.session_state[f"{KEY}-why"] = ""
     except StoreError as error:
         told = str(error)

@@ -194,7 +194,7 @@ def _imported(store: Store) -> None:
     """What is there already, each with a way to take it out again."""
     if said := st.session_state.pop(f"{KEY}-imported", None):
         st.success(plain(said))
-    for sheet in store.sheets():
+    for sheet in store.imported.tables():
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             unit = "slices" if sheet.level == "slice" else "studies"
             st.markdown(
@@ -205,6 +205,6 @@ def _imported(store: Store) -> None:
 
 def _remove(store: Store, sheet: int) -> None:
     try:
-        store.remove_sheet(sheet)
+        store.imported.remove(sheet)
     except StoreError as error:
         st.session_state[f"{KEY}-imported"] = str(error)

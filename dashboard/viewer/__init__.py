@@ -16,10 +16,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.verdict import ordered
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.imaging.series import Series
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.reporting.figures.theme import LABEL_COLOURS, SHORT_NAMES
+from ichscope.results import ModelResult, SeriesResult
 
 TOP_SLICES = 5
 # The browser holds the volume once and Streamlit refuses messages of 200 MB.
@@ -40,12 +40,12 @@ _component = st.components.v2.component(
 )
 
 
-def show(result: StudyResult, key: str = "viewer") -> None:
-    """Place the viewer of a result whose `series_data` is at hand."""
+def show(result: SeriesResult, key: str = "viewer") -> None:
+    """Place the viewer of a result whose `volume` is at hand."""
     _component(data=packet(result), key=key)
 
 
-def packet(result: StudyResult) -> bytes:
+def packet(result: SeriesResult) -> bytes:
     """Everything that the browser needs for one series, as described at the top of this module.
 
     Raises
@@ -53,7 +53,7 @@ def packet(result: StudyResult) -> bytes:
     ValueError
         if the result carries no voxels
     """
-    if (series := result.series_data) is None:
+    if (series := result.volume) is None:
         raise ValueError(f"{result.name}: expected a series with voxels, found none")
     hu, step = _reduced(series.hu)
     models = ordered(result)
@@ -78,7 +78,7 @@ def _reduced(hu: NDArray[np.int16]) -> tuple[NDArray[np.int16], int]:
     return hu[:, ::step, ::step], step
 
 
-def _series_header(result: StudyResult, series: Series, hu: NDArray[np.int16], step: int) -> dict[str, Any]:
+def _series_header(result: SeriesResult, series: Series, hu: NDArray[np.int16], step: int) -> dict[str, Any]:
     slices, rows, columns = hu.shape
     spacing = series.spacing_mm
     return {
@@ -93,7 +93,7 @@ def _series_header(result: StudyResult, series: Series, hu: NDArray[np.int16], s
     }
 
 
-def _model_header(result: StudyResult, models: list[ModelResult]) -> dict[str, Any]:
+def _model_header(result: SeriesResult, models: list[ModelResult]) -> dict[str, Any]:
     suspicious = most_suspicious(models[0]) if models else []
     flagged = any(model.flagged for model in models)
     box = result.box

@@ -9,8 +9,8 @@ from dashboard import cached
 from dashboard import models_tables as tables
 from dashboard.monitoring.settings import names
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
-from ichscope.analyse import default_models_folder
 from ichscope.models.card import CARD_FILE, ModelCard, ModelError
+from ichscope.models.registry import default_models_folder
 from ichscope.reporting.figures.cohort_tables import in_percent, share
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.store import Adjustment, Store, StoreError, in_force
@@ -35,7 +35,7 @@ def page() -> None:
 
 
 def _show(store: Store, cards: dict[str, ModelCard]) -> None:
-    providers, history = _providers(), store.adjustments("threshold")
+    providers, history = _providers(), store.adjustments.history("threshold")
     tabs = st.tabs([card.name for card in cards.values()], key=f"{KEY}-tabs", on_change="rerun")
     for tab, (folder, card) in zip(tabs, cards.items(), strict=True):
         if tab.open:
@@ -129,7 +129,7 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
 
 def _workload(store: Store, card: ModelCard, label: str, value: float, now: float) -> str:
     """How many of the results so far a threshold would call positive."""
-    said = cached.scores(str(store.volumes), card.name, card.version, label, store.state(), store)
+    said = cached.scores(str(store.volumes), card.name, card.version, label, store.cohorts.state(), store)
     if not len(said):
         return "No result of this version is stored yet, so what it would change cannot be said."
     shares = [share(len(said) - int(np.searchsorted(said, one)), len(said)) for one in (value, now)]
@@ -142,7 +142,7 @@ def _workload(store: Store, card: ModelCard, label: str, value: float, now: floa
 
 def _save(store: Store, card: ModelCard, label: str, value: float | None, who: str, why: str, key: str) -> None:
     try:
-        store.set_threshold(card.name, card.version, label, value, who=who, why=why)
+        store.adjustments.set_threshold(card.name, card.version, label, value, who=who, why=why)
     except StoreError as error:
         st.session_state[f"{key}-told"] = f"Not saved. {error}"
         return

@@ -19,9 +19,10 @@ from dashboard import cached, panels, server_folder, uploads
 from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import in_reading_order
-from ichscope.analyse import StudyResult, analyse
+from ichscope.analyse import analyse
 from ichscope.models.card import ModelError
 from ichscope.models.detector import Detector
+from ichscope.results import SeriesResult
 from ichscope.store import StoreError, Thresholds, judged
 
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
@@ -127,7 +128,7 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
     st.session_state.pop("chosen", None)
     st.session_state["results"] = in_reading_order(results)
     # Kept only where a second reading makes sense: pictures that were read one by one.
-    pictures = [one for one in results if one.series_data is not None and one.series_data.kind == "picture"]
+    pictures = [one for one in results if one.volume is not None and one.volume.kind == "picture"]
     st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
     # The next uploader is a new one: the old one's files are gone.
     uploads.free(st.session_state.pop("uploaded", ()))
@@ -144,14 +145,14 @@ def _thresholds() -> Thresholds:
         return {}
 
 
-def _judged(result: StudyResult, thresholds: Thresholds) -> StudyResult:
+def _judged(result: SeriesResult, thresholds: Thresholds) -> SeriesResult:
     return replace(result, models={name: judged(one, thresholds) for name, one in result.models.items()})
 
 
 # ---- from results to the screen ------------------------------------------------------------------------
 
 
-def _show(results: list[StudyResult]) -> None:
+def _show(results: list[SeriesResult]) -> None:
     left, right = st.columns([7, 3], gap="medium")
     with right:
         with st.container(horizontal=True):

@@ -73,7 +73,7 @@ def _list(store: Store) -> None:
     with top:
         filter = filters.choose(store, KEY, states=False)
     # Each different question is asked once a run.
-    counts = cache(store.counts)
+    counts = cache(store.worklist.counts)
     total = counts(filter).total
     _states(counts, filter)
     if not total:
@@ -128,7 +128,7 @@ def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
         page = st.pagination(last_page, key=key, persist_state="session")
     first = (page - 1) * ROWS
     with place:
-        rows = store.worklist(filter, order, first, ROWS)
+        rows = store.worklist.page(filter, order, first, ROWS)
         st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}. A click or Enter opens a study.")
         study = table.show(rows, f"{KEY}-table", st.session_state.get(f"{KEY}-last"))
     if study is not None:

@@ -29,8 +29,8 @@ def worklist_csv(store: Store, filter: Filter, order: Order) -> str:
     ichscope.store.StoreError
         if the database fails
     """
-    names = columns(list(dict.fromkeys(name for name, _ in store.choices().models)))
-    return csv_text((csv_row(row, names) for row in store.export(filter, order)), names)
+    names = columns(list(dict.fromkeys(name for name, _ in store.worklist.choices().models)))
+    return csv_text((csv_row(row, names) for row in store.worklist.export(filter, order)), names)
 
 
 def columns(models: Sequence[str]) -> list[str]:

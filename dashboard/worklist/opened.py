@@ -12,7 +12,7 @@ from dashboard import panels
 from dashboard.text import count, plain
 from dashboard.times import when
 from dashboard.worklist import review, review_session
-from ichscope.analyse import StudyResult
+from ichscope.results import SeriesResult
 from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
 
 _NO_PICTURES = (
@@ -37,11 +37,11 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
     ichscope.store.StoreError
         if there is no such study, or the database fails
     """
-    row = store.study(study)
+    row = store.worklist.row(study)
     result, damage = _result(store, row)
     left, right = st.columns([7, 3], gap="medium")
     with right:
-        _way(store.neighbours(study, filter, order), open_study)
+        _way(store.worklist.neighbours(study, filter, order), open_study)
         panels.identity(result, row.synthetic)
     # Answer and pictures are sent before the buttons that judge them.
     with left:
@@ -59,12 +59,12 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         st.caption(plain(_facts(row)))
 
 
-def _result(store: Store, row: WorklistRow) -> tuple[StudyResult, str]:
+def _result(store: Store, row: WorklistRow) -> tuple[SeriesResult, str]:
     """The result, and why its pictures cannot be had: a damaged file must not hide what was found."""
     try:
-        return store.result(row.id, voxels=row.has_volume), ""
+        return store.results.load(row.id, voxels=row.has_volume), ""
     except StoreError as error:
-        return store.result(row.id, voxels=False), str(error)
+        return store.results.load(row.id, voxels=False), str(error)
 
 
 def _way(near: Neighbours, open_study: Open) -> None:
@@ -87,7 +87,7 @@ def _follow(store: Store, study: int, filter: Filter, order: Order, open_study: 
     """Open the next study, or the list where this was the last one."""
     # Asked again: the list may have changed while the study was read. Without an answer the study stays open.
     with suppress(StoreError):
-        open_study(store.neighbours(study, filter, order).next)
+        open_study(store.worklist.neighbours(study, filter, order).next)
 
 
 def _facts(row: WorklistRow) -> str:

@@ -91,7 +91,7 @@ def current(store: Store, row: WorklistRow) -> Visit:
         leave()
         st.rerun()
     if now is None or now.row.id != row.id:
-        reviews = store.reviews(row.id)
+        reviews = store.reviews.of(row.id)
         # With nothing to agree with, the labels are what a reader came for.
         now = st.session_state[_VISIT] = Visit(row, reviews, reviews, form=row.found["any"] is None)
     now.row = row
@@ -106,7 +106,7 @@ def refresh(store: Store, visit: Visit) -> None:
     ichscope.store.StoreError
         if the database fails
     """
-    reviews = store.reviews(visit.row.id)
+    reviews = store.reviews.of(visit.row.id)
     known = {one.id for one in visit.shown}
     visit.news += [one for one in reviews if one.id not in known and one.reader != reader()]
     visit.shown = reviews
@@ -168,7 +168,7 @@ def _save(store: Store, visit: Visit, said: Entry, agree: bool) -> bool:
         labels.setdefault("any", visit.row.found["any"])
     labels = review_draft.complete(labels)
     try:
-        saved = store.review(
+        saved = store.reviews.add(
             visit.row.id,
             reader(),
             agree=True if agree else review_draft.agrees(labels, visit.row.found),

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ichscope import home, phantom
-from ichscope.batch import Setup, begin, work
+from ichscope.batch import WorkerConfig, begin, work
 from ichscope.batch.driver import Progress
 from ichscope.imaging.source import Source
 from ichscope.labels import LABELS, SUBTYPES
@@ -65,7 +65,11 @@ def make(store: Store, studies: int = STUDIES, progress: Making = lambda done, t
 
 
 def analyse(
-    store: Store, made: Sequence[Made], executor: Executor, setup: Setup | None = None, progress: Progress | None = None
+    store: Store,
+    made: Sequence[Made],
+    executor: Executor,
+    setup: WorkerConfig | None = None,
+    progress: Progress | None = None,
 ) -> Job:
     """Analyse the phantoms that were made, enter what readers say of them, and remove their files.
 
@@ -90,7 +94,7 @@ def analyse(
 
 def _began(store: Store) -> datetime:
     """When the first demonstration began: one that is made again or goes on leaves its studies in their places."""
-    return min(job.created_at for job in store.jobs(limit=1000) if job.kind == "demo")
+    return min(job.created_at for job in store.jobs.recent(limit=1000) if job.kind == "demo")
 
 
 def _place(number: int) -> float:
@@ -124,8 +128,8 @@ def _phantom(seed: int) -> phantom.Phantom:
 
 def spread(store: Store, made: Made, arrived_at: datetime) -> None:
     """Let a study have come when the demonstration wants it."""
-    if (seen := store.seen(made.content)) is not None:
-        store.move(seen.study, arrived_at)
+    if (seen := store.results.seen(made.content)) is not None:
+        store.results.move(seen.study, arrived_at)
 
 
 def review(store: Store, made: Made, chance: random.Random, before: datetime) -> None:
@@ -135,11 +139,11 @@ def review(store: Store, made: Made, chance: random.Random, before: datetime) ->
     ----------
     before : nobody reads later than that
     """
-    seen = store.seen(made.content)
+    seen = store.results.seen(made.content)
     readers = READERS[: 1 + (chance.random() < _SECOND_READING)] if chance.random() >= _UNREAD else ()
-    if seen is None or not seen.models or store.reviews(seen.study):
+    if seen is None or not seen.models or store.reviews.of(seen.study):
         return
-    row = store.study(seen.study)
+    row = store.worklist.row(seen.study)
     newest, at = None, row.analysed_at
     for reader in readers:
         at += timedelta(hours=chance.uniform(0, _READ_WITHIN_H))
@@ -148,7 +152,7 @@ def review(store: Store, made: Made, chance: random.Random, before: datetime) ->
         labels = read(made.truth, chance)
         # As on the page: whoever sets a label that the models do not find disagrees.
         agree = all(labels[label] == found for label, found in row.found.items() if found is not None)
-        newest = store.review(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
+        newest = store.reviews.add(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
 
 
 def read(truth: dict[str, bool], chance: random.Random) -> dict[str, bool]:

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.analyse import StudyResult
 from ichscope.batch.work_items import Files, Kept, Place, Refused, Task, from_text, path_of
 from ichscope.imaging.elements import DicomError, parse, short_hash, text
 from ichscope.imaging.intake import STRAY_FOLDERS, Group, Intake, Source, collect, natural_order, walk
 from ichscope.imaging.preprocess import model_input
 from ichscope.imaging.source import SourceError
+from ichscope.results import SeriesResult
 from ichscope.store import Store, StoreError, content_hash
 
 # A larger folder is cut at its subfolders and ZIPs: then series are told apart within each of them, not across.
@@ -41,7 +41,7 @@ class Stored:
     """A study whose volume is kept, with what its models see: (slices, size, size) int16 HU."""
 
     study: int
-    result: StudyResult
+    result: SeriesResult
     hu: NDArray[np.int16]
 
 
@@ -129,15 +129,15 @@ def load(store: Store, study: int) -> Stored:
     StoreError
         if the store cannot be read
     """
-    store.result(study, voxels=False)  # where the store itself fails, all fail, not this one
+    store.results.load(study, voxels=False)  # where the store itself fails, all fail, not this one
     try:
-        result = store.result(study)
+        result = store.results.load(study)
     except StoreError as error:
         raise SourceError(str(error)) from None
-    if (series := result.series_data) is None:
+    if (series := result.volume) is None:
         raise SourceError("its volume is no longer kept")
     hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
-    return Stored(study, replace(result, series_data=None), hu)
+    return Stored(study, replace(result, volume=None), hu)
 
 
 def refused_content(task: Refused) -> str:

@@ -13,15 +13,15 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.batch import discovery, workers
 from ichscope.batch.discovery import Ready, Stored
 from ichscope.batch.work_items import Refused, to_text
-from ichscope.batch.workers import Setup
+from ichscope.batch.workers import WorkerConfig
 from ichscope.imaging import quality
 from ichscope.imaging.series import Finding
 from ichscope.imaging.source import SourceError
 from ichscope.models.card import ModelError
+from ichscope.results import ModelResult, SeriesResult
 from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError, volumes
 
 _POLL_S = 0.5
@@ -38,11 +38,11 @@ class Driver:
     """One process' work on one job. Workers compute, two threads read and write files, and only `run` writes rows."""
 
     def __init__(
-        self, store: Store, job: int, executor: Executor, setup: Setup, ahead: int, progress: Progress | None
+        self, store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int, progress: Progress | None
     ) -> None:
         self._store, self._executor, self._setup, self._ahead = store, executor, setup, ahead
         self._progress = progress
-        self._job = store.job(job)
+        self._job = store.jobs.get(job)
         self._cards = setup.cards()
         self._files = ThreadPoolExecutor(2, "ichscope-files")
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
@@ -58,7 +58,7 @@ class Driver:
                 if not stop.is_set():
                     self._take()
                 if not self._doing:
-                    if stop.is_set() or not wait_for_others or not self._store.job(self._job.id).running:
+                    if stop.is_set() or not wait_for_others or not self._store.jobs.get(self._job.id).running:
                         return
                     stop.wait(_POLL_S)
                 finished, _ = wait(self._doing, timeout=_POLL_S, return_when=FIRST_COMPLETED)
@@ -70,7 +70,7 @@ class Driver:
 
     def _take(self) -> None:
         free = self._ahead - len(self._doing)
-        for item in self._store.claim(self._job.id, free) if free > 0 else ():
+        for item in self._store.jobs.claim(self._job.id, free) if free > 0 else ():
             self._later(item, self._files.submit(discovery.start, self._store, item.locator), self._started)
 
     def _later(self, item: Item, future: Future[Any], then: Callable[..., None], *known: Any) -> None:
@@ -94,14 +94,14 @@ class Driver:
         if error is not None:
             # What another error says may hold values of a patient's file.
             said = isinstance(error, (SourceError, ValueUnfitError))
-            self._store.fail(item.id, str(error) if said else type(error).__name__)
+            self._store.jobs.fail(item.id, str(error) if said else type(error).__name__)
         del self._doing[future]
 
     def _started(self, item: Item, found: discovery.Started) -> None:
         match found:
             case list():
-                self._store.add_items(item.job, map(to_text, found))
-                self._store.drop(item.id)
+                self._store.jobs.add_items(item.job, map(to_text, found))
+                self._store.jobs.drop(item.id)
             case Refused():
                 self._record_refused(item, found)
             case Stored():
@@ -111,11 +111,11 @@ class Driver:
                 self._analyse(item, found)
 
     def _analyse(self, item: Item, ready: Ready) -> None:
-        seen = self._store.seen(ready.content)
+        seen = self._store.results.seen(ready.content)
         if seen and self._known(seen):
-            self._store.done(item.id, seen.study)
+            self._store.jobs.done(item.id, seen.study)
         elif seen is None and self._job.options.get("known only"):
-            self._store.drop(item.id)
+            self._store.jobs.drop(item.id)
         else:
             future = self._executor.submit(workers.analyse, self._setup, ready.group)
             self._later(item, future, self._analysed, ready)
@@ -126,17 +126,17 @@ class Driver:
             return "model-failed" not in seen.findings
         return all(card.version in seen.models.get(card.name, ()) for card in self._cards.values())
 
-    def _analysed(self, item: Item, ready: Ready, result: StudyResult) -> None:
+    def _analysed(self, item: Item, ready: Ready, result: SeriesResult) -> None:
         if not self._setup.voxels:
             self._record(item, ready, result, None)
         else:
             future = self._files.submit(save_volume, self._store.volumes, ready.content, result)
             self._later(item, future, self._record, ready, result)
 
-    def _record(self, item: Item, ready: Ready, result: StudyResult, volume: str | None) -> None:
+    def _record(self, item: Item, ready: Ready, result: SeriesResult, volume: str | None) -> None:
         failure = _failure(result.findings)
         names = [source.name for source in ready.group.sources]
-        self._store.record(
+        self._store.results.record(
             result,
             ready.content,
             files=names,
@@ -148,31 +148,31 @@ class Driver:
             cards=self._cards,
         )
         if failure:
-            self._store.fail(item.id, failure, names)
+            self._store.jobs.fail(item.id, failure, names)
 
     def _record_refused(self, item: Item, task: Refused) -> None:
         finding = Finding("not analysable", "unreadable", task.reason)
-        result = StudyResult("", "", task.name, "not analysed", (task.reason,), (finding,))
+        result = SeriesResult("", "", task.name, "not analysed", (task.reason,), (finding,))
         content = discovery.refused_content(task)
-        self._store.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
+        self._store.results.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
 
     def _scored(self, item: Item, kept: Stored, found: tuple[dict[str, ModelResult], list[Finding]]) -> None:
         models, failures = found
         if failure := _failure(failures):
-            self._store.fail(item.id, failure)
+            self._store.jobs.fail(item.id, failure)
             return
         # Whatever a model could not do before, it has done now.
         findings = tuple(one for one in kept.result.findings if one.code != "model-failed")
         result = replace(kept.result, models=models, findings=findings, status=quality.status(findings))
-        self._store.rescore(kept.study, result, item=item.id, cards=self._cards)
+        self._store.results.rescore(kept.study, result, item=item.id, cards=self._cards)
 
     def _tell(self) -> None:
         now = time.monotonic()
         if now - self._kept_at >= _KEEP_S:
-            self._store.keep([item.id for item, _ in self._doing.values()])
+            self._store.jobs.renew([item.id for item, _ in self._doing.values()])
             self._kept_at = now
         if self._progress and now - self._told_at >= _POLL_S:
-            self._progress(self._store.job(self._job.id))
+            self._progress(self._store.jobs.get(self._job.id))
             self._told_at = now
 
     def _give_back(self) -> None:
@@ -182,10 +182,10 @@ class Driver:
         self._files.shutdown(wait=False, cancel_futures=True)
         with suppress(StoreError):
             for item, _ in self._doing.values():
-                self._store.release(item.id)
+                self._store.jobs.release(item.id)
 
 
-def save_volume(root: Path, content: str, result: StudyResult) -> str | None:
+def save_volume(root: Path, content: str, result: SeriesResult) -> str | None:
     """Keep the voxels of a result.
 
     Raises

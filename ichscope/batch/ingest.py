@@ -11,7 +11,7 @@ from typing import Any
 
 from ichscope.batch.driver import BatchError, Driver, Progress
 from ichscope.batch.work_items import Place, to_text
-from ichscope.batch.workers import Setup
+from ichscope.batch.workers import WorkerConfig
 from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreError
 
@@ -23,7 +23,7 @@ def run(
     sources: Iterable[Path],
     executor: Executor,
     store: Store,
-    setup: Setup | None = None,
+    setup: WorkerConfig | None = None,
     *,
     pictures_as_series: bool = False,
     ahead: int = AHEAD,
@@ -74,28 +74,28 @@ def begin(
     """
     paths = sorted({path.resolve() for path in sources})
     # Paths may name a patient: the job holds what stands for them.
-    mark = store.study_key("\0".join([kind, str(pictures_as_series), *map(str, paths)]))
+    mark = store.keys.study("\0".join([kind, str(pictures_as_series), *map(str, paths)]))
     job = take_up(store, mark)
     if job is None:
         places = "1 file or folder" if len(paths) == 1 else f"{len(paths)} files or folders"
-        job = store.start_job(kind, title or places, {**(options or {}), "inputs": mark})
+        job = store.jobs.start(kind, title or places, {**(options or {}), "inputs": mark})
     # A new stamp: what has come since the job was begun is found, too.
     stamp = datetime.now(UTC).isoformat()
-    store.add_items(job, [to_text(Place(path, stamp, pictures_as_series)) for path in paths])
-    store.listed(job)
+    store.jobs.add_items(job, [to_text(Place(path, stamp, pictures_as_series)) for path in paths])
+    store.jobs.mark_listed(job)
     return job
 
 
 def take_up(store: Store, mark: str) -> int | None:
     """Find the unfinished job of the same inputs."""
-    return next((job.id for job in store.jobs(limit=1, open_only=True, inputs=mark)), None)
+    return next((job.id for job in store.jobs.recent(limit=1, open_only=True, inputs=mark)), None)
 
 
 def work(
     store: Store,
     job: int,
     executor: Executor,
-    setup: Setup | None = None,
+    setup: WorkerConfig | None = None,
     *,
     ahead: int = AHEAD,
     progress: Progress | None = None,
@@ -115,7 +115,7 @@ def work(
         if the store, the disk or the workers are gone
     """
     try:
-        Driver(store, job, executor, setup or Setup(), ahead, progress).run(stop or Event(), wait_for_others)
-        return store.job(job)
+        Driver(store, job, executor, setup or WorkerConfig(), ahead, progress).run(stop or Event(), wait_for_others)
+        return store.jobs.get(job)
     except (StoreError, ModelError) as error:
         raise BatchError(str(error)) from None

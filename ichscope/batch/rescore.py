@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from ichscope.batch.ingest import take_up
 from ichscope.batch.work_items import Kept, to_text
-from ichscope.batch.workers import Setup
+from ichscope.batch.workers import WorkerConfig
 from ichscope.store import Store
 
 
-def begin_rescore(store: Store, setup: Setup) -> int:
+def begin_rescore(store: Store, setup: WorkerConfig) -> int:
     """Make a job of the studies whose volume is kept and that lack a result of these models' versions.
 
     The unfinished one of the same versions is taken up.
@@ -25,18 +25,18 @@ def begin_rescore(store: Store, setup: Setup) -> int:
         if a model's card cannot be read
     """
     versions = {card.name: card.version for card in setup.cards().values()}
-    mark = store.study_key(f"rescore\0{sorted(versions.items())}")
+    mark = store.keys.study(f"rescore\0{sorted(versions.items())}")
     job = take_up(store, mark)
     if job is None:
-        job = store.start_job("rescore", "Models of today for all studies", {"inputs": mark})
-    store.add_items(job, (to_text(Kept(study)) for study in _outdated(store, versions)))
-    store.listed(job)
+        job = store.jobs.start("rescore", "Models of today for all studies", {"inputs": mark})
+    store.jobs.add_items(job, (to_text(Kept(study)) for study in _outdated(store, versions)))
+    store.jobs.mark_listed(job)
     return job
 
 
 def _outdated(store: Store, versions: Mapping[str, str]) -> Iterator[int]:
     """Page by page, so that no read lasts while items are written."""
     after = 0
-    while some := store.outdated(versions, after):
+    while some := store.results.outdated(versions, after):
         yield from some
         after = some[-1]

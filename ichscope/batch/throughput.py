@@ -13,7 +13,7 @@ _WINDOW_S = 120.0
 _LEAST_S = 1.0
 
 
-class Pace:
+class Throughput:
     """Rate of the last two minutes, from a job that is looked at again and again.
 
     rate : series a second; None before enough was seen

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from ichscope.batch import AHEAD, BatchError, Setup, work
+from ichscope.batch import AHEAD, BatchError, WorkerConfig, work
 from ichscope.batch.discovery import sources, tasks
 from ichscope.batch.driver import Progress
 from ichscope.batch.work_items import Files, Place, Refused, Task, path_of, to_text
@@ -29,7 +29,7 @@ def watch(
     folder: Path,
     store: Store,
     executor: Executor,
-    setup: Setup | None = None,
+    setup: WorkerConfig | None = None,
     *,
     quiet_s: float = QUIET_S,
     ahead: int = AHEAD,
@@ -65,16 +65,16 @@ def watch(
     finally:
         stop.set()
         looking.join()
-    store.listed(job)
+    store.jobs.mark_listed(job)
 
 
 def _job(store: Store, folder: Path) -> int:
     """Take up the job of an earlier watch of the folder: it knows what was taken."""
-    mark = store.study_key(f"watch\0{folder.resolve()}")
-    job = next((job.id for job in store.jobs(limit=1, inputs=mark)), None)
+    mark = store.keys.study(f"watch\0{folder.resolve()}")
+    job = next((job.id for job in store.jobs.recent(limit=1, inputs=mark)), None)
     if job is None:
-        return store.start_job("watch", "Watched folder", {"inputs": mark})
-    store.reopen(job)
+        return store.jobs.start("watch", "Watched folder", {"inputs": mark})
+    store.jobs.reopen(job)
     return job
 
 
@@ -82,7 +82,7 @@ def _look(inbox: Inbox, store: Store, job: int, say: Say, stop: Event) -> None:
     while not stop.is_set():
         began = time.monotonic()
         try:
-            inbox.take(lambda found: store.add_items(job, map(to_text, found)))
+            inbox.take(lambda found: store.jobs.add_items(job, map(to_text, found)))
         except StoreError as error:
             say(str(error))
         except OSError as error:

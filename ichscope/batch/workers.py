@@ -12,20 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.analyse import (
-    ModelResult,
-    StudyResult,
-    analyse_group,
-    default_models_folder,
-    run_models,
-    shared_detectors,
-)
+from ichscope.analyse import analyse_group, run_models
 from ichscope.home import keep_volumes
 from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
 from ichscope.models.card import CARD_FILE, ModelCard
 from ichscope.models.detector import Detector, Encoding
 from ichscope.models.providers import cores
+from ichscope.models.registry import default_models_folder, shared_detectors
+from ichscope.results import ModelResult, SeriesResult
 
 _MOST_WORKERS = 8
 
@@ -35,7 +30,7 @@ _loading = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Setup:
+class WorkerConfig:
     """What a worker needs to know; small, and may be sent to another process.
 
     models_folder : as the workers see it
@@ -70,7 +65,7 @@ def executor(workers: int | None = None) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers or usual_workers(), "ichscope-worker")
 
 
-def detectors(setup: Setup) -> Mapping[str, Detector]:
+def detectors(setup: WorkerConfig) -> Mapping[str, Detector]:
     """Give this process' models, loaded at the first call.
 
     Raises
@@ -83,20 +78,20 @@ def detectors(setup: Setup) -> Mapping[str, Detector]:
 
 
 @lru_cache(maxsize=1)
-def _detectors(setup: Setup) -> Mapping[str, Detector]:
+def _detectors(setup: WorkerConfig) -> Mapping[str, Detector]:
     loaded = shared_detectors(setup.models_folder, setup.names, setup.provider)
     return {name: _InTurn(detector) for name, detector in loaded.items()}
 
 
-def analyse(setup: Setup, group: Group) -> StudyResult:
+def analyse(setup: WorkerConfig, group: Group) -> SeriesResult:
     """Analyse one series; without its voxels where these are not kept."""
     result = analyse_group(group, detectors(setup))
-    if setup.voxels or result.series_data is None:
+    if setup.voxels or result.volume is None:
         return result
-    return replace(result, series_data=replace(result.series_data, hu=np.empty((0, 0, 0), np.int16)))
+    return replace(result, volume=replace(result.volume, hu=np.empty((0, 0, 0), np.int16)))
 
 
-def score(setup: Setup, hu: NDArray[np.int16]) -> tuple[dict[str, ModelResult], list[Finding]]:
+def score(setup: WorkerConfig, hu: NDArray[np.int16]) -> tuple[dict[str, ModelResult], list[Finding]]:
     """Run the models on (slices, size, size) int16 HU of preprocess.model_input; as run_models gives it."""
     return run_models(hu, detectors(setup))
 

@@ -97,16 +97,16 @@ def imports(
 ) -> None:
     """Show what was imported, or remove one of it."""
     with _store() as store:
-        known = store.sheets()
+        known = store.imported.tables()
         if remove is not None:
             if remove not in {one.id for one in known}:
                 fail(f"there is no imported file number {remove}")
-            store.remove_sheet(remove)
+            store.imported.remove(remove)
             return
     for one in known:
-        voices = ", ".join(voice.name or "one reader" for voice in one.voices)
+        raters = ", ".join(rater.name or "one reader" for rater in one.raters)
         when = one.imported_at.strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{one.id:<4}{one.kind:<12}{when}  {one.name}: {one.rows} rows by {one.level}; {voices}")
+        typer.echo(f"{one.id:<4}{one.kind:<12}{when}  {one.name}: {one.rows} rows by {one.level}; {raters}")
     if not known:
         typer.echo("Nothing was imported. `ichscope import-truth FILE` takes readers' labels in.")
 
@@ -272,7 +272,7 @@ def _say(found: Imported) -> None:
     known = "" if found.new else " (was there already)"
     typer.echo(f"Number {found.id}{known}: {found.name}, {found.rows} {unit}, {found.matched} of them in the store")
     who = "Readers" if found.kind == "truth" else "Models"
-    named = (voice if voice not in ("", NAMELESS) else "not named" for voice in found.voices)
+    named = (rater if rater not in ("", NAMELESS) else "not named" for rater in found.raters)
     typer.echo(f"{who}: {', '.join(named)}")
     typer.echo(f"Labels: {', '.join(found.labels)}")
     for note in found.notes:

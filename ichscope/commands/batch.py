@@ -131,14 +131,14 @@ def retry(
     """Try again what failed, and do what an ended program left."""
     setup = running.setup(model, models_folder, provider)
     with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
-        chosen = [store.job(job)] if job is not None else store.jobs(limit=1000)
+        chosen = [store.jobs.get(job)] if job is not None else store.jobs.recent(limit=1000)
         numbers = [one.id for one in reversed(chosen) if one.failed or one.pending or one.running]
         if not numbers:
             typer.echo("Nothing to do: no series has failed or is left.")
             return
         codes = set()
         for number in numbers:
-            store.retry(number)
+            store.jobs.retry(number)
             codes.add(running.tell(store, running.work(store, number, executor, setup, ahead)))
         raise typer.Exit(codes.pop() if len(codes) == 1 else SOME_NOT_ANALYSED)
 
@@ -150,7 +150,7 @@ def prune(
     """Remove kept volumes of that age. Results and reviews stay; without its volume a study cannot be viewed."""
     age = _age(older_than)
     with running.store() as store:
-        typer.echo(f"{store.prune(age)} volumes removed")
+        typer.echo(f"{store.results.prune(age)} volumes removed")
 
 
 @app.command()

@@ -184,11 +184,11 @@ def show_providers(
     again: Annotated[bool, typer.Option("--again", help="Measure anew.")] = False,
 ) -> None:
     """Show what the models can run on here, what was tried, and what was chosen and why."""
-    from ichscope.analyse import encoder_groups
     from ichscope.commands import show_providers as texts
     from ichscope.models import providers
     from ichscope.models.autotuning import choose
     from ichscope.models.card import ModelError
+    from ichscope.models.registry import encoder_groups
 
     try:
         for names, folders in encoder_groups(models_folder).items():
@@ -219,8 +219,8 @@ def _check_targets(*targets: Path | None) -> None:
 
 
 def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:
-    from ichscope.analyse import load_detectors
     from ichscope.models.card import ModelError
+    from ichscope.models.registry import load_detectors
 
     try:
         return load_detectors(folder, names, provider)

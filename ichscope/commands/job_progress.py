@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from ichscope.batch import Pace
+from ichscope.batch import Throughput
 from ichscope.commands.terminal import plain
 from ichscope.store import Filter, Job, Store
 
@@ -24,7 +24,7 @@ _REASONS = 20
 @contextmanager
 def job_progress() -> Iterator[Callable[[Job], None]]:
     """Show a bar on stderr, or lines where that is no terminal; gives the callback that batch.work wants."""
-    console, pace = Console(stderr=True, highlight=False), Pace()
+    console, pace = Console(stderr=True, highlight=False), Throughput()
     columns = (BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Looking for series", total=None)
@@ -41,7 +41,7 @@ def job_progress() -> Iterator[Callable[[Job], None]]:
         yield see
 
 
-def state(job: Job, pace: Pace) -> str:
+def state(job: Job, pace: Throughput) -> str:
     """Say `120 of 1000 series, 2 failed, 35/min, 25 min left`."""
     words = [f"{job.done + job.failed} of {job.total} series"]
     words += [f"{job.failed} failed"] if job.failed else []
@@ -59,14 +59,14 @@ def duration(seconds: float) -> str:
 
 def summary(store: Store, job: Job) -> list[str]:
     """Say what became of a job, the commonest failures last; not a word that names a file."""
-    counts = store.counts(Filter(job=job.id))
+    counts = store.worklist.counts(Filter(job=job.id))
     by_status = ", ".join(f"{counts.status.get(status, 0)} {status}" for status in _STATUSES)
     lines = [f"{counts.total} series: {by_status}; {job.failed} failed (job {job.id})."]
     if likely := counts.priority.get("likely", 0):
         lines.append(f"{likely} flagged as likely bleeds.")
     if left := job.pending + job.running:
         lines.append(f"{left} series are not done yet, or under way in another program.")
-    reasons = Counter(failure.reason for failure in store.failures(job.id, limit=1000))
+    reasons = Counter(failure.reason for failure in store.jobs.failures(job.id, limit=1000))
     lines += [f"{count} x {plain(reason)}" for reason, count in reasons.most_common(_REASONS)]
     if job.failed:
         lines.append(f"`ichscope retry {job.id}` tries the failed ones again.")

@@ -63,7 +63,7 @@ def monitor(
     try:
         with running.store() as store:
             if limit:
-                store.set_limit(*limit, who=by, why=why)
+                store.adjustments.set_limit(*limit, who=by, why=why)
             found = look(store, since=first)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)

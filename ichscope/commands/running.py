@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from types import FrameType
 
-    from ichscope.batch import Setup
+    from ichscope.batch import WorkerConfig
     from ichscope.store import Job, Store
 
 _GOES_ON = "What is done is kept; the same command goes on later."
 
 
-def setup(names: list[str] | None, folder: Path | None, provider: str) -> Setup:
+def setup(names: list[str] | None, folder: Path | None, provider: str) -> WorkerConfig:
     """Say which models to run, from a command's options."""
-    from ichscope.analyse import default_models_folder
-    from ichscope.batch import Setup
+    from ichscope.batch import WorkerConfig
+    from ichscope.models.registry import default_models_folder
 
-    return Setup((folder or default_models_folder()).resolve(), tuple(names or ()), provider)
+    return WorkerConfig((folder or default_models_folder()).resolve(), tuple(names or ()), provider)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def store() -> Iterator[Store]:
 
 
 @contextmanager
-def executor(setup: Setup, workers: int | None, dask: str | None) -> Iterator[tuple[Executor, int]]:
+def executor(setup: WorkerConfig, workers: int | None, dask: str | None) -> Iterator[tuple[Executor, int]]:
     """Give what computes, with how many series may be on their way at one time: each worker's, and the next ones."""
     from ichscope.batch.workers import detectors, usual_workers
     from ichscope.batch.workers import executor as threads
@@ -86,7 +86,7 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(), 2 * max(1, sum(client.nthreads().values()))
 
 
-def work(store: Store, job: int, executor: Executor, setup: Setup, ahead: int) -> Job:
+def work(store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int) -> Job:
     """Do a job, with progress in the terminal."""
     from ichscope.batch import work
     from ichscope.commands import job_progress
@@ -121,7 +121,7 @@ def tell(store: Store, job: Job) -> int:
     from ichscope.store import Filter
 
     job_progress.show(job_progress.summary(store, job))
-    counts = store.counts(Filter(job=job.id))
+    counts = store.worklist.counts(Filter(job=job.id))
     missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
     analysed = counts.total - counts.status.get("not analysed", 0)
     return NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
+from ichscope.results import ModelResult, SeriesResult
 
 # The field's own abbreviations; a column has no room for the names.
 _SHORT = dict(zip(SUBTYPES, ("EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
@@ -43,7 +43,7 @@ class Report:
         for heading in ("Status", *self._models):
             self._table.add_column(heading)
 
-    def add(self, result: StudyResult) -> None:
+    def add(self, result: SeriesResult) -> None:
         """Take one result into the table; its arrays are not kept."""
         numbers = [str(self._notes.setdefault(reason, len(self._notes) + 1)) for reason in result.reasons]
         status = result.status + (f" ({', '.join(numbers)})" if numbers else "")

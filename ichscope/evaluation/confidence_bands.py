@@ -10,7 +10,7 @@ import numpy as np
 from ichscope import metrics
 from ichscope.metrics import PrCurve, RocCurve
 from ichscope.metrics.curves import REPLICATES, band_of, bootstrap, ppv_at, sensitivity_at
-from ichscope.metrics.sample import Floats, Ints, Ladder, Sample, known
+from ichscope.metrics.sample import Floats, Ints, Sample, ThresholdCounts, known
 
 # With more rows the bands, some thousandths wide then, come from scores in steps.
 MANY_ROWS = 5000
@@ -39,7 +39,7 @@ def banded(truth: Floats, score: Floats, patients: Ints | None = None) -> Curves
     if roc is None or pr is None:
         return Curves(roc, pr)
     sample = known(truth, score, patients=patients)
-    ladder = Ladder.of(sample, _in_steps(sample))
+    ladder = ThresholdCounts.of(sample, _in_steps(sample))
     x = np.linspace(0, 1, 101)
     sensitivity, ppv = [], []
     for tp, fp in _draws(sample, ladder):
@@ -56,7 +56,7 @@ def _in_steps(sample: Sample) -> Floats:
     return np.asarray(edges[np.searchsorted(edges, sample.score, side="right") - 1])
 
 
-def _draws(sample: Sample, ladder: Ladder) -> Iterator[tuple[Floats, Floats]]:
+def _draws(sample: Sample, ladder: ThresholdCounts) -> Iterator[tuple[Floats, Floats]]:
     """True and false positives (steps,) of samples drawn with replacement, by patient.
 
     Where every row is another patient, how many rows of each step and class are drawn is multinomial, which is

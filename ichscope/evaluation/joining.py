@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.store import Filter, Store
-from ichscope.store.columns import SliceColumns, StudyColumns
-from ichscope.store.truth import Keys, SheetInfo
+from ichscope.store.audit_columns import SliceColumns, StudyColumns
+from ichscope.store.imported_tables import ImportedTableInfo, Keys
 from ichscope.tabular.imported_table import Floats, Ints
 
 _OLDEST = 90
@@ -58,20 +58,20 @@ class Known:
     def __init__(self, store: Store, filter: Filter, sheets: Iterable[int]) -> None:
         self.store = store
         self.filter = filter
-        infos = {info.id: info for info in store.sheets()}
+        infos = {info.id: info for info in store.imported.tables()}
         if gone := [id for id in sheets if id not in infos]:
             raise AuditError(f"There is no imported file number {gone[0]}.")
-        self.sheets = {id: (infos[id], store.sheet_rows(id)) for id in sheets}
+        self.sheets = {id: (infos[id], store.imported.rows(id)) for id in sheets}
 
     @cached_property
     def studies(self) -> StudyColumns:
         """Those that fit the filter, by id."""
-        return self.store.study_columns(self.filter)
+        return self.store.columns.studies(self.filter)
 
     @cached_property
     def slices(self) -> SliceColumns:
         """Slices whose key is known."""
-        return self.store.slice_keys()
+        return self.store.columns.slice_keys()
 
     @cached_property
     def studies_of_slices(self) -> tuple[Keys, Keys]:
@@ -105,7 +105,7 @@ class Known:
         return found
 
 
-def notes_of(info: SheetInfo) -> list[str]:
+def notes_of(info: ImportedTableInfo) -> list[str]:
     """What is to be known of an imported file, each with the file that it is about."""
     return [note if info.name in note else f"{info.name}: {note}" for note in info.notes]
 

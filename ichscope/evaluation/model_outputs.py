@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import AuditError, Known, Rows, find, highest, notes_of, taken
 from ichscope.metrics import Rule, study_score
-from ichscope.store import Adjustment, SheetRows, Voice, named_in
-from ichscope.store.columns import InForce
-from ichscope.store.truth import Keys
+from ichscope.store import Adjustment, ImportedRows, Rater, named_in
+from ichscope.store.audit_columns import InForce
+from ichscope.store.imported_tables import Keys
 from ichscope.tabular.imported_table import Floats, Ints
 from ichscope.tabular.table import Level
 from ichscope.tabular.values import NAMELESS
@@ -57,12 +57,12 @@ def words(known: Known, key: str, rows: Rows, level: Level, rule: Rule | None) -
 
 
 def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
-    results = known.store.result_columns(name, version)
+    results = known.store.columns.results(name, version)
     if not len(results.study):
         raise AuditError(f"found no result of {name} {version}, expected one of a study")
     study, labels = results.study, results.probability
     if level == "slice" or rule:
-        slices = known.store.slice_probabilities(name, version)
+        slices = known.store.columns.slice_probabilities(name, version)
         study, labels = slices.study, slices.probability
     if not labels:
         raise AuditError(f"{name} {version}: found no probabilities of slices, expected some")
@@ -81,8 +81,9 @@ def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: 
     if others:
         notes = [f"{name} {version}: {others} results were made with other thresholds; the newest ones count"]
     nobody = np.zeros(len(rows), np.uint64)
-    history = (one for one in known.store.adjustments("threshold") if (one.model, one.version) == (name, version))
-    users = tuple(named_in(made.operating_point, history))
+    history = known.store.adjustments.history("threshold")
+    of_model = (one for one in history if (one.model, one.version) == (name, version))
+    users = tuple(named_in(made.operating_point, of_model))
     return Words(name, version, labels, nobody, thresholds, made.operating_point, _files(made), users, notes)
 
 
@@ -102,7 +103,7 @@ def _files(made: InForce) -> str:
 
 def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
     info, keys = known.sheets[sheet]
-    found = known.store.voices(sheet, [model])
+    found = known.store.imported.raters(sheet, [model])
     if info.kind != "predictions" or not found:
         raise AuditError(f"{info.name}: found no predictions of {model!r}, expected some")
     said = found[0]
@@ -127,7 +128,7 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
     return Words(name, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, (), notes)
 
 
-def _studies_of(known: Known, keys: SheetRows, said: Voice) -> Keys:
+def _studies_of(known: Known, keys: ImportedRows, said: Rater) -> Keys:
     """Keys of the studies of a file's slices, 0 where nothing says whose they are."""
     slices, studies = known.studies_of_slices
     study = keys.study[said.rows]

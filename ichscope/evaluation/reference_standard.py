@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import AuditError, Known, Rows, find, notes_of, taken
 from ichscope.metrics import study_truth
-from ichscope.store.columns import ReviewColumns
+from ichscope.store.audit_columns import ReviewColumns
 from ichscope.tabular.imported_table import Floats, Ints, number
 from ichscope.tabular.table import Level
 from ichscope.tabular.values import Readers, Voice, agree
@@ -28,7 +28,7 @@ def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]
     """
     if level == "slice":
         raise AuditError("reviews: found rows by study, expected slices; choose the level 'study'")
-    reviews = known.store.review_columns()
+    reviews = known.store.columns.reviews()
     place = known.place_of_id(reviews.study)
     if readers == "newest":
         voices = [_last_words(reviews, place, np.flatnonzero(place >= 0))]
@@ -96,7 +96,7 @@ def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows
         raise AuditError(f"{info.name}: found predictions, expected truth")
     if level == "slice" and info.level == "study":
         raise AuditError(f"{info.name}: found rows by study, expected slices; choose the level 'study'")
-    said = known.store.voices(sheet)
+    said = known.store.imported.raters(sheet)
     if readers == "newest" and len(said) > 1:
         raise AuditError(f"{info.name}: found several readers and not who came last; expected majority, any or a name")
     voices = [Voice(voice.name, voice.rows, voice.labels) for voice in said]

@@ -16,7 +16,7 @@ from ichscope.evaluation.reference_standard import imported, reviewed
 from ichscope.labels import LABELS
 from ichscope.metrics import Rule
 from ichscope.store import Filter, Store
-from ichscope.store.truth import Keys, as_texts
+from ichscope.store.imported_tables import Keys, as_texts
 from ichscope.tabular.imported_table import by_place
 from ichscope.tabular.naming import label_key
 from ichscope.tabular.table import Level
@@ -96,10 +96,10 @@ class Selection:
 
 def truth_sources(store: Store) -> list[TruthSource]:
     """What truth there is: reviews, where a reader has given a label, then imported files, the newest first."""
-    studies, readers = store.reviewed()
+    studies, readers = store.columns.reviewed()
     found = [TruthSource(REVIEWS, "Reviews", studies, readers, None, "study")] if studies else []
-    for sheet in store.sheets("truth"):
-        names = tuple(voice.name for voice in sheet.voices if voice.name)
+    for sheet in store.imported.tables("truth"):
+        names = tuple(voice.name for voice in sheet.raters if voice.name)
         found.append(TruthSource(f"import:{sheet.id}", sheet.name, sheet.rows, names, sheet.imported_at, sheet.level))
     return found
 
@@ -108,10 +108,10 @@ def model_sources(store: Store) -> list[ModelSource]:
     """Whose probabilities there are: models with results in the store, then those of imported files."""
     found = [
         ModelSource(f"model:{one.name}@{one.version}", one.name, one.version, one.studies, one.labels, one.has_slices)
-        for one in store.model_versions()
+        for one in store.columns.model_versions()
     ]
-    for sheet in store.sheets("predictions"):
-        for voice in sheet.voices:
+    for sheet in store.imported.tables("predictions"):
+        for voice in sheet.raters:
             key, by_slice = f"import:{sheet.id}:{voice.name}", sheet.level == "slice"
             name = sheet.name if voice.name == NAMELESS else voice.name
             found.append(ModelSource(key, name, voice.version, voice.studies, voice.labels, by_slice))

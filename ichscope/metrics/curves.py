@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from ichscope.metrics.sample import Floats, Ladder, Sample, known
+from ichscope.metrics.sample import Floats, Sample, ThresholdCounts, known
 
 REPLICATES = 500
 
@@ -64,7 +64,7 @@ def roc_curve(
     sample = known(truth, score, patients=patients)
     if sample.missing("positives", "negatives"):
         return None
-    ladder = Ladder.of(sample)
+    ladder = ThresholdCounts.of(sample)
     sensitivity = np.r_[0, ladder.true_positives] / sample.positives
     wrong = np.r_[0, ladder.false_positives] / sample.negatives
     x = np.linspace(0, 1, 101)
@@ -84,14 +84,14 @@ def pr_curve(
     sample = known(truth, score, patients=patients)
     if sample.missing("positives"):
         return None
-    ladder = Ladder.of(sample)
+    ladder = ThresholdCounts.of(sample)
     ppv = ladder.true_positives / (ladder.true_positives + ladder.false_positives)
     x = np.linspace(0, 1, 101)
     curves = [ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
     return PrCurve(ladder.threshold, ladder.true_positives / sample.positives, ppv, band_of(x, curves))
 
 
-def bootstrap(sample: Sample, ladder: Ladder, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+def bootstrap(sample: Sample, ladder: ThresholdCounts, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
     """Draw patients with replacement; give true and false positives (steps,) at each step of the ladder.
 
     Draws without any positive, or without any negative where the sample has some, are drawn again.
@@ -154,7 +154,7 @@ def decision_curve(
     if sample.missing():
         return None
     t = np.linspace(0, 0.99, 100) if thresholds is None else np.asarray(thresholds, np.float64)
-    ladder, rows = Ladder.of(sample), len(sample.truth)
+    ladder, rows = ThresholdCounts.of(sample), len(sample.truth)
     step = np.searchsorted(-ladder.threshold, -t, side="right")
     tp, fp = np.r_[0, ladder.true_positives][step], np.r_[0, ladder.false_positives][step]
     odds = t / (1 - t)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ichscope.metrics.estimate import Estimate, Limits, few_patients, proportion_by_patient
-from ichscope.metrics.sample import Ints, Ladder, known
+from ichscope.metrics.sample import Ints, ThresholdCounts, known
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def operating_points(
     ]
     if reason := sample.missing("positives", "negatives"):
         return tuple(OperatingPoint(name, None, reason=f"not estimable: {reason}") for name in names)
-    ladder = Ladder.of(sample)
+    ladder = ThresholdCounts.of(sample)
     # Counts, not shares: 0.9 * 10 positives is 9 of them, whatever the last bit of a quotient says.
     found, wrong = np.r_[0, ladder.true_positives], np.r_[0, ladder.false_positives]
     gain = found * sample.negatives - wrong * sample.positives
@@ -130,7 +130,7 @@ def youden(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
     return operating_points(truth, score)[0]
 
 
-def _between(ladder: Ladder, step: int) -> float:
+def _between(ladder: ThresholdCounts, step: int) -> float:
     """Half-way from the score of the last step that is called positive to the next lower one.
 
     A new score a hair below the lowest known one is then still on the same side. Step 0 calls nothing positive.

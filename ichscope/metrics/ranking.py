@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from ichscope.metrics.estimate import Estimate, Z, few, jackknife
-from ichscope.metrics.sample import Floats, Ladder, Sample, known
+from ichscope.metrics.sample import Floats, Sample, ThresholdCounts, known
 
 # The normal interval of an AUC needs this many patients of the rarer class that are ranked wrongly, so to speak:
 # their number times the distance of the AUC from the nearer end of its scale (benchmarks/coverage.py).
@@ -122,7 +122,7 @@ def areas(sample: Sample) -> tuple[list[float], Floats]:
 
 def _components(sample: Sample, score: Floats) -> tuple[float, Floats]:
     """AUC, and per row how far its placement is from the AUC, divided by the number of rows of its class."""
-    ladder = Ladder.of(sample, score)
+    ladder = ThresholdCounts.of(sample, score)
     above = (ladder.true_positives - ladder.positives / 2) / sample.positives
     below = 1 - (ladder.false_positives - ladder.negatives / 2) / sample.negatives
     auc = float(np.einsum("i,i", below, ladder.positives)) / sample.positives
@@ -240,7 +240,7 @@ def average_precision(truth: ArrayLike, score: ArrayLike, patients: ArrayLike | 
     sample = known(truth, score, patients=patients)
     if reason := sample.missing("positives"):
         return Estimate.none(reason)
-    ladder = Ladder.of(sample)
+    ladder = ThresholdCounts.of(sample)
     called = ladder.true_positives + ladder.false_positives
     precision = ladder.true_positives / called
     value = float(np.einsum("i,i", precision, ladder.positives)) / sample.positives

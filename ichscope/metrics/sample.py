@@ -100,7 +100,7 @@ def _numbered(names: NDArray[np.generic]) -> tuple[Ints, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Ladder:
+class ThresholdCounts:
     """The distinct scores from high to low, and what is called positive at each.
 
     threshold : (steps,) falling
@@ -114,7 +114,7 @@ class Ladder:
     step: Ints
 
     @classmethod
-    def of(cls, sample: Sample, score: Floats | None = None) -> Ladder:
+    def of(cls, sample: Sample, score: Floats | None = None) -> ThresholdCounts:
         """Sort once: all curves and rank statistics follow from the counts, ties included."""
         rising, step = np.unique(sample.score if score is None else score, return_inverse=True)
         step = len(rising) - 1 - step

@@ -17,7 +17,7 @@ from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE as ENCODER_FILE
 from ichscope.models.card import HEAD_FILE as HEAD_FILE
 from ichscope.models.card import ModelCard, ModelError
-from ichscope.models.scheduler import Turns
+from ichscope.models.scheduler import EncoderScheduler
 
 # Small batches stay in the CPU's cache; `selftest` measures which is best where the user does not choose.
 MICRO_BATCH = autotuning.MICRO_BATCH
@@ -74,7 +74,7 @@ class Detector:
     """
 
     # Of all models of the process. A class that works in the background says so.
-    _turns = Turns()
+    _turns = EncoderScheduler()
     _background = False
     provider: str
     _encoder: providers.Encoder

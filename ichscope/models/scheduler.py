@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from threading import Condition
 
 
-class Turns:
-    """Turns of a process, each in the order of asking; who works in the background steps back for who waits.
+class EncoderScheduler:
+    """EncoderScheduler of a process, each in the order of asking; who works in the background steps back for who waits.
 
     Someone waits from the beginning of `waiting` to its end, so that the background does not slip in between the
     micro-batches of a study that a person looks forward to.

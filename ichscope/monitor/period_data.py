@@ -39,8 +39,8 @@ class Part:
     def __init__(self, store: Store, period: Period, synthetic: bool) -> None:
         self._where = (period.since, period.until, synthetic)
         # Studies go on coming in: read after their results, none of these is without its study.
-        self.results = [one for one in store.arrival_results(*self._where) if len(one.study)]
-        self.studies: ArrivalColumns = store.arrivals(*self._where)
+        self.results = [one for one in store.arrivals.results(*self._where) if len(one.study)]
+        self.studies: ArrivalColumns = store.arrivals.studies(*self._where)
         self.patient = _patients(self.studies)
         # What is tested wants independent studies: the first one of each patient.
         self.first = np.sort(np.unique(self.patient, return_index=True)[1])
@@ -100,7 +100,7 @@ class Part:
         there = np.isfinite(first)
         waited = np.maximum(0.0, (first - self.studies.arrived_ms)[there]) / 1000
         middle, slow = _quantiles(waited) or (None, None)
-        failed, ended = store.ended_items(self._where[0], until)
+        failed, ended = store.arrivals.ended_items(self._where[0], until)
         seconds = {model: _quantiles(_known(self.of(model, "seconds"))) for model in self.models}
         return Times(
             studies=len(waited),
@@ -109,7 +109,7 @@ class Part:
             compute_s={model: found for model, found in seconds.items() if found},
             failed=failed,
             ended=ended,
-            reasons=tuple(store.arrival_reasons(*self._where)),
+            reasons=tuple(store.arrivals.reasons(*self._where)),
         )
 
 

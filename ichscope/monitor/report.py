@@ -73,7 +73,7 @@ class MonitorError(Exception):
 
 def arrival_days(store: Store) -> list[ArrivalDay]:
     """Days with the studies that are looked at: synthetic ones only where there are no others."""
-    days = store.arrival_days()
+    days = store.arrivals.days()
     return [one for one in days if not one.synthetic] or days
 
 
@@ -105,11 +105,11 @@ def monitor(
     chosen = two or _alone(days, since)
     now = now or datetime.now(UTC)
     before, now_there = (Part(store, period, synthetic) for period in chosen)
-    set_by_users = store.adjustments("threshold")
-    reviews = tuple(store.review_weeks(synthetic))
+    set_by_users = store.adjustments.history("threshold")
+    reviews = tuple(store.arrivals.review_weeks(synthetic))
     chart = flag_rate(days, chosen[0])
     pair = _pair(before, now_there)
-    newest = store.newest_arrival(synthetic)
+    newest = store.arrivals.newest(synthetic)
     # Where every item fails no study arrives: what has failed since the last one counts, too.
     current_times = now_there.times(store, chosen[1].until if periods else max(now, chosen[1].until))
     speaking = [name for name in before.models if before.said(name) >= drift.ENOUGH]
@@ -135,7 +135,7 @@ def monitor(
         current_times=current_times,
         silent_days=(now - newest).total_seconds() / 86_400 if newest else None,
         settings=tuple(set_by_users),
-        limits=limits(store.adjustments("alert")),
+        limits=limits(store.adjustments.history("alert")),
         notes=_versions(before, now_there) if two else (_nothing(days, since),),
     )
     return replace(found, alerts=alerts(found, found.limits))

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ichscope import home as places
+from ichscope.store.adjustments import Adjustment, Adjustments, Thresholds, in_force, judged, named_in, point_name
 from ichscope.store.arrivals import ArrivalColumns, ArrivalDay, ArrivalResults, Arrivals, ReviewWeek
+from ichscope.store.audit_columns import AuditColumns
 from ichscope.store.cohort import Cohorts
 from ichscope.store.cohort_rows import Bin, Cohort, Day, Prevalence, Reason, Share, Together, Wait
-from ichscope.store.columns import Columns
+from ichscope.store.database import Database, StoreError, ValueUnfitError, errors_in_words, insert_for, open_engine
+from ichscope.store.imported_tables import ImportedRows, ImportedTableInfo, ImportedTables, Rater, RaterInfo
 from ichscope.store.jobs import Jobs
 from ichscope.store.migrate import migrate
 from ichscope.store.priority import PRIORITIES, Priority
-from ichscope.store.privacy import content_hash
-from ichscope.store.reviewing import Reviewing
+from ichscope.store.pseudonymiser import Pseudonymiser, content_hash
+from ichscope.store.results import Results
+from ichscope.store.reviews import Reviews
 from ichscope.store.rows import (
     Agreement,
     Choices,
@@ -30,50 +34,57 @@ from ichscope.store.rows import (
     Seen,
     WorklistRow,
 )
-from ichscope.store.session import StoreError, ValueUnfitError, errors_in_words, insert_for, open_engine
 from ichscope.store.tables import Setting
-from ichscope.store.thresholds import Adjustment, Adjustments, Thresholds, in_force, judged, named_in, point_name
-from ichscope.store.truth import SheetInfo, SheetRows, Sheets, Voice, VoiceInfo
-from ichscope.store.viewing import Viewing
 from ichscope.store.worklist import Worklist
 
 __all__ = [
     "PRIORITIES",
     "Adjustment",
+    "Adjustments",
     "Agreement",
     "ArrivalColumns",
     "ArrivalDay",
     "ArrivalResults",
+    "Arrivals",
+    "AuditColumns",
     "Bin",
     "Choices",
     "Cohort",
+    "Cohorts",
     "Counts",
+    "Database",
     "Day",
     "Failure",
     "Filter",
+    "ImportedRows",
+    "ImportedTableInfo",
+    "ImportedTables",
     "Item",
     "Job",
+    "Jobs",
     "ModelRow",
     "Neighbours",
     "Order",
     "Prevalence",
     "Priority",
+    "Pseudonymiser",
+    "Rater",
+    "RaterInfo",
     "Reason",
+    "Results",
     "Review",
     "ReviewWeek",
+    "Reviews",
     "Saved",
     "Seen",
     "Share",
-    "SheetInfo",
-    "SheetRows",
     "Store",
     "StoreError",
     "Thresholds",
     "Together",
     "ValueUnfitError",
-    "Voice",
-    "VoiceInfo",
     "Wait",
+    "Worklist",
     "WorklistRow",
     "content_hash",
     "in_force",
@@ -83,8 +94,27 @@ __all__ = [
 ]
 
 
-class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns, Adjustments, Arrivals):
-    """An open store; one serves all threads of a process. Every method raises StoreError where the database fails."""
+class Store:
+    """An open store; one serves all threads of a process. Every method of its parts raises StoreError where the
+    database fails.
+
+    keys : what stands for identifiers
+    results, worklist, reviews, cohorts, jobs, imported, columns, adjustments, arrivals : its parts, a repository each
+    volumes : folder of the voxels that are kept
+    """
+
+    def __init__(self, database: Database, keys: Pseudonymiser, folder: Path) -> None:
+        self.database, self.keys = database, keys
+        self.volumes = folder / places.VOLUMES_FOLDER
+        self.results = Results(database, keys, self.volumes)
+        self.worklist = Worklist(database, keys)
+        self.reviews = Reviews(database)
+        self.cohorts = Cohorts(database, keys)
+        self.jobs = Jobs(database, keys)
+        self.imported = ImportedTables(database)
+        self.columns = AuditColumns(database, keys)
+        self.adjustments = Adjustments(database)
+        self.arrivals = Arrivals(database)
 
     @classmethod
     def open(cls, url: str | None = None, home: Path | None = None) -> Store:
@@ -105,28 +135,31 @@ class Store(Worklist, Reviewing, Viewing, Cohorts, Jobs, Sheets, Columns, Adjust
             key = places.secret_key(folder)
         except (OSError, ValueError) as error:
             raise StoreError(f"The key of the store cannot be had: {error}") from None
-        engine = open_engine(places.with_driver(url) if url else places.database_url(folder))
-        store = cls(engine, key, folder)
+        database = Database(open_engine(places.with_driver(url) if url else places.database_url(folder)))
+        keys = Pseudonymiser(key)
         try:
             with errors_in_words():
-                migrate(engine)
-            store._check_key(folder)
+                migrate(database.engine)
+            _check_key(database, keys, folder)
         except StoreError:
-            store.close()
+            database.close()
             raise
-        return store
+        return cls(database, keys, folder)
 
-    def _check_key(self, folder: Path) -> None:
-        """With another key, patients and studies that are in the store already would seem to be new ones."""
-        mine = self._hash("key", "check")
-        with self._reading() as session:
-            found = session.get(Setting, "key")
-        if found is None:
-            with self._writing() as session:
-                session.execute(insert_for(session)(Setting).values(name="key", value=mine).on_conflict_do_nothing())
-                found = session.get_one(Setting, "key")
-        if found.value != mine:
-            path = folder / places.KEY_FILE
-            raise StoreError(
-                f"The database was made with another key than {path}; put the file it was made with there."
-            )
+    def close(self) -> None:
+        """Give all connections back."""
+        self.database.close()
+
+
+def _check_key(database: Database, keys: Pseudonymiser, folder: Path) -> None:
+    """With another key, patients and studies that are in the store already would seem to be new ones."""
+    mine = keys.hash("key", "check")
+    with database.reading() as session:
+        found = session.get(Setting, "key")
+    if found is None:
+        with database.writing() as session:
+            session.execute(insert_for(session)(Setting).values(name="key", value=mine).on_conflict_do_nothing())
+            found = session.get_one(Setting, "key")
+    if found.value != mine:
+        path = folder / places.KEY_FILE
+        raise StoreError(f"The database was made with another key than {path}; put the file it was made with there.")

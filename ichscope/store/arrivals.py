@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, func, select, type_coerce
 
-from ichscope.store.session import StoreBase
+from ichscope.store.database import Database
+from ichscope.store.imported_tables import Keys, as_numbers
 from ichscope.store.tables import EPOCH, Finding, JobItem, Result, Study
-from ichscope.store.truth import Keys, as_numbers
 
 Floats = NDArray[np.float64]
 
@@ -88,21 +88,24 @@ class ArrivalResults:
     created_ms: Floats
 
 
-class Arrivals(StoreBase):
-    """The part of the Store that monitoring reads. Periods are from a moment on, up to another one, excluded."""
+class Arrivals:
+    """What came in by day and period. Periods are from a moment on, up to another one, excluded."""
 
-    def arrival_days(self) -> list[ArrivalDay]:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def days(self) -> list[ArrivalDay]:
         """How many studies arrived on each day, patients' and synthetic ones apart, the oldest day first."""
         day = type_coerce(Study.arrived_at, BigInteger) // _DAY
         counts = (func.count(), func.count(Study.model_any), func.count().filter(Study.model_any.is_(True)))
         chosen = select(day, Study.synthetic, *counts).group_by(day, Study.synthetic).order_by(day, Study.synthetic)
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.execute(chosen).all()
         return [ArrivalDay(_date(number), bool(synthetic), *rest) for number, synthetic, *rest in found]
 
-    def newest_arrival(self, synthetic: bool) -> datetime | None:
+    def newest(self, synthetic: bool) -> datetime | None:
         """When the last study arrived."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             found: datetime | None = session.scalar(
                 select(func.max(Study.arrived_at)).where(Study.synthetic == synthetic)
             )
@@ -113,11 +116,11 @@ class Arrivals(StoreBase):
         week = (type_coerce(Study.reviewed_at, BigInteger) // _DAY + MONDAY) // 7
         counts = [func.count().filter(Study.agreement == word) for word in ("agree", "disagree")]
         chosen = select(week, *counts).where(Study.agreement.in_(("agree", "disagree")), Study.synthetic == synthetic)
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.execute(chosen.group_by(week).order_by(week)).all()
         return [ReviewWeek(_date(7 * number - MONDAY), *rest) for number, *rest in found]
 
-    def arrivals(self, since: datetime, until: datetime, synthetic: bool) -> ArrivalColumns:
+    def studies(self, since: datetime, until: datetime, synthetic: bool) -> ArrivalColumns:
         """Studies that arrived in a period."""
         flags = (type_coerce(column, Integer) for column in (Study.model_any, Study.reader_any))
         arrived = type_coerce(Study.arrived_at, BigInteger)
@@ -132,14 +135,14 @@ class Arrivals(StoreBase):
         numbers = np.array([row[3:] for row in rows], np.float64).reshape(-1, len(chosen.selected_columns) - 3)
         return ArrivalColumns(as_numbers(patient), sex, scanner, *numbers.T)
 
-    def arrival_results(self, since: datetime, until: datetime, synthetic: bool) -> list[ArrivalResults]:
+    def results(self, since: datetime, until: datetime, synthetic: bool) -> list[ArrivalResults]:
         """Results of the studies that arrived in a period, those of each version of a model apart."""
         within = _within(since, until, synthetic)
         columns = (
             *(Result.study_id, type_coerce(Result.current, Integer), Result.probability_any),
             *(type_coerce(Result.flagged, Integer), Result.seconds, type_coerce(Result.created_at, BigInteger)),
         )
-        with self._reading() as session:
+        with self._database.reading() as session:
             versions = session.execute(select(*_VERSION).distinct().order_by(*_VERSION)).all()
         found = []
         for model, version in versions:
@@ -149,12 +152,12 @@ class Arrivals(StoreBase):
             found.append(ArrivalResults(model, version, *numbers.T))
         return found
 
-    def arrival_reasons(self, since: datetime, until: datetime, synthetic: bool) -> list[tuple[str, int]]:
+    def reasons(self, since: datetime, until: datetime, synthetic: bool) -> list[tuple[str, int]]:
         """Why studies of a period were not analysed: codes of findings, each with its number of studies."""
         studies = func.count(Finding.study_id.distinct())
         of_study = and_(Finding.study_id == Study.id, Finding.level == "not analysable")
         chosen = select(Finding.code, studies).join(Study, of_study).where(*_within(since, until, synthetic))
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.execute(chosen.group_by(Finding.code).order_by(studies.desc(), Finding.code))
             return [(code, count) for code, count in found]
 
@@ -162,13 +165,13 @@ class Arrivals(StoreBase):
         """How many items of jobs failed in a period, and how many ended."""
         counts = (func.count().filter(JobItem.state == "failed"), func.count())
         ended = (JobItem.state.in_(("done", "failed")), JobItem.finished_at >= since, JobItem.finished_at < until)
-        with self._reading() as session:
+        with self._database.reading() as session:
             failed, all_of_them = session.execute(select(*counts).where(*ended)).one()
         return failed, all_of_them
 
     def _rows(self, chosen: Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Rows of plain values as the driver gives them: objects a row would take most of the time."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             cursor = session.connection().execute(chosen).cursor
             return cursor.fetchall() if cursor else []
 

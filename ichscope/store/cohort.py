@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -15,9 +15,10 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store.cohort_rows import Bin, By, Cohort, Day, Prevalence, Reason, Share, Together, Wait
+from ichscope.store.database import Database
 from ichscope.store.filters import Condition, conditions, label_column
+from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Filter
-from ichscope.store.session import StoreBase
 from ichscope.store.tables import EPOCH, Finding, JobItem, Result, Study
 
 _BY: tuple[By, ...] = ("model", "reader")
@@ -61,24 +62,25 @@ BREAKDOWNS: dict[str, ColumnElement[Any]] = {
 }
 
 
-class Cohorts(StoreBase):
-    """The part of the Store that the cohort page reads."""
+class Cohorts:
+    """Counts over all studies that fit a filter."""
 
-    study_key: Callable[[str], str]
+    def __init__(self, database: Database, keys: Pseudonymiser) -> None:
+        self._database, self._keys = database, keys
 
     def state(self, filter: Filter | None = None) -> tuple[int, ...]:
-        """Give numbers that change whenever cohort() may: one quick look, for whoever keeps what it gave."""
+        """Give numbers that change whenever read() may: one quick look, for whoever keeps what it gave."""
         moments = (Study.analysed_at, Study.reviewed_at)
         newest = [func.coalesce(func.max(type_coerce(moment, BigInteger)), 0) for moment in moments]
         chosen = select(func.count(), func.coalesce(func.sum(Study.reviews), 0), *newest).select_from(Study)
         done = select(func.count()).where(JobItem.job_id == (filter.job if filter else None), JobItem.state == "done")
-        with self._reading() as session:
+        with self._database.reading() as session:
             return tuple(map(int, (*session.execute(chosen).one(), session.scalar(done) or 0)))
 
-    def cohort(self, filter: Filter | None = None) -> Cohort:
+    def read(self, filter: Filter | None = None) -> Cohort:
         """Everything that is counted over the studies that fit."""
-        limits = conditions(filter or Filter(), self.study_key)
-        with self._reading() as session:
+        limits = conditions(filter or Filter(), self._keys.study)
+        with self._database.reading() as session:
             days = _days(session, limits)
             labels = [_labels(session, limits, by) for by in _BY]
             result = _waits(session, limits, Study.first_result_at, _RESULT_STEP_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sqlalchemy import delete, select, update
@@ -12,15 +12,13 @@ from sqlalchemy.orm import Session
 
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS
-from ichscope.store import priority, reviewing
-from ichscope.store.privacy import whole_years, without_names
-from ichscope.store.session import UNSEEN
+from ichscope.models.card import ModelCard
+from ichscope.results import ModelResult, SeriesResult
+from ichscope.store import priority, reviews
+from ichscope.store.adjustments import judged, thresholds_in_force
+from ichscope.store.database import UNSEEN
+from ichscope.store.pseudonymiser import whole_years, without_names
 from ichscope.store.tables import Finding, Result, Study
-from ichscope.store.thresholds import judged, thresholds_in_force
-
-if TYPE_CHECKING:
-    from ichscope.analyse import ModelResult, StudyResult
-    from ichscope.models.card import ModelCard
 
 
 def fill_facts(study: Study, header: Header) -> None:
@@ -36,7 +34,7 @@ def fill_facts(study: Study, header: Header) -> None:
     study.kernel = header.kernel
 
 
-def write_findings(session: Session, study: Study, result: StudyResult, files: Sequence[str]) -> None:
+def write_findings(session: Session, study: Study, result: SeriesResult, files: Sequence[str]) -> None:
     """Write the findings in the place of older ones; names of files must not stand in their texts."""
     # Where no file was read as a slice, the result bears the name of the file that was not.
     names = [*files, *(one.file for one in result.slices)] or [result.name]
@@ -48,7 +46,7 @@ def write_findings(session: Session, study: Study, result: StudyResult, files: S
 
 
 def add_results(
-    session: Session, study: Study, result: StudyResult, cards: Mapping[str, ModelCard], now: datetime
+    session: Session, study: Study, result: SeriesResult, cards: Mapping[str, ModelCard], now: datetime
 ) -> None:
     """Write the results of all models, judged by the thresholds in force, and what all current ones amount to."""
     in_force = thresholds_in_force(session)
@@ -107,7 +105,7 @@ def _summarise(session: Session, study: Study) -> None:
     for label, value in priority.found(opinions).items():
         setattr(study, f"model_{label}", value)
     if study.reviews:  # readers may agree with what the models say now, or no longer
-        reviewing.summarise(study, reviewing.history(session, study.id))
+        reviews.summarise(study, reviews.history(session, study.id))
 
 
 def probabilities(row: Any) -> dict[str, float]:

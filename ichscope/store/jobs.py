@@ -14,8 +14,8 @@ from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from ichscope.store import rows
-from ichscope.store.privacy import without_names
-from ichscope.store.session import UNSEEN, StoreBase, StoreError, insert_for
+from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
+from ichscope.store.pseudonymiser import Pseudonymiser, without_names
 from ichscope.store.tables import Job, JobItem
 
 LEASE = timedelta(seconds=90)
@@ -25,12 +25,15 @@ _AT_ONCE = 500
 _ITEMS = JobItem.__table__
 
 
-class Jobs(StoreBase):
-    """The part of the Store that keeps count of the work."""
+class Jobs:
+    """Ingests and their items: what is to do, who does it, and what became of it."""
 
-    def start_job(self, kind: str, title: str, options: Mapping[str, Any] | None = None) -> int:
+    def __init__(self, database: Database, keys: Pseudonymiser) -> None:
+        self._database, self._keys = database, keys
+
+    def start(self, kind: str, title: str, options: Mapping[str, Any] | None = None) -> int:
         """Begin an ingest; `title` is for people and must name no patient, `options` is for whoever takes it up."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             job = Job(kind=kind, title=title, options=dict(options or {}), created_at=datetime.now(UTC), listed=False)
             session.add(job)
             session.flush()
@@ -45,13 +48,13 @@ class Jobs(StoreBase):
         """
         iterator, added = iter(locators), 0
         while some := list(islice(iterator, _AT_ONCE)):
-            new = [_new_item(job, locator, self._hash("locator", locator)) for locator in some]
-            with self._writing() as session:
+            new = [_new_item(job, locator, self._keys.hash("locator", locator)) for locator in some]
+            with self._database.writing() as session:
                 insert = insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing()
                 added += len(session.scalars(insert.returning(_ITEMS.c.id)).all())
         return added
 
-    def listed(self, job: int) -> None:
+    def mark_listed(self, job: int) -> None:
         """Say that all items were added: the job ends when none is left."""
         self._set_listed(job, True)
 
@@ -60,13 +63,13 @@ class Jobs(StoreBase):
         self._set_listed(job, False)
 
     def _set_listed(self, job: int, listed: bool) -> None:
-        with self._writing() as session:
+        with self._database.writing() as session:
             session.execute(update(Job).where(Job.id == job).values(listed=listed))
 
     def claim(self, job: int, count: int = 1) -> list[rows.Item]:
         """Take on up to `count` items for this process; those of dead processes too."""
         now = datetime.now(UTC)
-        with self._writing() as session:
+        with self._database.writing() as session:
             _free_dead(session, job, now)
             chosen = (
                 select(JobItem)
@@ -81,30 +84,30 @@ class Jobs(StoreBase):
                 item.attempts, item.started_at = item.attempts + 1, now
             return [rows.Item(item.id, item.job_id, item.locator, item.attempts) for item in items]
 
-    def keep(self, items: Sequence[int]) -> None:
+    def renew(self, items: Sequence[int]) -> None:
         """Say that this process is alive and at these items; due before LEASE is over."""
         where = (JobItem.id.in_(items), JobItem.state == "running", JobItem.owner == owner())
-        with self._writing() as session:
+        with self._database.writing() as session:
             session.execute(update(JobItem).where(*where).values(lease_until=datetime.now(UTC) + LEASE))
 
     def done(self, item: int, study: int) -> None:
         """Say that the item's study is in the store already; where it is not, record() says so itself."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             finish(session, item, study, datetime.now(UTC))
 
     def fail(self, item: int, reason: str, files: Sequence[str] = ()) -> None:
         """Say why the item could not be analysed; names of files are not written."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             _end(session, item, "failed", datetime.now(UTC), reason=without_names(reason, files))
 
     def drop(self, item: int) -> None:
         """Take an item out of its job, as a folder whose series became items themselves; what it was is forgotten."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             _end(session, item, "dropped", datetime.now(UTC), reason="", locator="")
 
     def release(self, item: int) -> None:
         """Give an item back untouched, for this process or another one to take."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             free = {"state": "pending", "owner": "", "lease_until": None, "attempts": JobItem.attempts - 1}
             session.execute(update(JobItem).where(JobItem.id == item, JobItem.state == "running").values(free))
 
@@ -116,17 +119,17 @@ class Jobs(StoreBase):
         how many
         """
         where = [JobItem.job_id == job, JobItem.state == "failed"] + ([JobItem.id == item] if item else [])
-        with self._writing() as session:
+        with self._database.writing() as session:
             again = {"state": "pending", "reason": "", "attempts": 0, "finished_at": None}
             return _changed(session, update(JobItem).where(*where).values(again))
 
     def cancel(self, job: int) -> None:
         """Drop what has not begun; what runs comes to its end."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             session.execute(delete(JobItem).where(JobItem.job_id == job, JobItem.state == "pending"))
             session.execute(update(Job).where(Job.id == job).values(listed=True))
 
-    def job(self, job: int) -> rows.Job:
+    def get(self, job: int) -> rows.Job:
         """One ingest and how far it is.
 
         Raises
@@ -134,13 +137,13 @@ class Jobs(StoreBase):
         StoreError
             if there is none of this number
         """
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.get(Job, job)
             if found is None:
                 raise StoreError(f"There is no job number {job}.")
             return _progress(session, [found])[0]
 
-    def jobs(self, limit: int = 20, open_only: bool = False, inputs: str | None = None) -> list[rows.Job]:
+    def recent(self, limit: int = 20, open_only: bool = False, inputs: str | None = None) -> list[rows.Job]:
         """Ingests, the newest first.
 
         Parameters
@@ -152,7 +155,7 @@ class Jobs(StoreBase):
         chosen = select(Job).order_by(Job.id.desc()).limit(limit)
         if inputs is not None:
             chosen = chosen.where(Job.options["inputs"].as_string() == inputs)
-        with self._reading() as session:
+        with self._database.reading() as session:
             if open_only:
                 chosen = chosen.where(or_(Job.listed.is_(False), left))
             return _progress(session, session.scalars(chosen).all())
@@ -160,7 +163,7 @@ class Jobs(StoreBase):
     def failures(self, job: int, offset: int = 0, limit: int = 50) -> list[rows.Failure]:
         """Items that could not be analysed, and why."""
         where = (JobItem.job_id == job, JobItem.state == "failed")
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.scalars(select(JobItem).where(*where).order_by(JobItem.id).offset(offset).limit(limit))
             return [rows.Failure(row.id, row.reason, row.attempts, row.finished_at) for row in found]
 

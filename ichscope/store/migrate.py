@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from ichscope.store.session import StoreError
+from ichscope.store.database import StoreError
 
 # The newest revision; a test holds it against the files of migrations/versions.
 HEAD = "0006"

@@ -217,7 +217,7 @@ class Review(Base):
     __table_args__ = (Index(None, "reader", "study_id"),)
 
 
-class Sheet(Base):
+class ImportedTable(Base):
     """An imported file of truth or predictions; its rows are arrays, being written and read all at once.
 
     kind : "truth" or "predictions"
@@ -243,7 +243,7 @@ class Sheet(Base):
     patient_keys: Mapped[bytes]
 
 
-class Voice(Base):
+class Rater(Base):
     """What one reader, or one model, says of rows of a sheet.
 
     studies : how many different studies, or slices where it is not known whose they are
@@ -255,7 +255,7 @@ class Voice(Base):
     __tablename__ = "voices"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    sheet_id: Mapped[int] = mapped_column(ForeignKey("sheets.id"), index=True)
+    table_id: Mapped[int] = mapped_column("sheet_id", ForeignKey("sheets.id"), index=True)
     name: Mapped[str]
     version: Mapped[str]
     studies: Mapped[int]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
 from ichscope.home import make
-
-if TYPE_CHECKING:
-    from ichscope.analyse import StudyResult
-    from ichscope.imaging.series import Series
+from ichscope.imaging.series import Series
+from ichscope.results import SeriesResult
 
 # Not packed: gzip at its quickest halves the size (512 x 512, noise as of a real scan) and takes 30 times as long.
 _ENDING = ".nii"
@@ -33,7 +31,7 @@ class VolumeError(Exception):
     """A volume that cannot be read back; the message says why."""
 
 
-def save(root: Path, content: str, result: StudyResult) -> str | None:
+def save(root: Path, content: str, result: SeriesResult) -> str | None:
     """Keep the voxels of a result, and each model's evidence beside them; whole files or none.
 
     Parameters
@@ -50,7 +48,7 @@ def save(root: Path, content: str, result: StudyResult) -> str | None:
     OSError
         if there is no room, or the folder cannot be written
     """
-    if (series := result.series_data) is None:
+    if (series := result.volume) is None:
         return None
     path = f"{content[:2]}/{content[:32]}{_ENDING}"
     make((root / path).parent)
@@ -60,7 +58,7 @@ def save(root: Path, content: str, result: StudyResult) -> str | None:
     return path
 
 
-def save_evidence(root: Path, path: str, result: StudyResult) -> None:
+def save_evidence(root: Path, path: str, result: SeriesResult) -> None:
     """Keep each model's evidence beside the volume at `path`, in the place of an older one.
 
     Raises

@@ -9,12 +9,12 @@ from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from ichscope.labels import LABELS
+from ichscope.store.database import Database, StoreError
 from ichscope.store.entries import probabilities
 from ichscope.store.filters import ORDERS, Condition, conditions
+from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Choices, Counts, Filter, ModelRow, Neighbours, Order, WorklistRow
-from ichscope.store.session import StoreError
 from ichscope.store.tables import Finding, Result, Review, Study, Volume
-from ichscope.store.writing import Writing
 
 _AT_ONCE = 200
 _EVERYTHING = Filter()
@@ -25,25 +25,28 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-class Worklist(Writing):
-    """The part of the Store that the worklist reads."""
+class Worklist:
+    """Studies in the order in which they are to be read, and what there is to filter them by."""
 
-    def worklist(
+    def __init__(self, database: Database, keys: Pseudonymiser) -> None:
+        self._database, self._keys = database, keys
+
+    def page(
         self, filter: Filter = _EVERYTHING, order: Order = "priority", offset: int = 0, limit: int = 50
     ) -> list[WorklistRow]:
         """One page of the studies that fit, in order."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             ids = session.scalars(self._ids(filter, order).offset(offset).limit(limit)).all()
             return _rows(session, ids)
 
     def export(self, filter: Filter = _EVERYTHING, order: Order = "priority") -> Iterator[WorklistRow]:
         """All studies that fit, in order and as they were at the beginning, without holding them all at once."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             ids = session.scalars(self._ids(filter, order)).all()
             for at in range(0, len(ids), _AT_ONCE):
                 yield from _rows(session, ids[at : at + _AT_ONCE])
 
-    def study(self, study: int) -> WorklistRow:
+    def row(self, study: int) -> WorklistRow:
         """One study.
 
         Raises
@@ -51,14 +54,14 @@ class Worklist(Writing):
         StoreError
             if there is none of this number
         """
-        with self._reading() as session:
+        with self._database.reading() as session:
             return _one(_rows(session, [study]), study)
 
     def counts(self, filter: Filter = _EVERYTHING) -> Counts:
         """How many studies fit, in all and by state."""
         states = (Study.status, Study.priority, Study.agreement)
         chosen = select(*states, func.count()).where(*self._conditions(filter)).group_by(*states)
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.execute(chosen).all()
         tables: tuple[dict[Any, int], ...] = ({}, {}, {})
         for *values, count in found:
@@ -68,7 +71,7 @@ class Worklist(Writing):
 
     def choices(self) -> Choices:
         """What there is to filter by."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             places = (Study.scanner, Study.institution)
             # Sorted here: a server sorts by its own language.
             scanners, institutions = (
@@ -91,7 +94,7 @@ class Worklist(Writing):
         """
         columns, descends = ORDERS[order]
         limits = self._conditions(filter)
-        with self._reading() as session:
+        with self._database.reading() as session:
             here = session.execute(select(*columns).where(Study.id == study)).first()
             if here is None:
                 raise StoreError(f"There is no study number {study}.")
@@ -103,7 +106,7 @@ class Worklist(Writing):
         return Neighbours(previous, following, earlier + 1, total)
 
     def _conditions(self, filter: Filter) -> list[Condition]:
-        return conditions(filter, self.study_key)
+        return conditions(filter, self._keys.study)
 
     def _ids(self, filter: Filter, order: Order) -> Select[int]:
         # Ids alone come from an index; the rows of a page are fetched afterwards.

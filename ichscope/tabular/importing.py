@@ -11,8 +11,8 @@ import numpy as np
 from ichscope.labels import LABELS
 from ichscope.models.card import file_sha256
 from ichscope.results import CSV_COLUMNS
-from ichscope.store import SheetRows, Store, Voice
-from ichscope.store.truth import Keys, Kind, as_numbers, as_texts
+from ichscope.store import ImportedRows, Rater, Store
+from ichscope.store.imported_tables import Keys, Kind, as_numbers, as_texts
 from ichscope.tabular.imported_table import (
     Sheet,
     by_place,
@@ -37,7 +37,7 @@ class Imported:
 
     new : False where the same file had been imported before, in the same way
     rows : studies or slices; `matched` of them are in the store
-    voices : readers or models; a reader may have no name
+    raters : readers or models; a reader may have no name
     """
 
     id: int
@@ -47,7 +47,7 @@ class Imported:
     level: Level
     rows: int
     matched: int
-    voices: tuple[str, ...]
+    raters: tuple[str, ...]
     labels: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -81,12 +81,12 @@ def import_truth(
     labels, others = labels_alone(sheet, sheet.table.truths, readers=True)
     _refuse_none(sheet, labels)
     said = votes(sheet, by, labels, nameless_readers)
-    voices = [Voice(voice.reader, voice.rows, voice.labels) for voice in said.voices]
-    if all(np.isnan(values).all() for voice in voices for values in voice.labels.values()):
+    raters = [Rater(rater.reader, rater.rows, rater.labels) for rater in said.voices]
+    if all(np.isnan(values).all() for rater in raters for values in rater.labels.values()):
         raise TableError(f"{sheet.table.file}: found no row with a truth, expected some")
     reading = _reading(sheet, columns) | {"nameless readers": str(nameless_readers)}
     rows = _rows(store, sheet.level, by, said.keys, said.study, said.patient)
-    return _write(store, "truth", path, name, rows, voices, reading, [*said.notes, *_left_out(others)])
+    return _write(store, "truth", path, name, rows, raters, reading, [*said.notes, *_left_out(others)])
 
 
 @uncollected()
@@ -122,8 +122,8 @@ def import_predictions(
         raise TableError(f"{sheet.table.file}: found no row with a probability, expected some")
     keys, row = number(sheet.ids[by])
     place = {key: i for i, key in enumerate(keys)}
-    voices = [
-        Voice(
+    raters = [
+        Rater(
             *(model, np.fromiter(map(place.__getitem__, values.keys), np.intp), values.labels),
             *(values.version, values.thresholds),
         )
@@ -133,7 +133,7 @@ def import_predictions(
     rows = _rows(store, sheet.level, by, keys, study, patient)
     notes = dict.fromkeys(note for values in models.values() for note in values.notes)
     reading = _reading(sheet, columns) | ({"percent": str(percent)} if percent else {})
-    return _write(store, "predictions", path, name, rows, voices, reading, [*notes, *_left_out(others)])
+    return _write(store, "predictions", path, name, rows, raters, reading, [*notes, *_left_out(others)])
 
 
 def _is_fact(label: str) -> bool:
@@ -165,23 +165,23 @@ def _reading(sheet: Sheet, columns: Mapping[str, str] | None) -> dict[str, str]:
 
 def _rows(
     store: Store, level: Level, by: str, keys: Sequence[str], study: Sequence[str], patient: Sequence[str]
-) -> SheetRows:
+) -> ImportedRows:
     """Keyed hashes of what the rows are about; `keys` name the studies or slices."""
-    patients = _hashed(store.patient_key, patient)
+    patients = _hashed(store.keys.patient, patient)
     if level == "study":
-        return SheetRows(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
+        return ImportedRows(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
     studies, names = _study_keys(store, study), keys
     if by == _BY_PLACE:
         # The study's key, so that its UID in one file and its hash in another give the same slice.
         whose = zip(as_texts(studies), study, keys, strict=True)
         names = [f"{key}{slice_.removeprefix(name)}" for key, name, slice_ in whose]
-    return SheetRows(studies, _hashed(store.slice_key, names), patients)
+    return ImportedRows(studies, _hashed(store.keys.slice, names), patients)
 
 
 def _study_keys(store: Store, names: Sequence[str]) -> Keys:
     """Keyed hashes of studies: of the name as it is, if anything is known of it, else as anybody would write it."""
-    exact, other = _hashed(store.study_key, names), _hashed(store.study_key, alike(names))
-    known = [store.study_columns().key, *(store.sheet_rows(sheet.id).study for sheet in store.sheets())]
+    exact, other = _hashed(store.keys.study, names), _hashed(store.keys.study, alike(names))
+    known = [store.columns.studies().key, *(store.imported.rows(sheet.id).study for sheet in store.imported.tables())]
     return np.where(np.isin(exact, np.concatenate(known)), exact, other)
 
 
@@ -195,18 +195,18 @@ def _write(
     kind: Kind,
     path: Path,
     name: str,
-    rows: SheetRows,
-    voices: Sequence[Voice],
+    rows: ImportedRows,
+    raters: Sequence[Rater],
     reading: Mapping[str, str],
     notes: Sequence[str],
 ) -> Imported:
     level: Level = "slice" if rows.slice.any() else "study"
     shown = name or path.name
-    id, new = store.add_sheet(kind, shown, file_sha256(path), level, rows, voices, reading=reading, notes=notes)
-    known = store.slice_keys().key if level == "slice" else store.study_columns().key
+    id, new = store.imported.add(kind, shown, file_sha256(path), level, rows, raters, reading=reading, notes=notes)
+    known = store.columns.slice_keys().key if level == "slice" else store.columns.studies().key
     matched = int(np.isin(rows.slice if level == "slice" else rows.study, known).sum())
-    labels = by_place(dict.fromkeys(label for voice in voices for label in voice.labels))
+    labels = by_place(dict.fromkeys(label for rater in raters for label in rater.labels))
     return Imported(
         *(id, new, kind, shown, level, len(rows.study), matched),
-        *(tuple(voice.name for voice in voices), tuple(labels), tuple(notes)),
+        *(tuple(rater.name for rater in raters), tuple(labels), tuple(notes)),
     )

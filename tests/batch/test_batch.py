@@ -17,14 +17,14 @@ import pytest
 from benchmarks import kill
 from ichscope import batch, phantom
 from ichscope.analyse import analyse
-from ichscope.batch import BatchError, Pace, Setup, discovery, driver, workers
+from ichscope.batch import BatchError, Throughput, WorkerConfig, discovery, driver, workers
 from ichscope.batch.work_items import Files, Kept, Place, Refused, from_text, to_text
 from ichscope.imaging import intake
 from ichscope.imaging.intake import collect
 from ichscope.imaging.source import SourceError
 from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
-from ichscope.store import Filter, Job, Store, StoreError, volumes
+from ichscope.store import Filter, Job, Jobs, Results, Store, StoreError, volumes
 from tests.support import tiny_model
 
 STUDIES = 4
@@ -48,8 +48,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def setup(models: Path) -> Setup:
-    return Setup(models, provider="cpu")
+def setup(models: Path) -> WorkerConfig:
+    return WorkerConfig(models, provider="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -92,77 +92,79 @@ def table(store: Store) -> set[tuple[object, ...]]:
     """What must be the same whoever computed it."""
     return {
         (row.study_key, row.series_key, row.status, row.slices, row.scanner, row.reasons, str(row.found), str(row.read))
-        for row in store.export()
+        for row in store.worklist.export()
     } | {
         (row.study_key, one.name, one.version, one.threshold, one.flagged, str(one.probability))
-        for row in store.export()
+        for row in store.worklist.export()
         for one in row.models
     }
 
 
-def test_a_folder_becomes_rows_that_say_what_analyse_says(store: Store, night: Path, pool, setup: Setup) -> None:
+def test_a_folder_becomes_rows_that_say_what_analyse_says(store: Store, night: Path, pool, setup: WorkerConfig) -> None:
     job = batch.run([night], pool, store, setup)
     assert (job.done, job.failed, job.total, job.finished_at is not None) == (STUDIES, 0, STUDIES, True)
-    rows = {row.study_key: row for row in store.worklist()}
-    assert store.counts(Filter(job=job.id)).total == len(rows) == STUDIES
+    rows = {row.study_key: row for row in store.worklist.page()}
+    assert store.worklist.counts(Filter(job=job.id)).total == len(rows) == STUDIES
     for expected in analyse([night], workers.detectors(setup)):
-        row = rows[store.study_key(expected.study)]
+        row = rows[store.keys.study(expected.study)]
         assert (row.status, row.slices) == (expected.status, 3)
         assert row.models[0].probability == pytest.approx(expected.models["cranioscan"].probability)
         assert row.has_volume
         assert not row.synthetic
-        assert store.result(row.id).series_data.hu.shape == (3, 48, 48)
+        assert store.results.load(row.id).volume.hu.shape == (3, 48, 48)
 
 
 def test_nothing_in_the_database_names_the_patient(
-    store: Store, night: Path, pool, setup: Setup, tmp_path: Path
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path
 ) -> None:
     batch.run([night], pool, store, setup)
     with sqlite3.connect(tmp_path / "home" / "ichscope.db") as database:
         dump = "\n".join(database.iterdump())
     assert "synthetic phantom" in dump.lower(), "the dump has the scanner, so it would have the name"
-    assert store.choices().institutions[0] in dump, "the dump has what stands for the institution"
+    assert store.worklist.choices().institutions[0] in dump, "the dump has what stands for the institution"
     for word in ("SMITH", "JOHN", "Elsewhere", "PHANTOM-", "IM0001", str(night)):
         assert word not in dump
 
 
-def test_the_same_again_is_neither_analysed_nor_written_twice(store: Store, night: Path, pool, setup: Setup) -> None:
+def test_the_same_again_is_neither_analysed_nor_written_twice(
+    store: Store, night: Path, pool, setup: WorkerConfig
+) -> None:
     batch.run([night], pool, store, setup)
     before = table(store)
     job = batch.run([night, night / "SMITH^JOHN 1"], pool, store, setup)
     assert pool.asked == STUDIES
     assert job.done == STUDIES + 1
     assert table(store) == before
-    assert store.counts().total == STUDIES
+    assert store.worklist.counts().total == STUDIES
 
 
 def test_a_new_version_is_another_result(
-    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+    store: Store, night: Path, pool, models: Path, setup: WorkerConfig, tmp_path: Path
 ) -> None:
     batch.run([night], pool, store, setup)
     newer = new_version(models, tmp_path)
     batch.run([night], pool, store, newer)
     assert pool.asked == 2 * STUDIES
-    assert {row.models[0].version for row in store.worklist()} == {"2"}
-    assert store.counts().total == STUDIES
+    assert {row.models[0].version for row in store.worklist.page()} == {"2"}
+    assert store.worklist.counts().total == STUDIES
 
 
-def new_version(models: Path, folder: Path) -> Setup:
+def new_version(models: Path, folder: Path) -> WorkerConfig:
     shutil.copytree(models, folder / "newer")
     card = folder / "newer" / "cranioscan" / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"version": "2"}))
-    return Setup(folder / "newer", provider="cpu")
+    return WorkerConfig(folder / "newer", provider="cpu")
 
 
 def test_rescore_takes_the_kept_volumes(
-    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+    store: Store, night: Path, pool, models: Path, setup: WorkerConfig, tmp_path: Path
 ) -> None:
     batch.run([night], pool, store, setup)
-    before = {row.id: row for row in store.worklist()}
+    before = {row.id: row for row in store.worklist.page()}
     newer = new_version(models, tmp_path)
     job = batch.work(store, batch.begin_rescore(store, newer), pool, newer)
     assert (job.done, job.failed) == (STUDIES, 0)
-    for row in store.worklist():
+    for row in store.worklist.page():
         (model,) = row.models
         assert model.version == "2"
         assert model.probability == pytest.approx(before[row.id].models[0].probability)
@@ -175,7 +177,7 @@ def test_rescore_takes_the_kept_volumes(
 
 
 def test_a_rescore_that_was_killed_is_taken_up(
-    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, night: Path, pool, models: Path, setup: WorkerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "_POLL_S", 0.0)
     batch.run([night], pool, store, setup)
@@ -185,35 +187,37 @@ def test_a_rescore_that_was_killed_is_taken_up(
     batch.work(store, killed, pool, newer, ahead=1, progress=lambda job: stop.set(), stop=stop)
     assert batch.begin_rescore(store, newer) == killed
     assert batch.work(store, killed, pool, newer).done == STUDIES
-    assert store.jobs(open_only=True) == []
+    assert store.jobs.recent(open_only=True) == []
 
 
 def test_known_only_leaves_out_strangers(
-    store: Store, night: Path, pool, models: Path, setup: Setup, tmp_path: Path
+    store: Store, night: Path, pool, models: Path, setup: WorkerConfig, tmp_path: Path
 ) -> None:
     batch.run([night / "SMITH^JOHN 0"], pool, store, setup)
     newer = new_version(models, tmp_path)
     job = batch.work(store, batch.begin(store, [night], "rescore", options={"known only": True}), pool, newer)
-    assert (job.total, job.done, store.counts().total) == (1, 1, 1)
-    assert store.worklist()[0].models[0].version == "2"
+    assert (job.total, job.done, store.worklist.counts().total) == (1, 1, 1)
+    assert store.worklist.page()[0].models[0].version == "2"
 
 
-def test_bad_files_are_rows_and_stop_nothing(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+def test_bad_files_are_rows_and_stop_nothing(
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path
+) -> None:
     shutil.copytree(night, tmp_path / "in" / "good")
     (tmp_path / "in" / "secret.dcm").write_bytes(b"this is a text, not a scan")
     (tmp_path / "in" / "notes.txt").write_text("a stray")
     phantom.write(phantom.make_chest(slices=2, size=48), tmp_path / "in" / "chest")
     job = batch.run([tmp_path / "in"], pool, store, setup)
     assert (job.done, job.failed) == (STUDIES + 2, 0)
-    refused = store.worklist(Filter(status=("not analysed",)))
+    refused = store.worklist.page(Filter(status=("not analysed",)))
     assert len(refused) == 2
     assert all(row.reasons and "secret" not in "".join(row.reasons) for row in refused)
     batch.run([tmp_path / "in"], pool, store, setup)
-    assert (store.counts().total, pool.asked) == (STUDIES + 2, STUDIES + 1)
+    assert (store.worklist.counts().total, pool.asked) == (STUDIES + 2, STUDIES + 1)
 
 
 def test_a_model_that_fails_is_a_row_and_can_be_tried_again(
-    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch
+    store: Store, night: Path, pool, setup: WorkerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ichscope.models.card import ModelError
 
@@ -224,20 +228,20 @@ def test_a_model_that_fails_is_a_row_and_can_be_tried_again(
         patched.setattr(Detector, "run", out_of_memory)
         job = batch.run([night], pool, store, setup)
     assert (job.done, job.failed) == (0, STUDIES)
-    assert {row.status for row in store.worklist()} == {"not analysed"}
-    assert "out of memory" in store.failures(job.id)[0].reason
-    assert store.retry(job.id) == STUDIES
+    assert {row.status for row in store.worklist.page()} == {"not analysed"}
+    assert "out of memory" in store.jobs.failures(job.id)[0].reason
+    assert store.jobs.retry(job.id) == STUDIES
     again = batch.work(store, job.id, pool, setup)
     assert (again.done, again.failed) == (STUDIES, 0)
-    assert all(row.models for row in store.worklist())
+    assert all(row.models for row in store.worklist.page())
 
 
 def test_what_a_worker_raises_fails_one_series(
-    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch
+    store: Store, night: Path, pool, setup: WorkerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, asked = workers.analyse, []
 
-    def analyse_or_break(setup: Setup, group: Any) -> Any:
+    def analyse_or_break(setup: WorkerConfig, group: Any) -> Any:
         asked.append(group)
         if len(asked) == 1:
             raise MemoryError("SMITH^JOHN")
@@ -246,24 +250,24 @@ def test_what_a_worker_raises_fails_one_series(
     monkeypatch.setattr(workers, "analyse", analyse_or_break)
     job = batch.run([night], pool, store, setup)
     assert (job.done, job.failed) == (STUDIES - 1, 1)
-    assert [one.reason for one in store.failures(job.id)] == ["MemoryError"]
+    assert [one.reason for one in store.jobs.failures(job.id)] == ["MemoryError"]
 
 
-def test_files_that_are_gone_meanwhile(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+def test_files_that_are_gone_meanwhile(store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path) -> None:
     shutil.copytree(night, tmp_path / "in")
     job = batch.begin(store, [tmp_path / "in"])
-    (look,) = store.claim(job)
-    store.add_items(job, map(to_text, discovery.start(store, look.locator)))
-    store.drop(look.id)
+    (look,) = store.jobs.claim(job)
+    store.jobs.add_items(job, map(to_text, discovery.start(store, look.locator)))
+    store.jobs.drop(look.id)
     shutil.rmtree(tmp_path / "in" / "SMITH^JOHN 2")
     done = batch.work(store, job, pool, setup)
     assert (done.done, done.failed) == (STUDIES - 1, 1)
-    assert store.failures(job)[0].reason == "a file is no longer there"
+    assert store.jobs.failures(job)[0].reason == "a file is no longer there"
 
 
 @pytest.mark.parametrize("where", ["record", "claim", "volume"])
 def test_a_full_disk_is_said_and_survived(
-    store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch, where: str
+    store: Store, night: Path, pool, setup: WorkerConfig, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     calls = []
 
@@ -281,20 +285,21 @@ def test_a_full_disk_is_said_and_survived(
             full = full_after_one(volumes.save, OSError(28, "No space left on device"))
             patched.setattr(volumes, "save", full)
         else:
-            full = full_after_one(getattr(Store, where), StoreError("The database failed: there is no room left."))
-            patched.setattr(Store, where, full)
+            owner = {"claim": Jobs, "record": Results}[where]
+            full = full_after_one(getattr(owner, where), StoreError("The database failed: there is no room left."))
+            patched.setattr(owner, where, full)
         with pytest.raises(BatchError, match=r"(?i)no (space|room) left"):
             batch.run([night], pool, store, setup, ahead=1)
-    kept = store.counts().total
+    kept = store.worklist.counts().total
     assert kept < STUDIES
     job = batch.run([night], pool, store, setup)
-    assert store.counts().total == STUDIES
+    assert store.worklist.counts().total == STUDIES
     assert (job.done, job.failed) == (STUDIES, 0)
-    assert len(store.jobs()) == 1, "the same job was taken up"
+    assert len(store.jobs.recent()) == 1, "the same job was taken up"
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: Setup, at_once: bool) -> None:
+def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: WorkerConfig, at_once: bool) -> None:
     class Broken(Counting):
         def submit(self, *args: Any, **options: Any) -> Future[Any]:
             if at_once:
@@ -305,27 +310,27 @@ def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: 
 
     with Broken() as pool, pytest.raises(BatchError, match="workers are gone"):
         batch.run([night], pool, store, setup)
-    (job,) = store.jobs(open_only=True)
+    (job,) = store.jobs.recent(open_only=True)
     assert (job.pending, job.running) == (STUDIES, 0)
 
 
 def test_a_model_that_does_not_load_fails_no_study(
-    store: Store, night: Path, pool, setup: Setup, tmp_path: Path
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path
 ) -> None:
     shutil.copytree(setup.models_folder, tmp_path / "models")
     with (tmp_path / "models" / "cranioscan" / "head.onnx").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(BatchError, match="SHA-256"):
-        batch.run([night], pool, store, Setup(tmp_path / "models", provider="cpu"))
-    assert store.jobs()[0].failed == 0
+        batch.run([night], pool, store, WorkerConfig(tmp_path / "models", provider="cpu"))
+    assert store.jobs.recent()[0].failed == 0
 
 
-def test_memory_is_bounded_by_what_is_under_way(store: Store, night: Path, pool, setup: Setup) -> None:
+def test_memory_is_bounded_by_what_is_under_way(store: Store, night: Path, pool, setup: WorkerConfig) -> None:
     batch.run([night], pool, store, setup, ahead=2)
     assert pool.most <= 2
 
 
-def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: Setup) -> None:
+def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: WorkerConfig) -> None:
     (detector,) = workers.detectors(setup).values()
     hu = np.zeros((2, 224, 224), np.int16)
     encoding = detector.encode(hu)
@@ -338,7 +343,9 @@ def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: Setup) -> No
         workers._turn.acquire()
 
 
-def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_and_stop(
+    store: Store, night: Path, pool, setup: WorkerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(driver, "_POLL_S", 0.0)
     seen: list[Job] = []
     stop = Event()
@@ -350,25 +357,25 @@ def test_progress_and_stop(store: Store, night: Path, pool, setup: Setup, monkey
 
     job = batch.begin(store, [night])
     batch.work(store, job, pool, setup, ahead=1, progress=look, stop=stop)
-    assert 1 <= store.job(job).done < STUDIES
+    assert 1 <= store.jobs.get(job).done < STUDIES
     assert seen[-1].total == STUDIES
     assert batch.work(store, job, pool, setup).done == STUDIES
 
 
 def test_pace_tells_rate_and_time_left() -> None:
-    pace = Pace()
+    pace = Throughput()
     for at in range(11):
         pace.see(Job(1, "folder", "", {}, None, True, {"done": 2 * at, "pending": 100 - 2 * at}), at=float(at))
     assert (pace.rate, pace.left_s) == (2.0, 40.0)
 
 
-def test_a_zip_of_studies(store: Store, night: Path, pool, setup: Setup, tmp_path: Path) -> None:
+def test_a_zip_of_studies(store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "night.zip", "w") as archive:
         for file in sorted(night.rglob("*.dcm")):
             archive.write(file, file.relative_to(night))
     assert batch.run([tmp_path / "night.zip"], pool, store, setup).done == STUDIES
     batch.run([night], pool, store, setup)
-    assert (store.counts().total, pool.asked) == (STUDIES, STUDIES)
+    assert (store.worklist.counts().total, pool.asked) == (STUDIES, STUDIES)
 
 
 def test_tasks_survive_being_written(night: Path, tmp_path: Path) -> None:
@@ -429,20 +436,20 @@ def test_parts_of_a_large_folder_are_all_that_is_in_it(night: Path, tmp_path: Pa
 
 
 def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(
-    store: Store, night: Path, pool, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "flat").mkdir()
     for number, file in enumerate(sorted(night.rglob("*.dcm"))):
         shutil.copy(file, tmp_path / "flat" / f"{number}.dcm")
     monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 10)
     assert batch.run([tmp_path / "flat"], pool, store, setup).done == 1
-    (row,) = store.worklist()
+    (row,) = store.worklist.page()
     assert row.status == "not analysed"
     assert "holds more than 10 files" in row.reasons[0]
     monkeypatch.undo()
     monkeypatch.setattr(intake, "MAX_FILES", 10)  # for strangers only
     assert batch.run([tmp_path / "flat"], pool, store, setup).done == STUDIES
-    assert [row.slices for row in store.worklist() if row.models] == [3] * STUDIES
+    assert [row.slices for row in store.worklist.page() if row.models] == [3] * STUDIES
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ STUDIES = 6
 def test_two_processes_of_a_cluster_give_the_same_rows(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     tiny_model.build(tmp_path / "models", name="cranioscan")
-    setup = batch.Setup(tmp_path / "models", provider="cpu")
+    setup = batch.WorkerConfig(tmp_path / "models", provider="cpu")
     for seed in range(STUDIES):
         phantom.write(phantom.make("subdural", seed, slices=3, size=48), tmp_path / "in" / str(seed))
     (tmp_path / "in" / "broken.dcm").write_bytes(b"not a scan")
@@ -43,6 +43,6 @@ def test_two_processes_of_a_cluster_give_the_same_rows(tmp_path: Path) -> None:
     assert set(loaded.values()) <= {0, 1}, "each process loads its models once"
     assert sum(loaded.values()) >= 1
     assert table(there) == table(here)
-    assert {row.has_volume for row in there.worklist() if row.models} == {True}
+    assert {row.has_volume for row in there.worklist.page() if row.models} == {True}
     here.close()
     there.close()

@@ -133,7 +133,7 @@ def test_what_could_not_be_handed_over_comes_again(inbox: Inbox, clock: Clock) -
 
 def test_whatever_looking_raises_is_said_and_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_model.build(tmp_path / "models", name="cranioscan")
-    setup = batch.Setup(tmp_path / "models", provider="cpu")
+    setup = batch.WorkerConfig(tmp_path / "models", provider="cpu")
     store = Store.open(home=tmp_path / "home")
     (tmp_path / "inbox").mkdir()
     stop, said, asked = threading.Event(), [], []
@@ -162,7 +162,7 @@ def test_whatever_looking_raises_is_said_and_the_watch_goes_on(tmp_path: Path, m
 
 def test_a_watched_folder_survives_restarts(tmp_path: Path) -> None:
     tiny_model.build(tmp_path / "models", name="cranioscan")
-    setup = batch.Setup(tmp_path / "models", provider="cpu")
+    setup = batch.WorkerConfig(tmp_path / "models", provider="cpu")
     store = Store.open(home=tmp_path / "home")
     for life in range(2):
         phantom.write(phantom.make(None, life, slices=2, size=32), tmp_path / "inbox" / str(life))
@@ -172,11 +172,11 @@ def test_a_watched_folder_survives_restarts(tmp_path: Path) -> None:
             thread = threading.Thread(target=watch, args=(tmp_path / "inbox", store, pool, setup), kwargs=options)
             thread.start()
             until = time.monotonic() + 60
-            while store.counts().total <= life and time.monotonic() < until:
+            while store.worklist.counts().total <= life and time.monotonic() < until:
                 time.sleep(0.05)
             stop.set()
             thread.join()
-    (job,) = store.jobs()
-    assert (job.done, job.failed, store.counts().total) == (2, 0, 2)
+    (job,) = store.jobs.recent()
+    assert (job.done, job.failed, store.worklist.counts().total) == (2, 0, 2)
     assert job.finished_at is not None
     store.close()

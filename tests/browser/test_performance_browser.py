@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study = cases.add(
             store, i, build.model(along=(0.0, p)), build.model("cerebroscan", along=(p,), labels=("any",))
         )
-        store.review(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+        store.reviews.add(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
     add_slices(store, home)
     store.close()
     return home
@@ -48,9 +48,9 @@ def add_slices(store: Store, home: Path) -> None:
     """One more study, with pictures and with truth by slice: two of five bleed, and the last one is missed."""
     data = build.series(slices=5)
     slices = tuple(replace(one, sop=f"2.{i}") for i, one in enumerate(data.slices))
-    made = cases.study("by slice", build.model(along=(0.9, 0.8, 0.7, 0.1, 0.2)), slices=slices, series_data=data)
+    made = cases.study("by slice", build.model(along=(0.9, 0.8, 0.7, 0.1, 0.2)), slices=slices, volume=data)
     content = cases.content("by slice")
-    store.record(made, content, volume=volumes.save(store.volumes, content, made))
+    store.results.record(made, content, volume=volumes.save(store.volumes, content, made))
     truth = home / "slices.csv"
     truth.write_text("ID,Label\n" + "".join(f"2.{i}_any,{int(i in (0, 4))}\n" for i in range(5)))
     import_truth(store, truth)

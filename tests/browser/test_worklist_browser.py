@@ -30,7 +30,7 @@ def store(home: Path) -> Iterator[Store]:
     for p in PROBABILITIES:
         result = cases.study(p, p)
         path = volumes.save(store.volumes, cases.content(p), result)
-        store.record(result, cases.content(p), volume=path)
+        store.results.record(result, cases.content(p), volume=path)
     yield store
     store.close()
 
@@ -100,7 +100,7 @@ def test_a_morning_by_key(page: Page, address: str, store: Store) -> None:
     page.keyboard.press("p")
     expect_study(page, 2)
     expect(slices).to_be_focused()
-    assert [len(store.reviews(study)) for study in (1, 2, 3)] == [1, 0, 0]
+    assert [len(store.reviews.of(study)) for study in (1, 2, 3)] == [1, 0, 0]
     page.keyboard.press("b")
     expect(links.nth(1)).to_be_focused()
 
@@ -117,7 +117,7 @@ def test_a_correction_survives_a_reload(page: Page, address: str, store: Store) 
     page.reload()
     expect(page.locator(".reviews")).to_contain_text("Thin, on the left")
     page.locator(".viewer[data-slice]").wait_for()
-    (saved,) = store.reviews(3)
+    (saved,) = store.reviews.of(3)
     assert saved.labels == {"any": True, "subdural": True}
 
 
@@ -159,4 +159,4 @@ def test_two_readers_at_once(browser: Browser, page: Page, address: str, store: 
         other.keyboard.press("a")
         expect(other.get_by_text("Ann reviewed this study while you had it open")).to_be_visible()
         expect_study(other, 4)
-    assert [one.reader for one in store.reviews(4)] == ["Ann", "Bob"]
+    assert [one.reader for one in store.reviews.of(4)] == ["Ann", "Bob"]

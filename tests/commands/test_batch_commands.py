@@ -13,14 +13,14 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ichscope import phantom
-from ichscope.batch import Pace, demo
+from ichscope.batch import Throughput, demo
 from ichscope.batch.work_items import Place, to_text
 from ichscope.commands import job_progress, running
 from ichscope.commands.batch import _age
 from ichscope.commands.cli import app
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.monitor.drift import ENOUGH
-from ichscope.store import Filter, Job, Store, StoreError
+from ichscope.store import Filter, Job, Results, Store, StoreError
 from tests.support import tiny_model
 
 
@@ -64,7 +64,7 @@ def test_batch_retry_rescore_and_prune(call, home: Path, tmp_path: Path) -> None
     assert call("prune", "--older-than", "1h").stdout == "0 volumes removed\n"
     assert call("prune", "--older-than", "0h").stdout == "1 volumes removed\n"
     store = Store.open(home=home)
-    assert not any(row.has_volume for row in store.worklist())
+    assert not any(row.has_volume for row in store.worklist.page())
     store.close()
 
 
@@ -73,7 +73,7 @@ def test_what_is_under_way_elsewhere_counts_as_missed(
 ) -> None:
     assert call("batch", study(tmp_path / "in")).exit_code == 0
     store = Store.open(home=home)
-    (job,) = store.jobs()
+    (job,) = store.jobs.recent()
     with pytest.raises(typer.Exit) as ended:
         running.finish(store, replace(job, states=dict(job.states) | {"running": 2}))
     store.close()
@@ -84,9 +84,9 @@ def test_what_is_under_way_elsewhere_counts_as_missed(
 def test_retry_of_several_jobs_says_the_worst(call, home: Path, tmp_path: Path) -> None:
     store = Store.open(home=home)
     for number in range(2):
-        job = store.start_job("folder", str(number))
-        store.add_items(job, [to_text(Place(study(tmp_path / "in") if number else tmp_path / "nowhere"))])
-        store.listed(job)
+        job = store.jobs.start("folder", str(number))
+        store.jobs.add_items(job, [to_text(Place(study(tmp_path / "in") if number else tmp_path / "nowhere"))])
+        store.jobs.mark_listed(job)
     store.close()
     assert call("retry").exit_code == 3, "the last one was analysed, the first one was not"
 
@@ -95,7 +95,7 @@ def test_without_volumes(call, home: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ICHSCOPE_VOLUMES", "off")
     assert call("batch", study(tmp_path / "in")).exit_code == 0
     store = Store.open(home=home)
-    (row,) = store.worklist()
+    (row,) = store.worklist.page()
     assert not row.has_volume
     assert row.slices == 2
     assert row.sex
@@ -114,7 +114,7 @@ def test_a_database_that_is_gone_is_said(call, tmp_path: Path, monkeypatch: pyte
     def gone(*arguments: object, **options: object) -> None:
         raise StoreError("The database failed: the connection to it is lost.")
 
-    monkeypatch.setattr(Store, "record", gone)
+    monkeypatch.setattr(Results, "record", gone)
     result = call("batch", study(tmp_path / "in"))
     assert result.exit_code == 4
     assert "connection to it is lost" in result.stderr
@@ -151,7 +151,7 @@ def test_ages(text: str, hours: int) -> None:
 
 
 def test_progress_in_words() -> None:
-    pace = Pace()
+    pace = Throughput()
     for at in range(3):
         job = Job(1, "folder", "", {}, None, True, {"done": 60 * at, "failed": at, "pending": 880 - 61 * at})
         pace.see(job, at=60.0 * at)
@@ -167,14 +167,14 @@ def test_demo_fills_the_store_once(call, home: Path, monkeypatch: pytest.MonkeyP
         result = call("demo", "--studies", 8)
         assert result.exit_code == 0, result.output
         store = Store.open(home=home)
-        rows = store.worklist()
+        rows = store.worklist.page()
         assert len(rows) == 8
         assert all(row.synthetic and "synthetic" in row.scanner for row in rows)
-        reviews = [review for row in rows for review in store.reviews(row.id)]
-        began = store.jobs()[-1].created_at
+        reviews = [review for row in rows for review in store.reviews.of(row.id)]
+        began = store.jobs.recent()[-1].created_at
         arrivals.append([row.arrived_at for row in rows])
         for row in rows:
-            times = [review.created_at for review in store.reviews(row.id)]
+            times = [review.created_at for review in store.reviews.of(row.id)]
             assert timedelta() <= row.analysed_at - row.arrived_at < timedelta(minutes=10), (
                 "what it took is not made up"
             )
@@ -211,7 +211,7 @@ def test_a_demo_that_was_killed_is_taken_up(call, home: Path, monkeypatch: pytes
         assert call("demo", "--studies", 2).exit_code != 0
     assert call("demo", "--studies", 2).exit_code == 0
     store = Store.open(home=home)
-    assert (len(store.jobs()), store.counts(Filter(synthetic=True)).total) == (1, 2)
+    assert (len(store.jobs.recent()), store.worklist.counts(Filter(synthetic=True)).total) == (1, 2)
     store.close()
 
 

@@ -48,11 +48,11 @@ def test_quiet_is_zero_and_an_alert_is_one(home: Path, tmp_path: Path) -> None:
     assert found["limits"]["latency"] == 3600.0
     assert {one["name"] for one in found["drifts"]} >= {"age", "scanner", "flagged"}
     store = Store.open(home=home)
-    store.set_limit("latency", 1.0, who="Ann", why="test")
+    store.adjustments.set_limit("latency", 1.0, who="Ann", why="test")
     try:
         loud, told = call("--check", "--json", "-"), call()
     finally:
-        store.set_limit("latency", None, who="Ann", why="back")
+        store.adjustments.set_limit("latency", None, who="Ann", why="back")
         store.close()
     assert (loud.exit_code, told.exit_code) == (1, 0)
     assert [one["rule"] for one in json.loads(loud.stdout)["alerts"]] == ["latency"]
@@ -84,7 +84,7 @@ def test_a_limit_is_set_with_name_and_reason(home: Path) -> None:
     assert call("--check", "--set", "latency=1", *set_it).exit_code == 1
     assert call("--check", "--set", "latency=default", *set_it).exit_code == 0
     store = Store.open(home=home)
-    made = [(one.name, one.value, one.who, one.why) for one in store.adjustments("alert")[:2]]
+    made = [(one.name, one.value, one.who, one.why) for one in store.adjustments.history("alert")[:2]]
     store.close()
     assert made == [("latency", None, "Ann", "a stroke unit"), ("latency", 1.0, "Ann", "a stroke unit")]
 

@@ -16,7 +16,7 @@ from benchmarks.scale import fill
 from dashboard import cached
 from dashboard.cohort_files import html_of, zip_of
 from ichscope.imaging.series import Header
-from ichscope.store import Filter, Store, StoreError
+from ichscope.store import Cohorts, Filter, Store, StoreError
 from tests.support.store_cases import MORNING, add, content, many, study
 
 ROOT = Path(__file__).parents[2]
@@ -87,14 +87,14 @@ def test_the_page_follows_the_store_and_is_not_counted_twice(app: AppTest, monke
     store = cached.store()
     one = add(store, "a", 0.9)
     counted = []
-    real = Store.cohort
-    monkeypatch.setattr(Store, "cohort", lambda self, filter: counted.append(filter) or real(self, filter))
+    real = Cohorts.read
+    monkeypatch.setattr(Cohorts, "read", lambda self, filter: counted.append(filter) or real(self, filter))
     assert numbers(app.run())["Studies"] == "1"
     app.run()
     assert len(counted) == 1
     add(store, "b", 0.9)
     assert numbers(app.run())["Studies"] == "2"
-    store.review(one, "Ann", agree=True, at=MORNING)
+    store.reviews.add(one, "Ann", agree=True, at=MORNING)
     assert "first review 0 s" in app.run().metric[3].delta
     assert len(counted) == 3
 
@@ -115,7 +115,7 @@ def test_filters_limit_everything_and_can_be_cleared(app: AppTest) -> None:
 
 def test_synthetic_studies_are_marked(app: AppTest) -> None:
     store = cached.store()
-    store.record(study("a", 0.9), content("a"), synthetic=True)
+    store.results.record(study("a", 0.9), content("a"), synthetic=True)
     assert "All of these studies are synthetic" in words(app.run())
     add(store, "b", 0.9)
     assert "1 of these 2 studies are synthetic" in words(app.run())
@@ -123,7 +123,7 @@ def test_synthetic_studies_are_marked(app: AppTest) -> None:
 
 def test_nothing_analysed_has_no_share(app: AppTest) -> None:
     store = cached.store()
-    store.record(replace(study("a"), findings=()), content("a"))
+    store.results.record(replace(study("a"), findings=()), content("a"))
     words(app.run())
     assert numbers(app)["Flagged by a model"] == "-"
     assert numbers(app)["Analysed"] == "0 %"
@@ -152,7 +152,7 @@ def test_files_of_numbers_and_figures() -> None:
 
 
 def test_files_with_synthetic_studies_say_so(app: AppTest) -> None:
-    cached.store().record(study("a", 0.9), content("a"), synthetic=True)
+    cached.store().results.record(study("a", 0.9), content("a"), synthetic=True)
     words(app.run())
     made, _ = cached.cohort(cached.store(), Filter())
     with zipfile.ZipFile(io.BytesIO(zip_of(made))) as archive:

@@ -160,7 +160,7 @@ def test_the_page_says_what_is_wrong(store: Store, kind: str, kept: str, case: C
     said = re.sub(r"\\(.)", r"\1", error.value)
     assert "Nothing was imported" in said
     expect(said, f"bad.{kept}", case)
-    assert not store.sheets()
+    assert not store.imported.tables()
 
 
 def test_what_fits_nothing_is_named_with_both_files(home: Path) -> None:

@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import background, cached
 from dashboard.background import Background
-from dashboard.upload_queue import Spool
+from dashboard.upload_queue import UploadQueue
 from ichscope import batch, phantom
 from ichscope.batch import demo
-from ichscope.store import Filter, Job, Store, StoreError, tables
+from ichscope.store import Filter, Job, Jobs, Store, StoreError, tables
 from tests.support import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -101,13 +101,13 @@ def idle(work: Background) -> bool:
 # ---- uploads on disk -----------------------------------------------------------------------------------
 
 
-def names(spool: Spool, ticket: str) -> list[str]:
+def names(spool: UploadQueue, ticket: str) -> list[str]:
     folder = spool.folder(ticket)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_files_are_kept_under_their_names(home: Path) -> None:
-    spool = Spool(home)
+    spool = UploadQueue(home)
     ticket = spool.keep(opened({"a/IM1.dcm": b"1", "a/IM2.dcm": b"2", "b.zip": b"3"}))
     assert names(spool, ticket) == ["a/IM1.dcm", "a/IM2.dcm", "b.zip"]
     assert (spool.folder(ticket) / "a/IM2.dcm").read_bytes() == b"2"
@@ -121,7 +121,7 @@ def test_files_are_kept_under_their_names(home: Path) -> None:
     "name", ["../../evil", "/etc/evil", "a/../../evil", "..\\evil", "", "..", "x" * 300, "\0", "ä" * 200 + ".dcm"]
 )
 def test_no_name_leaves_the_folder(home: Path, name: str) -> None:
-    spool = Spool(home)
+    spool = UploadQueue(home)
     ticket = spool.keep([(name, io.BytesIO(b"data"))])
     (found,) = names(spool, ticket)
     assert (spool.folder(ticket) / found).read_bytes() == b"data"
@@ -129,7 +129,7 @@ def test_no_name_leaves_the_folder(home: Path, name: str) -> None:
 
 
 def test_files_of_one_name_are_all_kept(home: Path) -> None:
-    spool = Spool(home)
+    spool = UploadQueue(home)
     ticket = spool.keep([("IM1", io.BytesIO(b"1")), ("IM1", io.BytesIO(b"2")), ("IM1/IM1", io.BytesIO(b"3"))])
     assert {(spool.folder(ticket) / name).read_bytes() for name in names(spool, ticket)} == {b"1", b"2", b"3"}
 
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_nothing_half_written(home: Path) -> None:
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        Spool(home).keep([("a", io.BytesIO(b"1")), ("b", Full())])
+        UploadQueue(home).keep([("a", io.BytesIO(b"1")), ("b", Full())])
     assert list((home / "uploads").iterdir()) == []
 
 
@@ -150,8 +150,8 @@ def test_a_full_disk_leaves_nothing_half_written(home: Path) -> None:
 def test_an_upload_is_analysed_and_its_files_are_removed(work: Background, store: Store) -> None:
     job = work.upload(opened(heads()), "Upload of 6 files")
     wait(lambda: idle(work))
-    assert (store.job(job).done, store.job(job).failed, work.problem) == (2, 0, "")
-    assert store.counts(Filter(job=job)).total == 2
+    assert (store.jobs.get(job).done, store.jobs.get(job).failed, work.problem) == (2, 0, "")
+    assert store.worklist.counts(Filter(job=job)).total == 2
     assert list(work.spool.tickets()) == []
     assert work.look() == []
 
@@ -160,13 +160,13 @@ def test_a_killed_server_loses_nothing(store: Store) -> None:
     dead = Background(store)
     dead.start = lambda: None  # type: ignore[method-assign]
     job = dead.upload([("night.zip", io.BytesIO(zipped(heads())))], "Upload of 1 file")
-    assert store.job(job).pending
+    assert store.jobs.get(job).pending
     work = Background(store)
     (seen,) = work.look()
     assert (seen.job.id, seen.here, seen.still) == (job, True, False)
     work.start()
     wait(lambda: idle(work))
-    assert (store.job(job).done, list(work.spool.tickets())) == (2, [])
+    assert (store.jobs.get(job).done, list(work.spool.tickets())) == (2, [])
 
 
 def test_an_upload_without_a_job_gets_one(work: Background, store: Store) -> None:
@@ -174,12 +174,12 @@ def test_an_upload_without_a_job_gets_one(work: Background, store: Store) -> Non
     os.utime(work.spool.folder(ticket), (0, 0))
     work.start()
     wait(lambda: idle(work))
-    assert store.counts().total == 1
+    assert store.worklist.counts().total == 1
     assert not work.spool.holds(ticket)
 
 
 def age(store: Store, job: int) -> None:
-    with store._writing() as session:
+    with store.database.writing() as session:
         session.get_one(tables.Job, job).created_at = datetime.now(UTC) - timedelta(minutes=5)
 
 
@@ -188,20 +188,20 @@ def test_jobs_of_others_are_left_alone_until_asked_for(work: Background, store: 
     job = batch.begin(store, [tmp_path / "in"])
     work.start()
     wait(lambda: idle(work))
-    assert store.job(job).pending == 1
+    assert store.jobs.get(job).pending == 1
     assert [(seen.here, seen.still) for seen in work.look()] == [(False, False)], "its program may be at it"
     age(store, job)
     assert [(seen.here, seen.still) for seen in work.look()] == [(False, True)]
     work.ask(job)
     wait(lambda: idle(work))
-    assert store.job(job).done == 1
+    assert store.jobs.get(job).done == 1
 
 
 def test_a_folder_on_the_server_stays_as_it_is(work: Background, store: Store, tmp_path: Path) -> None:
     files = phantom.write(phantom.make(None, slices=3, size=48), tmp_path / "in")
     job = work.folder(tmp_path / "in", "Folder on the server")
     wait(lambda: idle(work))
-    assert store.job(job).done == 1
+    assert store.jobs.get(job).done == 1
     assert all(file.exists() for file in files)
     assert list(work.spool.tickets()) == []
 
@@ -216,11 +216,11 @@ def test_a_failure_keeps_the_files_for_another_try(
         patched.setattr(batch.workers, "analyse", broken)
         job = work.upload(opened(heads(1)), "Upload of 3 files")
         wait(lambda: idle(work))
-    assert (store.job(job).failed, len(list(work.spool.tickets()))) == (1, 1)
-    store.retry(job)
+    assert (store.jobs.get(job).failed, len(list(work.spool.tickets()))) == (1, 1)
+    store.jobs.retry(job)
     work.ask(job)
     wait(lambda: idle(work))
-    assert (store.job(job).done, store.job(job).failed, list(work.spool.tickets())) == (1, 0, [])
+    assert (store.jobs.get(job).done, store.jobs.get(job).failed, list(work.spool.tickets())) == (1, 0, [])
 
 
 def test_what_holds_the_work_up_is_said_and_it_goes_on_by_itself(
@@ -228,7 +228,7 @@ def test_what_holds_the_work_up_is_said_and_it_goes_on_by_itself(
 ) -> None:
     monkeypatch.setattr(background, "_AFTER_FAILURE_S", 0.02)
     said: list[str] = []
-    real = Store.claim
+    real = Jobs.claim
 
     def gone_at_first(self: Store, job: int, count: int = 1) -> object:
         if len(said) < 2:
@@ -237,19 +237,19 @@ def test_what_holds_the_work_up_is_said_and_it_goes_on_by_itself(
         said.append(work.problem)
         return real(self, job, count)
 
-    monkeypatch.setattr(Store, "claim", gone_at_first)
+    monkeypatch.setattr(Jobs, "claim", gone_at_first)
     job = work.upload(opened(heads(1)), "Upload of 3 files")
     wait(lambda: idle(work))
     assert said[1] == "The database failed: the connection to it is lost."
-    assert (store.job(job).done, work.problem) == (1, "")
+    assert (store.jobs.get(job).done, work.problem) == (1, "")
 
 
 def test_closing_comes_to_an_orderly_end(store: Store) -> None:
     work = Background(store)
     job = work.upload(opened(heads(6)), "Upload of 18 files")
-    wait(lambda: store.job(job).running)
+    wait(lambda: store.jobs.get(job).running)
     work.close()
-    found = store.job(job)
+    found = store.jobs.get(job)
     assert found.running == 0
     assert found.pending + found.done == found.total
     work.start()
@@ -264,9 +264,9 @@ def test_the_demonstration(work: Background, store: Store, monkeypatch: pytest.M
     work.demonstrate()
     wait(lambda: idle(work))
     assert (made, work.making, work.problem) == ([(0, demo.STUDIES)], None, "")
-    assert store.counts(Filter(synthetic=True)).total == store.counts().total == 4
-    assert set(store.choices().readers) <= set(demo.READERS)
-    assert store.choices().readers
+    assert store.worklist.counts(Filter(synthetic=True)).total == store.worklist.counts().total == 4
+    assert set(store.worklist.choices().readers) <= set(demo.READERS)
+    assert store.worklist.choices().readers
 
 
 def test_a_demonstration_that_fails_says_why_and_is_not_begun_again(
@@ -278,7 +278,7 @@ def test_a_demonstration_that_fails_says_why_and_is_not_begun_again(
     wait(lambda: work.problem)
     assert "model" in work.problem
     assert work.making is None
-    assert store.jobs() == []
+    assert store.jobs.recent() == []
 
 
 # ---- the panel -----------------------------------------------------------------------------------------
@@ -332,9 +332,9 @@ def test_a_zip_is_uploaded_analysed_and_the_uploader_emptied(app: AppTest) -> No
     assert "2 of 2 series done" in text
     assert "SMITH" not in text
     assert app.file_uploader[0].value == []
-    assert len(cached.store().jobs()) == 1
+    assert len(cached.store().jobs.recent()) == 1
     app.run().run()
-    assert len(cached.store().jobs()) == 1
+    assert len(cached.store().jobs.recent()) == 1
 
 
 def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,10 +355,10 @@ def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytes
 def test_the_first_page_that_is_opened_takes_up_what_was_left(home: Path) -> None:
     app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
     assert not app.exception
-    ticket = Spool(home).keep(opened(heads(1)))
+    ticket = UploadQueue(home).keep(opened(heads(1)))
     os.utime(home / "uploads" / ticket, (0, 0))
     app.run()
-    wait(lambda: cached.store().counts().total == 1)
+    wait(lambda: cached.store().worklist.counts().total == 1)
 
 
 def test_failures_are_listed_with_reasons_and_tried_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,12 +407,12 @@ def test_a_folder_on_the_server_is_analysed(app: AppTest, tmp_path: Path) -> Non
 
 def test_failures_of_a_watched_folder_are_listed_with_another_try(app: AppTest) -> None:
     store = cached.store()
-    job = store.start_job("watch", "Watched folder")
-    store.add_items(job, ["a"])
-    (item,) = store.claim(job)
-    store.fail(item.id, "a file is no longer there")
+    job = store.jobs.start("watch", "Watched folder")
+    store.jobs.add_items(job, ["a"])
+    (item,) = store.jobs.claim(job)
+    store.jobs.fail(item.id, "a file is no longer there")
     for _ in range(12):
-        store.listed(store.start_job("folder", "later"))
+        store.jobs.mark_listed(store.jobs.start("folder", "later"))
     text = words(app.run())
     assert app.expander[0].label.endswith("1 of 1 series failed")
     assert "file is no longer there" in text
@@ -436,5 +436,5 @@ def test_a_job_that_stands_still_can_be_taken_over(app: AppTest, tmp_path: Path)
     assert "The program that did this was ended" in words(app.run())
     next(button for button in app.button if button.label == "Go on").click()
     words(run_to_the_end(app.run()))
-    assert isinstance(store.job(job), Job)
-    assert store.job(job).done == 1
+    assert isinstance(store.jobs.get(job), Job)
+    assert store.jobs.get(job).done == 1

@@ -169,7 +169,7 @@ def test_where_nothing_changes_the_page_is_quiet_until_a_limit_is_lowered(store:
     assert "1 alert" in text
     assert "5 % of the results took longer than" in text
     assert "Ann: longest time from arrival to result, 95th percentile 5 (a stroke unit)" in text
-    assert [(one.name, one.value) for one in store.adjustments("alert")] == [("latency", 5.0)]
+    assert [(one.name, one.value) for one in store.adjustments.history("alert")] == [("latency", 5.0)]
     app = field(app, "text_input", "Reason").set_value("enough").run()
     app = button(app, "Back to the default").click().run()
     assert "Quiet: no alert" in words(app)
@@ -183,7 +183,7 @@ def test_an_impossible_limit_is_not_saved(store: Store) -> None:
     app = field(app, "text_input", "Reason").set_value("x").run()
     app = button(app, "Set").click().run()
     assert "Not saved: expected 0.0001 to 0.5, found 7" in words(app)
-    assert store.adjustments("alert") == []
+    assert store.adjustments.history("alert") == []
 
 
 @pytest.mark.parametrize("home", ["one class"], indirect=True)
@@ -257,12 +257,12 @@ def test_a_threshold_is_set_with_name_and_reason_and_taken_back(store: Store) ->
     app = field(app, "text_input", "Reason").set_value("fewer alarms").run()
     app = button(app, "Set for new results").click().run()
     assert "Saved. New results go by it." in words(app)
-    (made,) = store.adjustments("threshold")
+    (made,) = store.adjustments.history("threshold")
     assert (made.model, made.version, made.name, made.value) == ("cranioscan", "0.0.1-test", "any", 0.7)
     assert f"set by Ann on {made.created_at:%Y-%m-%d}: fewer alarms" in words(app)
     app = field(app, "text_input", "Reason").set_value("enough").run()
     app = button(app, "Back to the card's own").click().run()
-    assert [one.value for one in store.adjustments("threshold")] == [None, 0.7]
+    assert [one.value for one in store.adjustments.history("threshold")] == [None, 0.7]
     assert "the card's own again" in words(app)
 
 
@@ -275,7 +275,7 @@ def test_what_a_threshold_would_do_is_said_before_it_is_set(
     monkeypatch.setenv("ICHSCOPE_MODELS", str(copy))
     app = start("models")
     app = field(app, "number_input", "Threshold").set_value(0.9).run()
-    said = store.result_columns("cranioscan", "1.0").probability["any"]
+    said = store.columns.results("cranioscan", "1.0").probability["any"]
     reached = in_percent(share(int((said >= 0.9).sum()), len(said)))
     assert f"Of the {len(said):,} stored results of this version {reached} reach 0.9000;" in words(app)
 
@@ -286,7 +286,7 @@ def test_study_check_judges_by_the_threshold_that_was_set(store: Store) -> None:
         return words(next(one for one in app.button if one.label.startswith("Subdural bleed")).click().run())
 
     assert "Operating point: Youden." in checked()
-    store.set_threshold("cranioscan", "0.0.1-test", "any", 0.9999, who="Ann", why="test")
+    store.adjustments.set_threshold("cranioscan", "0.0.1-test", "any", 0.9999, who="Ann", why="test")
     after = checked()
     assert "Operating point: " in after
     assert "set by Ann on " in after

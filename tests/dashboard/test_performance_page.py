@@ -108,7 +108,7 @@ def reviewed(store: Store, truths: list[bool], kvps: tuple[float, ...] = ()) -> 
         both = [build.model(along=(0.0, p)), build.model("cerebroscan", along=(0.0, p / 2), labels=("any",))]
         header = Header(kvp=kvps[i]) if kvps else None
         study = cases.add(store, i, *both, header=header)
-        store.review(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+        store.reviews.add(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
 
 
 def loaded(store: Store) -> Audit:
@@ -221,7 +221,7 @@ def test_every_figure_follows_from_the_exported_rows(store: Store, tmp_path: Pat
 
 def test_no_name_from_outside_is_a_formula_in_the_csv(store: Store) -> None:
     study = cases.add(store, 0, build.model(), header=Header(scanner="=1+1"))
-    store.review(study, "Ann", labels={"any": True}, at=cases.MORNING)
+    store.reviews.add(study, "Ann", labels={"any": True}, at=cases.MORNING)
     (row,) = csv.DictReader(io.StringIO(csv_bytes(loaded(store).audited).decode()))
     assert row["scanner"] == "'=1+1"
 
@@ -383,7 +383,7 @@ def test_a_line_of_the_error_browser_says_how_wrong_and_what_it_is(store: Store)
     row = int(np.flatnonzero((rows.truth == 1) & (rows.probability < 0.5))[0])
     assert line["id"] == audit.audited.study[row] > 0
     cells = dict(zip(table["head"], (cell["text"] for cell in line["cells"]), strict=True))
-    assert cells["Study"] == audit.audited.keys[row] == store.study(line["id"]).study_key
+    assert cells["Study"] == audit.audited.keys[row] == store.worklist.row(line["id"]).study_key
     assert (cells["Probability"], cells["From threshold"]) == ("0.300", "-0.200")
     assert (cells["cerebroscan 1.0"], cells["kVp"]) == ("0.150", "120 kV")
 
@@ -421,7 +421,7 @@ def test_whose_truth_counts_and_how_slices_become_studies_are_chosen_on_the_page
         study = cases.add(store, i, build.model(along=slices, probability={"any": (i % 10) / 10}))
         # Bob calls more than Ann does, and Cid none.
         for reader, said in (("Ann", bleeds), ("Bob", bleeds or i % 4 == 0), ("Cid", False)):
-            store.review(study, reader, labels={"any": said}, at=cases.MORNING)
+            store.reviews.add(study, reader, labels={"any": said}, at=cases.MORNING)
     app = page()
     positives = {
         "majority": sum(i % 3 == 0 for i in range(30)),
@@ -454,7 +454,7 @@ def test_a_bad_row_is_named_with_its_line_and_nothing_is_imported(store: Store) 
     said = words(button(app, "Import"))
     assert "Nothing was imported" in said
     assert "line 3" in said
-    assert not store.sheets()
+    assert not store.imported.tables()
 
 
 def test_columns_that_are_called_otherwise_are_mapped(store: Store) -> None:
@@ -465,10 +465,10 @@ def test_columns_that_are_called_otherwise_are_mapped(store: Store) -> None:
         box.set_value(theirs)
     said = words(button(shown(app.run()), "Import"))
     assert "Imported: truth" in said
-    (sheet,) = store.sheets("truth")
-    assert (sheet.rows, sheet.voices[0].labels) == (2, ("any",))
+    (sheet,) = store.imported.tables("truth")
+    assert (sheet.rows, sheet.raters[0].labels) == (2, ("any",))
     button(app, "Remove")
-    assert not store.sheets()
+    assert not store.imported.tables()
 
 
 def choose_columns(app: AppTest, **columns: str) -> AppTest:
@@ -505,11 +505,13 @@ def test_columns_are_what_they_are_said_to_be(
     assert "Imported: theirs" in said
     (tmp_path / "plain.csv").write_text(plain)
     import_truth(store, tmp_path / "plain.csv")
-    found, expected = ({one.name: one for one in store.sheets()}[name].id for name in ("theirs.csv", "plain.csv"))
+    found, expected = (
+        {one.name: one for one in store.imported.tables()}[name].id for name in ("theirs.csv", "plain.csv")
+    )
     for rows in ("study", "slice", "patient"):
-        mine, theirs = (getattr(store.sheet_rows(id), rows).tolist() for id in (expected, found))
+        mine, theirs = (getattr(store.imported.rows(id), rows).tolist() for id in (expected, found))
         assert mine == theirs
-    (mine,), (theirs,) = store.voices(expected), store.voices(found)
+    (mine,), (theirs,) = store.imported.raters(expected), store.imported.raters(found)
     assert {k: v.tolist() for k, v in theirs.labels.items()} == {k: v.tolist() for k, v in mine.labels.items()}
 
 
@@ -519,7 +521,7 @@ def test_a_column_that_is_two_things_and_one_of_two_that_is_not_chosen_are_refus
     app = upload(page(), "truth.csv", "study,any,ICH\na,1,0\nb,0,1\n")
     assert any("any or ICH: choose one" in box.options for box in app.selectbox)
     assert "found the columns 'any' and 'ICH'" in words(button(app, "Import"))
-    assert not store.sheets()
+    assert not store.imported.tables()
 
 
 def test_rows_that_name_no_reader_may_be_several_readers(store: Store) -> None:
@@ -527,7 +529,7 @@ def test_rows_that_name_no_reader_may_be_several_readers(store: Store) -> None:
     assert "Nothing was imported" in words(button(app, "Import"))
     next(one for one in app.checkbox if "name no reader" in one.label).check()
     assert "Imported: truth" in words(button(shown(app.run()), "Import"))
-    assert len(store.sheets()[0].voices) == 3
+    assert len(store.imported.tables()[0].raters) == 3
 
 
 def test_a_moved_threshold_is_of_the_rule_that_it_was_moved_for(store: Store) -> None:

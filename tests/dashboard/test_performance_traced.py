@@ -75,7 +75,7 @@ def fill(store: Store) -> None:
         study = cases.add(store, i, *models, header=header)
         # Of some studies the reader does not say what kind it is.
         said = {label: bleeds for label, bleeds in truth.items() if label == "any" or i % 10}
-        store.review(study, "Ann", labels=said, at=cases.MORNING)
+        store.reviews.add(study, "Ann", labels=said, at=cases.MORNING)
 
 
 def numbers(exported: dict[str, np.ndarray], name: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.worklist import review_session, table
 from dashboard.worklist.export import worklist_csv
 from ichscope.imaging.series import Header
-from ichscope.store import Filter, Store, StoreError, tables, volumes
+from ichscope.store import Filter, Reviews, Store, StoreError, Worklist, tables, volumes
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
 
@@ -137,7 +137,7 @@ def test_likely_bleeds_come_first_with_their_numbers(store: Store) -> None:
 
 def test_counts_are_filters(store: Store) -> None:
     made = three(store)
-    store.review(made[0], "Ann", agree=True)
+    store.reviews.add(made[0], "Ann", agree=True)
     app = start()
     options = [one.content for one in field(app, "button_group", "Priority").proto.options]
     assert options == [
@@ -164,9 +164,9 @@ def test_where_nothing_fits_one_click_shows_all(store: Store) -> None:
 def test_a_study_is_found_by_the_start_of_its_key_and_by_its_uid(store: Store) -> None:
     made = three(store)
     result = cases.study("1.2.840.99", 0.2, study="1.2.840.99")
-    whole = store.record(result, cases.content("uid"))
+    whole = store.results.record(result, cases.content("uid"))
     app = start()
-    app.text_input[0].set_value(store.study(made[1]).study_key[:6]).run()
+    app.text_input[0].set_value(store.worklist.row(made[1]).study_key[:6]).run()
     assert ids(app) == [made[1]]
     app.text_input[0].set_value("1.2.840.99").run()
     assert ids(app) == [whole]
@@ -206,7 +206,7 @@ def test_an_order_is_kept_while_a_study_is_open(store: Store) -> None:
 
 def clone(store: Store, study: int, number: int) -> None:
     """Copy a study so many times, faster than recording each."""
-    with store._writing() as session:
+    with store.database.writing() as session:
         for kind, own in ((tables.Study, "id"), (tables.Result, "study_id"), (tables.Volume, "study_id")):
             rows = session.execute(select(kind.__table__).where(getattr(kind, own) == study)).mappings().all()
             copies = [{**row, own: study + i} for i in range(1, number + 1) for row in rows]
@@ -234,8 +234,8 @@ def test_thousands_of_studies_are_paged(store: Store) -> None:
 def test_each_question_is_asked_once_a_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     three(store)
     asked: list[Filter] = []
-    counts = Store.counts
-    monkeypatch.setattr(Store, "counts", lambda self, filter: asked.append(filter) or counts(self, filter))
+    counts = Worklist.counts
+    monkeypatch.setattr(Worklist, "counts", lambda self, filter: asked.append(filter) or counts(self, filter))
     app = start()
     assert asked == [Filter()]
     asked.clear()
@@ -246,7 +246,7 @@ def test_each_question_is_asked_once_a_run(store: Store, monkeypatch: pytest.Mon
 
 def test_texts_from_files_stay_texts(store: Store) -> None:
     study = cases.add(store, "odd", status="not analysed", findings=build.result().findings)
-    row = store.study(study)
+    row = store.worklist.row(study)
     changed = table.content([row.__class__(**{**row.__dict__, "reasons": ("<img src=x>", "second")})])
     assert changed["rows"][0]["cells"][-1]["text"] == "Not analysed: <img src=x>; second"
     script = (Path(APP).parent / "table/table.js").read_text()
@@ -261,9 +261,9 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
     wanted = Filter(priority=("likely", "negative"))
     text = worklist_csv(store, wanted, "score")
     rows = list(csv.DictReader(io.StringIO(text)))
-    there = list(store.export(wanted, "score"))
+    there = list(store.worklist.export(wanted, "score"))
     assert [row["study_key"] for row in rows] == [row.study_key for row in there]
-    assert len(rows) == store.counts(wanted).total > 3
+    assert len(rows) == store.worklist.counts(wanted).total > 3
     for row, one in zip(rows, there, strict=True):
         assert row["models_any"] == {True: "yes", False: "no", None: ""}[one.found["any"]]
         assert row["reader_subdural"] == {True: "yes", False: "no", None: ""}[one.read["subdural"]]
@@ -275,9 +275,9 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
 def test_the_csv_file_says_who_read_and_what_they_noted(store: Store) -> None:
     id = cases.add(store, "a", 0.9)
     cases.add(store, "b", 0.1)
-    store.review(id, "Ann", agree=True)
-    store.review(id, "Bob", comment="motion", poor_quality=True)
-    store.review(id, "Ann", comment="=1+1")
+    store.reviews.add(id, "Ann", agree=True)
+    store.reviews.add(id, "Bob", comment="motion", poor_quality=True)
+    store.reviews.add(id, "Ann", comment="=1+1")
     first, second = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority")))
     assert (first["readers"], first["poor_quality"], first["comments"]) == ("Ann; Bob", "yes", "motion; =1+1")
     assert (second["readers"], second["poor_quality"], second["comments"]) == ("", "", "")
@@ -291,7 +291,7 @@ def test_no_cell_of_the_csv_file_is_a_formula(store: Store) -> None:
 
 def test_the_csv_file_is_made_when_it_is_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     three(store)
-    monkeypatch.setattr(Store, "export", lambda *_: pytest.fail("made without a click"))
+    monkeypatch.setattr(Worklist, "export", lambda *_: pytest.fail("made without a click"))
     assert [one.proto.label for one in start().get("download_button")] == ["CSV"]
 
 
@@ -323,7 +323,7 @@ def test_neighbours_are_one_click_away(store: Store) -> None:
 def test_kept_pictures_are_shown_and_damaged_ones_do_not_hide_the_result(store: Store) -> None:
     result = cases.study("kept", 0.9)
     path = volumes.save(store.volumes, cases.content("kept"), result)
-    study = store.record(result, cases.content("kept"), volume=path)
+    study = store.results.record(result, cases.content("kept"), volume=path)
     assert len(start(study).get("bidi_component")) == 1
     (store.volumes / str(path)).write_bytes(b"broken")
     app = start(study)
@@ -361,9 +361,9 @@ def test_agree_and_next_works_through_the_unreviewed_and_ends_in_the_list(store:
         assert asked(app) == study
         click(app, "Agree and next")
         assert "Saved for Ann" in words(app)
-        assert store.counts(Filter(agreement="agree")).total == number
+        assert store.worklist.counts(Filter(agreement="agree")).total == number
     assert "No study fits these filters." in words(app)
-    assert [store.study(study).read["any"] for study in made] == [True, True, False]
+    assert [store.worklist.row(study).read["any"] for study in made] == [True, True, False]
 
 
 def test_agree_stays_and_says_so(store: Store) -> None:
@@ -372,7 +372,7 @@ def test_agree_stays_and_says_so(store: Store) -> None:
     assert "Saved for Ann" in words(app)
     assert "Agrees with the models." in words(app)
     assert asked(app) == study
-    (saved,) = store.reviews(study)
+    (saved,) = store.reviews.of(study)
     assert (saved.reader, saved.agree, saved.labels) == ("Ann", True, {"any": True})
 
 
@@ -382,7 +382,7 @@ def test_agree_means_what_the_page_showed(store: Store) -> None:
     # Meanwhile a new version of the model finds nothing.
     cases.add(store, "bleed", replace(build.model(along=(0.0, 0.1)), version="2.0"))
     click(app, "Agree")
-    (saved,) = store.reviews(study)
+    (saved,) = store.reviews.of(study)
     assert saved.labels == {"any": True}
 
 
@@ -402,7 +402,7 @@ def test_a_second_press_does_not_agree_on_a_study_that_has_just_come_up(
     app = as_reader(made[0])
     monkeypatch.setattr(review_session, "LOOK_S", 60.0)
     assert "has only just appeared" in words(click(app, "Agree and next"))
-    assert store.counts(Filter(agreement="reviewed")).total == 0
+    assert store.worklist.counts(Filter(agreement="reviewed")).total == 0
 
 
 NAMES = {"any": "Any haemorrhage", "subdural": "Subdural (SDH)", "epidural": "Epidural (EDH)"}
@@ -423,12 +423,12 @@ def test_a_subtype_implies_a_haemorrhage_and_says_so(store: Store) -> None:
     app.text_area[0].set_value("Thin, left").run()
     app.checkbox[0].check().run()
     click(app, "Save")
-    (saved,) = store.reviews(study)
+    (saved,) = store.reviews.of(study)
     assert saved.labels == {"any": True, "subdural": True}
     assert saved.marks == {1: ("subdural",)}
     assert (saved.agree, saved.comment, saved.poor_quality) == (False, "Thin, left", True)
     assert "Thin, left." in words(app)
-    assert store.study(study).agreement == "disagree"
+    assert store.worklist.row(study).agreement == "disagree"
 
 
 def test_contradictions_are_named_and_not_saved(store: Store) -> None:
@@ -440,13 +440,13 @@ def test_contradictions_are_named_and_not_saved(store: Store) -> None:
     assert "You set something else than the models for: Subdural (SDH)" in words(app)
     field(app, "text_input", NAMES["subdural"]).set_value("7").run()
     assert "no slice from 1 to 2" in words(click(app, "Save"))
-    assert store.reviews(study) == ()
+    assert store.reviews.of(study) == ()
 
 
 def test_an_empty_form_is_not_saved(store: Store) -> None:
     study = three(store)[0]
     assert "Nothing is set yet." in words(click(opened_form(study), "Save"))
-    assert store.reviews(study) == ()
+    assert store.reviews.of(study) == ()
 
 
 def test_a_study_without_a_result_asks_for_labels(store: Store) -> None:
@@ -454,7 +454,7 @@ def test_a_study_without_a_result_asks_for_labels(store: Store) -> None:
     assert "No model has a result here" in words(app)
     assert button(app, "Agree").disabled
     click(choose(app, NAMES["any"], True), "Save")
-    (saved,) = store.reviews(1)
+    (saved,) = store.reviews.of(1)
     assert (saved.agree, saved.labels) == (None, {"any": True})
 
 
@@ -464,10 +464,10 @@ def test_a_second_review_begins_with_what_the_reader_said_before(store: Store) -
     click(app, "Correct")
     app.text_area[0].set_value("Also old blood").run()
     click(app, "Save")
-    first, second = store.reviews(study)
+    first, second = store.reviews.of(study)
     assert second.labels == first.labels == {"any": True, "subdural": True}
     assert second.comment == "Also old blood"
-    assert store.study(study).read["subdural"] is True
+    assert store.worklist.row(study).read["subdural"] is True
 
 
 def test_what_was_typed_stays_while_the_reader_looks_elsewhere(store: Store) -> None:
@@ -485,20 +485,20 @@ def test_a_failing_database_is_told_and_the_form_keeps_what_was_typed(
     study = three(store)[0]
     app = opened_form(study, subdural=True)
     app.text_area[0].set_value("Worth keeping").run()
-    works = Store.review
+    works = Reviews.add
 
     def fails(*_: object, **__: object) -> None:
         raise StoreError("The database failed: there is no room left on the disk.")
 
-    monkeypatch.setattr(Store, "review", fails)
-    monkeypatch.setattr(Store, "reviews", fails)
+    monkeypatch.setattr(Reviews, "add", fails)
+    monkeypatch.setattr(Reviews, "of", fails)
     text = words(click(app, "Save"))
     assert "Not saved. The database failed: there is no room left on the disk." in text
     monkeypatch.undo()
-    monkeypatch.setattr(Store, "review", works)
+    monkeypatch.setattr(Reviews, "add", works)
     assert app.text_area[0].value == "Worth keeping"
     click(app, "Save")
-    assert [one.comment for one in store.reviews(study)] == ["Worth keeping"]
+    assert [one.comment for one in store.reviews.of(study)] == ["Worth keeping"]
 
 
 def test_of_two_readers_at_once_both_are_kept_and_the_second_is_told(store: Store) -> None:
@@ -510,26 +510,26 @@ def test_of_two_readers_at_once_both_are_kept_and_the_second_is_told(store: Stor
     assert "Nothing was overwritten" in text
     # The reader who has to be told something stays on the study.
     assert asked(bob) == study
-    assert [one.reader for one in store.reviews(study)] == ["Ann", "Bob"]
-    assert store.reviews(study)[1].based_on is None
+    assert [one.reader for one in store.reviews.of(study)] == ["Ann", "Bob"]
+    assert store.reviews.of(study)[1].based_on is None
 
 
 def test_a_reader_is_told_of_another_before_saving_too(store: Store) -> None:
     study = three(store)[0]
     bob = opened_form(study, "Bob")
-    ann = store.review(study, "Ann", labels={"any": False}, comment="Artefact").review
+    ann = store.reviews.add(study, "Ann", labels={"any": False}, comment="Artefact").review
     text = words(choose(bob, NAMES["any"], True))
     assert "Ann reviewed this study while you had it open" in text
     assert "Any haemorrhage: no. Artefact. Nothing was overwritten" in text
     click(bob, "Save")
-    assert store.reviews(study)[1].based_on == ann.id
-    assert store.study(study).agreement == "conflict"
+    assert store.reviews.of(study)[1].based_on == ann.id
+    assert store.worklist.row(study).agreement == "conflict"
 
 
 def test_the_history_is_newest_first_and_shows_words_as_words(store: Store) -> None:
     study = three(store)[0]
-    store.review(study, "Ann", agree=True)
-    store.review(study, "<b>Bob</b>", labels={"any": False}, comment="<script>alert(1)</script>")
+    store.reviews.add(study, "Ann", agree=True)
+    store.reviews.add(study, "<b>Bob</b>", labels={"any": False}, comment="<script>alert(1)</script>")
     text = words(start(study))
     assert "&lt;b&gt;Bob&lt;/b&gt;" in text
     assert "&lt;script&gt;" in text

@@ -94,7 +94,7 @@ def test_a_reader_study_as_published_gives_the_same_figures_as_its_files(
     store: Store, truth: Callable[..., Imported], predictions: Callable[..., Imported], tmp_path: Path
 ) -> None:
     done = truth(reader_study()[0])
-    assert (done.rows, done.matched, done.voices, done.level) == (150, 0, ("R1", "R2", "R3"), "study")
+    assert (done.rows, done.matched, done.raters, done.level) == (150, 0, ("R1", "R2", "R3"), "study")
     assert done.labels == (*LABELS, "Fracture", "MidlineShift", "MassEffect")
     assert done.notes == ("not read as labels: Category",)
     vendor = predictions(reader_study()[1], name="Vendor's product")
@@ -121,7 +121,7 @@ def test_whose_truth_counts_is_chosen_when_it_is_loaded(
     audited = load(store, Selection("import:1", (), readers=readers))
     expected = {"majority": [1, 0, None, None], "any": [1, 1, 1, None], "R2": [0, 0, 1, None]}[readers]
     found = by_key(store, audited, audited.truth["subdural"])
-    assert [found[store.study_key(name)] for name in "abcd"] == expected
+    assert [found[store.keys.study(name)] for name in "abcd"] == expected
     assert any("split evenly in 1 row;" in note for note in audited.notes) == (readers == "majority")
 
 
@@ -131,8 +131,8 @@ def test_rows_of_one_study_without_a_reader_contradict_each_other_unless_it_is_s
     rows = "study,any\nA,1\nB,0\nA,0\nA,1\n"
     with pytest.raises(TableError, match=r"line 4: any: found '0', expected what an earlier row says of the same"):
         truth(rows)
-    assert store.sheets() == []
-    assert truth(rows, nameless_readers=True).voices == ("row 1", "row 2", "row 3")
+    assert store.imported.tables() == []
+    assert truth(rows, nameless_readers=True).raters == ("row 1", "row 2", "row 3")
     assert sorted(listed(load(store, Selection("import:1", ())).truth["any"])) == [0, 1]
 
 
@@ -146,7 +146,7 @@ def test_the_long_form_finds_its_slices_in_the_store(store: Store, truth: Callab
     done = truth(text)
     assert (done.level, done.rows, done.matched) == ("slice", 3, 2)
     audited = load(store, Selection("import:1", (OWN,), level="slice"))
-    assert audited.keys == [store.slice_key(sop) for sop in ("1.2", "1.0", "9.9")]
+    assert audited.keys == [store.keys.slice(sop) for sop in ("1.2", "1.0", "9.9")]
     assert (audited.study.tolist(), audited.slice.tolist()) == ([number, number, -1], [2, 0, -1])
     assert listed(audited.truth["any"]) == [1, 0, 1]
     assert listed(np.round(audited.models[OWN].probability["any"], 6)) == [0.2, 0.1, None]
@@ -218,7 +218,7 @@ def test_several_models_of_a_file_are_told_apart_with_their_versions_and_thresho
     truth("study,any,Midline shift\nA,1,0\nB,0,1\n")
     head = "study,model,version,any,midline_shift,threshold_any,seconds\n"
     done = predictions(f"{head}A,x,1,0.9,0.2,0.4,0.1\nB,x,1,0.1,0.3,0.4,0.2\nB,y,7,0.3,,,0.3\n")
-    assert (done.voices, done.labels, done.notes) == (("x", "y"), ("any", "midline_shift"), ())
+    assert (done.raters, done.labels, done.notes) == (("x", "y"), ("any", "midline_shift"), ())
     keys = ("import:2:x", "import:2:y")
     assert [(one.key, one.version, one.studies) for one in model_sources(store)] == [
         (keys[0], "1", 2),
@@ -252,7 +252,7 @@ def test_a_truth_file_that_cannot_be_used_says_why_and_leaves_nothing(
     with pytest.raises(TableError) as caught:
         truth(text)
     assert said in str(caught.value)
-    assert store.sheets() == []
+    assert store.imported.tables() == []
 
 
 def test_columns_may_have_other_names(store: Store, truth: Callable[..., Imported]) -> None:
@@ -280,11 +280,11 @@ def test_results_of_another_installation_come_in_as_json(store: Store, tmp_path:
 
 def reviewed(store: Store) -> list[int]:
     ids = [add(store, name, 0.9) for name in range(4)]
-    store.review(ids[0], "Ann", labels={"any": True})
-    store.review(ids[0], "Bob", labels={"any": False})
-    store.review(ids[1], "Ann", labels={"any": True})
-    store.review(ids[1], "Ann", labels={"any": False, "subdural": True})
-    store.review(ids[2], "Bob", comment="nothing to say")
+    store.reviews.add(ids[0], "Ann", labels={"any": True})
+    store.reviews.add(ids[0], "Bob", labels={"any": False})
+    store.reviews.add(ids[1], "Ann", labels={"any": True})
+    store.reviews.add(ids[1], "Ann", labels={"any": False, "subdural": True})
+    store.reviews.add(ids[2], "Bob", comment="nothing to say")
     return ids
 
 
@@ -308,13 +308,13 @@ def test_of_each_reader_the_last_review_counts(store: Store, readers: str, expec
 
 def test_of_several_series_of_a_study_the_highest_counts(store: Store, truth: Callable[..., Imported]) -> None:
     one = study("a", 0.2)
-    low = store.record(one, content("low"))
-    high = store.record(replace(study("a", 0.7), series="f" * 16), content("high"))
+    low = store.results.record(one, content("low"))
+    high = store.results.record(replace(study("a", 0.7), series="f" * 16), content("high"))
     truth(f"study,any\n{one.study},1\n")
     audited = load(store, Selection("import:1", (OWN,)))
     assert (audited.study.tolist(), audited.models[OWN].probability["any"].tolist()) == ([high], [0.7])
     for number in (low, high):
-        store.review(number, "Ann", labels={"any": True})
+        store.reviews.add(number, "Ann", labels={"any": True})
     audited = load(store, Selection("reviews", (OWN,)))
     assert (audited.study.tolist(), audited.models[OWN].probability["any"].tolist()) == ([low, high], [0.2, 0.7])
     assert (audited.grouped_by, audited.group.tolist()) == ("study", [0, 0])
@@ -324,14 +324,14 @@ def test_rows_go_by_the_patient_that_the_store_or_a_file_knows(
     store: Store, truth: Callable[..., Imported], predictions: Callable[..., Imported]
 ) -> None:
     for name in "ab":
-        store.record(study(name, 0.5), content(name), patient_id="P1")
+        store.results.record(study(name, 0.5), content(name), patient_id="P1")
     keys = [content(f"study {name}")[:16] for name in "ab"]
     truth(table("study,any", [*keys, "C", "D"], [1, 0, 1, 0]))
     assert load(store, Selection("import:1", ())).grouped_by == "patient"
     predictions(table("study,patient,any", [*keys, "C", "D"], ["", "", "P1", "P2"], [0.1] * 4))
     audited = load(store, Selection("import:1", ("import:2:model",)))
     groups = dict(zip(audited.keys, audited.group.tolist(), strict=True))
-    a, b, c, d = (groups[store.study_key(name)] for name in (*keys, "c", "d"))
+    a, b, c, d = (groups[store.keys.study(name)] for name in (*keys, "c", "d"))
     assert a == b == c != d
 
 
@@ -349,12 +349,12 @@ def test_subgroups_are_banded(store: Store, truth: Callable[..., Imported]) -> N
         "b": Header(age_years=95.0, slice_thickness_mm=5.0),
     }
     for name, header in headers.items():
-        store.record(study(name, 0.5, header=header), content(name))
+        store.results.record(study(name, 0.5, header=header), content(name))
     truth(table("study,any", [*(content(f"study {name}")[:16] for name in "ab"), "C"], [1, 0, 1]))
     audited = load(store, Selection("import:1", (OWN,)))
     assert audited.columns == {
         "scanner": ["M S", "", ""],
-        "institution": [store.site("county"), "", ""],
+        "institution": [store.keys.site("county"), "", ""],
         "kvp": ["120 kV", "", ""],
         "slice thickness": ["1-1.5 mm", "5-5.5 mm", ""],
         "age": ["40-49", "90+", ""],
@@ -363,7 +363,7 @@ def test_subgroups_are_banded(store: Store, truth: Callable[..., Imported]) -> N
 
 
 def test_a_filter_leaves_only_studies_of_the_store(store: Store, truth: Callable[..., Imported]) -> None:
-    ids = [store.record(study(name, 0.5), content(name), synthetic=name == "b") for name in "ab"]
+    ids = [store.results.record(study(name, 0.5), content(name), synthetic=name == "b") for name in "ab"]
     truth(table("study,any", [*(content(f"study {name}")[:16] for name in "ab"), "C"], [1, 0, 1]))
     everything = load(store, Selection("import:1", (OWN,)))
     assert everything.study.tolist() == [*ids, -1]
@@ -378,7 +378,7 @@ def test_a_filter_leaves_only_studies_of_the_store(store: Store, truth: Callable
 
 def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
     for name, threshold in (("a", 0.3), ("b", 0.5)):
-        store.review(add(store, name, build.model(along=(0.4,), threshold=threshold)), "Ann", labels={"any": True})
+        store.reviews.add(add(store, name, build.model(along=(0.4,), threshold=threshold)), "Ann", labels={"any": True})
     audited = load(store, Selection("reviews", (OWN,)))
     assert audited.models[OWN].thresholds["any"] == 0.5
     assert "cranioscan 1.0: 1 results were made with other thresholds; the newest ones count" in audited.notes
@@ -387,7 +387,7 @@ def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
 def test_the_thresholds_in_force_are_those_of_the_audited_studies(store: Store) -> None:
     for hours, (name, threshold) in enumerate((("a", 0.3), ("b", 0.6), ("c", 0.5))):
         made = build.model(along=(0.4,), threshold=threshold)
-        store.review(add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
+        store.reviews.add(add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
     for days, threshold, others in ((1, 0.3, 0), (2, 0.6, 1), (3, 0.5, 2)):
         early = Filter(until=MORNING + timedelta(days=days, hours=-1))
         audited = load(store, Selection("reviews", (OWN,), filter=early))
@@ -401,7 +401,7 @@ def test_which_studies_readers_chose_is_said(store: Store) -> None:
     ids = [add(store, name, 0.9 if name < 4 else 0.1, hours=24 * (name % 2)) for name in range(10)]
     add(store, "not analysed")
     for study_id in (*ids[:3], ids[4]):
-        store.review(study_id, "Ann", labels={"any": True})
+        store.reviews.add(study_id, "Ann", labels={"any": True})
     said = (
         "4 of 10 studies that a model judged are reviewed, 75.0 % of the 4 that a model flags and 16.7 % of the 6 oth"
     )
@@ -413,7 +413,7 @@ def test_which_studies_readers_chose_is_said(store: Store) -> None:
         one.startswith("3 of 5 studies that a model judged are reviewed, 100.0 % of the 2") for one in early.notes
     )
     for study_id in ids:
-        store.review(study_id, "Ann", labels={"any": True})
+        store.reviews.add(study_id, "Ann", labels={"any": True})
     assert not any("are reviewed" in one for one in load(store, Selection("reviews", (OWN,))).notes)
 
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ichscope import metrics
 from ichscope.metrics import Estimate
-from ichscope.metrics.sample import Ladder, known
+from ichscope.metrics.sample import ThresholdCounts, known
 
 SEEDS = [0, 1, 2]
 
@@ -541,7 +541,7 @@ def test_arrays_that_make_no_sense_are_refused(arguments: tuple[Any, Any], messa
 
 
 def test_ladder_counts_ties_as_one_step() -> None:
-    ladder = Ladder.of(known([1, 0, 1, 0], [0.5, 0.5, 0.9, 0.1]))
+    ladder = ThresholdCounts.of(known([1, 0, 1, 0], [0.5, 0.5, 0.9, 0.1]))
     assert ladder.threshold.tolist() == [0.9, 0.5, 0.1]
     assert ladder.true_positives.tolist() == [1, 2, 2]
     assert ladder.false_positives.tolist() == [0, 1, 2]

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ichscope.analyse import encoder_groups, load_detectors
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
 from ichscope.models.detector import Detector
 from ichscope.models.providers import Provider, ProviderError
+from ichscope.models.registry import encoder_groups, load_detectors
 from tests.support import tiny_model
 
 CPU = providers.choose("cpu")

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ichscope.models.scheduler import Turns
+from ichscope.models.scheduler import EncoderScheduler
 
 LONG_S = 20.0
 
@@ -14,7 +14,7 @@ class Scene:
     """Threads that want a turn, begun one after the other while the first turn is held."""
 
     def __init__(self) -> None:
-        self.turns, self.order = Turns(), []
+        self.turns, self.order = EncoderScheduler(), []
 
     def want(self, name: str, background: bool = False) -> threading.Thread:
         def work() -> None:
@@ -57,7 +57,7 @@ def test_the_background_waits_between_the_turns_of_a_person() -> None:
 
 
 def test_one_at_a_time() -> None:
-    turns, inside, most = Turns(), [], []
+    turns, inside, most = EncoderScheduler(), [], []
 
     def work(i: int) -> None:
         with turns.turn(background=bool(i % 2)):
@@ -72,7 +72,7 @@ def test_one_at_a_time() -> None:
 
 
 def test_an_error_gives_the_turn_to_the_next() -> None:
-    turns = Turns()
+    turns = EncoderScheduler()
     with pytest.raises(ValueError, match="inside"), turns.waiting(), turns.turn():
         raise ValueError("inside")
     with turns.turn(background=True):
@@ -80,7 +80,7 @@ def test_an_error_gives_the_turn_to_the_next() -> None:
 
 
 def test_who_gives_up_waiting_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns()
+    turns = EncoderScheduler()
 
     def interrupted(condition: object) -> None:
         raise KeyboardInterrupt

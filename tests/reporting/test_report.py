@@ -111,10 +111,10 @@ def test_the_page_says_what_it_stands_on(page: str, report: Report) -> None:
 
 def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Path) -> None:
     store = Store.open(home=tmp_path)
-    store.set_threshold("cranioscan", "1.0", "any", 0.3, who="Ann", why="the first of two")
-    second = store.set_threshold("cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
-    store.review(add(store, "a", 0.9), "Bob", labels={"any": True})
-    store.set_threshold("cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
+    store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.3, who="Ann", why="the first of two")
+    second = store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
+    store.reviews.add(add(store, "a", 0.9), "Bob", labels={"any": True})
+    store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
     made = Report(load(store, Selection("reviews", ("model:cranioscan@1.0",))), ABOUT)
     store.close()
     (row,) = cells(downloads(made.html())["set_thresholds.csv"])
@@ -371,7 +371,7 @@ def test_a_store_that_cannot_be_opened_is_said(home: Path, monkeypatch: pytest.M
 
 
 def test_a_selection_is_said_in_words(store: Store) -> None:
-    store.review(add(store, "a", 0.5), "Ann", labels={"any": True})
+    store.reviews.add(add(store, "a", 0.5), "Ann", labels={"any": True})
     filter = Filter(scanner="S", status=("analysed", "limited"), label="subdural", by="reader")
     found = in_words(Selection("reviews", (), readers="any", rule="max", filter=filter), truth_sources(store)[0])
     assert found == {

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.store import Filter, Store, WorklistRow, writing
+from ichscope.store import Filter, Store, WorklistRow, results
 from ichscope.store.tables import Study
 from tests.support import results_builder as build
 from tests.support.store_cases import MORNING, add, content, many, study
@@ -32,8 +32,8 @@ def step(value: object, size: float | None) -> object:
 def test_every_table_is_what_its_rows_say(store: Store) -> None:
     many(store, 30)
     for wanted in (Filter(), Filter(status=("analysed", "limited")), Filter(label="any")):
-        rows = store.worklist(wanted, limit=100)
-        found = store.cohort(wanted)
+        rows = store.worklist.page(wanted, limit=100)
+        found = store.cohorts.read(wanted)
         assert found.total == len(rows)
         days = Counter((row.arrived_at.date(), row.status) for row in rows)
         assert {(day.day, day.status): day.studies for day in found.days} == days
@@ -69,9 +69,9 @@ def check_labels(rows: list[WorklistRow], found: object) -> None:
 
 def test_reasons_are_counted_once_a_study(store: Store) -> None:
     many(store, 20)
-    rows = store.worklist(limit=100)
+    rows = store.worklist.page(limit=100)
     with_reason = sum(bool(row.reasons) for row in rows)
-    found = store.cohort().reasons
+    found = store.cohorts.read().reasons
     assert sum(reason.studies for reason in found) == with_reason > 0
     assert {reason.code for reason in found} == {"kvp", "age"}
     assert {reason.level for reason in found} == {"warning"}
@@ -82,15 +82,15 @@ def test_reasons_are_counted_once_a_study(store: Store) -> None:
 )
 def test_edges_of_score_bins(store: Store, probability: float, low: float, high: float) -> None:
     add(store, "a", build.model(along=(0.0,), probability={"any": probability}))
-    [found] = store.cohort().scores
+    [found] = store.cohorts.read().scores
     assert (found.low, found.high, found.studies) == (low, high, 1)
 
 
 def test_waits_fall_between_their_edges(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.review(id, "Ann", agree=True, at=MORNING + timedelta(minutes=5))
-    store.review(id, "Bob", agree=True, at=MORNING + timedelta(days=3))
-    found = store.cohort()
+    store.reviews.add(id, "Ann", agree=True, at=MORNING + timedelta(minutes=5))
+    store.reviews.add(id, "Bob", agree=True, at=MORNING + timedelta(days=3))
+    found = store.cohorts.read()
     [wait] = [one for one in found.waits if one.of == "review" and one.studies]
     assert (wait.low_s, wait.high_s) == (300, 900), "the first review counts"
     assert found.medians["review"] == 300
@@ -99,13 +99,13 @@ def test_waits_fall_between_their_edges(store: Store) -> None:
 def test_superseded_results_do_not_count(store: Store) -> None:
     add(store, "a", build.model(along=(0.9,)), header=Header(age_years=40.0))
     add(store, "a", replace(build.model(along=(0.1,)), version="2.0"), header=Header(age_years=40.0))
-    found = store.cohort()
+    found = store.cohorts.read()
     assert [(one.low, one.studies) for one in found.scores] == [(0.1, 1)]
     assert next(one for one in found.prevalence if one.label == "any").positives == 0
 
 
 def test_an_empty_cohort(store: Store) -> None:
-    found = store.cohort()
+    found = store.cohorts.read()
     assert (found.total, found.days, found.reasons, found.scores) == (0, (), (), ())
     assert found.medians == {"result": None, "review": None}
     assert {one.studies for one in found.prevalence} == {0}
@@ -114,45 +114,45 @@ def test_an_empty_cohort(store: Store) -> None:
 
 def test_synthetic_studies_are_counted(store: Store) -> None:
     add(store, "a", 0.9)
-    store.record(study("b", 0.9), content("b"), synthetic=True)
-    assert (store.cohort().total, store.cohort().synthetic) == (2, 1)
-    assert store.cohort(Filter(synthetic=False)).synthetic == 0
+    store.results.record(study("b", 0.9), content("b"), synthetic=True)
+    assert (store.cohorts.read().total, store.cohorts.read().synthetic) == (2, 1)
+    assert store.cohorts.read(Filter(synthetic=False)).synthetic == 0
 
 
 def test_the_state_changes_with_every_change_of_the_tables(store: Store) -> None:
-    seen = [store.state()]
+    seen = [store.cohorts.state()]
     id = add(store, "a", 0.9)
-    seen.append(store.state())
-    store.review(id, "Ann", agree=True, at=MORNING)
-    seen.append(store.state())
+    seen.append(store.cohorts.state())
+    store.reviews.add(id, "Ann", agree=True, at=MORNING)
+    seen.append(store.cohorts.state())
     add(store, "a", replace(build.model(along=(0.1,)), version="2.0"))
-    seen.append(store.state())
-    job = store.start_job("folder", "")
-    store.add_items(job, ["one"])
-    before = store.state(Filter(job=job))
-    store.done(store.claim(job)[0].id, id)
-    assert store.state(Filter(job=job)) != before
+    seen.append(store.cohorts.state())
+    job = store.jobs.start("folder", "")
+    store.jobs.add_items(job, ["one"])
+    before = store.cohorts.state(Filter(job=job))
+    store.jobs.done(store.jobs.claim(job)[0].id, id)
+    assert store.cohorts.state(Filter(job=job)) != before
     assert len(set(seen)) == len(seen)
-    assert store.state() == seen[-1], "looking changes nothing"
+    assert store.cohorts.state() == seen[-1], "looking changes nothing"
 
 
 def test_a_new_version_does_not_make_the_wait_for_a_result_longer(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([MORNING + timedelta(seconds=20), MORNING + timedelta(days=60)])
-    monkeypatch.setattr(writing, "datetime", SimpleNamespace(now=lambda zone: next(clock)))
+    monkeypatch.setattr(results, "datetime", SimpleNamespace(now=lambda zone: next(clock)))
     id = add(store, "a", 0.9)
-    assert store.cohort().medians["result"] == 20
-    store.rescore(id, study("a", replace(build.model(), version="2")))
-    assert store.study(id).analysed_at == MORNING + timedelta(days=60)
-    assert store.cohort().medians["result"] == 20
+    assert store.cohorts.read().medians["result"] == 20
+    store.results.rescore(id, study("a", replace(build.model(), version="2")))
+    assert store.worklist.row(id).analysed_at == MORNING + timedelta(days=60)
+    assert store.cohorts.read().medians["result"] == 20
 
 
 def test_what_is_read_together_is_of_one_moment(store: Store) -> None:
     add(store, "a", 0.9)
     count = select(func.count()).select_from(Study)
-    with store._reading() as session:
+    with store.database.reading() as session:
         assert session.scalar(count) == 1
         add(store, "b", 0.9)
         assert session.scalar(count) == 1
-    assert store.counts().total == 2
+    assert store.worklist.counts().total == 2

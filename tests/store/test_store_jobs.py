@@ -19,72 +19,72 @@ ROOT = Path(__file__).parents[2]
 
 
 def started(store: Store, *locators: str) -> int:
-    job = store.start_job("folder", "night", {"pictures": True})
-    store.add_items(job, locators)
-    store.listed(job)
+    job = store.jobs.start("folder", "night", {"pictures": True})
+    store.jobs.add_items(job, locators)
+    store.jobs.mark_listed(job)
     return job
 
 
 def give_to(store: Store, owner: str, lease: timedelta = jobs.LEASE) -> None:
     """Make it look as if another process had taken on all that runs."""
-    with store._writing() as session:
+    with store.database.writing() as session:
         session.execute(
             update(JobItem).where(JobItem.state == "running").values(owner=owner, lease_until=datetime.now(UTC) + lease)
         )
 
 
 def test_a_job_from_start_to_end(store: Store) -> None:
-    job = store.start_job("folder", "night", {"pictures": True})
-    assert store.add_items(job, ["a", "b", "a"]) == 2
-    assert store.add_items(job, ["b", "c"]) == 1
-    first, second = store.claim(job, 2)
+    job = store.jobs.start("folder", "night", {"pictures": True})
+    assert store.jobs.add_items(job, ["a", "b", "a"]) == 2
+    assert store.jobs.add_items(job, ["b", "c"]) == 1
+    first, second = store.jobs.claim(job, 2)
     assert (first.locator, second.locator, first.attempts) == ("a", "b", 1)
-    id = store.record(study("a", 0.9), content("a"), item=first.id)
-    store.fail(second.id, "/in/DOE: out of memory", files=["/in/DOE"])
-    [third] = store.claim(job, 5)
+    id = store.results.record(study("a", 0.9), content("a"), item=first.id)
+    store.jobs.fail(second.id, "/in/DOE: out of memory", files=["/in/DOE"])
+    [third] = store.jobs.claim(job, 5)
     assert third.locator == "c"
-    now = store.job(job)
+    now = store.jobs.get(job)
     assert (now.pending, now.running, now.done, now.failed, now.total) == (0, 1, 1, 1, 3)
     assert (now.kind, now.title, now.options, now.finished_at) == ("folder", "night", {"pictures": True}, None)
-    [failure] = store.failures(job)
+    [failure] = store.jobs.failures(job)
     assert (failure.item, failure.reason) == (second.id, "file 1: out of memory")
-    assert store.retry(job) == 1
-    assert store.failures(job) == []
-    [again] = store.claim(job)
+    assert store.jobs.retry(job) == 1
+    assert store.jobs.failures(job) == []
+    [again] = store.jobs.claim(job)
     assert again.id == second.id
-    store.done(again.id, id)
-    store.done(third.id, id)
-    assert store.job(job).finished_at is None, "more may be listed"
-    assert [one.id for one in store.jobs(open_only=True)] == [job]
-    store.listed(job)
-    ended = store.job(job)
+    store.jobs.done(again.id, id)
+    store.jobs.done(third.id, id)
+    assert store.jobs.get(job).finished_at is None, "more may be listed"
+    assert [one.id for one in store.jobs.recent(open_only=True)] == [job]
+    store.jobs.mark_listed(job)
+    ended = store.jobs.get(job)
     assert ended.first_at <= ended.finished_at == ended.last_at
-    assert store.jobs(open_only=True) == []
-    assert [one.id for one in store.jobs()] == [job]
+    assert store.jobs.recent(open_only=True) == []
+    assert [one.id for one in store.jobs.recent()] == [job]
 
 
 def test_names_of_files_are_forgotten_when_the_item_is_done(store: Store) -> None:
     job = started(store, "/in/DOE")
-    [item] = store.claim(job)
-    store.record(study("a", 0.9), content("a"), item=item.id)
-    with store._reading() as session:
+    [item] = store.jobs.claim(job)
+    store.results.record(study("a", 0.9), content("a"), item=item.id)
+    with store.database.reading() as session:
         assert session.scalars(select(JobItem.locator)).all() == [""]
 
 
 def test_jobs_are_found_by_their_inputs_however_old(store: Store) -> None:
-    first = store.start_job("watch", "Watched folder", {"inputs": "a"})
-    other = store.start_job("watch", "Watched folder", {"inputs": "b"})
-    store.start_job("upload", "no inputs")
-    assert [job.id for job in store.jobs(limit=1, inputs="a")] == [first]
-    store.listed(other)
-    assert store.jobs(open_only=True, inputs="b") == store.jobs(inputs="c") == []
+    first = store.jobs.start("watch", "Watched folder", {"inputs": "a"})
+    other = store.jobs.start("watch", "Watched folder", {"inputs": "b"})
+    store.jobs.start("upload", "no inputs")
+    assert [job.id for job in store.jobs.recent(limit=1, inputs="a")] == [first]
+    store.jobs.mark_listed(other)
+    assert store.jobs.recent(open_only=True, inputs="b") == store.jobs.recent(inputs="c") == []
 
 
 def test_living_processes_keep_their_items(store: Store) -> None:
     job = started(store, "a", "b")
-    [item] = store.claim(job)
-    assert [one.id for one in store.claim(job, 5)] != [item.id]
-    assert store.claim(job) == []
+    [item] = store.jobs.claim(job)
+    assert [one.id for one in store.jobs.claim(job, 5)] != [item.id]
+    assert store.jobs.claim(job) == []
 
 
 @pytest.mark.parametrize(
@@ -97,73 +97,73 @@ def test_living_processes_keep_their_items(store: Store) -> None:
 )
 def test_items_of_a_dead_process_are_taken_up_at_once(store: Store, owner: str) -> None:
     job = started(store, "a")
-    [item] = store.claim(job)
+    [item] = store.jobs.claim(job)
     give_to(store, owner)
-    [again] = store.claim(job)
+    [again] = store.jobs.claim(job)
     assert (again.id, again.attempts) == (item.id, 2)
 
 
 def test_items_of_another_host_are_taken_up_when_their_lease_is_over(store: Store) -> None:
     job = started(store, "a")
-    [item] = store.claim(job)
+    [item] = store.jobs.claim(job)
     give_to(store, "elsewhere/1/1")
-    assert store.claim(job) == []
+    assert store.jobs.claim(job) == []
     give_to(store, "elsewhere/1/1", timedelta(seconds=-1))
-    assert [one.id for one in store.claim(job)] == [item.id]
+    assert [one.id for one in store.jobs.claim(job)] == [item.id]
 
 
 def test_keep_renews_the_lease(store: Store) -> None:
     job = started(store, "a", "b")
-    [item, left] = store.claim(job, 2)
+    [item, left] = store.jobs.claim(job, 2)
     give_to(store, jobs.owner(), timedelta(seconds=-1))
-    store.keep([item.id])
-    assert [one.id for one in store.claim(job, 2)] == [left.id], "what nobody is at any more is free again"
+    store.jobs.renew([item.id])
+    assert [one.id for one in store.jobs.claim(job, 2)] == [left.id], "what nobody is at any more is free again"
 
 
 def test_what_kills_its_process_comes_last_and_is_given_up_in_the_end(store: Store) -> None:
     job = started(store, "bad", "good")
-    [bad] = store.claim(job)
+    [bad] = store.jobs.claim(job)
     give_to(store, "elsewhere/1/1", timedelta(seconds=-1))
-    assert [item.locator for item in store.claim(job)] == ["good"]
+    assert [item.locator for item in store.jobs.claim(job)] == ["good"]
     for _ in range(jobs.MAX_ATTEMPTS - 1):
-        [item] = store.claim(job)
+        [item] = store.jobs.claim(job)
         assert item.id == bad.id
-        with store._writing() as session:
+        with store.database.writing() as session:
             session.execute(update(JobItem).where(JobItem.id == bad.id).values(owner="elsewhere/1/1", lease_until=None))
             session.execute(
                 update(JobItem).where(JobItem.id == bad.id).values(lease_until=datetime.now(UTC) - timedelta(1))
             )
-    assert store.claim(job) == []
-    [failure] = store.failures(job)
+    assert store.jobs.claim(job) == []
+    [failure] = store.jobs.failures(job)
     assert failure.reason == "The program ended 8 times while it worked on this."
-    assert store.retry(job, bad.id) == 1
-    assert [item.attempts for item in store.claim(job)] == [1]
+    assert store.jobs.retry(job, bad.id) == 1
+    assert [item.attempts for item in store.jobs.claim(job)] == [1]
 
 
 def test_release_leaves_no_trace(store: Store) -> None:
     job = started(store, "a")
-    [item] = store.claim(job)
-    store.release(item.id)
-    assert store.claim(job) == [item]
+    [item] = store.jobs.claim(job)
+    store.jobs.release(item.id)
+    assert store.jobs.claim(job) == [item]
 
 
 def test_cancel_drops_what_waits(store: Store) -> None:
     job = started(store, "a", "b", "c")
-    [item] = store.claim(job)
-    store.cancel(job)
-    store.done(item.id, add(store, "a", 0.9))
-    ended = store.job(job)
+    [item] = store.jobs.claim(job)
+    store.jobs.cancel(job)
+    store.jobs.done(item.id, add(store, "a", 0.9))
+    ended = store.jobs.get(job)
     assert (ended.total, ended.done) == (1, 1)
     assert ended.finished_at
 
 
 def test_jobs_and_items_that_are_not_there(store: Store) -> None:
     with pytest.raises(StoreError, match="no job number 7"):
-        store.job(7)
-    for end in (lambda: store.done(7, 1), lambda: store.fail(7, "x")):
+        store.jobs.get(7)
+    for end in (lambda: store.jobs.done(7, 1), lambda: store.jobs.fail(7, "x")):
         with pytest.raises(StoreError, match="no item number 7"):
             end()
-    assert store.claim(7) == []
+    assert store.jobs.claim(7) == []
 
 
 KILLED = """
@@ -172,9 +172,9 @@ from pathlib import Path
 from ichscope.store import Store
 from tests.support.store_cases import content, study
 store = Store.open(home=Path(sys.argv[1]))
-while items := store.claim(1, 2):
+while items := store.jobs.claim(1, 2):
     for item in items:
-        store.record(study(item.locator, 0.9), content(item.locator), item=item.id)
+        store.results.record(study(item.locator, 0.9), content(item.locator), item=item.id)
         print(item.id, flush=True)
 """
 
@@ -192,13 +192,13 @@ def test_killed_at_any_moment_exactly_the_missing_ones_are_done(
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         worker.stdout.close()
-    before = store.job(job)
+    before = store.jobs.get(job)
     assert 8 <= before.done < 12
-    while items := store.claim(job, 3):
+    while items := store.jobs.claim(job, 3):
         for item in items:
-            store.record(study(item.locator, 0.9), content(item.locator), item=item.id)
-    assert store.job(job).done == store.counts().total == 12
-    assert store.job(job).finished_at
+            store.results.record(study(item.locator, 0.9), content(item.locator), item=item.id)
+    assert store.jobs.get(job).done == store.worklist.counts().total == 12
+    assert store.jobs.get(job).finished_at
     store.close()
     with sqlite3.connect(tmp_path / "ichscope.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -26,35 +26,35 @@ def test_days_and_periods_of_arrival(store: Store) -> None:
     add(store, "b", 0.1, hours=1)
     add(store, "c", hours=20)  # the next day in UTC
     add(store, "d", 0.9, hours=24)
-    days = [(one.day, one.synthetic, one.studies, one.judged, one.flagged) for one in store.arrival_days()]
+    days = [(one.day, one.synthetic, one.studies, one.judged, one.flagged) for one in store.arrivals.days()]
     assert days == [(DAY, False, 2, 2, 1), (DAY + timedelta(days=1), False, 2, 1, 1)]
-    assert store.newest_arrival(False) == MORNING + timedelta(hours=24)
-    assert store.newest_arrival(True) is None
+    assert store.arrivals.newest(False) == MORNING + timedelta(hours=24)
+    assert store.arrivals.newest(True) is None
     first = Period(DAY, DAY)
-    found = store.arrivals(first.since, first.until, False)
+    found = store.arrivals.studies(first.since, first.until, False)
     assert (found.analysed.tolist(), found.model_any.tolist()) == ([1, 1], [1, 0])
     assert (len(found.sex), len(found.scanner), found.slices.tolist()) == (2, 2, [2, 2])
     assert np.isnan(found.reader_any).all()
-    (results,) = store.arrival_results(first.since, first.until, False)
+    (results,) = store.arrivals.results(first.since, first.until, False)
     assert (results.model, results.version) == ("cranioscan", "1.0")
     assert sorted(results.probability.tolist()) == [0.1, 0.9]
-    assert store.arrivals(first.since, first.until, True).id.tolist() == []
+    assert store.arrivals.studies(first.since, first.until, True).id.tolist() == []
 
 
 def test_a_renewed_result_is_the_only_current_one(store: Store) -> None:
     study = add(store, "a", 0.9)
-    store.rescore(study, build.result(build.model(along=(0.2,)), data=build.series(2)))
+    store.results.rescore(study, build.result(build.model(along=(0.2,)), data=build.series(2)))
     period = Period(DAY, DAY)
-    (results,) = store.arrival_results(period.since, period.until, False)
+    (results,) = store.arrivals.results(period.since, period.until, False)
     assert (results.current.tolist(), results.probability.tolist()) == ([1], [pytest.approx(0.2)])
 
 
 def test_reviews_count_by_the_week_of_the_newest(store: Store) -> None:
     studies = [add(store, name, 0.9) for name in "abc"]
     for study, agree, later in zip(studies, (True, False, None), (0, 0, 7), strict=True):
-        store.review(study, "Ann", agree=agree, at=MORNING + timedelta(days=later))
-    store.review(studies[0], "Ann", agree=True, at=MORNING + timedelta(days=1))
-    weeks = [(one.week, one.agree, one.disagree) for one in store.review_weeks(False)]
+        store.reviews.add(study, "Ann", agree=agree, at=MORNING + timedelta(days=later))
+    store.reviews.add(studies[0], "Ann", agree=True, at=MORNING + timedelta(days=1))
+    weeks = [(one.week, one.agree, one.disagree) for one in store.arrivals.review_weeks(False)]
     # The first of March 2026 is a Sunday, the last day of its week.
     assert weeks == [(date(2026, 2, 23), 0, 1), (date(2026, 3, 2), 1, 0)]
 
@@ -64,14 +64,14 @@ def test_failures_of_a_period(store: Store) -> None:
 
     today = datetime.now(UTC).date()
     period = Period(today, today)
-    job = store.start_job("folder", "x")
-    store.add_items(job, ["one", "two", "three"])
-    first, second = store.claim(job, 2)
-    store.fail(first.id, "gone")
-    store.done(second.id, add(store, "a", 0.9))
-    assert store.ended_items(period.since, period.until) == (1, 2)
+    job = store.jobs.start("folder", "x")
+    store.jobs.add_items(job, ["one", "two", "three"])
+    first, second = store.jobs.claim(job, 2)
+    store.jobs.fail(first.id, "gone")
+    store.jobs.done(second.id, add(store, "a", 0.9))
+    assert store.arrivals.ended_items(period.since, period.until) == (1, 2)
     yesterday = Period(today - timedelta(days=1), today - timedelta(days=1))
-    assert store.ended_items(yesterday.since, yesterday.until) == (0, 0)
+    assert store.arrivals.ended_items(yesterday.since, yesterday.until) == (0, 0)
 
 
 def test_without_a_study_there_is_nothing_to_look_at(store: Store) -> None:
@@ -135,13 +135,13 @@ def test_nothing_is_alarmed_where_nothing_changes(quiet: Store) -> None:
 
 def test_a_quiet_time_and_a_slow_one_are_alarmed_by_limits_that_can_be_set(quiet: Store) -> None:
     assert [one.rule for one in monitor(quiet, now=NOW + timedelta(days=8)).alerts] == ["silence"]
-    quiet.set_limit("latency", 10.0, who="Ann", why="a stroke unit")
-    quiet.set_limit("sensitivity", 0.9, who="Ann", why="test")
+    quiet.adjustments.set_limit("latency", 10.0, who="Ann", why="a stroke unit")
+    quiet.adjustments.set_limit("sensitivity", 0.9, who="Ann", why="test")
     try:
         found = monitor(quiet, now=NOW).alerts
     finally:
         for rule in ("latency", "sensitivity"):
-            quiet.set_limit(rule, None, who="Ann", why="back")
+            quiet.adjustments.set_limit(rule, None, who="Ann", why="back")
     assert {one.rule for one in found} == {"latency", "sensitivity"}
     assert monitor(quiet, now=NOW).alerts == ()
 
@@ -181,17 +181,17 @@ def test_a_model_that_stops_while_the_other_goes_on_is_alarmed(store: Store) -> 
     assert [(one.rule, one.about) for one in found.alerts] == [("no result", "cranioscan")]
     assert found.alerts[0].text.startswith("97.7 % of the analysed studies have no result of cranioscan, at least")
     assert (found.unheard_before["cranioscan"].value, found.unheard["cerebroscan"].value) == (0, 0)
-    store.set_limit("no result", 1.0, who="Ann", why="taken out of service")
+    store.adjustments.set_limit("no result", 1.0, who="Ann", why="taken out of service")
     assert monitor(store, now=NOW).alerts == ()
 
 
 def test_items_that_fail_after_the_last_study_are_alarmed(quiet: Store) -> None:
     from datetime import UTC, datetime
 
-    job = quiet.start_job("folder", "x")
-    quiet.add_items(job, [f"file {i}" for i in range(40)])
-    for item in quiet.claim(job, 40):
-        quiet.fail(item.id, "gone")
+    job = quiet.jobs.start("folder", "x")
+    quiet.jobs.add_items(job, [f"file {i}" for i in range(40)])
+    for item in quiet.jobs.claim(job, 40):
+        quiet.jobs.fail(item.id, "gone")
     found = monitor(quiet, now=datetime.now(UTC) + timedelta(seconds=1))
     assert {one.rule: one.text for one in found.alerts}["failures"].startswith("100.0 % of the items of jobs failed")
     assert not any(one.rule == "failures" for one in monitor(quiet, now=NOW).alerts)
@@ -205,7 +205,7 @@ def test_the_studies_of_one_patient_that_are_not_analysed_count_as_one_word(stor
 
     for name in range(100):
         add(store, name, *(() if name < 30 else (0.1,)), hours=24 * (name % 2))
-    with store._writing() as session:
+    with store.database.writing() as session:
         session.execute(update(tables.Study).where(tables.Study.status == "not analysed").values(patient_key="f" * 16))
     day = Period(DAY, DAY + timedelta(days=1))
     found = monitor(store, periods=(day, day), now=MORNING).not_analysed
@@ -217,14 +217,14 @@ def test_the_studies_of_one_patient_that_are_not_analysed_count_as_one_word(stor
 def test_a_study_that_comes_in_meanwhile_does_no_harm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for day in range(4):
         add(store, day, 0.9, hours=24 * day)
-    read = store.arrivals
+    read = store.arrivals.studies
 
     def then_another(*period: Any) -> Any:
         found = read(*period)
         add(store, str(period), 0.9, hours=73)
         return found
 
-    monkeypatch.setattr(store, "arrivals", then_another)
+    monkeypatch.setattr(store.arrivals, "studies", then_another)
     assert monitor(store, now=NOW).studies == (2, 3)
 
 
@@ -235,7 +235,7 @@ def test_a_patient_counts_once_a_period(store: Store) -> None:
 
     from ichscope.store import tables
 
-    with store._writing() as session:
+    with store.database.writing() as session:
         session.execute(update(tables.Study).where(tables.Study.id <= 20).values(patient_key="f" * 16))
     after = monitor(store, now=NOW)
     assert after.studies == before.studies
@@ -245,7 +245,7 @@ def test_a_patient_counts_once_a_period(store: Store) -> None:
 def test_synthetic_studies_are_looked_at_only_by_themselves(store: Store, tmp_path: Path) -> None:
     for day in range(3):
         add(store, f"real {day}", 0.9, hours=24 * day)
-        store.record(
+        store.results.record(
             build.result(build.model(), data=build.series(2)),
             f"{day:064x}",
             arrived_at=MORNING + timedelta(days=day),

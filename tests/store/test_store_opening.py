@@ -19,10 +19,10 @@ from sqlalchemy import make_url
 
 from ichscope.home import with_driver
 from ichscope.store import Filter, Store, StoreError
+from ichscope.store.database import open_engine
+from ichscope.store.imported_tables import as_texts
 from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
-from ichscope.store.session import open_engine
 from ichscope.store.tables import Base
-from ichscope.store.truth import as_texts
 from tests.store.conftest import Server
 from tests.support.store_cases import add
 
@@ -40,7 +40,7 @@ def upgrade():
 
 
 def test_tables_are_what_the_migrations_make(store: Store) -> None:
-    with store._engine.connect() as connection:
+    with store.database.engine.connect() as connection:
         # Moments are kept as numbers, which the database cannot know.
         context = MigrationContext.configure(connection, opts={"compare_type": lambda *_: None})
         assert compare_metadata(context, Base.metadata) == []
@@ -63,21 +63,21 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     # The one row of truth has become a file with one row.
     assert after.pop("sheets") == after.pop("voices") == before.pop("truth") == 1
     assert after == before | {"adjustments": 0}
-    first, second, third = store.worklist(order="oldest")
+    first, second, third = store.worklist.page(order="oldest")
     assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
     assert {row.institution for row in (first, second, third)} == {""}
     assert [model.version for model in first.models] == ["1.0", "2.0"]
-    assert [review.reader for review in store.reviews(first.id)] == ["Ann", "Bob"]
-    assert store.result(first.id).models["cranioscan"].slice_probability["any"].tolist() == [0.0, 0.875]
-    assert [item.locator for item in store.claim(1, 5)] == ["two", "three"]
-    assert store.worklist(Filter(key="1.2.3.4"))[0].id == first.id
+    assert [review.reader for review in store.reviews.of(first.id)] == ["Ann", "Bob"]
+    assert store.results.load(first.id).models["cranioscan"].slice_probability["any"].tolist() == [0.0, 0.875]
+    assert [item.locator for item in store.jobs.claim(1, 5)] == ["two", "three"]
+    assert store.worklist.page(Filter(key="1.2.3.4"))[0].id == first.id
     assert third.reasons == ("file 1: holds text",)
-    (sheet,) = store.sheets("truth")
+    (sheet,) = store.imported.tables("truth")
     assert (sheet.sha256, sheet.level, sheet.rows, sheet.imported_at.year) == ("0" * 64, "study", 1, 2026)
-    (voice,) = store.voices(sheet.id)
+    (voice,) = store.imported.raters(sheet.id)
     assert (voice.name, voice.rows.tolist(), voice.labels["any"].tolist()) == ("x", [0], [1.0])
     assert all(np.isnan(values).all() for label, values in voice.labels.items() if label != "any")
-    assert as_texts(store.sheet_rows(sheet.id).study) == [first.study_key]
+    assert as_texts(store.imported.rows(sheet.id).study) == [first.study_key]
 
 
 @pytest.mark.parametrize("older", ["0002", "0003", "0004", "0005"])
@@ -90,8 +90,8 @@ def test_a_database_of_every_revision_opens_with_all_its_rows(
     before = count_rows(url)
     store = open_store(url)
     assert count_rows(url) == {"adjustments": 0} | before
-    assert [(row.slices, row.institution) for row in store.worklist(order="oldest")] == [(2, ""), (2, ""), (0, "")]
-    assert sum(wait.studies for wait in store.cohort().waits if wait.of == "result") == 3
+    assert [(row.slices, row.institution) for row in store.worklist.page(order="oldest")] == [(2, ""), (2, ""), (0, "")]
+    assert sum(wait.studies for wait in store.cohorts.read().waits if wait.of == "result") == 3
 
 
 def load(url: str, dump: Path) -> None:
@@ -149,8 +149,8 @@ def test_an_upgrade_keeps_rows_and_an_older_program_then_refuses(
 ) -> None:
     store = open_store(url)
     ids = [add(store, name, 0.9) for name in ("a", "b")]
-    migrate(store._engine, with_next_revision(tmp_path / "100% new"), "next")
-    with store._engine.connect() as connection:
+    migrate(store.database.engine, with_next_revision(tmp_path / "100% new"), "next")
+    with store.database.engine.connect() as connection:
         assert connection.execute(sa.text("SELECT id, added FROM studies ORDER BY id")).all() == [(i, "x") for i in ids]
     with pytest.raises(StoreError, match="A newer ICHScope made this database"):
         open_store(url)
@@ -163,9 +163,9 @@ def test_a_failed_upgrade_leaves_the_old_tables(url: str, tmp_path: Path, open_s
     with (folder / "versions" / "next.py").open("a") as file:
         file.write("    raise RuntimeError\n")
     with pytest.raises(RuntimeError):
-        migrate(store._engine, folder, "next")
-    assert open_store(url).counts().total == 1
-    assert "added" not in {column["name"] for column in sa.inspect(store._engine).get_columns("studies")}
+        migrate(store.database.engine, folder, "next")
+    assert open_store(url).worklist.counts().total == 1
+    assert "added" not in {column["name"] for column in sa.inspect(store.database.engine).get_columns("studies")}
 
 
 def test_several_that_open_at_once_make_the_tables_once(url: str, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_several_that_open_at_once_make_the_tables_once(url: str, tmp_path: Path
     assert not errors
     assert len(opened) == 3
     for store in opened:
-        assert store.counts().total == 0
+        assert store.worklist.counts().total == 0
         store.close()
 
 
@@ -203,7 +203,7 @@ def test_everything_lies_at_home_by_default(tmp_path: Path, monkeypatch: pytest.
     try:
         assert store.volumes == tmp_path / "new" / "home" / "volumes"
         assert {path.name for path in store.volumes.parent.iterdir()} >= {"key", "ichscope.db"}
-        with store._engine.connect() as connection:
+        with store.database.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     finally:
@@ -250,9 +250,9 @@ def test_a_server_that_goes_away_is_said_and_its_return_is_noticed(
             add(store, "b", 0.9)
     finally:
         server.start()
-    assert [row.slices for row in store.worklist()] == [2]
+    assert [row.slices for row in store.worklist.page()] == [2]
     add(store, "b", 0.9)
-    assert store.counts().total == 2
+    assert store.worklist.counts().total == 2
 
 
 def test_engine_shows_no_values_in_errors(tmp_path: Path) -> None:

@@ -14,31 +14,31 @@ from tests.support.store_cases import MORNING, add, study
 
 def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
     id = add(store, "a", 0.9)
-    saved = store.review(
+    saved = store.reviews.add(
         id, " Ann ", agree=False, labels={"any": True, "subdural": True, "epidural": False},
         marks={1: ["subdural", "any"]}, poor_quality=True, comment=" thin ", at=MORNING,
     )  # fmt: skip
-    [review] = store.reviews(id)
+    [review] = store.reviews.of(id)
     assert review == saved.review
     assert (review.reader, review.comment, review.poor_quality, review.created_at) == ("Ann", "thin", True, MORNING)
     assert review.labels == {"any": True, "epidural": False, "subdural": True}
     assert review.marks == {1: ("subdural", "any")}
-    row = store.study(id)
+    row = store.worklist.row(id)
     assert (row.reviews, row.reviewed_at, row.read["subdural"], row.read["subarachnoid"]) == (1, MORNING, True, None)
 
 
 def test_two_readers_keep_both_words_and_the_second_is_told(store: Store) -> None:
     id = add(store, "a", 0.9)
-    ann = store.review(id, "Ann", agree=True)
+    ann = store.reviews.add(id, "Ann", agree=True)
     assert ann.unseen == ()
-    bob = store.review(id, "Bob", agree=False, labels={"any": False})
+    bob = store.reviews.add(id, "Bob", agree=False, labels={"any": False})
     assert [review.reader for review in bob.unseen] == ["Ann"]
-    assert [review.reader for review in store.reviews(id)] == ["Ann", "Bob"]
-    assert store.study(id).agreement == "conflict"
-    again = store.review(id, "Ann", labels={"any": False}, based_on=bob.review.id)
+    assert [review.reader for review in store.reviews.of(id)] == ["Ann", "Bob"]
+    assert store.worklist.row(id).agreement == "conflict"
+    again = store.reviews.add(id, "Ann", labels={"any": False}, based_on=bob.review.id)
     assert again.unseen == ()
-    assert store.study(id).agreement == "disagree"
-    assert store.review(id, "Ann", agree=True, based_on=ann.review.id).unseen == (bob.review,)
+    assert store.worklist.row(id).agreement == "disagree"
+    assert store.reviews.add(id, "Ann", agree=True, based_on=ann.review.id).unseen == (bob.review,)
 
 
 def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
@@ -46,7 +46,7 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
 
     def save(reader: str) -> None:
         gate.wait()
-        saved.append(store.review(id, reader, agree=True))
+        saved.append(store.reviews.add(id, reader, agree=True))
 
     threads = [threading.Thread(target=save, args=[reader]) for reader in ("Ann", "Bob")]
     for thread in threads:
@@ -54,7 +54,7 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(len(one.unseen) for one in saved) == [0, 1]
-    assert len(store.reviews(id)) == store.study(id).reviews == 2
+    assert len(store.reviews.of(id)) == store.worklist.row(id).reviews == 2
 
 
 @pytest.mark.parametrize(
@@ -77,67 +77,67 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
 def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None]], agreement: str, read: bool) -> None:
     id = add(store, "a", 0.9)
     for reader, agree, any_bleed in words:
-        store.review(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
-    row = store.study(id)
+        store.reviews.add(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
+    row = store.worklist.row(id)
     assert (row.agreement, row.read["any"]) == (agreement, read)
 
 
 def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -> None:
     """Else the kinds' prevalence among readers would be counted over bleeds alone."""
     positive, negative = add(store, "a", 0.9), add(store, "b", 0.1)
-    store.review(positive, "Ann", labels={"any": True, "subdural": True})
-    saved = store.review(negative, "Ann", agree=True)
+    store.reviews.add(positive, "Ann", labels={"any": True, "subdural": True})
+    saved = store.reviews.add(negative, "Ann", agree=True)
     assert saved.review.labels == dict.fromkeys(LABELS, False)
-    [subdural] = [one for one in store.cohort().prevalence if (one.by, one.label) == ("reader", "subdural")]
+    [subdural] = [one for one in store.cohorts.read().prevalence if (one.by, one.label) == ("reader", "subdural")]
     assert (subdural.positives, subdural.studies) == (1, 2)
 
 
 def test_a_comment_takes_nobodys_word_away(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.review(id, "Ann", labels={"any": True, "subdural": True, "epidural": False})
-    store.review(id, "Bob", comment="motion", poor_quality=True)
-    store.review(id, "Ann", agree=True)
-    row = store.study(id)
+    store.reviews.add(id, "Ann", labels={"any": True, "subdural": True, "epidural": False})
+    store.reviews.add(id, "Bob", comment="motion", poor_quality=True)
+    store.reviews.add(id, "Ann", agree=True)
+    row = store.worklist.row(id)
     assert (row.agreement, row.reviews) == ("disagree", 3)
     assert (row.read["any"], row.read["subdural"], row.read["epidural"]) == (True, True, False)
 
 
 def test_another_word_on_any_takes_its_kinds_along(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.review(id, "Ann", labels={"any": True, "subdural": True})
-    store.review(id, "Ann", labels={"any": False})
-    store.review(id, "Ann", labels={"any": True})
-    assert store.study(id).read == dict.fromkeys(LABELS) | {"any": True}
+    store.reviews.add(id, "Ann", labels={"any": True, "subdural": True})
+    store.reviews.add(id, "Ann", labels={"any": False})
+    store.reviews.add(id, "Ann", labels={"any": True})
+    assert store.worklist.row(id).read == dict.fromkeys(LABELS) | {"any": True}
 
 
 def test_a_new_version_is_compared_with_what_readers_have_said(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.review(id, "Ann", agree=True)
-    assert store.counts(Filter(agreement="disagree")).total == 0
-    store.rescore(id, study("a", replace(build.model(along=(0.0, 0.1)), version="2")))
-    assert store.study(id).agreement == "disagree"
-    assert store.counts(Filter(agreement="disagree")).total == 1
-    store.rescore(id, study("a", replace(build.model(along=(0.0, 0.9)), version="3")))
-    assert store.study(id).agreement == "agree"
+    store.reviews.add(id, "Ann", agree=True)
+    assert store.worklist.counts(Filter(agreement="disagree")).total == 0
+    store.results.rescore(id, study("a", replace(build.model(along=(0.0, 0.1)), version="2")))
+    assert store.worklist.row(id).agreement == "disagree"
+    assert store.worklist.counts(Filter(agreement="disagree")).total == 1
+    store.results.rescore(id, study("a", replace(build.model(along=(0.0, 0.9)), version="3")))
+    assert store.worklist.row(id).agreement == "agree"
 
 
 def test_agreeing_with_nothing_says_nothing(store: Store) -> None:
     id = add(store, "a")
-    saved: Saved = store.review(id, "Ann", agree=True)
+    saved: Saved = store.reviews.add(id, "Ann", agree=True)
     assert saved.review.labels == {}
 
 
 def test_wrong_reviews_are_refused(store: Store) -> None:
     id = add(store, "a", 0.9)
     with pytest.raises(ValueError, match="expected labels among any"):
-        store.review(id, "Ann", labels={"bleed": True})
+        store.reviews.add(id, "Ann", labels={"bleed": True})
     with pytest.raises(ValueError, match="expected labels among any"):
-        store.review(id, "Ann", marks={0: ["bleed"]})
+        store.reviews.add(id, "Ann", marks={0: ["bleed"]})
     with pytest.raises(ValueError, match="reader's name"):
-        store.review(id, "  ")
+        store.reviews.add(id, "  ")
     with pytest.raises(StoreError, match="no study number 99"):
-        store.review(99, "Ann")
-    assert store.reviews(id) == ()
+        store.reviews.add(99, "Ann")
+    assert store.reviews.of(id) == ()
 
 
 def opinion(p: float, threshold: float = 0.3) -> Opinion:

@@ -60,14 +60,14 @@ def filled(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> Stor
 
 
 def test_every_filter_and_order_is_what_it_says(filled: Store) -> None:
-    everything = filled.worklist(limit=100)
+    everything = filled.worklist.page(limit=100)
     assert len(everything) == 30
     for name, (wanted, fits) in FILTERS.items():
         for order, key in SORTED.items():
             expected = sorted((row for row in everything if fits(row)), key=key)
-            assert filled.worklist(wanted, order, limit=100) == expected, (name, order)
+            assert filled.worklist.page(wanted, order, limit=100) == expected, (name, order)
         assert expected or name in ("version", "synthetic"), f"{name} fits no study: this would prove nothing"
-        counts = filled.counts(wanted)
+        counts = filled.worklist.counts(wanted)
         assert counts.total == len(expected), name
         for state in ("status", "priority", "agreement"):
             found = [getattr(row, state) for row in expected]
@@ -75,19 +75,19 @@ def test_every_filter_and_order_is_what_it_says(filled: Store) -> None:
 
 
 def test_pages_are_parts_of_the_whole(filled: Store) -> None:
-    whole = filled.worklist(order="newest", limit=100)
-    pages = [filled.worklist(order="newest", offset=at, limit=7) for at in range(0, 49, 7)]
+    whole = filled.worklist.page(order="newest", limit=100)
+    pages = [filled.worklist.page(order="newest", offset=at, limit=7) for at in range(0, 49, 7)]
     assert [row for page in pages for row in page] == whole
     assert pages[-1] == []
-    assert list(filled.export(order="newest")) == whole
+    assert list(filled.worklist.export(order="newest")) == whole
 
 
 def test_neighbours_walk_through_the_list(filled: Store) -> None:
     for order in SORTED:
         wanted = Filter(status=("analysed", "not analysed"))
-        ids = [row.id for row in filled.worklist(wanted, order, limit=100)]
+        ids = [row.id for row in filled.worklist.page(wanted, order, limit=100)]
         for place, id in enumerate(ids):
-            found = filled.neighbours(id, wanted, order)
+            found = filled.worklist.neighbours(id, wanted, order)
             before = ids[place - 1] if place else None
             after = ids[place + 1] if place + 1 < len(ids) else None
             assert (found.previous, found.next, found.position, found.total) == (before, after, place + 1, len(ids))
@@ -96,8 +96,8 @@ def test_neighbours_walk_through_the_list(filled: Store) -> None:
 def test_neighbours_of_a_study_that_dropped_out(store: Store) -> None:
     first, second, third = (add(store, name, p) for name, p in (("a", 0.99), ("b", 0.95), ("c", 0.9)))
     wanted = Filter(agreement="unreviewed")
-    store.review(second, "Ann", agree=True)
-    found = store.neighbours(second, wanted)
+    store.reviews.add(second, "Ann", agree=True)
+    found = store.worklist.neighbours(second, wanted)
     assert (found.previous, found.next, found.total) == (first, third, 2)
 
 
@@ -105,27 +105,27 @@ def test_search_takes_the_start_of_a_key_a_uid_or_a_key_of_study_check(store: St
     uid = "1.2.840.99999.7"
     found = add(store, "a", 0.9, study=short_hash(uid))
     other = add(store, "b", 0.9)
-    key = store.study(found).study_key
+    key = store.worklist.row(found).study_key
     for text in (key, key[:5], f" {key[:7].upper()} ", uid, short_hash(uid)):
-        assert [row.id for row in store.worklist(Filter(key=text))] == [found], text
+        assert [row.id for row in store.worklist.page(Filter(key=text))] == [found], text
     assert key != short_hash(uid)
-    with store._writing() as session:
+    with store.database.writing() as session:
         # In Danish this comes after all others.
         session.execute(update(Study).where(Study.id == found).values(study_key="aa00000000000000"))
         session.execute(update(Study).where(Study.id == other).values(study_key="b000000000000000"))
-    assert [row.id for row in store.worklist(Filter(key="a"))] == [found]
-    assert store.worklist(Filter(key="%")) == []
-    assert store.worklist(Filter(key="'; DROP TABLE studies; --")) == []
+    assert [row.id for row in store.worklist.page(Filter(key="a"))] == [found]
+    assert store.worklist.page(Filter(key="%")) == []
+    assert store.worklist.page(Filter(key="'; DROP TABLE studies; --")) == []
 
 
 def test_filter_by_reader_model_and_job(store: Store) -> None:
     a = add(store, "a", build.model("cranioscan"))
     b = add(store, "b", build.model("cerebroscan", labels=("any",)))
-    store.review(b, "Ann", agree=True)
-    job = store.start_job("folder", "night")
-    store.add_items(job, ["x"])
-    [item] = store.claim(job)
-    store.done(item.id, a)
+    store.reviews.add(b, "Ann", agree=True)
+    job = store.jobs.start("folder", "night")
+    store.jobs.add_items(job, ["x"])
+    [item] = store.jobs.claim(job)
+    store.jobs.done(item.id, a)
     for wanted, expected in (
         (Filter(reader="Ann"), [b]),
         (Filter(reader="Bob"), []),
@@ -133,11 +133,11 @@ def test_filter_by_reader_model_and_job(store: Store) -> None:
         (Filter(version="1.0"), [a, b]),
         (Filter(job=job), [a]),
     ):
-        assert sorted(row.id for row in store.worklist(wanted)) == expected, wanted
+        assert sorted(row.id for row in store.worklist.page(wanted)) == expected, wanted
 
 
 def test_choices_are_what_there_is(filled: Store) -> None:
-    choices = filled.choices()
+    choices = filled.worklist.choices()
     assert choices.scanners == ("Aquilion", "Maker", "Maker Aquilion", "Maker Revolution", "Revolution")
     assert len(choices.institutions) == 2
     assert SITE in choices.institutions
@@ -146,11 +146,11 @@ def test_choices_are_what_there_is(filled: Store) -> None:
 
 
 def test_an_empty_store_has_empty_pages(store: Store) -> None:
-    assert store.worklist() == []
-    assert list(store.export()) == []
-    assert store.counts().total == 0
-    assert store.choices().models == ()
-    for ask in (store.study, store.neighbours, store.result):
+    assert store.worklist.page() == []
+    assert list(store.worklist.export()) == []
+    assert store.worklist.counts().total == 0
+    assert store.worklist.choices().models == ()
+    for ask in (store.worklist.row, store.worklist.neighbours, store.results.load):
         with pytest.raises(StoreError, match="no study number 1"):
             ask(1)
 
@@ -158,10 +158,10 @@ def test_an_empty_store_has_empty_pages(store: Store) -> None:
 @pytest.mark.parametrize("label", ["bleed", "any; --", ""])
 def test_unknown_labels_are_refused(store: Store, label: str) -> None:
     if not label:
-        assert store.worklist(Filter(label=label)) == []
+        assert store.worklist.page(Filter(label=label)) == []
         return
     with pytest.raises(ValueError, match="expected a label among any"):
-        store.worklist(Filter(label=label))
+        store.worklist.page(Filter(label=label))
 
 
 def test_both_databases_give_the_same_pages(
@@ -176,9 +176,9 @@ def test_both_databases_give_the_same_pages(
 
     for wanted, _ in FILTERS.values():
         for order in SORTED:
-            pages = [list(map(still, one.worklist(wanted, order, 5, 10))) for one in stores]
+            pages = [list(map(still, one.worklist.page(wanted, order, 5, 10))) for one in stores]
             assert pages[0] == pages[1]
-        assert stores[0].counts(wanted) == stores[1].counts(wanted)
-        cohorts = [replace(one.cohort(wanted), waits=(), medians={}) for one in stores]
+        assert stores[0].worklist.counts(wanted) == stores[1].worklist.counts(wanted)
+        cohorts = [replace(one.cohorts.read(wanted), waits=(), medians={}) for one in stores]
         assert cohorts[0] == cohorts[1]
-    assert stores[0].choices() == stores[1].choices()
+    assert stores[0].worklist.choices() == stores[1].worklist.choices()

@@ -43,7 +43,7 @@ def fill(
         for model in MODELS
         if not np.isnan(facts[model][i])
     ]
-    with store._writing() as session:
+    with store.database.writing() as session:
         session.execute(insert(tables.Study), rows)
         session.execute(insert(tables.Result), results)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ichscope.analyse import ModelResult, StudyResult
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
+from ichscope.results import ModelResult, SeriesResult
 
 GRID = (3, 4)
 
@@ -24,8 +24,6 @@ def model(
         version="1.0",
         provider="CPU fp32",
         seconds=0.1,
-        flagged=study["any"] >= threshold,
-        threshold=threshold,
         operating_point="sensitivity 0.95",
         probability=study,
         thresholds=dict.fromkeys(labels, threshold),
@@ -49,8 +47,8 @@ def result(
     name: str = "head/",
     data: Series | None = None,
     box: Box | None = None,
-) -> StudyResult:
+) -> SeriesResult:
     findings = (Finding("ok", "head", "Air, bone and soft tissue are as in a head CT."),)
     slices = data.slices if data else tuple(Slice(f"IM{i}.dcm", "", None) for i in range(3))
     found = {one.name: one for one in models}
-    return StudyResult("study", "series", name, status, reasons, findings, slices, found, box, data)
+    return SeriesResult("study", "series", name, status, reasons, findings, slices, found, box, data)

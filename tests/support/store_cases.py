@@ -7,9 +7,9 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ichscope.analyse import StudyResult
 from ichscope.imaging.series import Finding, Header
 from ichscope.labels import LABELS, SUBTYPES
+from ichscope.results import SeriesResult
 from ichscope.store import Store
 from tests.support import results_builder as build
 
@@ -20,7 +20,7 @@ def content(name: object) -> str:
     return hashlib.sha256(str(name).encode()).hexdigest()
 
 
-def study(name: object, *models: object, header: Header | None = None, **fields: object) -> StudyResult:
+def study(name: object, *models: object, header: Header | None = None, **fields: object) -> SeriesResult:
     """A study whose keys come from its name; models are ModelResults, or probabilities of cranioscan's `any`."""
     made = [one if hasattr(one, "version") else build.model(along=(0.0, one)) for one in models]
     status = "analysed" if made else "not analysed"
@@ -30,7 +30,9 @@ def study(name: object, *models: object, header: Header | None = None, **fields:
 
 
 def add(store: Store, name: object, *models: object, hours: float = 0, **fields: object) -> int:
-    return store.record(study(name, *models, **fields), content(name), arrived_at=MORNING + timedelta(hours=hours))
+    return store.results.record(
+        study(name, *models, **fields), content(name), arrived_at=MORNING + timedelta(hours=hours)
+    )
 
 
 def many(store: Store, number: int, seed: int = 0) -> list[int]:
@@ -58,11 +60,11 @@ def many(store: Store, number: int, seed: int = 0) -> list[int]:
         if kind != "analysed":
             made = replace(made, findings=made.findings + warning)
         arrived = MORNING + timedelta(minutes=47 * rng.randrange(200))
-        ids.append(store.record(made, content(i), arrived_at=arrived))
+        ids.append(store.results.record(made, content(i), arrived_at=arrived))
         if kind != "not analysed" and rng.random() < 0.5:
             labels = {label: rng.random() < 0.5 for label in LABELS if rng.random() < 0.7}
             at = arrived + timedelta(minutes=rng.randrange(1, 3000))
-            store.review(
+            store.reviews.add(
                 ids[-1], rng.choice(["Ann", "Bob"]), agree=rng.choice([True, False, None]), labels=labels, at=at
             )
     return ids

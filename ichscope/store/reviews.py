@@ -10,19 +10,22 @@ from sqlalchemy.orm import Session
 
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import rows, tables
+from ichscope.store.database import Database, StoreError
 from ichscope.store.rows import Agreement, Saved
-from ichscope.store.session import StoreBase, StoreError
 
 
-class Reviewing(StoreBase):
-    """The part of the Store that readers write to."""
+class Reviews:
+    """What readers say of studies."""
 
-    def reviews(self, study: int) -> tuple[rows.Review, ...]:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, study: int) -> tuple[rows.Review, ...]:
         """All reviews of a study, the oldest first."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             return tuple(map(_plain, history(session, study)))
 
-    def review(
+    def add(
         self,
         study: int,
         reader: str,
@@ -58,7 +61,7 @@ class Reviewing(StoreBase):
         """
         set_labels, slice_marks = dict(labels or {}), {str(i): list(names) for i, names in (marks or {}).items()}
         _check(reader, [*set_labels, *(name for names in slice_marks.values() for name in names)])
-        with self._writing() as session:
+        with self._database.writing() as session:
             # Locked, so that of two readers who save at once the second one sees the first one's review.
             row = session.scalars(select(tables.Study).where(tables.Study.id == study).with_for_update()).first()
             if row is None:

@@ -4,50 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from ichscope.imaging.elements import short_hash
 from ichscope.imaging.series import Header
+from ichscope.models.card import ModelCard
+from ichscope.results import SeriesResult
 from ichscope.store import priority, volumes
+from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
 from ichscope.store.entries import add_results, fill_facts, packed, write_findings
 from ichscope.store.jobs import finish
-from ichscope.store.privacy import site_name
+from ichscope.store.loading import ResultLoader
+from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Seen
-from ichscope.store.session import UNSEEN, StoreBase, StoreError, insert_for
 from ichscope.store.tables import Finding, Result, Study, Volume
 
-if TYPE_CHECKING:
-    from ichscope.analyse import StudyResult
-    from ichscope.models.card import ModelCard
 
-_KEY_DIGITS = 16
-# Short enough to be read out; of a hundred institutions two share one in 3,000 installations.
-_SITE_DIGITS = 6
+class Results:
+    """Results of series: recorded once, renewed by models of another version, and given back for viewing."""
 
+    def __init__(self, database: Database, keys: Pseudonymiser, volumes_folder: Path) -> None:
+        self._database, self._keys, self._volumes = database, keys, volumes_folder
+        self._loader = ResultLoader(database, volumes_folder)
 
-class Writing(StoreBase):
-    """The part of the Store that takes results in."""
-
-    def study_key(self, text: str) -> str:
-        """What stands here for a Study Instance UID, or for a study's key in the output of `ichscope analyse`."""
-        is_key = len(text) == _KEY_DIGITS and not set(text) - set("0123456789abcdef")
-        return self._hash("study", text if is_key else short_hash(text))
-
-    def slice_key(self, sop: str) -> str:
-        """What stands here for a SOP Instance UID; "" for none."""
-        return self._hash("slice", sop)
-
-    def site(self, institution: str) -> str:
-        """What stands here for the name of an institution, as "site 3f2a91"; "" for none."""
-        return f"site {code[:_SITE_DIGITS]}" if (code := self._hash("site", site_name(institution))) else ""
+    def load(self, study: int, voxels: bool = True) -> SeriesResult:
+        """The result of a study, without names of files and patients; as ResultLoader.load."""
+        return self._loader.load(study, voxels)
 
     def seen(self, content: str) -> Seen | None:
         """What is known of the series with this content (content_hash), or None."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             study = session.execute(select(Study.id, Study.status).where(Study.content == content)).first()
             if study is None:
                 return None
@@ -58,7 +47,7 @@ class Writing(StoreBase):
 
     def record(
         self,
-        result: StudyResult,
+        result: SeriesResult,
         content: str,
         *,
         files: Sequence[str] = (),
@@ -93,7 +82,7 @@ class Writing(StoreBase):
             if the database cannot be written; then nothing is
         """
         now = datetime.now(UTC)
-        with self._writing() as session:
+        with self._database.writing() as session:
             study = _locked(session, content, arrived_at or now, synthetic)
             first = not _has_results(session, study.id)
             if result.models or first:
@@ -109,20 +98,20 @@ class Writing(StoreBase):
         self,
         session: Session,
         study: Study,
-        result: StudyResult,
+        result: SeriesResult,
         files: Sequence[str],
         patient_id: str | None,
         volume: str | None,
     ) -> None:
-        series = result.series_data
-        study.study_key = self.study_key(result.study) if result.study else self._hash("study", study.content)
-        study.series_key = self._hash("series", result.series or study.content)
-        study.patient_key = self._hash("patient", patient_id or "") or study.patient_key
+        series = result.volume
+        study.study_key = self._keys.study(result.study) if result.study else self._keys.hash("study", study.content)
+        study.series_key = self._keys.hash("series", result.series or study.content)
+        study.patient_key = self._keys.hash("patient", patient_id or "") or study.patient_key
         study.status = result.status
         study.slices = len(result.slices)
         header = series.header if series else Header()
         fill_facts(study, header)
-        study.institution = self.site(header.institution)
+        study.institution = self._keys.site(header.institution)
         write_findings(session, study, result, files)
         kept = session.get(Volume, study.id) or Volume(study_id=study.id, path=None)
         kept.path = volume or kept.path
@@ -130,14 +119,14 @@ class Writing(StoreBase):
         kept.oriented = bool(series and series.orientation is not None)
         kept.spacing = list(series.spacing_mm) if series and series.spacing_mm else None
         kept.positions = packed([np.nan if (z := one.position_mm) is None else z for one in result.slices], "<f8")
-        kept.slice_keys = [self.slice_key(one.sop) for one in result.slices]
+        kept.slice_keys = [self._keys.slice(one.sop) for one in result.slices]
         kept.box = [box.top, box.left, box.height, box.width] if (box := result.box) else None
         session.add(kept)
 
     def rescore(
         self,
         study: int,
-        result: StudyResult,
+        result: SeriesResult,
         *,
         item: int | None = None,
         cards: Mapping[str, ModelCard] | None = None,
@@ -155,7 +144,7 @@ class Writing(StoreBase):
             if the study is not there, or the database or the evidence cannot be written
         """
         now = datetime.now(UTC)
-        with self._writing() as session:
+        with self._database.writing() as session:
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
             if row is None:
                 raise StoreError(f"There is no study number {study}.")
@@ -167,9 +156,9 @@ class Writing(StoreBase):
             if item is not None:
                 finish(session, item, study, now)
 
-    def _keep_evidence(self, path: str, result: StudyResult) -> None:
+    def _keep_evidence(self, path: str, result: SeriesResult) -> None:
         try:
-            volumes.save_evidence(self.volumes, path, result)
+            volumes.save_evidence(self._volumes, path, result)
         except OSError as error:
             raise StoreError(f"The models' evidence cannot be kept: {error.strerror}.") from None
 
@@ -181,7 +170,7 @@ class Writing(StoreBase):
         StoreError
             if it is not there, or not synthetic: when a patient's study came is no matter of choice
         """
-        with self._writing() as session:
+        with self._database.writing() as session:
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
             if row is None or not row.synthetic:
                 raise StoreError(f"There is no synthetic study number {study}.")
@@ -207,7 +196,7 @@ class Writing(StoreBase):
         chosen = select(Study.id).join(Volume, Volume.study_id == Study.id)
         # What could not be judged once cannot be judged by another model either.
         chosen = chosen.where(Volume.path.is_not(None), Study.priority != "not analysed", Study.id > after, or_(*lacks))
-        with self._reading() as session:
+        with self._database.reading() as session:
             return list(session.scalars(chosen.order_by(Study.id).limit(limit)))
 
     def prune(self, older_than: timedelta) -> int:
@@ -218,13 +207,13 @@ class Writing(StoreBase):
         how many volumes were removed
         """
         try:
-            return len(volumes.prune(self.volumes, older_than, forget=self._forget))
+            return len(volumes.prune(self._volumes, older_than, forget=self._forget))
         except OSError as error:
             raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
 
     def _forget(self, paths: Sequence[str]) -> None:
         """Say that volumes are gone, some at a time: nobody who writes meanwhile waits for long."""
-        with self._writing() as session:
+        with self._database.writing() as session:
             gone = update(Volume).where(Volume.path.in_(paths)).values(path=None)
             session.execute(gone, execution_options=UNSEEN)
 

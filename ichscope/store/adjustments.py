@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ichscope.labels import LABELS
+from ichscope.results import ModelResult
 from ichscope.store import tables
-from ichscope.store.session import StoreBase
-
-if TYPE_CHECKING:
-    from ichscope.analyse import ModelResult
+from ichscope.store.database import Database
 
 Kind = Literal["threshold", "alert"]
 _COLUMNS = tables.Adjustment.__table__.c
@@ -44,8 +42,11 @@ class Adjustment:
 Thresholds = Mapping[tuple[str, str, str], Adjustment]
 
 
-class Adjustments(StoreBase):
-    """The part of the Store that keeps what users set. Nothing of it is ever changed or removed."""
+class Adjustments:
+    """Numbers that users set. Nothing of it is ever changed or removed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def set_threshold(
         self, model: str, version: str, label: str, value: float | None, *, who: str, why: str
@@ -89,15 +90,15 @@ class Adjustments(StoreBase):
             why=why.strip(),
             created_at=datetime.now(UTC),
         )
-        with self._writing() as session:
+        with self._database.writing() as session:
             session.add(new)
             session.flush()
             chosen = select(*_COLUMNS).where(_COLUMNS.id == new.id)
             return Adjustment(**session.execute(chosen).one()._asdict())
 
-    def adjustments(self, kind: Kind) -> list[Adjustment]:
+    def history(self, kind: Kind) -> list[Adjustment]:
         """All that was ever set, the newest first."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             return _history(session, kind)
 
 
@@ -130,8 +131,6 @@ def judged(result: ModelResult, thresholds: Thresholds) -> ModelResult:
     return replace(
         result,
         thresholds=values,
-        threshold=values["any"],
-        flagged=result.probability["any"] >= values["any"],
         operating_point=point_name(result.operating_point, own),
     )
 

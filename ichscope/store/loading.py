@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -13,18 +14,19 @@ from sqlalchemy.orm import Session
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Header, Series, Slice
 from ichscope.labels import LABELS
+from ichscope.results import ModelResult, SeriesResult
 from ichscope.store import tables, volumes
+from ichscope.store.database import Database, StoreError
 from ichscope.store.entries import probabilities
-from ichscope.store.session import StoreBase, StoreError
-
-if TYPE_CHECKING:
-    from ichscope.analyse import ModelResult, StudyResult
 
 
-class Viewing(StoreBase):
-    """The part of the Store that gives a whole study back."""
+class ResultLoader:
+    """Results as the store has them, given back whole."""
 
-    def result(self, study: int, voxels: bool = True) -> StudyResult:
+    def __init__(self, database: Database, volumes_folder: Path) -> None:
+        self._database, self._volumes = database, volumes_folder
+
+    def load(self, study: int, voxels: bool = True) -> SeriesResult:
         """The result of a study, as `ichscope.analyse` made it, but without names of files and patients.
 
         Parameters
@@ -36,9 +38,7 @@ class Viewing(StoreBase):
         StoreError
             if there is no such study, or its volume is damaged
         """
-        from ichscope.analyse import StudyResult
-
-        with self._reading() as session:
+        with self._database.reading() as session:
             row = session.get(tables.Study, study)
             if row is None:
                 raise StoreError(f"There is no study number {study}.")
@@ -55,14 +55,12 @@ class Viewing(StoreBase):
             raise StoreError(f"Study {row.study_key} cannot be shown: {error}.") from None
         reasons = tuple(one.text for one in findings if one.level != "ok")
         box = Box(*volume.box) if volume.box else None
-        return StudyResult(
+        return SeriesResult(
             row.study_key, row.series_key, row.study_key, row.status, reasons, findings, slices, models, box, series
         )
 
     def _model(self, row: tables.Result, path: str | None, slices: int) -> ModelResult:
-        from ichscope.analyse import ModelResult
-
-        evidence = volumes.read_evidence(self.volumes, path, row.model) if path else None
+        evidence = volumes.read_evidence(self._volumes, path, row.model) if path else None
         along = np.frombuffer(row.slice_probability, "<f4").reshape(len(row.slice_labels), -1)
         probability = probabilities(row)
         return ModelResult(
@@ -70,8 +68,6 @@ class Viewing(StoreBase):
             version=row.version,
             provider=row.provider,
             seconds=row.seconds,
-            flagged=row.flagged,
-            threshold=row.threshold,
             operating_point=row.operating_point,
             probability=probability,
             thresholds=dict(row.thresholds),
@@ -94,7 +90,7 @@ class Viewing(StoreBase):
             study=row.study_key,
             key=row.series_key,
             kind="picture" if volume.kind == "picture" else "ct",
-            hu=volumes.read(self.volumes, path),
+            hu=volumes.read(self._volumes, path),
             slices=slices,
             spacing_mm=spacing,
             # Rows, columns and slices of every kept volume run as imaging.series says, whatever the files' did.

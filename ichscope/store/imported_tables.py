@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, select
 
 from ichscope.store import tables
-from ichscope.store.session import StoreBase, StoreError, insert_for
+from ichscope.store.database import Database, StoreError, insert_for
 
 Kind = Literal["truth", "predictions"]
 Level = Literal["study", "slice"]
@@ -26,7 +26,7 @@ _NONE = "0" * _DIGITS
 
 
 @dataclass(frozen=True, eq=False)
-class SheetRows:
+class ImportedRows:
     """What the rows of a sheet are about, (rows,) each, 0 where unknown."""
 
     study: Keys
@@ -35,7 +35,7 @@ class SheetRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
+class Rater:
     """What one reader, or one model, says.
 
     rows : (n,) numbers of the sheet's rows
@@ -50,7 +50,7 @@ class Voice:
 
 
 @dataclass(frozen=True)
-class VoiceInfo:
+class RaterInfo:
     """One reader or model of a sheet, and of how many studies it says something."""
 
     name: str
@@ -60,7 +60,7 @@ class VoiceInfo:
 
 
 @dataclass(frozen=True)
-class SheetInfo:
+class ImportedTableInfo:
     """A file that was imported; `rows` studies or slices."""
 
     id: int
@@ -70,25 +70,24 @@ class SheetInfo:
     level: Level
     rows: int
     imported_at: datetime
-    voices: tuple[VoiceInfo, ...]
+    raters: tuple[RaterInfo, ...]
     notes: tuple[str, ...]
 
 
-class Sheets(StoreBase):
-    """The part of the Store that keeps imported files."""
+class ImportedTables:
+    """Files of truth and of other tools' predictions, as they were imported."""
 
-    def patient_key(self, text: str) -> str:
-        """What stands here for a Patient ID; "" for none."""
-        return self._hash("patient", text)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def add_sheet(
+    def add(
         self,
         kind: Kind,
         name: str,
         file_sha256: str,
         level: Level,
-        rows: SheetRows,
-        voices: Sequence[Voice],
+        rows: ImportedRows,
+        raters: Sequence[Rater],
         *,
         reading: Mapping[str, str] | None = None,
         notes: Sequence[str] = (),
@@ -116,36 +115,38 @@ class Sheets(StoreBase):
             "notes": list(notes),
             **{f"{what}_keys": getattr(rows, what).astype(">u8").tobytes() for what in ("study", "slice", "patient")},
         }
-        with self._writing() as session:
-            insert = insert_for(session)(tables.Sheet).values(new).on_conflict_do_nothing(index_elements=["content"])
-            made = session.scalar(insert.returning(tables.Sheet.id))
+        with self._database.writing() as session:
+            insert = (
+                insert_for(session)(tables.ImportedTable).values(new).on_conflict_do_nothing(index_elements=["content"])
+            )
+            made = session.scalar(insert.returning(tables.ImportedTable.id))
             if made is None:
-                there = select(tables.Sheet.id).where(tables.Sheet.content == new["content"])
+                there = select(tables.ImportedTable.id).where(tables.ImportedTable.content == new["content"])
                 return session.scalars(there).one(), False
-            session.add_all(_voice_row(made, voice, rows) for voice in voices)
+            session.add_all(_rater_row(made, rater, rows) for rater in raters)
             return made, True
 
-    def sheets(self, kind: Kind | None = None) -> list[SheetInfo]:
+    def tables(self, kind: Kind | None = None) -> list[ImportedTableInfo]:
         """All imported files, the newest first."""
-        sheet, voice = tables.Sheet, tables.Voice
+        sheet, rater = tables.ImportedTable, tables.Rater
         chosen = select(
             *(sheet.id, sheet.kind, sheet.name, sheet.sha256, sheet.level, sheet.rows, sheet.imported_at, sheet.notes)
         ).order_by(sheet.id.desc())
         if kind:
             chosen = chosen.where(sheet.kind == kind)
-        said = select(voice.sheet_id, voice.name, voice.version, voice.studies, voice.labels).order_by(voice.id)
-        with self._reading() as session:
+        said = select(rater.table_id, rater.name, rater.version, rater.studies, rater.labels).order_by(rater.id)
+        with self._database.reading() as session:
             found = session.execute(chosen).all()
-            voices: dict[int, list[VoiceInfo]] = {}
+            raters: dict[int, list[RaterInfo]] = {}
             for row in session.execute(said):
-                info = VoiceInfo(row.name, row.version, row.studies, tuple(row.labels))
-                voices.setdefault(row.sheet_id, []).append(info)
+                info = RaterInfo(row.name, row.version, row.studies, tuple(row.labels))
+                raters.setdefault(row.table_id, []).append(info)
         return [
-            SheetInfo(**row._asdict() | {"voices": tuple(voices.get(row.id, ())), "notes": tuple(row.notes)})
+            ImportedTableInfo(**row._asdict() | {"raters": tuple(raters.get(row.id, ())), "notes": tuple(row.notes)})
             for row in found
         ]
 
-    def sheet_rows(self, sheet: int) -> SheetRows:
+    def rows(self, sheet: int) -> ImportedRows:
         """What the rows of an imported file are about.
 
         Raises
@@ -153,22 +154,22 @@ class Sheets(StoreBase):
         StoreError
             if there is no such file
         """
-        columns = (tables.Sheet.study_keys, tables.Sheet.slice_keys, tables.Sheet.patient_keys)
-        with self._reading() as session:
-            found = session.execute(select(*columns).where(tables.Sheet.id == sheet)).first()
+        columns = (tables.ImportedTable.study_keys, tables.ImportedTable.slice_keys, tables.ImportedTable.patient_keys)
+        with self._database.reading() as session:
+            found = session.execute(select(*columns).where(tables.ImportedTable.id == sheet)).first()
         if found is None:
             raise StoreError(f"There is no imported file number {sheet}.")
-        return SheetRows(*(np.frombuffer(keys, ">u8").astype(np.uint64) for keys in found))
+        return ImportedRows(*(np.frombuffer(keys, ">u8").astype(np.uint64) for keys in found))
 
-    def voices(self, sheet: int, names: Sequence[str] | None = None) -> list[Voice]:
+    def raters(self, sheet: int, names: Sequence[str] | None = None) -> list[Rater]:
         """What readers or models of an imported file say: all, or those of these names."""
-        chosen = select(tables.Voice).where(tables.Voice.sheet_id == sheet).order_by(tables.Voice.id)
+        chosen = select(tables.Rater).where(tables.Rater.table_id == sheet).order_by(tables.Rater.id)
         if names is not None:
-            chosen = chosen.where(tables.Voice.name.in_(names))
-        with self._reading() as session:
-            return [_voice(row) for row in session.scalars(chosen)]
+            chosen = chosen.where(tables.Rater.name.in_(names))
+        with self._database.reading() as session:
+            return [_rater(row) for row in session.scalars(chosen)]
 
-    def remove_sheet(self, sheet: int) -> None:
+    def remove(self, sheet: int) -> None:
         """Remove an imported file and all that it says.
 
         Raises
@@ -176,9 +177,10 @@ class Sheets(StoreBase):
         StoreError
             if there is no such file
         """
-        with self._writing() as session:
-            session.execute(delete(tables.Voice).where(tables.Voice.sheet_id == sheet))
-            gone = session.scalar(delete(tables.Sheet).where(tables.Sheet.id == sheet).returning(tables.Sheet.id))
+        with self._database.writing() as session:
+            session.execute(delete(tables.Rater).where(tables.Rater.table_id == sheet))
+            found = delete(tables.ImportedTable).where(tables.ImportedTable.id == sheet)
+            gone = session.scalar(found.returning(tables.ImportedTable.id))
             if gone is None:
                 raise StoreError(f"There is no imported file number {sheet}.")
 
@@ -194,24 +196,24 @@ def as_texts(keys: Keys) -> list[str]:
     return [text[at : at + _DIGITS] for at in range(0, len(text), _DIGITS)]
 
 
-def _voice_row(sheet: int, voice: Voice, rows: SheetRows) -> tables.Voice:
-    study = rows.study[voice.rows]
-    return tables.Voice(
-        sheet_id=sheet,
-        name=voice.name,
-        version=voice.version,
-        studies=len(np.unique(np.where(study == 0, rows.slice[voice.rows], study))),
-        thresholds=voice.thresholds,
-        labels=list(voice.labels),
-        places=_packed(voice.rows, "<i4"),
-        said=_packed(list(voice.labels.values()), "<f8"),
+def _rater_row(sheet: int, rater: Rater, rows: ImportedRows) -> tables.Rater:
+    study = rows.study[rater.rows]
+    return tables.Rater(
+        table_id=sheet,
+        name=rater.name,
+        version=rater.version,
+        studies=len(np.unique(np.where(study == 0, rows.slice[rater.rows], study))),
+        thresholds=rater.thresholds,
+        labels=list(rater.labels),
+        places=_packed(rater.rows, "<i4"),
+        said=_packed(list(rater.labels.values()), "<f8"),
     )
 
 
-def _voice(row: tables.Voice) -> Voice:
+def _rater(row: tables.Rater) -> Rater:
     said = _unpacked(row.said, "<f8").reshape(len(row.labels), -1)
     labels = dict(zip(row.labels, said, strict=True))
-    return Voice(row.name, _unpacked(row.places, "<i4").astype(np.intp), labels, row.version, dict(row.thresholds))
+    return Rater(row.name, _unpacked(row.places, "<i4").astype(np.intp), labels, row.version, dict(row.thresholds))
 
 
 def _packed(values: Any, kind: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Integer, Select, Text, and_, case, cast, func, literal, or_, select, type_coerce
 
 from ichscope.labels import LABELS
+from ichscope.store.database import Database
 from ichscope.store.filters import conditions
+from ichscope.store.imported_tables import Keys, as_numbers
+from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Filter
-from ichscope.store.session import StoreBase
 from ichscope.store.tables import Result, Review, Study, Volume
-from ichscope.store.truth import Keys, as_numbers
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -108,16 +109,17 @@ class SliceColumns:
     probability: dict[str, Floats]
 
 
-class Columns(StoreBase):
-    """The part of the Store that audits read."""
+class AuditColumns:
+    """Whole columns of studies, reviews and results, as audits read them."""
 
-    study_key: Callable[[str], str]
+    def __init__(self, database: Database, keys: Pseudonymiser) -> None:
+        self._database, self._keys = database, keys
 
     def model_versions(self) -> list[ModelVersion]:
         """All versions of all models that have results."""
         names = (Result.model, Result.version)
         counts = select(*names, func.count().label("studies"), func.max(Result.id).label("newest")).group_by(*names)
-        with self._reading() as session:
+        with self._database.reading() as session:
             found = session.execute(counts.order_by(*names)).all()
             of_one = select(Result.id, Result.slice_labels, *_PROBABILITIES)
             rows = {row.id: row for row in session.execute(of_one.where(Result.id.in_([row.newest for row in found])))}
@@ -133,30 +135,30 @@ class Columns(StoreBase):
     def reviewed(self) -> tuple[int, tuple[str, ...]]:
         """How many studies have a label that a reader gave, and who gave any."""
         said = or_(*(column.is_not(None) for column in _review_labels()))
-        with self._reading() as session:
+        with self._database.reading() as session:
             count = session.scalar(select(func.count(Review.study_id.distinct())).where(said)) or 0
             readers = session.scalars(select(Review.reader).where(said).distinct()).all()
         return count, tuple(sorted(readers))
 
-    def review_columns(self) -> ReviewColumns:
+    def reviews(self) -> ReviewColumns:
         """What readers said of all studies."""
         labels = [type_coerce(column, Integer) for column in _review_labels()]
         study, reader, *said = self._columns(select(Review.study_id, Review.reader, *labels).order_by(Review.id))
         return ReviewColumns(_ints(study), reader, dict(zip(LABELS, map(_floats, said), strict=True)))
 
-    def study_columns(self, filter: Filter | None = None) -> StudyColumns:
+    def studies(self, filter: Filter | None = None) -> StudyColumns:
         """Facts of the studies that fit, by id."""
         chosen = select(
             *(Study.id, Study.study_key, Study.patient_key, Study.score, type_coerce(Study.synthetic, Integer)),
             type_coerce(Study.model_any, Integer),
             *(Study.scanner, Study.institution, Study.kvp, Study.slice_thickness_mm, Study.age_years, Study.sex),
         )
-        chosen = chosen.where(*conditions(filter or Filter(), self.study_key)).order_by(Study.id)
+        chosen = chosen.where(*conditions(filter or Filter(), self._keys.study)).order_by(Study.id)
         id, key, patient, score, synthetic, flagged, *facts = self._columns(chosen)
         keys = (as_numbers(key), as_numbers(patient))
         return StudyColumns(_ints(id), *keys, _floats(score), np.array(synthetic, np.bool_), _floats(flagged), *facts)
 
-    def result_columns(self, model: str, version: str) -> ResultColumns:
+    def results(self, model: str, version: str) -> ResultColumns:
         """What a version of a model says of all studies."""
         how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
         found = self._columns(select(*how).where(*_of(model, version)).distinct())
@@ -196,7 +198,7 @@ class Columns(StoreBase):
 
     def _columns(self, chosen: Select[*tuple[Any, ...]]) -> list[Sequence[Any]]:
         """Columns of plain values as the driver gives them: objects a row would take most of the time."""
-        with self._reading() as session:
+        with self._database.reading() as session:
             cursor = session.connection().execute(chosen).cursor
             rows = cursor.fetchall() if cursor else []
         return [list(map(itemgetter(i), rows)) for i in range(len(chosen.selected_columns))]

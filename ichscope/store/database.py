@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ichscope.home import VOLUMES_FOLDER, keyed_hash, make
+from ichscope.home import make
 
 _BUSY_SECONDS = 30
 # For statements on rows that the session holds no objects of: it need not look for them.
@@ -39,35 +39,31 @@ class ValueUnfitError(StoreError):
     """A single value that the database cannot hold; all else can still be written."""
 
 
-class StoreBase:
-    """An open database with its key and its folder of volumes; what every part of the Store builds on."""
+class Database:
+    """An open database: its engine, and the two kinds of transaction that all repositories use."""
 
-    def __init__(self, engine: Engine, key: bytes, folder: Path) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         # All that is read together is of one moment. In SQLite this is so anyway.
         level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         self._snapshots = engine.execution_options(**level)
-        self._key = key
-        self.volumes = folder / VOLUMES_FOLDER
 
     def close(self) -> None:
         """Give all connections back."""
-        self._engine.dispose()
-
-    def _hash(self, kind: str, text: str) -> str:
-        return keyed_hash(self._key, kind, text) if text else ""
+        self.engine.dispose()
 
     @contextmanager
-    def _reading(self) -> Iterator[Session]:
+    def reading(self) -> Iterator[Session]:
+        """One transaction that sees the database as it was at its beginning."""
         with errors_in_words(), Session(self._snapshots) as session:
             yield session
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Session]:
         """One transaction that holds SQLite's only write lock from its start, so it never fails half-way for it."""
         with (
             errors_in_words(),
-            self._engine.connect().execution_options(writes=True) as connection,
+            self.engine.connect().execution_options(writes=True) as connection,
             Session(connection, expire_on_commit=False) as session,
             session.begin(),
         ):
