@@ -167,7 +167,7 @@ def test_a_database_that_is_gone_is_said(app: AppTest, monkeypatch: pytest.Monke
         raise StoreError("The database failed: the connection to it is lost.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "state", gone)
+        patched.setattr(Cohorts, "state", gone)
         text = words(app.run())
         assert "cannot be shown" in text
         assert "connection to it is lost" in text
