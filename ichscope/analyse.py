@@ -18,7 +18,7 @@ from ichscope.imaging.intake import Group, Rejected, collect
 from ichscope.imaging.preprocess import model_input
 from ichscope.imaging.series import Finding, Level
 from ichscope.labels import LABELS
-from ichscope.models.card import ModelError
+from ichscope.models.card import ENCODER_FILE, HEAD_FILE, ModelError
 from ichscope.models.detector import Detector, Encoding, Prediction
 from ichscope.results import ModelResult, SeriesResult
 
@@ -129,6 +129,8 @@ def _model_result(detector: Detector, prediction: Prediction, seconds: float) ->
         thresholds=card.thresholds,
         slice_probability=_by_label(card.labels, prediction),
         evidence=prediction.evidence[..., card.labels.index("any")],
+        encoder_sha256=card.sha256[ENCODER_FILE],
+        head_sha256=card.sha256[HEAD_FILE],
     )
 
 

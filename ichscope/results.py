@@ -42,6 +42,7 @@ class ModelResult:
     slice_probability : by label name, (slices,) float32
     evidence : (slices, h, w) float32, 0 to 1, of any haemorrhage, over SeriesResult.box
     seconds : of this model alone
+    encoder_sha256, head_sha256 : of the files that gave the result, as their card had them when they were loaded
     """
 
     name: str
@@ -53,6 +54,8 @@ class ModelResult:
     thresholds: dict[str, float]
     slice_probability: dict[str, NDArray[np.float32]]
     evidence: NDArray[np.float32]
+    encoder_sha256: str = ""
+    head_sha256: str = ""
 
     @property
     def threshold(self) -> float:

@@ -145,7 +145,6 @@ class Driver:
             arrived_at=max(self._job.created_at, min(ready.changed_at or self._job.created_at, datetime.now(UTC))),
             synthetic=bool(self._job.options.get("synthetic")),
             item=None if failure else item.id,
-            cards=self._cards,
         )
         if failure:
             self._store.jobs.fail(item.id, failure, names)
@@ -164,7 +163,7 @@ class Driver:
         # Whatever a model could not do before, it has done now.
         findings = tuple(one for one in kept.result.findings if one.code != "model-failed")
         result = replace(kept.result, models=models, findings=findings, status=quality.status(findings))
-        self._store.results.rescore(kept.study, result, item=item.id, cards=self._cards)
+        self._store.results.rescore(kept.study, result, item=item.id)
 
     def _tell(self) -> None:
         now = time.monotonic()

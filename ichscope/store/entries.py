@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS
-from ichscope.models.card import ModelCard
 from ichscope.results import ModelResult, SeriesResult
 from ichscope.store import priority, reviews
 from ichscope.store.adjustments import judged, thresholds_in_force
@@ -45,23 +44,20 @@ def write_findings(session: Session, study: Study, result: SeriesResult, files: 
     )
 
 
-def add_results(
-    session: Session, study: Study, result: SeriesResult, cards: Mapping[str, ModelCard], now: datetime
-) -> None:
+def add_results(session: Session, study: Study, result: SeriesResult, now: datetime) -> None:
     """Write the results of all models, judged by the thresholds in force, and what all current ones amount to."""
     in_force = thresholds_in_force(session)
-    for name, model in result.models.items():
-        _add_result(session, study.id, judged(model, in_force), cards.get(name), now)
+    for model in result.models.values():
+        _add_result(session, study.id, judged(model, in_force), now)
     session.flush()
     _summarise(session, study)
 
 
-def _add_result(session: Session, study: int, model: ModelResult, card: ModelCard | None, now: datetime) -> None:
+def _add_result(session: Session, study: int, model: ModelResult, now: datetime) -> None:
     """Add or renew the result of this version, which becomes the model's current one."""
     of_model = (Result.study_id == study, Result.model == model.name)
     session.execute(update(Result).where(*of_model).values(current=False), execution_options=UNSEEN)
     session.execute(delete(Result).where(*of_model, Result.version == model.version), execution_options=UNSEEN)
-    hashes = card.sha256 if card else {}
     along = model.slice_probability
     session.add(
         Result(
@@ -69,8 +65,8 @@ def _add_result(session: Session, study: int, model: ModelResult, card: ModelCar
             model=model.name,
             version=model.version,
             current=True,
-            encoder_sha256=hashes.get("encoder.onnx", ""),
-            head_sha256=hashes.get("head.onnx", ""),
+            encoder_sha256=model.encoder_sha256,
+            head_sha256=model.head_sha256,
             provider=model.provider,
             seconds=float(model.seconds),
             operating_point=model.operating_point,

@@ -73,6 +73,8 @@ class ResultLoader:
             thresholds=dict(row.thresholds),
             slice_probability={label: along[row.slice_labels.index(label)] for label in LABELS if label in probability},
             evidence=np.zeros((slices, 1, 1), np.float32) if evidence is None else evidence,
+            encoder_sha256=row.encoder_sha256,
+            head_sha256=row.head_sha256,
         )
 
     def _series(self, row: tables.Study, volume: tables.Volume, path: str, slices: tuple[Slice, ...]) -> Series:

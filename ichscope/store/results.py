@@ -11,7 +11,6 @@ from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from ichscope.imaging.series import Header
-from ichscope.models.card import ModelCard
 from ichscope.results import SeriesResult
 from ichscope.store import priority, volumes
 from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
@@ -56,7 +55,6 @@ class Results:
         arrived_at: datetime | None = None,
         synthetic: bool = False,
         item: int | None = None,
-        cards: Mapping[str, ModelCard] | None = None,
     ) -> int:
         """Write a result, and that its item is done, in one transaction.
 
@@ -70,7 +68,6 @@ class Results:
         patient_id : written as a keyed hash only
         volume : path given by volumes.save
         item : of a job; see claim()
-        cards : where the hashes of model files are taken from
 
         Returns
         -------
@@ -87,7 +84,7 @@ class Results:
             first = not _has_results(session, study.id)
             if result.models or first:
                 self._describe(session, study, result, files, patient_id, volume)
-                add_results(session, study, result, cards or {}, now)
+                add_results(session, study, result, now)
                 study.analysed_at = now
                 study.first_result_at = now if first else study.first_result_at
             if item is not None:
@@ -129,14 +126,13 @@ class Results:
         result: SeriesResult,
         *,
         item: int | None = None,
-        cards: Mapping[str, ModelCard] | None = None,
     ) -> None:
         """Add results of models of another version to a study of the store, which result() gave.
 
         Parameters
         ----------
         result : with the new `models`, `findings` and `status`; nothing else of it is written
-        item, cards : as in record()
+        item : as in record()
 
         Raises
         ------
@@ -152,7 +148,7 @@ class Results:
                 self._keep_evidence(path, result)
             row.status, row.analysed_at = result.status, now
             write_findings(session, row, result, [])
-            add_results(session, row, result, cards or {}, now)
+            add_results(session, row, result, now)
             if item is not None:
                 finish(session, item, study, now)
 

@@ -15,7 +15,6 @@ from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Header, Slice
 from ichscope.imaging.source import Source
 from ichscope.labels import LABELS
-from ichscope.models.card import ModelCard
 from ichscope.results import SeriesResult
 from ichscope.store import Filter, Store, StoreError, content_hash, volumes
 from ichscope.store.pseudonymiser import without_names
@@ -262,13 +261,13 @@ def test_rescoring_adds_results_and_changes_no_key(store: Store) -> None:
     assert store.results.outdated({"cranioscan": "2.0"}) == []
 
 
-def test_hashes_of_model_files_come_from_the_card(store: Store) -> None:
-    hashes = {"encoder.onnx": "e" * 64, "head.onnx": "f" * 64}
-    card = ModelCard("cranioscan", "1.0", "", LABELS, 224, {}, (), "", hashes)
-    store.results.record(study("a", 0.9), content("a"), cards={"cranioscan": card})
-    written = dump(store)
-    assert "e" * 64 in written
-    assert "f" * 64 in written
+def test_a_result_keeps_the_hashes_of_the_files_that_gave_it(store: Store) -> None:
+    model = replace(build.model(), encoder_sha256="e" * 64, head_sha256="f" * 64)
+    id = store.results.record(study("a", model), content("a"))
+    loaded = store.results.load(id).models["cranioscan"]
+    assert (loaded.encoder_sha256, loaded.head_sha256) == ("e" * 64, "f" * 64)
+    store.results.rescore(id, replace(store.results.load(id), models={"cranioscan": replace(model, head_sha256="a")}))
+    assert store.results.load(id).models["cranioscan"].head_sha256 == "a"
 
 
 def test_study_and_done_item_are_written_together_or_not_at_all(store: Store) -> None:
