@@ -93,7 +93,7 @@ def audit(store: Store, selection: Selection, second: str | None) -> Audit:
     ------
     ichscope.store.StoreError
         if the database fails
-    ichscope.evaluation.selection.AuditError
+    ichscope.evaluation.selection.EvaluationError
         if the selection cannot be loaded
     """
     sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.imported.tables())

@@ -19,7 +19,7 @@ from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope import metrics
 from ichscope.evaluation import selection
 from ichscope.evaluation.evaluate import LabelFigures
-from ichscope.evaluation.selection import AuditError
+from ichscope.evaluation.selection import EvaluationError
 from ichscope.reporting.figures.formatting import in_full, label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.reporting.report import in_words
@@ -67,7 +67,7 @@ def _look(store: Store, sources: Sources) -> None:
     selection, second = choose(store, sources)
     try:
         audit = cached.audit(store, selection, second)
-    except AuditError as error:
+    except EvaluationError as error:
         st.warning(plain(str(error)))
         return
     if not audit.labels or not len(audit.audited.keys):

@@ -17,6 +17,7 @@ from ichscope.batch import discovery, workers
 from ichscope.batch.discovery import Ready, Stored
 from ichscope.batch.work_items import Refused, to_text
 from ichscope.batch.workers import WorkerConfig
+from ichscope.errors import IchscopeError
 from ichscope.imaging import quality
 from ichscope.imaging.series import Finding
 from ichscope.imaging.source import SourceError
@@ -30,7 +31,7 @@ _KEEP_S = 20.0
 Progress = Callable[[Job], None]
 
 
-class BatchError(Exception):
+class BatchError(IchscopeError):
     """The batch cannot go on; the message says why. What was recorded stays, and the rest can be taken up later."""
 
 

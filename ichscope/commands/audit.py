@@ -150,7 +150,7 @@ def report(
         from ichscope.reporting import report as reports
     except ImportError:
         fail("a report needs Plotly: `pip install 'ichscope[dashboard]'`")
-    from ichscope.evaluation.selection import AuditError, Selection, load, model_sources, truth_sources
+    from ichscope.evaluation.selection import EvaluationError, Selection, load, model_sources, truth_sources
     from ichscope.store import Filter
 
     with _store() as store:
@@ -162,7 +162,7 @@ def report(
         selection = Selection(source.key, models, level, readers, slices_to_study, filter)
         try:
             audited = load(store, selection)
-        except AuditError as error:
+        except EvaluationError as error:
             fail(str(error))
     if not model:
         audited = _with_words(audited)

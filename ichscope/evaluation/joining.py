@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.errors import IchscopeError
 from ichscope.store import Filter, Store
 from ichscope.store.audit_columns import SliceColumns, StudyColumns
 from ichscope.store.imported_tables import ImportedTableInfo, Keys
@@ -18,7 +19,7 @@ from ichscope.tabular.imported_table import Floats, Ints
 _OLDEST = 90
 
 
-class AuditError(Exception):
+class EvaluationError(IchscopeError):
     """A selection that cannot be loaded; the message says what was found and what is expected."""
 
 
@@ -60,7 +61,7 @@ class Known:
         self.filter = filter
         infos = {info.id: info for info in store.imported.tables()}
         if gone := [id for id in sheets if id not in infos]:
-            raise AuditError(f"There is no imported file number {gone[0]}.")
+            raise EvaluationError(f"There is no imported file number {gone[0]}.")
         self.sheets = {id: (infos[id], store.imported.rows(id)) for id in sheets}
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.joining import AuditError, Known, Rows, find, highest, notes_of, taken
+from ichscope.evaluation.joining import EvaluationError, Known, Rows, find, highest, notes_of, taken
 from ichscope.metrics import Rule, study_score
 from ichscope.store import Adjustment, ImportedRows, Rater, named_in
 from ichscope.store.audit_columns import InForce
@@ -46,7 +46,7 @@ def words(known: Known, key: str, rows: Rows, level: Level, rule: Rule | None) -
 
     Raises
     ------
-    AuditError
+    EvaluationError
         if the source is not there, or cannot give what is asked of it
     """
     kind, _, name = key.partition(":")
@@ -59,13 +59,13 @@ def words(known: Known, key: str, rows: Rows, level: Level, rule: Rule | None) -
 def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
     results = known.store.columns.results(name, version)
     if not len(results.study):
-        raise AuditError(f"found no result of {name} {version}, expected one of a study")
+        raise EvaluationError(f"found no result of {name} {version}, expected one of a study")
     study, labels = results.study, results.probability
     if level == "slice" or rule:
         slices = known.store.columns.slice_probabilities(name, version)
         study, labels = slices.study, slices.probability
     if not labels:
-        raise AuditError(f"{name} {version}: found no probabilities of slices, expected some")
+        raise EvaluationError(f"{name} {version}: found no probabilities of slices, expected some")
     if level == "slice":
         at = find(_code(study, slices.index), _code(taken(known.studies.id, rows.place, 0), rows.index))
         labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
@@ -105,16 +105,18 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
     info, keys = known.sheets[sheet]
     found = known.store.imported.raters(sheet, [model])
     if info.kind != "predictions" or not found:
-        raise AuditError(f"{info.name}: found no predictions of {model!r}, expected some")
+        raise EvaluationError(f"{info.name}: found no predictions of {model!r}, expected some")
     said = found[0]
     if info.level == "study" and (level == "slice" or rule):
-        raise AuditError(f"{info.name}: found rows by study, expected slices")
+        raise EvaluationError(f"{info.name}: found rows by study, expected slices")
     by, labels = (keys.slice if level == "slice" else keys.study)[said.rows], said.labels
     wanted = rows.slice if level == "slice" else rows.study
     notes = notes_of(info)
     if info.level == "slice" and level == "study":
         if rule is None:
-            raise AuditError(f"{info.name}: found rows by slice, expected studies, or a rule to make them of slices")
+            raise EvaluationError(
+                f"{info.name}: found rows by slice, expected studies, or a rule to make them of slices"
+            )
         by = _studies_of(known, keys, said)
         if strangers := int(np.count_nonzero(by == 0)):
             notes.append(f"{info.name}: {strangers} slices belong to no study that is known here")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.joining import AuditError, Known, Rows, find, notes_of, taken
+from ichscope.evaluation.joining import EvaluationError, Known, Rows, find, notes_of, taken
 from ichscope.metrics import study_truth
 from ichscope.store.audit_columns import ReviewColumns
 from ichscope.tabular.imported_table import Floats, Ints, number
@@ -23,11 +23,11 @@ def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]
 
     Raises
     ------
-    AuditError
+    EvaluationError
         if slices are asked for, or a reader who has said nothing
     """
     if level == "slice":
-        raise AuditError("reviews: found rows by study, expected slices; choose the level 'study'")
+        raise EvaluationError("reviews: found rows by study, expected slices; choose the level 'study'")
     reviews = known.store.columns.reviews()
     place = known.place_of_id(reviews.study)
     if readers == "newest":
@@ -80,7 +80,7 @@ def _heard(voices: Sequence[Voice], readers: str) -> list[Voice]:
         return list(voices)
     if found := [voice for voice in voices if voice.reader == readers]:
         return found
-    raise AuditError(f"found no reader {readers!r}, expected majority, any, newest or a reader's name")
+    raise EvaluationError(f"found no reader {readers!r}, expected majority, any, newest or a reader's name")
 
 
 def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows, list[str]]:
@@ -88,17 +88,19 @@ def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows
 
     Raises
     ------
-    AuditError
+    EvaluationError
         if the file has no slices and they are asked for, or has not what is asked of its readers
     """
     info, keys = known.sheets[sheet]
     if info.kind != "truth":
-        raise AuditError(f"{info.name}: found predictions, expected truth")
+        raise EvaluationError(f"{info.name}: found predictions, expected truth")
     if level == "slice" and info.level == "study":
-        raise AuditError(f"{info.name}: found rows by study, expected slices; choose the level 'study'")
+        raise EvaluationError(f"{info.name}: found rows by study, expected slices; choose the level 'study'")
     said = known.store.imported.raters(sheet)
     if readers == "newest" and len(said) > 1:
-        raise AuditError(f"{info.name}: found several readers and not who came last; expected majority, any or a name")
+        raise EvaluationError(
+            f"{info.name}: found several readers and not who came last; expected majority, any or a name"
+        )
     voices = [Voice(voice.name, voice.rows, voice.labels) for voice in said]
     truth, notes = agree(voices if readers == "newest" else _heard(voices, readers), info.rows, _RULES.get(readers))
     nowhere = np.full(info.rows, -1)

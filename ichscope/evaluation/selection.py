@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from ichscope.evaluation.evaluation_set import Audited, ModelColumn, there
-from ichscope.evaluation.joining import AuditError, Known, Rows, bands, groups, taken
+from ichscope.evaluation.joining import EvaluationError, Known, Rows, bands, groups, taken
 from ichscope.evaluation.model_outputs import Words, words
 from ichscope.evaluation.reference_standard import imported, reviewed
 from ichscope.labels import LABELS
@@ -24,8 +24,8 @@ from ichscope.tabular.values import NAMELESS
 
 __all__ = [
     "REVIEWS",
-    "AuditError",
     "Audited",
+    "EvaluationError",
     "ModelColumn",
     "ModelSource",
     "Selection",
@@ -123,7 +123,7 @@ def load(store: Store, selection: Selection) -> Audited:
 
     Raises
     ------
-    AuditError
+    EvaluationError
         if a source is not there, or cannot give what is asked of it
     StoreError
         if the database fails
@@ -157,7 +157,7 @@ def _sheets(selection: Selection) -> list[int]:
     found: dict[int, None] = {}
     for key, form in ((selection.truth, _TRUTH_KEY), *((key, _MODEL_KEY) for key in selection.models)):
         if (match := form.fullmatch(key)) is None:
-            raise AuditError(f"found {key!r}, expected the key of a source")
+            raise EvaluationError(f"found {key!r}, expected the key of a source")
         if match[1]:
             found[int(match[1])] = None
     return list(found)

@@ -22,6 +22,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
+from ichscope.errors import IchscopeError
+
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 MAX_INFLATED = 1 << 30
@@ -35,7 +37,7 @@ _NUMERIC = set("0123456789+-.,eE \\")
 _TEXT_DELIMITERS = {0x5C}
 
 
-class DicomError(Exception):
+class DicomError(IchscopeError):
     """A file or series that cannot be read as head CT; the message names file, tag, found and expected."""
 
     @classmethod

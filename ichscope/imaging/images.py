@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ichscope.errors import IchscopeError
 from ichscope.imaging.elements import short_hash
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
@@ -31,7 +32,7 @@ _PICTURE_ERRORS = (
 )  # fmt: skip
 
 
-class ImageError(Exception):
+class ImageError(IchscopeError):
     """A picture that cannot be read; the message names file, found and expected."""
 
 

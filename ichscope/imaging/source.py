@@ -13,6 +13,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ichscope.errors import IchscopeError
+
 # A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; no file of a head study comes near.
 MAX_FILE_BYTES = 2 << 30
 
@@ -22,7 +24,7 @@ _ZIP_ERRORS = (
 )  # fmt: skip
 
 
-class SourceError(Exception):
+class SourceError(IchscopeError):
     """Bytes that cannot be had; the message is the reason, without the file's name."""
 
 

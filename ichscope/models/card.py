@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ichscope.errors import IchscopeError
 from ichscope.labels import LABELS
 
 CARD_FILE = "card.json"
@@ -17,7 +18,7 @@ HEAD_FILE = "head.onnx"
 INT8_FILE = "encoder.int8.onnx"
 
 
-class ModelError(Exception):
+class ModelError(IchscopeError):
     """A model folder that cannot be trusted or used; the message names file, expected and found."""
 
 

@@ -20,6 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from ichscope.errors import IchscopeError
 from ichscope.home import home, make
 
 ENGINES_FOLDER = "engines"
@@ -41,7 +42,7 @@ _ON_CPUS = ("openvino", "cpu", *INT8_CHOICES)
 MOST_STREAMS = 4
 
 
-class ProviderError(Exception):
+class ProviderError(IchscopeError):
     """A provider that was asked for is not there, or cannot run a file."""
 
 

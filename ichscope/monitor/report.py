@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.errors import IchscopeError
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import proportion, wilson
 from ichscope.monitor import drift
@@ -67,7 +68,7 @@ class Monitored:
     alerts: tuple[Alert, ...] = ()
 
 
-class MonitorError(Exception):
+class MonitorError(IchscopeError):
     """There is nothing to compare; the message says why."""
 
 

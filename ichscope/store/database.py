@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ichscope.errors import IchscopeError
 from ichscope.home import make
 
 _BUSY_SECONDS = 30
@@ -31,7 +32,7 @@ _CAUSES = {
 }
 
 
-class StoreError(Exception):
+class StoreError(IchscopeError):
     """The store cannot do what was asked; the message says why, and names no patient."""
 
 

@@ -16,6 +16,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
+from ichscope.errors import IchscopeError
 from ichscope.home import make
 from ichscope.imaging.series import Series
 from ichscope.results import SeriesResult
@@ -27,7 +28,7 @@ _EVIDENCE_MAX = 255
 _AT_ONCE = 500
 
 
-class VolumeError(Exception):
+class VolumeError(IchscopeError):
     """A volume that cannot be read back; the message says why."""
 
 

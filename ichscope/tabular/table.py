@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.errors import IchscopeError
 from ichscope.labels import LABELS
 
 Level = Literal["study", "slice"]
@@ -40,7 +41,7 @@ _KINDS = {
 }
 
 
-class TableError(Exception):
+class TableError(IchscopeError):
     """A file that cannot be used; the message names file, line, found and expected."""
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from ichscope.evaluation.evaluate import evaluate, evaluated
 from ichscope.evaluation.pairing import Reading
-from ichscope.evaluation.selection import Audited, AuditError, Selection, load, model_sources, truth_sources
+from ichscope.evaluation.selection import Audited, EvaluationError, Selection, load, model_sources, truth_sources
 from ichscope.imaging.elements import short_hash
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS
@@ -187,7 +187,7 @@ def test_probabilities_of_slices_become_studies_by_the_rule(
     assert (found.positives, found.negatives) == (expected.positives, expected.negatives)
     for name in ("auc", "average_precision", "brier"):
         assert getattr(found, name).limits() == pytest.approx(getattr(expected, name).limits(), rel=1e-9)
-    with pytest.raises(AuditError, match="found rows by slice, expected studies"):
+    with pytest.raises(EvaluationError, match="found rows by slice, expected studies"):
         load(store, Selection("import:1", ("import:2:model",)))
 
 
@@ -443,7 +443,7 @@ def test_what_cannot_be_loaded_says_why(
 ) -> None:
     truth("study,R1:any,R2:any\nA,1,1\n")
     predictions("study,any\nA,0.5\n")
-    with pytest.raises(AuditError, match=said):
+    with pytest.raises(EvaluationError, match=said):
         load(store, replace(Selection("import:1", ("import:2:model",)), **changes))
 
 

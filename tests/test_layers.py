@@ -1,0 +1,121 @@
+"""The layers of the core: imports go down, never up, never sideways, and nowhere in a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support.import_graph import circle, import_graph, modules
+
+ROOT = Path(__file__).parents[1]
+
+# The rooms of `ichscope`, the highest first. A room may import rooms of lower layers only: none of its own layer.
+LAYERS = (
+    ("commands",),
+    ("reporting",),
+    ("evaluation", "monitor", "batch"),
+    ("tabular",),
+    ("store",),
+    ("analyse",),
+    ("results", "models"),
+    ("imaging", "metrics", "phantom"),
+    ("labels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version
+)
+# Imports that break a rule still, and why. This list only ever gets shorter.
+_NOTES = "the notes beside figures stand with what the terminal shows"
+_DURATION = "words of a job's progress stand with what the terminal shows"
+_PAINTERS = "what a head is stands with how it is painted"
+KNOWN = {
+    ("ichscope.reporting.report_tables", "ichscope.commands.show_evaluation"): _NOTES,
+    ("dashboard.performance.tables", "ichscope.commands.show_evaluation"): _NOTES,
+    ("dashboard.ingest", "ichscope.commands.job_progress"): _DURATION,
+    ("dashboard.monitoring.tables", "ichscope.commands.job_progress"): _DURATION,
+    ("dashboard.views.monitoring", "ichscope.commands.monitor"): "JSON of a report stands with its command",
+    ("ichscope.monitor.rules", "ichscope.monitor.report"): "an alert and what it is about stand in different files",
+    ("ichscope.phantom.brain", "ichscope.phantom.bleeds"): _PAINTERS,
+    ("ichscope.phantom.brain", "ichscope.phantom.head"): _PAINTERS,
+    ("ichscope.phantom.bleeds", "ichscope.phantom.head"): _PAINTERS,
+    ("ichscope.phantom.skull", "ichscope.phantom.head"): _PAINTERS,
+}
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    return import_graph(modules(ROOT, ("ichscope", "dashboard", "training", "export")))
+
+
+def room(module: str) -> str:
+    """The room of a module, as "store" of "ichscope.store.rows"."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def layer(module: str) -> int:
+    return next(height for height, rooms in enumerate(reversed(LAYERS)) if room(module) in rooms)
+
+
+def core() -> list[str]:
+    return [module for module in graph() if module.split(".")[0] == "ichscope"]
+
+
+def test_every_room_of_the_core_has_its_layer() -> None:
+    rooms = [name for rooms in LAYERS for name in rooms]
+    assert sorted(rooms) == sorted({room(module) for module in core()})
+
+
+def broken(rule: Callable[[str, str], bool]) -> set[tuple[str, str]]:
+    """Imports that a rule forbids and that are not known to do so."""
+    return {(module, target) for module, targets in graph().items() for target in targets if rule(module, target)} - {
+        *KNOWN
+    }
+
+
+def test_imports_in_the_core_go_down() -> None:
+    inside = set(core())
+
+    def rises(module: str, target: str) -> bool:
+        return {module, target} <= inside and room(target) != room(module) and layer(target) >= layer(module)
+
+    assert not broken(rises)
+
+
+def test_nothing_but_commands_imports_commands() -> None:
+    assert not broken(lambda module, target: room(target) == "commands" and room(module) != "commands")
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    assert not circle({name: {to for to in targets if (name, to) not in KNOWN} for name, targets in graph().items()})
+
+
+def test_what_is_mended_is_no_longer_known() -> None:
+    assert not {(module, target) for module, target in KNOWN if target not in graph().get(module, ())}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import a.b", {"a.b"}),
+        ("from a import b", {"a.b"}),
+        ("from a import something", {"a"}),
+        ("def f():\n    from a.b import c", {"a.b"}),
+        ("if TYPE_CHECKING:\n    import a", {"a"}),
+        ("from . import b", {"a.b"}),
+        ("from .b import c", {"a.b"}),
+        ("import numpy", set()),
+        ("'import a'", set()),
+    ],
+)
+def test_the_graph_sees_every_form(tmp_path: Path, source: str, expected: set[str]) -> None:
+    files = {"a": "", "a.b": "", "a.c": source}
+    (tmp_path / "a").mkdir()
+    for name, text in files.items():
+        path = tmp_path / "a" / ("__init__.py" if name == "a" else f"{name[2:]}.py")
+        path.write_text(text, encoding="utf-8")
+    assert import_graph(modules(tmp_path, ["a"]))["a.c"] == expected
+
+
+def test_a_circle_is_named() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
+    assert not circle({"a": {"b"}, "b": set()})
