@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.imaging.elements import DicomError, short_hash
+from ichscope.imaging.facts import series_facts
 from ichscope.imaging.frames import MAX_VOXELS, Frame, read_frames
 from ichscope.imaging.geometry import (
     check_spacing,
@@ -186,6 +187,7 @@ def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[F
         orientation=orientation,
         header=replace(header, gantry_tilt_deg=tilt),
         findings=findings,
+        facts=series_facts([frame.facts for frame in frames]),
     )
 
 

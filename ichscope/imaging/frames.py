@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from ichscope.imaging import codecs
 from ichscope.imaging.elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
+from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Numbers, Shape, is_direction, position_mm
 from ichscope.imaging.header import header_of
 from ichscope.imaging.series import Header
@@ -58,6 +59,24 @@ class Frame:
     def header(self) -> Header:
         """Facts of the header."""
         return header_of(self.dataset, self.shared)
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What the header says of how well its series speaks for the study."""
+        header = self.header
+        try:
+            number_of_series = number(self.dataset, "SeriesNumber", self.file)
+        except DicomError:
+            number_of_series = None
+        return ImageFacts(
+            modality=header.modality,
+            image_type=header.image_type,
+            orientation=self.shape.orientation,
+            position=self.position,
+            kernel=header.kernel,
+            slice_thickness_mm=header.slice_thickness_mm,
+            series_number=None if number_of_series is None else int(number_of_series),
+        )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from ichscope.errors import IchscopeError
 from ichscope.imaging.elements import short_hash
-from ichscope.imaging.series import Finding, Series, Slice
+from ichscope.imaging.series import Finding, Series, SeriesFacts, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
 
 # Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
@@ -70,6 +70,7 @@ def read_pictures(sources: Sequence[Source | Path | bytes]) -> Series:
         hu=np.stack([hu for _, hu, _ in kept]),
         slices=tuple(Slice(source.name, "", None) for source, _, _ in kept),
         findings=tuple(_findings(failures, left_out, coloured, usual)),
+        facts=SeriesFacts("picture", slices=len(kept)),
     )
 
 

@@ -14,8 +14,11 @@ from typing import Literal
 from pydicom.dataset import Dataset
 
 from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, short_hash, text, texts
+from ichscope.imaging.facts import ImageFacts, series_facts
 from ichscope.imaging.geometry import Shape, clusters
+from ichscope.imaging.series import SeriesFacts
 from ichscope.imaging.source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
+from ichscope.imaging.speaker import speaker
 
 __all__ = ["Group", "Intake", "Rejected", "Source", "collect", "natural_order", "walk"]
 
@@ -76,6 +79,7 @@ class Group:
     study: str
     key: str
     sources: tuple[Source, ...]
+    facts: SeriesFacts = field(default_factory=SeriesFacts, compare=False)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,17 @@ class Intake:
     rejected: tuple[Rejected, ...]
     ignored: tuple[str, ...]
 
+    @property
+    def studies(self) -> tuple[tuple[Group, ...], ...]:
+        """The groups of each study, the one that speaks for it first; studies in order of their first name."""
+        studies: dict[str, list[Group]] = defaultdict(list)
+        for group in self.groups:
+            studies[group.study].append(group)
+        return tuple(
+            tuple(groups[index] for index in speaker([group.facts for group in groups]).order)
+            for groups in studies.values()
+        )
+
 
 @dataclass(frozen=True)
 class _Image:
@@ -102,10 +117,8 @@ class _Image:
     source: Source
     study: str
     series: str
-    modality: str
     shape: Shape
-    kernel: str
-    position: tuple[float, ...] | None
+    facts: ImageFacts
 
 
 @dataclass
@@ -312,14 +325,28 @@ def _sort_dicom(source: Source, head: bytes, pile: _Pile) -> None:
         "LOCALIZER" in texts(dataset, "ImageType"),
     )
     study, series = text(dataset, "StudyInstanceUID"), text(dataset, "SeriesInstanceUID")
-    kernel, position = text(dataset, "ConvolutionKernel"), _numbers_or_none(dataset, "ImagePositionPatient")
-    pile.images.append(_Image(source, study, series, modality, shape, kernel, position))
+    pile.images.append(_Image(source, study, series, shape, _facts(dataset, shape)))
+
+
+def _facts(dataset: Dataset, shape: Shape) -> ImageFacts:
+    number, frames = (_numbers_or_none(dataset, keyword) for keyword in ("SeriesNumber", "NumberOfFrames"))
+    thickness = _numbers_or_none(dataset, "SliceThickness")
+    return ImageFacts(
+        modality=text(dataset, "Modality"),
+        image_type=texts(dataset, "ImageType"),
+        orientation=shape.orientation,
+        position=_numbers_or_none(dataset, "ImagePositionPatient"),
+        kernel=text(dataset, "ConvolutionKernel"),
+        slice_thickness_mm=thickness[0] if thickness and thickness[0] > 0 else None,
+        series_number=int(number[0]) if number else None,
+        slices=max(1, int(frames[0])) if frames else 1,
+    )
 
 
 def _numbers_or_none(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
     """For grouping only: garbage is named when the series is read."""
     try:
-        return numbers(dataset, keyword, "", _COUNTS[keyword])
+        return numbers(dataset, keyword, "", _COUNTS.get(keyword, 1))
     except DicomError:
         return None
 
@@ -329,7 +356,7 @@ def _series_groups(images: list[_Image]) -> list[Group]:
     series: dict[tuple[str, ...], list[_Image]] = defaultdict(list)
     for image in images:
         folder = "" if image.series else str(PurePosixPath(image.source.name).parent)
-        series[image.study, image.series, image.modality, folder].append(image)
+        series[image.study, image.series, image.facts.modality, folder].append(image)
     groups = []
     for (study, uid, *_), members in series.items():
         volumes = clusters([image.shape for image in members])
@@ -338,17 +365,20 @@ def _series_groups(images: list[_Image]) -> list[Group]:
         for number, part in enumerate(parts):
             sources = tuple(image.source for image in part)
             key = short_hash(study, uid, content, *([str(number)] if number else []))
-            groups.append(Group("ct", short_hash(study or content), key, sources))
+            facts = series_facts([image.facts for image in part])
+            groups.append(Group("ct", short_hash(study or content), key, sources, facts))
     return groups
 
 
 def _by_kernel(images: list[_Image]) -> list[list[_Image]]:
     """Two reconstructions of the same places are two volumes; a kernel that changes on the way up is not."""
-    places = {image.position for image in images}
+    places = {image.facts.position for image in images}
     kernels: dict[str, list[_Image]] = defaultdict(list)
     for image in images:
-        kernels[image.kernel].append(image)
-    if len(places) == len(images) or any(len({one.position for one in part}) < 2 for part in kernels.values()):
+        kernels[image.facts.kernel].append(image)
+    if len(places) == len(images) or any(
+        len({image.facts.position for image in part}) < 2 for part in kernels.values()
+    ):
         return [images]
     return sorted(kernels.values(), key=len, reverse=True)
 
@@ -366,5 +396,5 @@ def _picture_groups(pile: _Pile, as_series: bool) -> list[Group]:
     groups = []
     for sources in found.values():
         key = short_hash(digest(sources))
-        groups.append(Group("picture", key, key, tuple(sources)))
+        groups.append(Group("picture", key, key, tuple(sources), SeriesFacts("picture", slices=len(sources))))
     return groups

@@ -50,6 +50,28 @@ class Header:
     study_date: date | None = None
 
 
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What decides which series speaks for its study; None where the headers do not say.
+
+    is_ct : Modality is CT
+    original : Image Type says ORIGINAL and PRIMARY, and nothing of reformatting or projection
+    axial : the plane, from Image Orientation (Patient)
+    soft_tissue : False for a bone, lung or edge kernel
+    extent_mm : length covered along the slice normal, with one slice's thickness
+    """
+
+    kind: Literal["ct", "picture"] = "ct"
+    original: bool | None = None
+    axial: bool | None = None
+    soft_tissue: bool | None = None
+    slice_thickness_mm: float | None = None
+    extent_mm: float | None = None
+    slices: int = 0
+    series_number: int | None = None
+    is_ct: bool | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """A series of axial slices, or of pictures.
@@ -60,6 +82,7 @@ class Series:
     orientation : ImageOrientationPatient of the files, before any flip.
     findings : what reading itself noticed (duplicates, unreadable files, uneven spacing, ...).
     study, key : short hashes that stand for the study and the series in every output.
+    facts : what decides whether this series speaks for its study.
     """
 
     study: str
@@ -71,3 +94,4 @@ class Series:
     orientation: tuple[float, ...] | None = None
     header: Header = field(default_factory=Header)
     findings: tuple[Finding, ...] = ()
+    facts: SeriesFacts = field(default_factory=SeriesFacts)
