@@ -124,7 +124,7 @@ def _build(
         index = read_index(folder)
         if index is None or not _enough(index, limit):
             with Store(folder) as store:
-                readings = ADAPTERS[source](home, Work(folder, store.jobs.done, executor, report))
+                readings = ADAPTERS[source](home, Work(folder, store.done, executor, report))
                 store.finish(complete=_fill(store, readings, limit))
             index = read_index(folder)
     assert index is not None
