@@ -22,29 +22,31 @@ class Chest:
     scale: tuple[float, float]
     vessels: Waves
 
-    @classmethod
-    def draw(cls, seed: int) -> Chest:
-        """The chest of this seed."""
-        rng = np.random.default_rng([seed, 11])
-        return cls((rng.uniform(0.92, 1.05), rng.uniform(0.92, 1.08)), Waves.draw(rng, 22.0, 8))
 
-    def paint(self, scene: Scene) -> None:
-        """Paint the chest into a scene of air; z is 0 at the level of the carina."""
-        x, y = scene.x / np.float32(self.scale[0]), scene.y / np.float32(self.scale[1])
-        body = replace(scene, x=x, y=y)
-        outline = ellipsoid(x, y, scene.z, (0, 0, 0), (172, 112, _LONG))
-        body.paint(_FAT, body.cover(outline))
-        body.paint(_MUSCLE, body.cover(outline - 14))
-        self._paint_lungs(body)
-        _paint_middle(body)
-        _paint_bones(body, outline)
+def draw_chest(seed: int) -> Chest:
+    """The chest of this seed."""
+    rng = np.random.default_rng([seed, 11])
+    return Chest((rng.uniform(0.92, 1.05), rng.uniform(0.92, 1.08)), Waves.draw(rng, 22.0, 8))
 
-    def _paint_lungs(self, body: Scene) -> None:
-        x, y, z = body.x, body.y, body.z
-        for side in (-1, 1):
-            lung = ellipsoid(x, y, z, (side * 72, 4, -15), (58, 84, 170))
-            airy = np.maximum(body.cover(6 * np.abs(self.vessels(body)) - 1, 3.0), 0.1)
-            body.paint(_BLOOD + (_LUNG - _BLOOD) * airy, body.cover(lung))
+
+def paint(scene: Scene, chest: Chest) -> None:
+    """Paint the chest into a scene of air; z is 0 at the level of the carina."""
+    x, y = scene.x / np.float32(chest.scale[0]), scene.y / np.float32(chest.scale[1])
+    body = replace(scene, x=x, y=y)
+    outline = ellipsoid(x, y, scene.z, (0, 0, 0), (172, 112, _LONG))
+    body.paint(_FAT, body.cover(outline))
+    body.paint(_MUSCLE, body.cover(outline - 14))
+    _paint_lungs(body, chest)
+    _paint_middle(body)
+    _paint_bones(body, outline)
+
+
+def _paint_lungs(body: Scene, chest: Chest) -> None:
+    x, y, z = body.x, body.y, body.z
+    for side in (-1, 1):
+        lung = ellipsoid(x, y, z, (side * 72, 4, -15), (58, 84, 170))
+        airy = np.maximum(body.cover(6 * np.abs(chest.vessels(body)) - 1, 3.0), 0.1)
+        body.paint(_BLOOD + (_LUNG - _BLOOD) * airy, body.cover(lung))
 
 
 def _paint_middle(body: Scene) -> None:

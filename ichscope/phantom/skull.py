@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .anatomy import Head
 from .scene import Array, Scene, bump, capsule, ellipsoid, step
-
-if TYPE_CHECKING:
-    from .head import Head
 
 _WIDTH, _LENGTH, _HEIGHT = 71.0, 90.0, 77.0
 _VAULT_FROM = 35.0

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels import LABELS, SUBTYPES
-from . import bleeds, chest, head
+from . import chest, head
+from .draw import draw_bleed, draw_head
 from .scene import Array, Scene, interpolation
 
 # Less blood than this on a slice is no finding that a reader could name.
@@ -42,8 +43,8 @@ class Phantom:
     @property
     def labels(self) -> NDArray[np.bool_]:
         """(slices, 6) truth in the order of LABELS."""
-        found = self.mask.any(axis=(1, 2))
-        return np.stack([found & (label in ("any", self.bleed)) for label in LABELS], axis=1)
+        bleeding = self.mask.any(axis=(1, 2))
+        return np.stack([bleeding & (label in ("any", self.bleed)) for label in LABELS], axis=1)
 
 
 def make(bleed: str | None = None, seed: int = 0, slices: int = 32, size: int = 512) -> Phantom:
@@ -65,16 +66,16 @@ def make(bleed: str | None = None, seed: int = 0, slices: int = 32, size: int = 
         raise ValueError(f"bleed: expected one of {', '.join(SUBTYPES)} or None, found {bleed!r}")
     if slices < 1 or size < 1:
         raise ValueError(f"expected at least one slice and one pixel, found {slices} slices of {size} x {size}")
-    anatomy = head.Head.draw(seed)
+    anatomy = draw_head(seed)
     between = min(5.0, head.HEIGHT_MM / slices)
     bottom = head.MIDDLE_MM - between * (slices - 1) / 2
-    lesion = bleeds.draw(bleed, seed, (bottom, bottom + between * (slices - 1)))
+    lesion = draw_bleed(bleed, seed, (bottom, bottom + between * (slices - 1)))
     spacing = (between, anatomy.field_mm / size, anatomy.field_mm / size)
 
     def paint(scene: Scene) -> None:
         head.paint(scene, anatomy, lesion)
 
-    hu, mask = _render(paint, anatomy.placement(), bottom, spacing, (slices, size))
+    hu, mask = _render(paint, head.placement(anatomy), bottom, spacing, (slices, size))
     _add_noise(hu, np.random.default_rng([seed, 3]), anatomy.noise_hu)
     mask[mask.sum(axis=(1, 2)) * spacing[1] * spacing[2] < LEAST_MM2] = False
     return Phantom(_as_hu(hu), mask, bleed, seed, spacing, bottom)
@@ -82,11 +83,15 @@ def make(bleed: str | None = None, seed: int = 0, slices: int = 32, size: int = 
 
 def make_chest(seed: int = 0, slices: int = 16, size: int = 512) -> Phantom:
     """Make a chest CT, which no head model may answer; arguments as for `make`."""
-    body = chest.Chest.draw(seed)
+    body = chest.draw_chest(seed)
     between = min(5.0, chest.HEIGHT_MM / slices)
     spacing = (between, chest.FIELD_MM / size, chest.FIELD_MM / size)
     bottom = -between * (slices - 1) / 2
-    hu, mask = _render(body.paint, (np.eye(3), np.zeros(3)), bottom, spacing, (slices, size))
+
+    def paint(scene: Scene) -> None:
+        chest.paint(scene, body)
+
+    hu, mask = _render(paint, (np.eye(3), np.zeros(3)), bottom, spacing, (slices, size))
     _add_noise(hu, np.random.default_rng([seed, 13]), chest.NOISE_HU)
     return Phantom(_as_hu(hu), mask, None, seed, spacing, bottom, "CHEST")
 
@@ -129,11 +134,11 @@ def _blank(z: NDArray[np.float64], work: int, mm: float, placement: _Placement) 
 def _add_noise(hu: Array, rng: np.random.Generator, sigma: float) -> None:
     """Add noise that is correlated over neighbouring pixels, as reconstruction leaves it."""
     size = hu.shape[1]
-    for one in hu:
+    for image in hu:
         noise = rng.standard_normal((size + 2, size + 2), np.float32)
         noise = noise[:-2] + 2 * noise[1:-1] + noise[2:]
         noise = noise[:, :-2] + 2 * noise[:, 1:-1] + noise[:, 2:]
-        one += noise * np.float32(sigma / 6)
+        image += noise * np.float32(sigma / 6)
 
 
 def _as_hu(hu: Array) -> NDArray[np.int16]:

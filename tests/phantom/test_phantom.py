@@ -15,6 +15,7 @@ from scipy import ndimage
 from ichscope import phantom
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.phantom import Phantom, head
+from ichscope.phantom.draw import draw_bleed, draw_head
 from ichscope.phantom.scene import Scene, Waves, ellipsoid, interpolation, rotation
 
 SEEDS = range(6)
@@ -151,7 +152,7 @@ def test_air_around_the_head_and_noise_in_it(whole: Phantom) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_grey_matter_is_denser_than_white_and_fluid_is_dark(seed: int) -> None:
     """In the pure painting, without noise: peaks of fluid, white and grey matter."""
-    made = head.Head.draw(seed)
+    made = draw_head(seed)
     line = np.linspace(-100, 100, 101, dtype=np.float32)
     nothing = np.zeros(101, np.float32)
     sub = np.array([[0], [0], [50]], np.float32)
@@ -217,7 +218,7 @@ def test_intraventricular_blood_replaces_fluid() -> None:
 
 
 def test_a_large_subdural_pushes_the_midline() -> None:
-    lesions = [phantom.bleeds.draw("subdural", seed, (0, 100)) for seed in range(20)]
+    lesions = [draw_bleed("subdural", seed, (0, 100)) for seed in range(20)]
     assert any(one is not None and one.shift > 4 for one in lesions)
     assert {one.side for one in lesions if one is not None} == {-1, 1}
 
