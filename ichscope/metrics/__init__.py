@@ -26,6 +26,7 @@ from ichscope.metrics.points import (
     operating_point_at_sensitivity,
     operating_point_at_specificity,
     operating_points,
+    positives,
     youden,
 )
 from ichscope.metrics.ranking import AucComparison, average_precision, compare_auc, roc_auc
@@ -60,6 +61,7 @@ __all__ = [
     "operating_point_at_sensitivity",
     "operating_point_at_specificity",
     "operating_points",
+    "positives",
     "pr_curve",
     "roc_auc",
     "roc_curve",

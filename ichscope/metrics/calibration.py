@@ -32,7 +32,7 @@ def _mean(loss: Floats, sample: Sample) -> Estimate:
     if reason := sample.missing():
         return Estimate.none(reason)
     value = float(loss.mean())
-    return jackknife(value, (loss - value) / len(loss), sample, "logit").beware(few(sample))
+    return jackknife(value, (loss - value) / len(loss), sample, "logit").with_caveat(few(sample))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def expected_calibration_error(
     value = float(np.abs(np.bincount(index, gap)).sum()) / rows
     found = jackknife(value, (gap * direction - value) / rows, sample, "plain")
     if found.low is None or found.high is None:
-        return found.beware(few(sample))
+        return found.with_caveat(few(sample))
     distance, error = _distances(gap, index, sample)
     # The true distances are not known: at the lower end they are taken to be as small as they may be.
     low = max(0.0, found.low - _excess(np.maximum(distance - 2 * error, 0), error))
@@ -163,7 +163,7 @@ def _coefficient(sample: Sample, columns: tuple[Floats, ...], offset: Floats | f
     for start in starts:
         if found := _newton(sample.truth, x, offset, start):
             beta, influence = found
-            return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).beware(few(sample))
+            return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).with_caveat(few(sample))
     return Estimate.none("the fit does not converge")
 
 

@@ -27,7 +27,7 @@ class Estimate:
 
     value, low, high : None where not estimable; low and high may be None alone
     method : how the interval was made
-    reason : why something is not estimable, or what to beware of; "" where all is well
+    reason : why something is not estimable, or a caveat; "" where all is well
     """
 
     value: float | None
@@ -47,8 +47,8 @@ class Estimate:
             return None
         return self.value, self.low, self.high
 
-    def beware(self, reason: str) -> Estimate:
-        """Say what to beware of, unless there already is a reason."""
+    def with_caveat(self, reason: str) -> Estimate:
+        """Give the estimate with a caveat as its reason, unless there already is one."""
         return replace(self, reason=self.reason or reason)
 
 

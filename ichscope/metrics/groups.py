@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ichscope.metrics.estimate import Estimate
-from ichscope.metrics.points import at_threshold
+from ichscope.metrics.points import at_threshold, positives
 from ichscope.metrics.ranking import roc_auc
 from ichscope.metrics.sample import Floats, Ints, known
 
@@ -109,7 +109,7 @@ def joint_confusion(
     keep = ~np.isnan(truth + probability).any(axis=1)
     # A combination is a number with one bit a label: a hundred thousand rows are counted at once.
     bits = 1 << np.arange(len(labels))
-    real, called = (truth[keep] == 1) @ bits, (probability[keep] >= np.asarray(thresholds)) @ bits
+    real, called = (truth[keep] == 1) @ bits, positives(probability[keep], thresholds) @ bits
     codes, times = np.unique(np.concatenate([real, called]), return_counts=True)
     combinations = [_combination(code & bits > 0, labels) for code in codes]
     frequent = dict(zip(combinations, times.tolist(), strict=True))

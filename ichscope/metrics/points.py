@@ -10,7 +10,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ichscope.metrics.estimate import Estimate, Limits, few_patients, proportion_by_patient
-from ichscope.metrics.sample import Ints, ThresholdCounts, known
+from ichscope.metrics.sample import Bools, Ints, ThresholdCounts, known
+
+
+def positives(probability: ArrayLike, threshold: ArrayLike) -> Bools:
+    """Tell which probabilities count as positive: those that are the threshold or more. The one rule, for arrays.
+
+    Parameters
+    ----------
+    probability : any shape; nan, where it is unknown, is not positive
+    threshold : one, or as many as `probability` has in its last axis
+
+    Examples
+    --------
+    >>> positives([0.2, 0.31, 0.9], 0.31)
+    array([False,  True,  True])
+    >>> positives([[0.2, 0.2], [0.4, 0.4]], [0.1, 0.3])
+    array([[ True, False],
+           [ True,  True]])
+    """
+    return np.asarray(np.asarray(probability) >= np.asarray(threshold), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -55,15 +74,15 @@ def at_threshold(
     """
     sample = known(truth, score, patients=patients)
     # Counted once, by patient: of 750,000 rows all four shares then follow from a short table.
-    cell = 4 * sample.patient + 2 * sample.truth + (sample.score >= threshold)
+    cell = 4 * sample.patient + 2 * sample.truth + positives(sample.score, threshold)
     tn, fp, fn, tp = np.bincount(cell, minlength=4 * sample.patients).reshape(-1, 4).T
     bleeding, others = (int(np.count_nonzero(rows)) for rows in (tp + fn, fp + tn))
     return AtThreshold(
         float(threshold),
         Confusion(*(int(count.sum()) for count in (tp, fp, tn, fn))),
-        sensitivity=_share(tp, tp + fn, "positives").beware(few_patients(bleeding, "positive")),
-        specificity=_share(tn, fp + tn, "negatives").beware(few_patients(others, "negative")),
-        ppv=_share(tp, tp + fp, "rows called positive").beware(few_patients(bleeding, "positive")),
+        sensitivity=_share(tp, tp + fn, "positives").with_caveat(few_patients(bleeding, "positive")),
+        specificity=_share(tn, fp + tn, "negatives").with_caveat(few_patients(others, "negative")),
+        ppv=_share(tp, tp + fp, "rows called positive").with_caveat(few_patients(bleeding, "positive")),
         npv=_share(tn, tn + fn, "rows called negative"),
         flagged=_share(tp + fp, tp + fp + tn + fn, "rows"),
     )

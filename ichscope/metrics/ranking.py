@@ -248,7 +248,7 @@ def average_precision(truth: ArrayLike, score: ArrayLike, patients: ArrayLike | 
     gain = _from_here_down(ladder.positives / called)[ladder.step]
     loss = _from_here_down(ladder.positives * precision / called)[ladder.step]
     influence = np.where(sample.truth, precision[ladder.step] - value + gain, 0.0) - loss
-    return jackknife(value, influence / sample.positives, sample, "logit").beware(few(sample))
+    return jackknife(value, influence / sample.positives, sample, "logit").with_caveat(few(sample))
 
 
 def _from_here_down(values: Floats) -> Floats:

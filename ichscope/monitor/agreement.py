@@ -49,7 +49,7 @@ def classes(first: Floats, second: Floats, truth: Floats, patient: NDArray[np.in
         positive = proportion(truth[known], patient[known]) if known.any() else _none("reviewed")
         reviewed = int(known.sum())
         if 0 < reviewed < FEW:
-            positive = positive.beware(f"only {reviewed} reviewed: the interval is wide")
+            positive = positive.with_caveat(f"only {reviewed} reviewed: the interval is wide")
         found.append(Class(name, int(here.sum()), share, reviewed, positive))
     return tuple(found)
 

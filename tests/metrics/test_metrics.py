@@ -527,8 +527,8 @@ def test_never_nan_and_never_a_crash(classes: str, one_patient: bool, constant: 
 
 
 def test_an_estimate_says_no_more_than_one_thing() -> None:
-    assert Estimate.none("no rows").beware("few").reason == "not estimable: no rows"
-    assert Estimate(0.5).beware("few").reason == "few"
+    assert Estimate.none("no rows").with_caveat("few").reason == "not estimable: no rows"
+    assert Estimate(0.5).with_caveat("few").reason == "few"
 
 
 @pytest.mark.parametrize(
