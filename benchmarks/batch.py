@@ -19,18 +19,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ichscope import batch, phantom
+from ichscope import batch
 from ichscope.analyse import run_models
 from ichscope.batch import workers
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.intake import collect
 from ichscope.imaging.preprocess import model_input
-from ichscope.labels import SUBTYPES
 from ichscope.models.registry import default_models_folder
 from ichscope.store import Store
+from tests.support.study_folders import DIFFERENT, write_studies
 
 TARGET = 0.9
-_DIFFERENT = 4
 
 
 def main() -> int:
@@ -45,25 +44,11 @@ def main() -> int:
     return 0 if report["good"] else 1
 
 
-def write_studies(folder: Path, studies: int, slices: int, size: int) -> None:
-    """Write so many studies; painting a head takes long, so a few heads come again and again under other UIDs."""
-    heads = [phantom.make((None, *SUBTYPES)[seed % 6], seed, slices, size) for seed in range(min(studies, _DIFFERENT))]
-    for number in range(studies):
-        head = heads[number % len(heads)]
-        uids = {"StudyInstanceUID": study_uid(number), "SeriesInstanceUID": f"{study_uid(number)}.1"}
-        phantom.write(head, folder / f"{number:05}", **uids, PatientID=f"P{number}")
-
-
-def study_uid(number: int) -> str:
-    """The Study Instance UID of a study by its number."""
-    return f"1.2.3.{number}"
-
-
 def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Time batch and bare detectors in turns, since a busy moment slows either."""
     setup = batch.WorkerConfig(options.models.resolve(), tuple(options.model or ()), options.provider)
     detectors = workers.detectors(setup)
-    groups = [group for one in sorted(inputs.iterdir())[:_DIFFERENT] for group in collect([one]).groups]
+    groups = [group for folder in sorted(inputs.iterdir())[:DIFFERENT] for group in collect([folder]).groups]
     ready = [model_input(series.hu, series.spacing_mm[1:])[0] for series in map(_read, groups)]
     run_models(ready[0], detectors)
     bare, whole = [], []
@@ -82,7 +67,7 @@ def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, 
         "studies": options.studies,
         "slices": options.slices,
         "size": options.size,
-        "models": {name: f"{one.card.version} on {one.provider}" for name, one in detectors.items()},
+        "models": {name: f"{detector.card.version} on {detector.provider}" for name, detector in detectors.items()},
         "load_before": os.getloadavg()[0],
         "bare_slices_per_s": round(statistics.median(bare), 1),
         "batch_slices_per_s": round(statistics.median(whole), 1),

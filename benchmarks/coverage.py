@@ -11,7 +11,7 @@ What was found stands in the README beside this file. In short: from 20 positive
 and carry the warning of few patients. "AUC plain" is DeLong's or Obuchowski's own interval, which the pages do not use
 where few positives are ranked wrongly.
 
-A line says how many intervals there were, and by figure how many of 100 held the truth; `!` marks what is outside of
+A line says how many intervals there were, and by metric how many of 100 held the truth; `!` marks what is outside of
 93 to 97 by more than chance, "few" is how many of 100 carried the warning of few positive patients, and `-` stands
 where under half of the samples gave an interval.
 """
@@ -48,7 +48,7 @@ def draw(random: np.random.Generator, patients: int, prevalence: float, auc: flo
     return truth, probability, score + 0.7 * random.normal(size=len(patient)), patient
 
 
-def figures(sample: Draw, prevalence: float) -> Iterator[tuple[str, Estimate]]:
+def metrics_of(sample: Draw, prevalence: float) -> Iterator[tuple[str, Estimate]]:
     truth, p, other, patient = sample
     yield "AUC", metrics.roc_auc(truth, p, patient)
     yield "AUC plain", metrics.roc_auc(truth, p, patient, interval="delong")
@@ -67,27 +67,27 @@ def figures(sample: Draw, prevalence: float) -> Iterator[tuple[str, Estimate]]:
 def coverage(
     random: np.random.Generator, repeats: int, patients: int, prevalence: float, auc: float, clustered: bool
 ) -> tuple[dict[str, list[bool]], float]:
-    """By figure, whether each interval held the truth; and the share that warned of few patients."""
+    """By metric, whether each interval held the truth; and the share that warned of few patients."""
     population = draw(random, POPULATION, prevalence, auc, clustered)
-    truth = {name: found.value for name, found in figures(population, prevalence)}
+    truth = {name: estimate.value for name, estimate in metrics_of(population, prevalence)}
     held: dict[str, list[bool]] = defaultdict(list)
     warned = 0
     for _ in range(repeats):
-        for name, found in figures(draw(random, patients, prevalence, auc, clustered), prevalence):
+        for name, estimate in metrics_of(draw(random, patients, prevalence, auc, clustered), prevalence):
             value = truth[name]
-            if found.low is not None and found.high is not None and value is not None:
+            if estimate.low is not None and estimate.high is not None and value is not None:
                 # Rounding must not decide about an interval that ends at the end of the scale.
-                held[name].append(found.low - 1e-9 <= value <= found.high + 1e-9)
-            warned += name == "AUC" and found.reason.startswith("only")
+                held[name].append(estimate.low - 1e-9 <= value <= estimate.high + 1e-9)
+            warned += name == "AUC" and estimate.reason.startswith("only")
     return held, warned / repeats
 
 
 def cell(held: list[bool], repeats: int) -> str:
     if len(held) < repeats / 2:
         return "-"
-    found = 100 * float(np.mean(held))
+    percent = 100 * float(np.mean(held))
     slack = 196 * math.sqrt(0.05 * 0.95 / len(held))
-    return f"{found:.0f}{'!' if not LOW - slack <= found <= HIGH + slack else ''}"
+    return f"{percent:.0f}{'!' if not LOW - slack <= percent <= HIGH + slack else ''}"
 
 
 def main() -> None:

@@ -44,14 +44,14 @@ def report(folder: Path, rounds: int) -> None:
     ways: dict[str, Callable[[], object]] = {
         "pydicom, paths": lambda: [dcmread(path).pixel_array for path in paths],
         "read_series, paths": lambda: read_series(paths),
-        "pydicom, bytes": lambda: [dcmread(BytesIO(one)).pixel_array for one in data],
+        "pydicom, bytes": lambda: [dcmread(BytesIO(file)).pixel_array for file in data],
         "read_series, bytes": lambda: read_series(data),
         "collect and read_series": lambda: read_series(collect([folder]).groups[0].sources),
     }
     seconds = take_turns(ways, rounds)
     print(f"{len(paths)} files, {sum(map(len, data)) / 1e6:.1f} MB, {rounds} rounds, medians in ms")
-    for name, found in seconds.items():
-        print(f"{name:26s}{1000 * found:8.1f}")
+    for name, median in seconds.items():
+        print(f"{name:26s}{1000 * median:8.1f}")
     for kind in ("paths", "bytes"):
         print(f"ratio, {kind:19s}{seconds[f'read_series, {kind}'] / seconds[f'pydicom, {kind}']:8.2f}")
 

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,11 @@ def main() -> int:
     hu = _slices(options.slices)
     with tempfile.TemporaryDirectory(prefix="ichscope-encoder-") as folder:
         files, ways = _peers(options, Path(folder), hu)
-        sessions = {one.label: providers.Encoder(path, one) for one, path in files.items()}
+        sessions = {provider.label: providers.Encoder(path, provider) for provider, path in files.items()}
         ways |= {label: _by_runtime(session, hu, options.batch) for label, session in sessions.items()}
         ways |= {f"GEMM {name}": way for name, way in gemm.ways(Path(folder)).items()}
         taken = shared.take_turns(ways, options.rounds)
-        plain = next(path for one, path in files.items() if not one.int8)
+        plain = next(path for provider, path in files.items() if not provider.int8)
         report |= {"slices": len(hu), "batch": options.batch, "gigaflops_a_slice": _operations(plain) / 1e9}
         report["ways"] = summary(taken, len(hu), _operations(plain))
         print("\n" + table(report))
@@ -76,31 +77,31 @@ def summary(taken: Mapping[str, list[float]], slices: int, operations: float) ->
         for name, seconds in taken.items()
         if name.startswith("GEMM")
     }
-    found = {}
+    rates = {}
     for name, seconds in taken.items():
         if name.startswith("GEMM"):
-            found[name] = {"gigaflops": limits[name.removeprefix("GEMM ")] / 1e9}
+            rates[name] = {"gigaflops": limits[name.removeprefix("GEMM ")] / 1e9}
             continue
         rate = slices / statistics.median(seconds)
-        found[name] = {"slices_per_s": rate}
+        rates[name] = {"slices_per_s": rate}
         if BASE in taken:
             pairs = zip(taken[BASE], seconds, strict=True)
-            found[name]["times_plain"] = statistics.median(base / own for base, own in pairs)
+            rates[name]["times_plain"] = statistics.median(base / own for base, own in pairs)
         if limit := limits.get(name.rpartition(" ")[2]):
-            found[name]["share_of_gemm"] = rate * operations / limit
-    return found
+            rates[name]["share_of_gemm"] = rate * operations / limit
+    return rates
 
 
 def scaling(files: Mapping[Provider, Path], hu: Slices, rounds: int) -> dict[str, dict[str, float]]:
     """Slices a second by provider, threads and slices a call."""
-    found: dict[str, dict[str, float]] = {}
+    rates: dict[str, dict[str, float]] = {}
     for threads in range(1, providers.cores() + 1):
-        for one, path in files.items():
-            session = providers.Encoder(path, one, threads)
+        for provider, path in files.items():
+            session = providers.Encoder(path, provider, threads)
             taken = shared.take_turns({str(size): _by_runtime(session, hu, size) for size in BATCHES}, rounds)
-            title = f"{one.label}, {threads} thread{'s' if threads > 1 else ''}"
-            found[title] = {size: len(hu) / statistics.median(seconds) for size, seconds in taken.items()}
-    return found
+            title = f"{provider.label}, {threads} thread{'s' if threads > 1 else ''}"
+            rates[title] = {size: len(hu) / statistics.median(seconds) for size, seconds in taken.items()}
+    return rates
 
 
 # --- ways -----------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def _peers(options: argparse.Namespace, folder: Path, hu: Slices) -> tuple[dict[
         quantise(plain, folder / INT8_FILE, [hu[:8]])
         files |= dict.fromkeys(providers.for_int8(), folder / INT8_FILE)
     elif not options.keras and card.int8_file(model):
-        files |= {one: encoder_file(model, card, one) for one in providers.for_int8()}
+        files |= {provider: encoder_file(model, card, provider) for provider in providers.for_int8()}
     return files, ways | _openvino(files, hu, options.batch)
 
 
@@ -146,7 +147,7 @@ def _keras(model: str, folder: Path, hu: Slices) -> tuple[Path, Ways]:
     tf.saved_model.save(module, str(folder / "saved"))
     saved = tf.saved_model.load(str(folder / "saved"))
     ways: Ways = {
-        f"Keras predict, {size} a call fp32": lambda size=size: encoder.predict(hu, batch_size=size, verbose=0)
+        f"Keras predict, {size} a call fp32": partial(encoder.predict, hu, batch_size=size, verbose=0)
         for size in KERAS_BATCHES
     }
     ways["TensorFlow SavedModel fp32"] = lambda: [
@@ -161,7 +162,7 @@ def _openvino(files: Mapping[Provider, Path], hu: Slices, batch: int) -> Ways:
         import openvino
     except ImportError:
         return {}
-    by_precision = {"int8" if one.int8 else "fp32": path for one, path in files.items()}
+    by_precision = {"int8" if provider.int8 else "fp32": path for provider, path in files.items()}
     if providers.has_bf16():
         by_precision["bf16"] = by_precision["fp32"]
     ways: Ways = {}
@@ -170,10 +171,12 @@ def _openvino(files: Mapping[Provider, Path], hu: Slices, batch: int) -> Ways:
         compiled = openvino.Core().compile_model(
             str(path), "CPU", {**hints, "INFERENCE_NUM_THREADS": providers.cores()}
         )
-        ways[f"OpenVINO's own runtime {precision}"] = lambda compiled=compiled: [
-            compiled(hu[at : at + batch]) for at in range(0, len(hu), batch)
-        ]
+        ways[f"OpenVINO's own runtime {precision}"] = partial(_in_batches, compiled, hu, batch)
     return ways
+
+
+def _in_batches(compiled: Callable[[Slices], object], hu: Slices, batch: int) -> list[object]:
+    return [compiled(hu[at : at + batch]) for at in range(0, len(hu), batch)]
 
 
 def _slices(count: int) -> Slices:
@@ -185,8 +188,8 @@ def _slices(count: int) -> Slices:
 def _operations(path: Path) -> float:
     """Additions and multiplications that the convolutions take for one slice."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
-    shapes = {one.name: [d.dim_value for d in one.type.tensor_type.shape.dim] for one in graph.value_info}
-    weights = {one.name: list(one.dims) for one in graph.initializer} | shapes
+    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.value_info}
+    weights = {weight.name: list(weight.dims) for weight in graph.initializer} | shapes
     total = 0.0
     for node in graph.node:
         if node.op_type == "Conv":
@@ -203,20 +206,20 @@ def table(report: Mapping[str, Any]) -> str:
         f"{report['slices']} slices, {report['batch']} a call, {report['gigaflops_a_slice']:.1f} GFLOP a slice",
         shared.line("", ("slices/s", "x plain", "of GEMM")),
     ]
-    for name, found in report["ways"].items():
-        if "gigaflops" in found:
-            lines.append(shared.line(name, (f"{found['gigaflops']:.0f} GFLOPS",)))
+    for name, rates in report["ways"].items():
+        if "gigaflops" in rates:
+            lines.append(shared.line(name, (f"{rates['gigaflops']:.0f} GFLOPS",)))
             continue
-        ratio = f"{found['times_plain']:.2f}" if "times_plain" in found else ""
-        share = f"{100 * found['share_of_gemm']:.0f} %" if "share_of_gemm" in found else ""
-        lines.append(shared.line(name, (f"{found['slices_per_s']:.1f}", ratio, share)))
+        ratio = f"{rates['times_plain']:.2f}" if "times_plain" in rates else ""
+        share = f"{100 * rates['share_of_gemm']:.0f} %" if "share_of_gemm" in rates else ""
+        lines.append(shared.line(name, (f"{rates['slices_per_s']:.1f}", ratio, share)))
     return "\n".join(lines)
 
 
-def scaling_table(found: Mapping[str, Mapping[str, float]]) -> str:
+def scaling_table(by_provider: Mapping[str, Mapping[str, float]]) -> str:
     lines = [shared.line("slices/s", [f"{size} a call" for size in BATCHES])]
     return "\n".join(
-        [*lines, *(shared.line(name, [f"{r:.0f}" for r in rates.values()]) for name, rates in found.items())]
+        [*lines, *(shared.line(name, [f"{r:.0f}" for r in rates.values()]) for name, rates in by_provider.items())]
     )
 
 

@@ -23,14 +23,14 @@ def ways(folder: Path) -> dict[str, Callable[[], object]]:
     x, w = rng.integers(0, 128, (SIDE, SIDE), np.uint8), rng.integers(-64, 64, (SIDE, SIDE), np.int8)
     cpu = providers.choose("cpu")
     fp32 = providers.session(_model("MatMul", TensorProto.FLOAT, b, folder / "fp32.onnx"), cpu)
-    found: dict[str, Callable[[], object]] = {"fp32": lambda: fp32.run(None, {"a": a})}
-    openvino = next((one for one in providers.available() if one.choice == "openvino"), None)
+    products: dict[str, Callable[[], object]] = {"fp32": lambda: fp32.run(None, {"a": a})}
+    openvino = next((provider for provider in providers.available() if provider.choice == "openvino"), None)
     if openvino and openvino.label.endswith("bf16"):
         bf16 = providers.session(_model("MatMul", TensorProto.FLOAT, b, folder / "bf16.onnx"), openvino)
-        found["bf16"] = lambda: bf16.run(None, {"a": a})
+        products["bf16"] = lambda: bf16.run(None, {"a": a})
     int8 = providers.session(_model("MatMulInteger", TensorProto.UINT8, w, folder / "int8.onnx"), cpu)
-    found["int8"] = lambda: int8.run(None, {"a": x})
-    return found
+    products["int8"] = lambda: int8.run(None, {"a": x})
+    return products
 
 
 def _model(kind: str, of: int, weight: np.ndarray, path: Path) -> Path:

@@ -1,10 +1,10 @@
-"""How long the figures of an RSNA-sized evaluation take: 750,000 slices of 25,000 patients, six labels.
+"""How long the metrics of an RSNA-sized evaluation take: 750,000 slices of 25,000 patients, six labels.
 
 `python -m benchmarks.metrics_scale` computes in a fresh process, with intervals over patients, all that `ichscope
-evaluate` shows, and then all that the page Performance shows of every label: figures, curves with their bands,
+evaluate` shows, and then all that the page Performance shows of every label: metrics, curves with their bands,
 calibration, decision curve, subgroups by two columns, workload, subtypes taken for each other, and log loss. The aim is
 at most 10 s cold; and at most 1 s when the page is asked again, by another user or after a change of mind: its arrays
-are then loaded anew, and the figures are found in the page's caches by what is in these arrays. With --files it also
+are then loaded anew, and the metrics are found in the page's caches by what is in these arrays. With --files it also
 writes the two tables to a temporary folder and times the whole command. Processor seconds stand beside those of the
 clock, because on a busy computer only they mean something.
 """
@@ -51,7 +51,8 @@ def clocks() -> np.ndarray:
 
 def loaded(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> Audited:
     """The rows as the page has them, in arrays of their own."""
-    real, said = (dict(zip(LABELS, np.array(values.T, order="C"), strict=True)) for values in (truth, probability))
+    columns = (np.array(values.T, order="C") for values in (truth, probability))
+    real, probabilities = (dict(zip(LABELS, values, strict=True)) for values in columns)
     rows = len(patient)
     return Audited(
         level="slice",
@@ -59,21 +60,24 @@ def loaded(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> A
         study=np.full(rows, -1),
         slice=np.full(rows, -1),
         truth=real,
-        models={"model": ModelColumn("model", "", said, dict.fromkeys(LABELS, 0.3), "", "")},
+        models={"model": ModelColumn("model", "", probabilities, dict.fromkeys(LABELS, 0.3), "", "")},
         group=patient.copy(),
         grouped_by="patient",
-        columns={"scanner": [f"scanner {one % 7}" for one in patient], "sex": ["FM"[one % 2] for one in patient]},
+        columns={
+            "scanner": [f"scanner {number % 7}" for number in patient],
+            "sex": ["FM"[number % 2] for number in patient],
+        },
         notes=[],
         missing={"model": 0},
     )
 
 
 def command(audited: Audited) -> np.ndarray:
-    """Seconds that the figures of `ichscope evaluate` take."""
+    """Seconds that the metrics of `ichscope evaluate` take."""
     pairing, start = audited.pairing(), clocks()
-    found = evaluated(pairing, {}).models["model"]
-    assert all(one.auc.low is not None for one in found.labels.values())
-    return clocks() - start
+    measured = evaluated(pairing, {}).models["model"]
+    assert all(label.auc.low is not None for label in measured.labels.values())
+    return np.asarray(clocks() - start)
 
 
 def page(audited: Audited) -> np.ndarray:
@@ -81,16 +85,16 @@ def page(audited: Audited) -> np.ndarray:
     start = clocks()
     audit = Audit(audited, "model", None)
     rows = {label: audit.rows(label) for label in audit.labels}
-    for one in rows.values():
-        found = cached.figures(one, 0.3)
-        assert all(point.found for point in found.operating_points)
-        cached.curves(one)
-        cached.calibration(one)
+    for label_rows in rows.values():
+        measured = cached.figures(label_rows, 0.3)
+        assert all(point.found for point in measured.operating_points)
+        cached.curves(label_rows)
+        cached.calibration(label_rows)
         for by in (audit.everyone, *audit.by.values()):
-            cached.subgroups(one, by, 0.3)
+            cached.subgroups(label_rows, by, 0.3)
     cached.joint({label: rows[label] for label in SUBTYPES}, (0.3,) * len(SUBTYPES))
     cached.log_loss([rows[label] for label in LABELS])
-    return clocks() - start
+    return np.asarray(clocks() - start)
 
 
 def whole_command(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> float:

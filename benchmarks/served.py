@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale, shared
+from tests.support.large_store import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("worklist", "cohort", "performance", "monitoring", "models", "study_check")
@@ -49,7 +50,7 @@ def main() -> int:
         home = Path(folder)
         if not options.no_browser:
             report |= in_a_browser(home, options)
-        scale.fill(home / "many", options.stored)
+        fill(home / "many", options.stored)
         report["stored"], report["switch"] = options.stored, _in_a_process(home / "many", options.rounds)
     print(table(report))
     shared.save(report, options.json)
@@ -94,23 +95,23 @@ def _first_paint(browser: Any, script: Path, home: Path, models: Path) -> float:
 
 def _memory(browser: Any, home: Path, options: argparse.Namespace) -> list[float]:
     """Resident memory of the server in MB after each study that is checked."""
-    found = []
+    memory = []
     with _server(ROOT / "dashboard/app.py", home, options.models) as (address, process):
         page = browser.new_page()
         page.goto(address)
         for _ in range(options.studies):
             page.get_by_role("button", name="Subdural bleed").click(timeout=300_000)
             page.locator(".verdict").wait_for(timeout=300_000)
-            found.append(_resident_mb(process.pid))
+            memory.append(_resident_mb(process.pid))
             page.get_by_role("button", name="New study").click()
             page.get_by_text("Drop a study here").wait_for(timeout=120_000)
         page.close()
-    return found
+    return memory
 
 
 def _resident_mb(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="ignore")
-    return next(int(one.split()[1]) / 1024 for one in status.splitlines() if one.startswith("VmRSS"))
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 @contextmanager
@@ -155,12 +156,12 @@ def switch(rounds: int) -> dict[str, dict[str, float]]:
     for _ in range(rounds + 1):
         for page in PAGES:
             app.switch_page(f"views/{page}.py")
-            taken[page].append(scale._load(app))
-    found = {}
+            taken[page].append(scale.timed_load(app))
+    seconds = {}
     for page, (first, *later) in taken.items():
-        clock, processor = (statistics.median(one[i] for one in later) for i in range(2))
-        found[page] = {"first_s": first[0], "later_s": clock, "later_cpu_s": processor}
-    return found
+        clock, processor = (statistics.median(turn[i] for turn in later) for i in range(2))
+        seconds[page] = {"first_s": first[0], "later_s": clock, "later_cpu_s": processor}
+    return seconds
 
 
 def _in_a_process(home: Path, rounds: int) -> dict[str, dict[str, float]]:
@@ -168,8 +169,8 @@ def _in_a_process(home: Path, rounds: int) -> dict[str, dict[str, float]]:
     environment = {**os.environ, "ICHSCOPE_HOME": str(home)}
     environment.pop("ICHSCOPE_DATABASE_URL", None)
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    seconds: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
 # --- what is shown --------------------------------------------------------------------------------------
@@ -187,8 +188,8 @@ def table(report: Mapping[str, Any]) -> str:
         lines.append(shared.line(f"its growth from study {_WARM} on", [growth, f"aim {GROWTH_MB} MB"]))
     lines.append(f"page switches with {report['stored']:,} studies in the store (aim {SWITCH_S:g} s)")
     lines.append(shared.line("", ["first", "later", "(CPU)"]))
-    for page, found in report["switch"].items():
-        lines.append(shared.line(page, [f"{value:.3f} s" for value in found.values()]))
+    for page, seconds in report["switch"].items():
+        lines.append(shared.line(page, [f"{value:.3f} s" for value in seconds.values()]))
     return "\n".join(lines)
 
 

@@ -30,13 +30,13 @@ def machine() -> dict[str, Any]:
     return autotuning.machine() | {"load_before": os.getloadavg()[0], "date": time.strftime("%Y-%m-%d")}
 
 
-def conditions(found: Mapping[str, Any]) -> str:
+def conditions(about: Mapping[str, Any]) -> str:
     """The machine in a line, and a warning where it was not quiet."""
-    text = f"{found['date']}, {found['processor']}, {found['cores']} cores"
-    if found["instructions"]:
-        text += f", no further than {found['instructions']}"
-    if found["load_before"] > QUIET:
-        text += f"\nNot quiet: the load average was {found['load_before']:.1f} before; other programs slow this down."
+    text = f"{about['date']}, {about['processor']}, {about['cores']} cores"
+    if about["instructions"]:
+        text += f", no further than {about['instructions']}"
+    if about["load_before"] > QUIET:
+        text += f"\nNot quiet: the load average was {about['load_before']:.1f} before; other programs slow this down."
     return text
 
 

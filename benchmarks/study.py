@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,12 @@ def main() -> int:
     report = {"machine": _machine(), "study": {"slices": options.slices, "size": options.size}, "models": {}}
     print(_conditions(report["machine"], options))
     for name in next(iter(loaded.values())):
-        detectors = {one.provider: one for one in (found[name] for found in loaded.values())}
-        report["models"][name] = found = measure(name, detectors, files, options)
-        print("\n" + _table(found))
+        detectors = {detector.provider: detector for detector in (by_name[name] for by_name in loaded.values())}
+        report["models"][name] = measured = measure(name, detectors, files, options)
+        print("\n" + _table(measured))
         if options.batches:
-            found["batches"] = measure_batches(detectors, files, options.rounds)
-            print("\n" + _batch_table(found["batches"]))
+            measured["batches"] = measure_batches(detectors, files, options.rounds)
+            print("\n" + _batch_table(measured["batches"]))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
@@ -71,8 +72,7 @@ def main() -> int:
 def measure(name: str, detectors: Mapping[str, Detector], files: Files, options: argparse.Namespace) -> dict[str, Any]:
     """Time every way in turns; the first round warms up and is told apart."""
     ways: dict[str, Callable[[], Seconds]] = {
-        label: lambda name=name, one=one: _one_study(files, _onnx(one)) | _real_total(files, name, one)
-        for label, one in detectors.items()
+        label: partial(_by_hand_and_whole, files, name, detector) for label, detector in detectors.items()
     }
     note = "left out"
     if not options.no_keras:
@@ -132,6 +132,10 @@ def _one_study(files: Files, predict: Predict) -> Seconds:
             hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
         seconds |= predict(hu)
     return seconds
+
+
+def _by_hand_and_whole(files: Files, name: str, detector: Detector) -> Seconds:
+    return _one_study(files, _onnx(detector)) | _real_total(files, name, detector)
 
 
 def _real_total(files: Files, name: str, detector: Detector) -> Seconds:
@@ -226,22 +230,27 @@ def _conditions(machine: Mapping[str, Any], options: argparse.Namespace) -> str:
 
 
 def _median(rounds: list[Seconds]) -> Seconds:
-    return {stage: statistics.median(one[stage] for one in rounds) for stage in (*STAGES, "total")}
+    return {stage: statistics.median(seconds[stage] for seconds in rounds) for stage in (*STAGES, "total")}
 
 
-def _table(found: Mapping[str, Any]) -> str:
-    medians: dict[str, Seconds] = found["median"]
-    lines = [f"{found['name']} {found['version']}, medians of {found['rounds']} rounds in ms; Keras: {found['keras']}"]
+def _table(measured: Mapping[str, Any]) -> str:
+    medians: dict[str, Seconds] = measured["median"]
+    model = f"{measured['name']} {measured['version']}"
+    lines = [f"{model}, medians of {measured['rounds']} rounds in ms; Keras: {measured['keras']}"]
     lines.append(_line("", medians))
-    lines += [_line(stage, [f"{1000 * one[stage]:.1f}" for one in medians.values()]) for stage in (*STAGES, "total")]
-    lines.append(_line("total / encoder", [f"{one['total'] / one['encoder']:.2f}" for one in medians.values()]))
-    lines.append(_line("first total", [f"{1000 * one['total']:.0f}" for one in found["first"].values()]))
+    lines += [
+        _line(stage, [f"{1000 * seconds[stage]:.1f}" for seconds in medians.values()]) for stage in (*STAGES, "total")
+    ]
+    lines.append(
+        _line("total / encoder", [f"{seconds['total'] / seconds['encoder']:.2f}" for seconds in medians.values()])
+    )
+    lines.append(_line("first total", [f"{1000 * seconds['total']:.0f}" for seconds in measured["first"].values()]))
     return "\n".join(lines)
 
 
-def _batch_table(found: Mapping[str, Mapping[int, float]]) -> str:
+def _batch_table(rates_of: Mapping[str, Mapping[int, float]]) -> str:
     lines = [_line("slices/s of the encoder", [f"{size} a call" for size in MICRO_BATCHES])]
-    lines += [_line(label, [f"{rate:.0f}" for rate in rates.values()]) for label, rates in found.items()]
+    lines += [_line(label, [f"{rate:.0f}" for rate in rates.values()]) for label, rates in rates_of.items()]
     return "\n".join(lines)
 
 

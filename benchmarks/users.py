@@ -37,7 +37,7 @@ def main() -> int:
     report: dict[str, Any] = {"machine": shared.machine()}
     print(shared.conditions(report["machine"]))
     detectors = shared_detectors(options.models.resolve(), provider=options.provider)
-    report["models"] = {name: f"{one.card.version} on {one.provider}" for name, one in detectors.items()}
+    report["models"] = {name: f"{detector.card.version} on {detector.provider}" for name, detector in detectors.items()}
     files = _study(options.slices)
     _check(files, detectors)
     alone, together, shares = [], [], []
@@ -46,7 +46,7 @@ def main() -> int:
         with ThreadPoolExecutor(options.users) as pool:
             start = threading.Barrier(options.users)
             asked = [pool.submit(_user, files, detectors, options.studies, start) for _ in range(options.users)]
-            users = [one.result() for one in asked]
+            users = [user.result() for user in asked]
         together.append(_rate(users))
         whole = [last - first for first, last, _ in users]
         shares.append(max(whole) / statistics.mean(whole))
@@ -87,7 +87,7 @@ def _user(
 
 def _rate(users: Sequence[tuple[float, float, int]]) -> float:
     """Studies a second of all users."""
-    return sum(one[2] for one in users) / (max(one[1] for one in users) - min(one[0] for one in users))
+    return sum(user[2] for user in users) / (max(user[1] for user in users) - min(user[0] for user in users))
 
 
 def _beside_a_batch(files: Files, detectors: Mapping[str, Detector], options: argparse.Namespace) -> float:
@@ -123,7 +123,7 @@ def table(report: Mapping[str, Any]) -> str:
     users = f"{report['users']} users"
     return "\n".join(
         [
-            ", ".join(f"{name} {said}" for name, said in report["models"].items()),
+            ", ".join(f"{name} {version}" for name, version in report["models"].items()),
             shared.line("one user, studies/s", [f"{report['alone_studies_per_s']:.2f}"]),
             shared.line(f"{users} together, studies/s", [f"{report['together_studies_per_s']:.2f}"]),
             shared.line("together to one", [f"{report['together']:.2f}", f"aim {TOGETHER:g}"]),

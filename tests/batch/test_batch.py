@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import kill
 from ichscope import batch, phantom
 from ichscope.analyse import analyse
 from ichscope.batch import BatchError, Throughput, WorkerConfig, discovery, driver, workers
@@ -26,6 +25,7 @@ from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
 from ichscope.store import Filter, Job, Jobs, Results, Store, StoreError, volumes
 from tests.support import tiny_model
+from tests.support.killed_runs import survive
 
 STUDIES = 4
 
@@ -460,7 +460,7 @@ def test_killed_at_any_moment_and_started_again(
     """Small form of benchmarks/kill.py."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     options = ["--models-folder", str(models), "--provider", "cpu", "--workers", "1"]
-    found = kill.survive(way, tmp_path, 12, 2, options, seed=10, size=32, longer_s=0.0)
+    found = survive(way, tmp_path, 12, 2, options, seed=10, size=32, longer_s=0.0)
     assert found["kills"], "nothing was killed; this test would prove nothing"
     assert (found["exit_code"], found["jobs"], found["integrity"]) == (0, 1, "ok")
     assert (found["rows"], found["missing"], found["twice"], found["failed"], found["left"]) == (12, 0, 0, 0, 0)

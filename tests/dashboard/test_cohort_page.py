@@ -12,11 +12,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.scale import fill
 from dashboard import cached
 from dashboard.cohort_files import html_of, zip_of
 from ichscope.imaging.series import Header
 from ichscope.store import Cohorts, Filter, Store, StoreError
+from tests.support.large_store import fill
 from tests.support.store_cases import MORNING, add, content, many, study
 
 ROOT = Path(__file__).parents[2]
