@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -108,7 +109,7 @@ def _audit(place: str, selection: Selection, second: str | None, state: tuple[ob
 
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------
 
-_BY_CONTENT = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
+_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing the figures", hash_funcs=_BY_CONTENT)

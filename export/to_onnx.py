@@ -123,7 +123,7 @@ def _keep_unchanged(published: Path, new: Path) -> None:
         before, after = (providers.session(path, cpu).run(names, {"hu": hu}) for path in (published, new))
     except providers.ProviderError:  # one is no model: parity will tell of the new one
         return
-    if all(np.array_equal(one, other) for one, other in zip(before, after, strict=True)):
+    if all(np.array_equal(old, fresh) for old, fresh in zip(before, after, strict=True)):
         shutil.copyfile(published, new)
 
 
@@ -148,10 +148,10 @@ def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dic
         expected = onnx_files.keras_outputs(encoder, hu)
         expected |= onnx_files.keras_outputs(head, expected["features"])
         features, evidence = encoder_session.run(["features", "evidence"], {"hu": hu})
-        found = {"evidence": evidence}
+        outputs = {"evidence": evidence}
         names = ["slice_probability", "study_probability"]
-        found |= dict(zip(names, head_session.run(names, {"features": features}), strict=True))
-        for name, value in found.items():
+        outputs |= dict(zip(names, head_session.run(names, {"features": features}), strict=True))
+        for name, value in outputs.items():
             if value.shape != expected[name].shape:
                 raise ParityError(f"{name}: expected shape {expected[name].shape}, found {value.shape}")
             # np.maximum, because max(0.0, nan) is 0.0.
@@ -176,7 +176,7 @@ def _card(
     parity: dict[str, Any],
     encoder_hash: str,
 ) -> ModelCard:
-    name, found = config["model"], metrics["operating_points"]
+    name, points = config["model"], metrics["operating_points"]
     packages = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime-gpu", "numpy")
     evidence = dict(metrics["evidence"])
     failures = evidence.pop("failures", [])
@@ -186,24 +186,24 @@ def _card(
         description=description(config),
         labels=tuple(config["labels"]),
         input_size=INPUT_SIZE,
-        thresholds=found["thresholds"]["study"],
-        operating_points=tuple(OperatingPoint(**point) for point in found["points"]),
-        default_point=found["default"],
+        thresholds=points["thresholds"]["study"],
+        operating_points=tuple(OperatingPoint(**point) for point in points["points"]),
+        default_point=points["default"],
         sha256={file: file_sha256(folder / file) for file in (ENCODER_FILE, HEAD_FILE)},
         training_data=config["training_data"],
         metrics={
             **metrics["measured"],
             "folds": metrics["folds"],
             "ablations": metrics["ablations"],
-            "chosen on": {key: found[key] for key in ("prevalence", "patients")},
+            "chosen on": {key: points[key] for key in ("prevalence", "patients")},
             "found by kind": metrics["found_by_kind"],
             "evidence": evidence,
         },
         parity=parity,
         software={package: importlib.metadata.version(package) for package in packages},
         limits=list(LIMITS),
-        default_reason=found["reason"],
-        slice_thresholds=found["thresholds"]["slice"],
+        default_reason=points["reason"],
+        slice_thresholds=points["thresholds"]["slice"],
         failures=failures,
         encoder_weights=encoder_hash,
     )

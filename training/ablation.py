@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ichscope.metrics import roc_auc
 from training.bootstrap import draw, interval, ranking
 from training.calibration import LEVELS
+from training.estimates import value_of
 from training.out_of_fold import ELSEWHERE, FINAL, PREDICTIONS_FILE, SYNTHETIC, Predictions, read_runs
 
 _PREFIX = "without-"
@@ -25,21 +26,21 @@ def ablations(folder: Path, whole: Predictions) -> list[dict[str, Any]]:
     AUC of raw logits within a fold, the mean over folds (and subtypes); their difference with its 95 % interval, from
     the same patients drawn for both. Above 0, the part that was left out helps.
     """
-    found = []
+    compared = []
     # One that is still training has nothing to say yet.
     for path in sorted({table.parents[1] for table in folder.glob(f"{_PREFIX}*/fold-*/{PREDICTIONS_FILE}")}):
         a, b = _same_rows(whole, read_runs(path))
         measures: dict[str, list[tuple[_Rows, int]]] = {}
         for name, rows, label in _cells(a):
             measures.setdefault(name, []).append((rows, label))
-        found.append(
+        compared.append(
             {
                 "without": path.name.removeprefix(_PREFIX),
                 "folds": a.folds,
                 "auc": {name: _difference(a, b, cells) for name, cells in measures.items()},
             }
         )
-    return found
+    return compared
 
 
 def _same_rows(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
@@ -85,7 +86,7 @@ def _difference(a: Predictions, b: Predictions, cells: list[tuple[_Rows, int]]) 
     for rows, label in cells:
         truth = a.truth[rows, label] == 1
         scores = a.logit[rows, label], b.logit[rows, label]
-        values.append([roc_auc(truth, score).value for score in scores])
+        values.append([value_of(roc_auc(truth, score)) for score in scores])
         # Folds have other patients, so other draws; collections that all folds predict have the same.
         held_out = bool(a.held_out[rows[0]])
         number, weight = draw(a.patient[rows], seed=int(a.fold[rows[0]]) if held_out else 0)

@@ -63,7 +63,7 @@ def study_anatomy(hu: NDArray[np.int16], spacing_mm: float = 5.0) -> Anatomy:
     brain_hu = float(np.median(tissue)) if tissue.size else 33.0
     grain = (hu - smooth)[inside]
     noise_hu = 1.48 * float(np.median(np.abs(grain))) if grain.size else 0.0
-    centres = np.array([ndimage.center_of_mass(one) if one.any() else (np.nan, np.nan) for one in inside])
+    centres = np.array([ndimage.center_of_mass(brain) if brain.any() else (np.nan, np.nan) for brain in inside])
     centres = np.where(np.isnan(centres), np.array(hu.shape[1:]) / 2, centres)
     angle = _midline_angle(inside)
     ventricles = np.zeros_like(inside)
@@ -82,11 +82,11 @@ def study_anatomy(hu: NDArray[np.int16], spacing_mm: float = 5.0) -> Anatomy:
 def _depth(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Distance in pixels to the inner table, slice by slice."""
     depth = np.zeros(inside.shape, np.float32)
-    for into, one in zip(depth, inside, strict=True):
-        if one.any():
-            rows, columns = bounding_box(one)
+    for distance, brain in zip(depth, inside, strict=True):
+        if brain.any():
+            rows, columns = bounding_box(brain)
             box = slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(columns.start - 1, 0), columns.stop + 1)
-            into[box] = ndimage.distance_transform_edt(one[box])
+            distance[box] = ndimage.distance_transform_edt(brain[box])
     return depth
 
 
@@ -114,11 +114,11 @@ def _enclosed(hu: NDArray[np.int16], bone_hu: int) -> NDArray[np.bool_]:
     within = _filled(wall)
     soft = within & ~wall & (hu > -10)
     core = _components_over(_grown(~_grown(~soft, 3), 3), _SMALLEST_AREA_PX)
-    for one, values in zip(core, hu, strict=True):
-        components, count = ndimage.label(one)
+    for regions, values in zip(core, hu, strict=True):
+        components, count = ndimage.label(regions)
         for number in range(1, count + 1):
             piece = components == number
-            one[piece] = _looks_like_brain(values[piece])
+            regions[piece] = _looks_like_brain(values[piece])
     return _filled(core | (_grown(core, 4.5) & within & (hu < bone_hu) & (hu > -15)))
 
 
@@ -178,7 +178,7 @@ def masked_gaussian(values: NDArray[np.generic], mask: NDArray[np.bool_], sigma:
     widths = (0, sigma, sigma)
     kept = np.where(part, values[box], 0).astype(np.float32)
     total, weight = (
-        ndimage.gaussian_filter(one, widths, mode="constant", truncate=3) for one in (kept, part.astype(np.float32))
+        ndimage.gaussian_filter(field, widths, mode="constant", truncate=3) for field in (kept, part.astype(np.float32))
     )
     out[box] = np.where(part, total / np.maximum(weight, 1e-3), 0)
     return out

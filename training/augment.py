@@ -86,7 +86,7 @@ def augment(
         corner = _corner(new_mask, size, side, rng)
         offset, size = offset + matrix @ corner, (side, side)
         new_mask = None if new_mask is None else new_mask[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-    moved = np.stack([_moved(one.astype(np.float32), matrix, offset, empty, size) for one in hu])
+    moved = np.stack([_moved(pixels.astype(np.float32), matrix, offset, empty, size) for pixels in hu])
     moved = _scanner(_unclipped(moved) if picture else moved, rng, strength)
     if rng.random() < strength.picture_rate:
         moved = _rewindowed(moved, rng) if picture else as_picture(moved, *random_window(rng))
@@ -97,7 +97,7 @@ def augment(
         # A picture is compressed as it is; CT as CT-ICH was, within a brain window.
         low, width = (0.0, _PICTURE_HU) if picture else (-20.0, float(rng.uniform(110, 160)))
         quality = int(rng.integers(40, 96))
-        moved = np.stack([jpeg(one, low, width, quality) for one in moved])
+        moved = np.stack([jpeg(pixels, low, width, quality) for pixels in moved])
     return np.rint(moved).astype(hu.dtype), new_mask
 
 
@@ -149,13 +149,13 @@ def _corner(
 
 
 def _moved(
-    one: Field, matrix: NDArray[np.float64], offset: NDArray[np.float64], empty: float, size: tuple[int, ...]
+    pixels: Field, matrix: NDArray[np.float64], offset: NDArray[np.float64], empty: float, size: tuple[int, ...]
 ) -> Field:
     """Bilinear; Pillow does in 0.5 ms what scipy does in 3. Pillow counts x first, from pixel corners."""
     (yy, yx), (xy, xx) = matrix
     corner = offset + 0.5 - matrix @ (0.5, 0.5)
     terms = (xx, xy, corner[1], yx, yy, corner[0])
-    image = Image.fromarray(one)
+    image = Image.fromarray(pixels)
     shape = size[1], size[0]
     moved = image.transform(shape, Image.Transform.AFFINE, terms, Image.Resampling.BILINEAR, fillcolor=empty)
     return np.asarray(moved)
@@ -165,9 +165,10 @@ def _moved_mask(
     mask: NDArray[np.generic], matrix: NDArray[np.float64], offset: NDArray[np.float64]
 ) -> NDArray[np.generic]:
     moved = np.zeros_like(mask)
-    for i, one in enumerate(mask):
-        for value in np.unique(one[one > 0]):
-            moved[i][_moved((one == value).astype(np.float32), matrix, offset, 0, one.shape) >= 0.5] = value
+    for i, slice_mask in enumerate(mask):
+        for value in np.unique(slice_mask[slice_mask > 0]):
+            share = _moved((slice_mask == value).astype(np.float32), matrix, offset, 0, slice_mask.shape)
+            moved[i][share >= 0.5] = value
     return moved
 
 
@@ -206,8 +207,8 @@ def _coarse(hu: Field, share: float) -> Field:
     size = hu.shape[2], hu.shape[1]
     small = max(8, int(size[0] * share)), max(8, int(size[1] * share))
     bilinear = Image.Resampling.BILINEAR
-    out = [Image.fromarray(one).resize(small, bilinear).resize(size, bilinear) for one in hu]
-    return np.stack([np.asarray(one) for one in out])
+    out = [Image.fromarray(pixels).resize(small, bilinear).resize(size, bilinear) for pixels in hu]
+    return np.stack([np.asarray(pixels) for pixels in out])
 
 
 def _scan_noise(rng: np.random.Generator, shape: tuple[int, ...], most: float) -> Field:
@@ -238,11 +239,11 @@ def _rewindowed(hu: Field, rng: np.random.Generator) -> Field:
     return np.asarray(np.clip((hu - low) / (high - low), 0, 1) * _PICTURE_HU, np.float32)
 
 
-def jpeg(one: Field, low: float, width: float, quality: int) -> Field:
+def jpeg(pixels: Field, low: float, width: float, quality: int) -> Field:
     """Send one slice through a JPEG of the window low..low+width; values outside the window stay."""
-    grey = np.clip((one - low) / width, 0, 1) * 255
+    grey = np.clip((pixels - low) / width, 0, 1) * 255
     file = io.BytesIO()
     Image.fromarray(np.rint(grey).astype(np.uint8)).save(file, "JPEG", quality=quality)
     back = np.asarray(Image.open(file), np.float32) / 255 * width + low
-    within = (one >= low) & (one <= low + width)
-    return np.where(within, back, one).astype(np.float32)
+    within = (pixels >= low) & (pixels <= low + width)
+    return np.where(within, back, pixels).astype(np.float32)

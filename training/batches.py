@@ -62,8 +62,8 @@ def implanted(
         for kind in (*SUBTYPES, _DECOY):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
-                one = _implanted(study, kind, folder / f"{key}.npy")
-                pool += [one] if one else []
+                made = _implanted(study, kind, folder / f"{key}.npy")
+                pool += [made] if made else []
         if done % 5 == 0 or done == len(studies):
             report(f"implants: {done} of {len(studies)} studies")
     return pool
@@ -114,7 +114,7 @@ class _Place:
     mask: NDArray[np.uint8] | None
 
 
-class SliceBatches(keras.utils.PyDataset):
+class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
     """Random augmented slices for the encoder.
 
     Gives (n, crop, crop) int16 HU with targets, nan where unknown:

@@ -35,7 +35,7 @@ class Rows:
 
 
 def replicates(rows: Rows) -> dict[str, Floats]:
-    """(DRAWS,) of each figure, nan where a draw cannot give it.
+    """(DRAWS,) of each metric, nan where a draw cannot give it.
 
     Shares at a threshold are not among them: where all rows agree, every draw does.
     """
@@ -53,7 +53,7 @@ def draw(patient: NDArray[np.str_], seed: int = 0) -> tuple[NDArray[np.intp], Fl
 
 
 def weighted(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
-    """(draws,) of each figure for patient weights (draws, patients); `patient` (n,) numbers them."""
+    """(draws,) of each metric for patient weights (draws, patients); `patient` (n,) numbers them."""
     auc, ap = ranking(rows.truth, rows.score, patient, weight)
     return {"auc": auc, "ap": ap} | _means(rows, patient, weight)
 
@@ -62,10 +62,10 @@ def ranking(truth: NDArray[np.bool_], score: Floats, patient: NDArray[np.intp], 
     """(2, draws) ROC AUC and average precision."""
     order = np.argsort(-score, kind="stable")
     steps = np.flatnonzero(np.diff(score[order], prepend=np.inf))
-    truth, patient = truth[order].astype(np.float64), patient[order]
+    positive, patient = truth[order].astype(np.float64), patient[order]
     at_once = max(1, _MOST_CELLS // len(order))
     with np.errstate(invalid="ignore", divide="ignore"):
-        parts = [_areas(weight[at : at + at_once, patient], truth, steps) for at in range(0, len(weight), at_once)]
+        parts = [_areas(weight[at : at + at_once, patient], positive, steps) for at in range(0, len(weight), at_once)]
     return np.concatenate(parts, axis=1)
 
 
@@ -73,16 +73,16 @@ def _areas(weight: Floats, truth: Floats, steps: NDArray[np.intp]) -> Floats:
     """Columns of `weight` from the highest score down; `steps`, where a new score begins."""
     positive = np.add.reduceat(weight * truth, steps, axis=1)
     negative = np.add.reduceat(weight * (1 - truth), steps, axis=1)
-    found, wrong = positive.cumsum(axis=1), negative.cumsum(axis=1)
-    positives = found[:, -1]
-    auc = ((found - positive / 2) * negative).sum(axis=1) / (positives * wrong[:, -1])
+    true_positives, false_positives = positive.cumsum(axis=1), negative.cumsum(axis=1)
+    positives = true_positives[:, -1]
+    auc = ((true_positives - positive / 2) * negative).sum(axis=1) / (positives * false_positives[:, -1])
     # A step that no drawn patient has adds nothing, whatever its precision.
-    ap = (positive * found / np.maximum(found + wrong, 1e-9)).sum(axis=1) / positives
+    ap = (positive * true_positives / np.maximum(true_positives + false_positives, 1e-9)).sum(axis=1) / positives
     return np.stack([auc, ap])
 
 
 def _means(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
-    """Figures that are shares of sums over patients."""
+    """Metrics that are shares of sums over patients."""
 
     def total(values: NDArray[np.generic]) -> Floats:
         return np.asarray(weight @ np.bincount(patient, values, weight.shape[1]))
@@ -94,14 +94,14 @@ def _means(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, F
     return {
         "brier": total((p - truth) ** 2) / count,
         "log_loss": -total(xlogy(truth, safe) + xlogy(1 - truth, 1 - safe)) / count,
-        "ece": sum(np.abs(total((p - truth) * (bins == one))) for one in np.unique(bins)) / count,
+        "ece": sum(np.abs(total((p - truth) * (bins == number))) for number in np.unique(bins)) / count,
     }
 
 
 def interval(values: Sequence[Floats]) -> list[float] | None:
-    """95 % percentile interval of the mean of figures (draws,) that were drawn together; None if half the draws failed.
+    """95 % percentile interval of the mean of metrics (draws,) that were drawn together; None if half the draws failed.
 
-    A draw without a positive of some figure leaves that figure out.
+    A draw without a positive of some metric leaves that metric out.
     """
     finite = np.isfinite(values)
     mean = np.where(finite, values, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)

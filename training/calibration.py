@@ -57,8 +57,8 @@ def cases(some: Predictions, label: int) -> Cases:
     source, patient, positive = some.source[row], some.patient[row], truth[row] == 1
     weight = np.zeros(len(row))
     for chosen in (positive, ~positive):
-        for one in np.unique(source[chosen]):
-            mine = chosen & (source == one)
+        for collection in np.unique(source[chosen]):
+            mine = chosen & (source == collection)
             weight[mine] = min(len(np.unique(patient[mine])), _MOST_PATIENTS) / np.count_nonzero(mine)
         weight[chosen] /= weight[chosen].sum() or 1.0
     return Cases(
@@ -77,8 +77,8 @@ def _prevalence(some: Predictions, label: int) -> float:
     for source in np.unique(some.source[some.source != SYNTHETIC]):
         mine = some.source == source
         if {0.0, 1.0} <= set(some.truth[mine, 0]):
-            positives += np.count_nonzero(some.truth[mine, label] == 1)
-            known += np.count_nonzero(np.isfinite(some.truth[mine, label]))
+            positives += int(np.count_nonzero(some.truth[mine, label] == 1))
+            known += int(np.count_nonzero(np.isfinite(some.truth[mine, label])))
     return positives / known
 
 
@@ -91,40 +91,42 @@ def fit(some: Predictions) -> Calibration:
     for level in LEVELS:
         rows: list[list[float]] = []
         for label in range(len(some.labels)):
-            one = cases(some.where(some.level == level), label)
-            if min(one.patients) >= _ENOUGH or (label == 0 and min(one.patients) > 0):
-                rows.append(_platt(one))
-            elif min(one.patients) >= _ENOUGH_TO_SHIFT:
-                rows.append([rows[0][0], _intercept(one, rows[0][0])])
+            chosen = cases(some.where(some.level == level), label)
+            if min(chosen.patients) >= _ENOUGH or (label == 0 and min(chosen.patients) > 0):
+                rows.append(_platt(chosen))
+            elif min(chosen.patients) >= _ENOUGH_TO_SHIFT:
+                rows.append([rows[0][0], _intercept(chosen, rows[0][0])])
             else:
                 rows.append(list(rows[0]) if rows else [1.0, 0.0])
         calibration[level] = rows
     return calibration
 
 
-def _targets(one: Cases) -> tuple[Floats, Floats]:
+def _targets(chosen: Cases) -> tuple[Floats, Floats]:
     """Targets a little inside 0 and 1, as Platt has them, so that classes that can be parted get no endless slope."""
-    positives = np.count_nonzero(one.truth)
-    target = np.where(one.truth, (positives + 1) / (positives + 2), 1 / (len(one.truth) - positives + 2))
-    return target, one.weight * np.where(one.truth, one.prevalence, 1 - one.prevalence)
+    positives = np.count_nonzero(chosen.truth)
+    target = np.where(chosen.truth, (positives + 1) / (positives + 2), 1 / (len(chosen.truth) - positives + 2))
+    return target, chosen.weight * np.where(chosen.truth, chosen.prevalence, 1 - chosen.prevalence)
 
 
-def _platt(one: Cases) -> list[float]:
-    target, weight = _targets(one)
+def _platt(chosen: Cases) -> list[float]:
+    target, weight = _targets(chosen)
 
     def loss(numbers: Floats) -> tuple[float, Floats]:
-        z = numbers[0] * one.x + numbers[1]
+        z = numbers[0] * chosen.x + numbers[1]
         gap = weight * (expit(z) - target)
-        return float(weight @ (np.logaddexp(0, z) - target * z)), np.array([gap @ one.x, gap.sum()])
+        return float(weight @ (np.logaddexp(0, z) - target * z)), np.array([gap @ chosen.x, gap.sum()])
 
     slope, intercept = minimize(loss, [1.0, 0.0], jac=True, method="BFGS").x
-    return [float(slope), float(intercept)] if slope >= _LEAST_SLOPE else [_LEAST_SLOPE, _intercept(one, _LEAST_SLOPE)]
+    if slope < _LEAST_SLOPE:
+        return [_LEAST_SLOPE, _intercept(chosen, _LEAST_SLOPE)]
+    return [float(slope), float(intercept)]
 
 
-def _intercept(one: Cases, slope: float) -> float:
-    target, weight = _targets(one)
-    reach = 50 + slope * float(np.abs(one.x).max())
-    return float(brentq(lambda shift: float(weight @ (expit(slope * one.x + shift) - target)), -reach, reach))
+def _intercept(chosen: Cases, slope: float) -> float:
+    target, weight = _targets(chosen)
+    reach = 50 + slope * float(np.abs(chosen.x).max())
+    return float(brentq(lambda shift: float(weight @ (expit(slope * chosen.x + shift) - target)), -reach, reach))
 
 
 def calibrated(some: Predictions, calibration: Mapping[str, Sequence[Sequence[float]]]) -> Floats:

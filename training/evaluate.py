@@ -1,4 +1,4 @@
-"""How good a model is, on patients that none of its runs has seen: calibration, operating points, figures, ablations.
+"""How good a model is, on patients that none of its runs has seen: calibration, operating points, metrics, ablations.
 
     python -m training.evaluate runs/cranioscan
 
@@ -8,7 +8,7 @@ reads `fold-*/predictions.csv`, `final/predictions.csv` and, beside them, `witho
 Collections that are trained on: every row is predicted by the fold that did not train on its patient, and calibrated
 and judged by what the other folds fitted. AUC and average precision see the order alone and are of raw logits: a
 published model has one calibration, which changes no order, but each fold another. Collections that no run trains on:
-the mean of the folds' figures (what one such model gives, not an ensemble), and those of the final model, with the
+the mean of the folds' metrics (what one such model gives, not an ensemble), and those of the final model, with the
 published calibration. Intervals are 95 %, from a bootstrap over patients; those of sensitivity and specificity are
 Wilson's for the effective number of patients.
 """
@@ -31,6 +31,7 @@ from ichscope import metrics
 from ichscope.metrics.calibration import KAGGLE_WEIGHTS
 from training.ablation import ablations
 from training.bootstrap import ECE_BINS, Rows, interval, replicates
+from training.estimates import value_of
 from training.operating_points import Fitted, Judged, cross_fit, operating_points
 from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
 from training.tables import as_markdown
@@ -52,26 +53,29 @@ def evaluate(folder: Path) -> dict[str, Any]:
     fitted, unseen = Fitted.of(held_out), cross_fit(held_out)
     by_folds, by_final = (elsewhere.where((elsewhere.fold == FINAL) == final) for final in (False, True))
     points = operating_points(held_out, fitted, unseen)
-    found = {
+    report = {
         "labels": list(runs.labels),
         "folds": held_out.folds,
         "calibration": fitted.calibration,
         "operating_points": points,
         "measured": {
             "cross-validation": measure([(held_out, unseen)]),
-            "elsewhere": measure(
-                [(one, fitted.judge(one)) for fold in runs.folds if len(one := by_folds.where(by_folds.fold == fold))]
-            ),
+            "elsewhere": measure([(part, fitted.judge(part)) for part in _by_fold(by_folds, runs.folds)]),
             "elsewhere, final model": measure([(by_final, fitted.judge(by_final))]),
         },
         "found_by_kind": found_by_kind(held_out, unseen.z[:, 0] >= unseen.points[points["default"]]),
         "final_shift": _shift(fitted, by_folds, by_final),
         "ablations": ablations(folder, runs),
     }
-    (folder / METRICS_FILE).write_text(json.dumps(found, indent=1))
-    (folder / TABLE_FILE).write_text(as_markdown(folder.name, found), encoding="utf-8")
+    (folder / METRICS_FILE).write_text(json.dumps(report, indent=1))
+    (folder / TABLE_FILE).write_text(as_markdown(folder.name, report), encoding="utf-8")
     _write_rows(folder / OUT_OF_FOLD_FILE, [(held_out, unseen), (elsewhere, fitted.judge(elsewhere))])
-    return found
+    return report
+
+
+def _by_fold(some: Predictions, folds: Sequence[int]) -> list[Predictions]:
+    parts = [some.where(some.fold == fold) for fold in folds]
+    return [part for part in parts if len(part)]
 
 
 def _refuse_leaks(held_out: Predictions) -> None:
@@ -81,21 +85,21 @@ def _refuse_leaks(held_out: Predictions) -> None:
 
 
 def measure(models: Sequence[tuple[Predictions, Judged]]) -> dict[str, Any]:
-    """Figures by "collection level label", each the mean over models that predicted the same rows."""
-    figures: dict[str, Any] = {}
+    """Metrics by "collection level label", each the mean over models that predicted the same rows."""
+    measures: dict[str, Any] = {}
     pairs = {pair for some, _ in models for pair in zip(some.source.tolist(), some.level.tolist(), strict=True)}
     for source, level in sorted(pairs):
         parts = [
-            (one.where(mine), expit(judged.z[mine]), _called(one.labels, judged, mine))
-            for one, judged in models
-            if (mine := (one.source == source) & (one.level == level)).any()
+            (predicted.where(mine), expit(judged.z[mine]), _called(predicted.labels, judged, mine))
+            for predicted, judged in models
+            if (mine := (predicted.source == source) & (predicted.level == level)).any()
         ]
         for i, label in enumerate(parts[0][0].labels):
             samples = [_known(rows, p[:, i], called[label], i) for rows, p, called in parts]
-            figures[f"{source} {level} {label}"] = _figures(samples)
+            measures[f"{source} {level} {label}"] = _metrics(samples)
         if overall := _log_loss([(rows, p) for rows, p, _ in parts]):
-            figures[f"{source} {level} all"] = overall
-    return figures
+            measures[f"{source} {level} all"] = overall
+    return measures
 
 
 def _called(labels: Sequence[str], judged: Judged, mine: NDArray[np.bool_]) -> dict[str, dict[str, NDArray[np.bool_]]]:
@@ -111,40 +115,40 @@ def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[
         rows.truth[known, label] == 1,
         p[known],
         rows.logit[known, label],
-        {name: one[known] for name, one in called.items()},
+        {name: flags[known] for name, flags in called.items()},
         rows.patient[known],
     )
 
 
-def _figures(samples: Sequence[Rows]) -> dict[str, Any]:
+def _metrics(samples: Sequence[Rows]) -> dict[str, Any]:
     rows = samples[0]
     positives = int(rows.truth.sum())
-    found: dict[str, Any] = {
+    measures: dict[str, Any] = {
         "n": len(rows.truth),
         "positives": positives,
         "patients": len(np.unique(rows.patient)),
         "positive_patients": len(np.unique(rows.patient[rows.truth])),
     }
     if not positives:
-        return found | {"auc": None, "why": "no positives" if len(rows.truth) else "no known labels"}
-    found["at"] = {}
+        return measures | {"auc": None, "why": "no positives" if len(rows.truth) else "no known labels"}
+    measures["at"] = {}
     for name in rows.called:
-        at = [metrics.at_threshold(one.truth, one.called[name], 0.5, one.patient) for one in samples]
-        found["at"][name] = {
-            **_mean("sensitivity", [one.sensitivity for one in at]),
-            **_mean("specificity", [one.specificity for one in at]),
+        at = [metrics.at_threshold(sample.truth, sample.called[name], 0.5, sample.patient) for sample in samples]
+        measures["at"][name] = {
+            **_mean("sensitivity", [point.sensitivity for point in at]),
+            **_mean("specificity", [point.specificity for point in at]),
         }
     if positives == len(rows.truth):
-        return found | {"auc": None, "why": "positives only"}
-    drawn = [replicates(one) for one in samples]
-    for name, figure in _FIGURES.items():
-        values = [figure(one).value for one in samples]
-        ends = interval([one[name] for one in drawn]) if found["positive_patients"] > 1 else None
-        found |= {name: round(float(np.mean(values)), 4), f"{name}_95": ends}
-    return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth[:, None], (1.0,)).value, 4)}
+        return measures | {"auc": None, "why": "positives only"}
+    drawn = [replicates(sample) for sample in samples]
+    for name, metric in _METRICS.items():
+        values = [value_of(metric(sample)) for sample in samples]
+        ends = interval([draws[name] for draws in drawn]) if measures["positive_patients"] > 1 else None
+        measures |= {name: round(float(np.mean(values)), 4), f"{name}_95": ends}
+    return measures | {"log_loss_floor": round(value_of(metrics.log_loss_floor(rows.truth[:, None], (1.0,))), 4)}
 
 
-_FIGURES: dict[str, Callable[[Rows], metrics.Estimate]] = {
+_METRICS: dict[str, Callable[[Rows], metrics.Estimate]] = {
     "auc": lambda rows: metrics.roc_auc(rows.truth, rows.score),
     "ap": lambda rows: metrics.average_precision(rows.truth, rows.score),
     "log_loss": lambda rows: metrics.weighted_log_loss(rows.truth[:, None], rows.probability[:, None], (1.0,)),
@@ -153,26 +157,26 @@ _FIGURES: dict[str, Callable[[Rows], metrics.Estimate]] = {
 }
 
 
-def _mean(name: str, found: Sequence[metrics.Estimate]) -> dict[str, Any]:
+def _mean(name: str, estimates: Sequence[metrics.Estimate]) -> dict[str, Any]:
     """Mean of estimates and of their ends; nothing where there is none."""
-    if any(one.value is None for one in found):
+    if any(estimate.value is None for estimate in estimates):
         return {}
     ends = None
-    if all(one.low is not None for one in found):
-        ends = [round(float(np.mean([getattr(one, end) for one in found])), 4) for end in ("low", "high")]
-    return {name: round(float(np.mean([one.value for one in found])), 4), f"{name}_95": ends}
+    if all(estimate.low is not None for estimate in estimates):
+        ends = [round(float(np.mean([getattr(estimate, end) for estimate in estimates])), 4) for end in ("low", "high")]
+    return {name: round(float(np.mean([estimate.value for estimate in estimates])), 4), f"{name}_95": ends}
 
 
 def found_by_kind(some: Predictions, flagged: NDArray[np.bool_]) -> dict[str, dict[str, Any]]:
     """Share of bleeding studies that are flagged, by collection and kind of bleed."""
-    found: dict[str, dict[str, Any]] = {}
+    shares: dict[str, dict[str, Any]] = {}
     for source in np.unique(some.source).tolist():
         for i, label in enumerate(some.labels[1:], 1):
             mine = (some.source == source) & (some.level == "study") & (some.truth[:, i] == 1)
             if mine.any():
                 at = metrics.at_threshold(np.ones(mine.sum()), flagged[mine], 0.5, some.patient[mine])
-                found.setdefault(source, {})[label] = {"n": int(mine.sum()), **_mean("sensitivity", [at.sensitivity])}
-    return found
+                shares.setdefault(source, {})[label] = {"n": int(mine.sum()), **_mean("sensitivity", [at.sensitivity])}
+    return shares
 
 
 def _log_loss(parts: Sequence[tuple[Predictions, NDArray[np.float64]]]) -> dict[str, Any]:
@@ -182,9 +186,10 @@ def _log_loss(parts: Sequence[tuple[Predictions, NDArray[np.float64]]]) -> dict[
     if len(rows.labels) == 1 or not known.any(axis=0).all() or not {0.0, 1.0} <= set(rows.truth[:, 0].tolist()):
         return {}
     weights = KAGGLE_WEIGHTS[: len(rows.labels)]
-    found = {"n": int(known.any(axis=1).sum()), "patients": len(np.unique(rows.patient[known.any(axis=1)]))}
-    found |= _mean("log_loss", [metrics.weighted_log_loss(one.truth, p, weights, one.patient) for one, p in parts])
-    return found | {"log_loss_floor": round(metrics.log_loss_floor(rows.truth, weights).value, 4)}
+    overall = {"n": int(known.any(axis=1).sum()), "patients": len(np.unique(rows.patient[known.any(axis=1)]))}
+    estimates = [metrics.weighted_log_loss(predicted.truth, p, weights, predicted.patient) for predicted, p in parts]
+    overall |= _mean("log_loss", estimates)
+    return overall | {"log_loss_floor": round(value_of(metrics.log_loss_floor(rows.truth, weights)), 4)}
 
 
 def _shift(fitted: Fitted, by_folds: Predictions, by_final: Predictions) -> dict[str, float]:

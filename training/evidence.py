@@ -29,6 +29,7 @@ from ichscope.imaging.preprocess import model_input, resample
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.metrics import at_threshold
 from ichscope.models.card import CARD_FILE
+from training.estimates import rounded_ends
 from training.evaluate import METRICS_FILE
 from training.trained import Model, Published, Run
 
@@ -83,26 +84,26 @@ def trial(model: Model, cases: Iterable[Case]) -> Tried:
     tried = Tried({label: [] for label in model.labels}, 0, [])
     slices = 0
     for case in cases:
-        found = model.run(case.hu)
+        answer = model.run(case.hu)
         one_kind = np.nansum(case.labels[:, 1:], axis=1) == 1
         for i, label in enumerate(model.labels):
             # Where two kinds are on a slice, the mask does not say which is which.
             right = (case.labels[:, LABELS.index(label)] == 1) & (one_kind | (label == "any"))
             slices += int(right.sum())
-            seen = right & (found.slice_probability[:, i] >= model.slice_thresholds[label])
-            inside = peak_inside(found.evidence[seen][..., i], case.mask[seen])
-            tried.inside[label] += [(bool(one), case.patient) for one in inside]
-        tried.studies.append({**case.about, "probability": round(float(found.study_probability[0]), 3)})
+            seen = right & (answer.slice_probability[:, i] >= model.slice_thresholds[label])
+            inside = peak_inside(answer.evidence[seen][..., i], case.mask[seen])
+            tried.inside[label] += [(bool(hit), case.patient) for hit in inside]
+        tried.studies.append({**case.about, "probability": round(float(answer.study_probability[0]), 3)})
     return Tried(tried.inside, slices, tried.studies)
 
 
 def summary(tried: Sequence[Tried]) -> dict[str, Any]:
     """Share of detected slices whose peak is right, over all labels and by label, with 95 % intervals over patients."""
     labels = list(tried[0].inside)
-    pairs = {label: [pair for one in tried for pair in one.inside[label]] for label in labels}
+    pairs = {label: [pair for part in tried for pair in part.inside[label]] for label in labels}
     everything = [pair for some in pairs.values() for pair in some]
     return {
-        "slices_with_a_bleed": sum(one.slices for one in tried),
+        "slices_with_a_bleed": sum(part.slices for part in tried),
         **_share(everything),
         "by_label": {label: _share(pairs[label]) for label in labels},
     }
@@ -111,9 +112,8 @@ def summary(tried: Sequence[Tried]) -> dict[str, Any]:
 def _share(pairs: Sequence[tuple[bool, str]]) -> dict[str, Any]:
     if not pairs:
         return {"detected": 0, "inside": None}
-    hits, patients = (np.array(one) for one in zip(*pairs, strict=True))
-    found = at_threshold(np.ones(len(hits)), hits, 0.5, patients).sensitivity
-    ends = None if found.low is None else [round(found.low, 3), round(found.high, 3)]
+    hits, patients = (np.array(values) for values in zip(*pairs, strict=True))
+    ends = rounded_ends(at_threshold(np.ones(len(hits)), hits, 0.5, patients).sensitivity)
     return {"detected": len(pairs), "inside": round(float(hits.mean()), 3), "inside_95": ends}
 
 
@@ -134,15 +134,15 @@ def phantoms(seeds: int = SEEDS) -> Iterator[Case]:
 
 def failures(studies: Sequence[Mapping[str, Any]], threshold: float) -> list[dict[str, Any]]:
     """Phantoms on the wrong side of the threshold."""
-    return [dict(one) for one in studies if (one["probability"] >= threshold) != (one["bleed"] is not None)]
+    return [dict(study) for study in studies if (study["probability"] >= threshold) != (study["bleed"] is not None)]
 
 
 def on_phantoms(model: Model, seeds: int = SEEDS) -> dict[str, Any]:
     """Evidence, and which phantoms are judged wrongly."""
     tried = trial(model, phantoms(seeds))
     counts = {kind or "none": {"studies": seeds, "flagged": 0} for kind in (*SUBTYPES, None)}
-    for one in tried.studies:
-        counts[one["bleed"] or "none"]["flagged"] += one["probability"] >= model.threshold
+    for study in tried.studies:
+        counts[study["bleed"] or "none"]["flagged"] += study["probability"] >= model.threshold
     return {
         "phantoms": summary([tried]) | {"flagged": counts},
         "failures": failures(tried.studies, model.threshold),
@@ -179,23 +179,23 @@ def try_runs(runs: Path, root: Path, cache: Path) -> dict[str, Any]:
     tried = [
         trial(Run(runs / f"fold-{fold}", metrics), held_out_implants(root, cache, fold)) for fold in metrics["folds"]
     ]
-    found = {"tolerance_cells": TOLERANCE_CELLS, "implants": summary(tried)}
-    found |= on_phantoms(Run(runs / "final", metrics))
-    (runs / EVIDENCE_FILE).write_text(json.dumps(found, indent=1))
-    return found
+    evidence = {"tolerance_cells": TOLERANCE_CELLS, "implants": summary(tried)}
+    evidence |= on_phantoms(Run(runs / "final", metrics))
+    (runs / EVIDENCE_FILE).write_text(json.dumps(evidence, indent=1))
+    return evidence
 
 
-def report(found: Mapping[str, Any]) -> str:
-    """A line a figure."""
+def report(evidence: Mapping[str, Any]) -> str:
+    """A line a metric."""
     lines = []
     for name in ("implants", "phantoms"):
-        if name in found:
-            one = found[name]
-            lines.append(f"{name}: peak inside the bleed {_words(one)}; {one['slices_with_a_bleed']} in all")
-            lines += [f"    {label}: {_words(share)}" for label, share in one["by_label"].items()]
-    for kind, count in found["phantoms"]["flagged"].items():
+        if name in evidence:
+            part = evidence[name]
+            lines.append(f"{name}: peak inside the bleed {_words(part)}; {part['slices_with_a_bleed']} in all")
+            lines += [f"    {label}: {_words(share)}" for label, share in part["by_label"].items()]
+    for kind, count in evidence["phantoms"]["flagged"].items():
         lines.append(f"phantoms, {kind}: {count['flagged']} of {count['studies']} flagged")
-    lines += [f"    judged wrongly: {one}" for one in found["failures"]]
+    lines += [f"    judged wrongly: {failure}" for failure in evidence["failures"]]
     return "\n".join(lines)
 
 

@@ -93,15 +93,15 @@ def slice_encoder(
     # Zeros: the coarse stages join what the fine one already knows without disturbing it (see fine_part).
     starts = ("glorot_uniform", *(("zeros", "zeros") if weights is None else ("glorot_uniform", "glorot_uniform")))
     maps = [
-        layers.Conv2D(CHANNELS, 1, kernel_initializer=start, name=f"lateral_{i}")(one)
-        for i, (one, start) in enumerate(zip((fine, middle, coarse), starts, strict=True))
+        layers.Conv2D(CHANNELS, 1, kernel_initializer=start, name=f"lateral_{i}")(stage)
+        for i, (stage, start) in enumerate(zip((fine, middle, coarse), starts, strict=True))
     ]
-    fine, middle, coarse = (_rimmed(one, missing) for one, missing in zip(maps, kind.missing, strict=True))
+    fine, middle, coarse = (_rimmed(stage, missing) for stage, missing in zip(maps, kind.missing, strict=True))
     fused = layers.Activation("relu")(middle + layers.UpSampling2D(2)(coarse))
     fused = layers.Activation("relu")(fine + layers.UpSampling2D(2)(fused))
     fused = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="fuse")(fused)
     evidence = layers.Conv2D(len(labels), 1, dtype="float32", name="evidence", bias_initializer=_rare())(fused)
-    pooled = [pool(one) for one in (*maps, fused, evidence) for pool in (_average, _maximum)]
+    pooled = [pool(field) for field in (*maps, fused, evidence) for pool in (_average, _maximum)]
     features = layers.Concatenate(dtype="float32", name="features")(pooled)
     return keras.Model(hu, {"features": features, "evidence": evidence}, name=f"{backbone}_encoder")
 

@@ -25,12 +25,11 @@ _HALF_FROM_VALUES = 4096
 def encoder_function(encoder: keras.Model) -> Any:
     """Wrap the encoder: `hu` (n, 224, 224) int16 to `features` and `evidence`, as probabilities."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE), tf.int16, name="hu")])
     def run(hu: Any) -> dict[str, Any]:
         out = encoder(hu, training=False)
         return {"features": out["features"], "evidence": ops.sigmoid(out["evidence"])}
 
-    return run
+    return tf.function(run, input_signature=[tf.TensorSpec((None, INPUT_SIZE, INPUT_SIZE), tf.int16, name="hu")])
 
 
 def head_function(head: keras.Model, calibration: Mapping[str, Sequence[Sequence[float]]]) -> Any:
@@ -41,7 +40,6 @@ def head_function(head: keras.Model, calibration: Mapping[str, Sequence[Sequence
     numbers = {level: np.asarray(rows, np.float32).T for level, rows in calibration.items()}
     width = head.input_shape[-1]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32, name="features")])
     def run(features: Any) -> dict[str, Any]:
         out = head(features[None], training=False)
         probability = {
@@ -49,7 +47,7 @@ def head_function(head: keras.Model, calibration: Mapping[str, Sequence[Sequence
         }
         return {"slice_probability": probability["slice"], "study_probability": probability["study"]}
 
-    return run
+    return tf.function(run, input_signature=[tf.TensorSpec((None, width), tf.float32, name="features")])
 
 
 def convert(function: Any, path: Path, half: bool = False) -> None:
@@ -67,11 +65,11 @@ def convert(function: Any, path: Path, half: bool = False) -> None:
 
 def _check_names(model: onnx.ModelProto, function: Any) -> None:
     """Refuse what tf2onnx is known to do at times: outputs renamed, weights left as inputs."""
-    found = [one.name for one in model.graph.input], {one.name for one in model.graph.output}
+    actual = [value.name for value in model.graph.input], {value.name for value in model.graph.output}
     inputs = [spec.name for spec in function.input_signature]
     expected = inputs, set(function.get_concrete_function().structured_outputs)
-    if found != expected:
-        raise ValueError(f"expected a graph with inputs and outputs {expected}, found {found}")
+    if actual != expected:
+        raise ValueError(f"expected a graph with inputs and outputs {expected}, found {actual}")
 
 
 def fold_into_convolutions(model: onnx.ModelProto) -> int:
@@ -84,17 +82,18 @@ def fold_into_convolutions(model: onnx.ModelProto) -> int:
     How many convolutions took something in
     """
     graph = model.graph
-    values = {one.name: one for one in graph.initializer}
+    values = {weight.name: weight for weight in graph.initializer}
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    outputs, folded = {one.name for one in graph.output}, 0
+    outputs, folded = {value.name for value in graph.output}, 0
     for conv in [node for node in graph.node if node.op_type == "Conv" and node.input[1] in values]:
         # Rounded once, at the end.
         weight = numpy_helper.to_array(values[conv.input[1]]).astype(np.float64)
         bias = numpy_helper.to_array(values[conv.input[2]]) if len(conv.input) > 2 else np.zeros(len(weight))
-        end, taken = conv.output[0], []
+        end = conv.output[0]
+        taken: list[onnx.NodeProto] = []
         while end not in outputs and len(readers[end]) == 1:
             node = readers[end][0]
             factor = _by_channel(node, end, values, len(weight))
@@ -116,7 +115,7 @@ def fold_into_convolutions(model: onnx.ModelProto) -> int:
                 graph.node.remove(node)
             folded += 1
     used = {name for node in graph.node for name in node.input}
-    kept = [one for one in graph.initializer if one.name in used]
+    kept = [weight for weight in graph.initializer if weight.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return folded
@@ -145,21 +144,21 @@ def pad_while_pooling(model: onnx.ModelProto) -> int:
     How many layers of zeros were left out
     """
     graph = model.graph
-    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    constants = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
     left_out = []
     for pool in [node for node in graph.node if node.op_type == "MaxPool"]:
         pad = made_by.get(pool.input[0])
-        has_rim = any(one.name == "pads" and any(one.ints) for one in pool.attribute)
+        has_rim = any(attribute.name == "pads" and any(attribute.ints) for attribute in pool.attribute)
         if pad is None or has_rim or not _is_zeros_around(pad, made_by, constants):
             continue
         rim = constants[pad.input[1]][[2, 3, 6, 7]].tolist()
-        kept = [one for one in pool.attribute if one.name not in ("pads", "auto_pad")]
+        kept = [attribute for attribute in pool.attribute if attribute.name not in ("pads", "auto_pad")]
         del pool.attribute[:]
         pool.attribute.extend([*kept, onnx.helper.make_attribute("pads", rim)])
         pool.input[0] = pad.input[0]
         left_out.append(pad)
-    read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+    read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
     for pad in left_out:
         if pad.output[0] not in read:
             graph.node.remove(pad)
@@ -174,9 +173,9 @@ def _is_zeros_around(
     if node.op_type != "Pad" or before is None or before.op_type != "Relu" or len(node.input) > 3:
         return False
     pads, *value = (constants.get(name) for name in node.input[1:])
-    if pads is None or len(pads) != 8 or pads[[0, 1, 4, 5]].any() or any(one is None or one.any() for one in value):
+    if pads is None or len(pads) != 8 or pads[[0, 1, 4, 5]].any() or any(fill is None or fill.any() for fill in value):
         return False
-    return all(one.s == b"constant" for one in node.attribute if one.name == "mode")
+    return all(attribute.s == b"constant" for attribute in node.attribute if attribute.name == "mode")
 
 
 def _store_half(model: onnx.ModelProto) -> None:

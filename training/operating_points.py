@@ -14,6 +14,7 @@ from scipy.special import expit, ndtr
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import wilson
 from training.calibration import LEVELS, Calibration, Cases, Floats, calibrated, cases, fit
+from training.estimates import rounded_ends, value_of
 from training.out_of_fold import Predictions
 
 SENSITIVITIES = (0.90, 0.95, 0.98)
@@ -50,9 +51,9 @@ class Fitted:
             curves = [_curve(cases(rows, i), z[:, i]) for i in range(len(some.labels))]
             if curves[0] is None:
                 raise ValueError("expected held-out heads with and without a bleed, found one class")
-            fitted.points[level] = {f"sensitivity {one:.2f}": _at_sensitivity(curves[0], one) for one in SENSITIVITIES}
-            fitted.points[level]["Youden"] = _youden(curves[0])
-            fitted.thresholds[level] = {label: _youden(one) for label, one in zip(some.labels, curves, strict=True)}
+            points = {f"sensitivity {wanted:.2f}": _at_sensitivity(curves[0], wanted) for wanted in SENSITIVITIES}
+            fitted.points[level] = points | {"Youden": _youden(curves[0])}
+            fitted.thresholds[level] = {label: _youden(curve) for label, curve in zip(some.labels, curves, strict=True)}
         return fitted
 
     def judge(self, some: Predictions) -> Judged:
@@ -84,28 +85,28 @@ class Judged:
 _Curve = tuple[Floats, Floats, Floats]
 
 
-def _curve(one: Cases, z: Floats) -> _Curve | None:
+def _curve(chosen: Cases, z: Floats) -> _Curve | None:
     """Smooth the ROC curve by a Gaussian kernel (Zou, Hall and Shapiro 1997): few heads make steps of several percent.
 
     z : calibrated logits of all rows from which the cases were taken
     """
-    if 0 in one.patients:
+    if 0 in chosen.patients:
         return None
-    values, width = z[one.row], kernel(one, z)
+    values, width = z[chosen.row], kernel(chosen, z)
     edges = np.linspace(values.min() - 5 * width, values.max() + 5 * width, _STEPS + 1)
     above = []
-    for chosen in (one.truth, ~one.truth):
-        density = np.histogram(values[chosen], edges, weights=one.weight[chosen])[0]
+    for mine in (chosen.truth, ~chosen.truth):
+        density = np.histogram(values[mine], edges, weights=chosen.weight[mine])[0]
         smooth = gaussian_filter1d(density, width / (edges[1] - edges[0]), mode="constant")
         above.append(1 - np.cumsum(smooth) / smooth.sum())
     return edges[1:], above[0], 1 - above[1]
 
 
-def kernel(one: Cases, z: Floats) -> float:
+def kernel(chosen: Cases, z: Floats) -> float:
     """Width of the kernel: Silverman's rule in the class that varies less, for the other's far end is of no account."""
     widths = []
-    for chosen in (one.truth, ~one.truth):
-        values, weight = z[one.row][chosen], one.weight[chosen]
+    for mine in (chosen.truth, ~chosen.truth):
+        values, weight = z[chosen.row][mine], chosen.weight[mine]
         spread = np.sqrt(np.average((values - np.average(values, weights=weight)) ** 2, weights=weight))
         widths.append(0.9 * spread * (weight @ weight) ** 0.2)
     return float(max(min(widths), 1e-3))
@@ -126,7 +127,7 @@ def _youden(curve: _Curve | None) -> float:
 def cross_fit(some: Predictions) -> Judged:
     """Judge every fold by what all others fitted: what a hospital would see that had no say in it.
 
-    With a single fold there are no others: its own rows are used, and figures at thresholds are then optimistic.
+    With a single fold there are no others: its own rows are used, and metrics at thresholds are then optimistic.
     """
     order, parts = [], []
     for fold in some.folds:
@@ -150,15 +151,15 @@ def operating_points(some: Predictions, fitted: Fitted, unseen: Judged) -> dict[
     """
     study = some.level == "study"
     heads = some.where(study)
-    one, z = cases(heads, 0), unseen.z[study, 0]
-    width, patient = kernel(one, z), heads.patient[one.row]
+    chosen, z = cases(heads, 0), unseen.z[study, 0]
+    width, patient = kernel(chosen, z), heads.patient[chosen.row]
     points = []
     for name, threshold in fitted.points["study"].items():
-        flagged = ndtr((z - unseen.points[name][study])[one.row] / width)
+        flagged = ndtr((z - unseen.points[name][study])[chosen.row] / width)
         point: dict[str, Any] = {"name": name, "threshold": float(expit(threshold))}
-        for what, hit, chosen in (("sensitivity", flagged, one.truth), ("specificity", 1 - flagged, ~one.truth)):
-            share = _share(hit[chosen], one.weight[chosen], patient[chosen])
-            point |= {what: round(share.value, 3), f"{what}_95": [round(share.low, 3), round(share.high, 3)]}
+        for metric, hit, mine in (("sensitivity", flagged, chosen.truth), ("specificity", 1 - flagged, ~chosen.truth)):
+            share = _share(hit[mine], chosen.weight[mine], patient[mine])
+            point |= {metric: round(value_of(share), 3), f"{metric}_95": rounded_ends(share)}
         points.append(point)
     default, reason = _default(points)
     thresholds = {
@@ -171,10 +172,10 @@ def operating_points(some: Predictions, fitted: Fitted, unseen: Judged) -> dict[
         "default": default,
         "reason": reason,
         "thresholds": thresholds,
-        "prevalence": round(one.prevalence, 3),
+        "prevalence": round(chosen.prevalence, 3),
         "patients": {
-            name: _patients_of(heads, one.row[chosen])
-            for name, chosen in (("with a bleed", one.truth), ("without", ~one.truth))
+            name: _patients_of(heads, chosen.row[mine])
+            for name, mine in (("with a bleed", chosen.truth), ("without", ~chosen.truth))
         },
     }
 
@@ -187,9 +188,9 @@ def _share(hit: Floats, weight: Floats, patient: NDArray[np.str_]) -> Estimate:
 
 
 def _default(points: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    named = [one for one in points if one["name"] != "Youden"]
-    usable = [one for one in named if one["specificity"] >= LEAST_SPECIFICITY]
-    told = ", ".join(f"{one['specificity']:.2f} at {one['name']}" for one in named)
+    named = [point for point in points if point["name"] != "Youden"]
+    usable = [point for point in named if point["specificity"] >= LEAST_SPECIFICITY]
+    told = ", ".join(f"{point['specificity']:.2f} at {point['name']}" for point in named)
     rule = f"the most sensitive point that leaves at least {LEAST_SPECIFICITY:.0%} of the heads without a bleed alone"
     if not usable:
         rule = f"no point leaves {LEAST_SPECIFICITY:.0%} of the heads without a bleed alone, so the least sensitive one"
@@ -200,4 +201,4 @@ def _default(points: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 def _patients_of(heads: Predictions, rows: NDArray[np.int64]) -> dict[str, int]:
     source, patient = heads.source[rows], heads.patient[rows]
-    return {str(one): len(np.unique(patient[source == one])) for one in np.unique(source)}
+    return {str(collection): len(np.unique(patient[source == collection])) for collection in np.unique(source)}

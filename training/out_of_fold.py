@@ -53,12 +53,12 @@ class Predictions:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """(n,) rows of collections that are trained on, from the run that did not see the patient."""
-        return ~np.isin(self.source, ELSEWHERE) & (self.fold != FINAL)
+        return np.asarray(~np.isin(self.source, ELSEWHERE) & (self.fold != FINAL))
 
     @property
     def folds(self) -> list[int]:
         """Folds that predicted something."""
-        return [int(one) for one in np.unique(self.fold) if one != FINAL]
+        return [int(fold) for fold in np.unique(self.fold) if fold != FINAL]
 
 
 _ARRAYS = tuple(field.name for field in fields(Predictions) if field.name != "labels")

@@ -36,7 +36,7 @@ def predict(
         )
         names = [f"{what} {label}" for what in ("truth", "logit") for label in labels]
         table = pd.DataFrame(values.astype(np.float32), columns=names)
-        table.insert(0, "slice", pd.array([*range(len(slices)), None], dtype="Int64"))
+        table.insert(0, "slice", pd.Series([*range(len(slices)), None], dtype="Int64"))
         for column in ("study", "patient", "source"):
             table.insert(0, column, getattr(study, column))
         tables.append(table)

@@ -71,28 +71,28 @@ def outline_haematoma(hu: NDArray[np.int16], outlined: NDArray[np.bool_]) -> NDA
         return np.where(head.outside, NO_BLOOD, UNKNOWN).astype(np.uint8)
     brain_hu, spread_hu = _brain(tissue)
     normal_hu = brain_hu + max(_NORMAL_MARGIN_HU, 2.5 * spread_hu)
-    found = np.zeros(hu.shape, bool)
+    haematoma = np.zeros(hu.shape, bool)
     if near.any():
         blood_hu = brain_hu + max(_BLOOD_MARGIN_HU, 3.5 * spread_hu)
-        found[near] = _haematoma(head, near, outlined[near], brain_hu, blood_hu)
+        haematoma[near] = _haematoma(head, near, outlined[near], brain_hu, blood_hu)
     # A reader saw blood, but none was found even nearby: it may be faint.
-    around = _around(found)
+    around = _around(haematoma)
     faint = outlined & ~around.any(axis=(1, 2))
     highest = np.where(faint, brain_hu + _FAINT_MARGIN_HU, normal_hu)[:, None, None]
     outline = np.where(head.bone | head.outside | (head.smooth < highest), NO_BLOOD, UNKNOWN).astype(np.uint8)
     outline[around] = UNKNOWN
-    outline[found] = HAEMATOMA
+    outline[haematoma] = HAEMATOMA
     return outline
 
 
-def _around(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _around(haematoma: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The rim of the haematoma, and where its thinning ends may reach in the next two slices both ways."""
-    slices = np.flatnonzero(ndimage.binary_dilation(found.any(axis=(1, 2)), iterations=_END_SLICES))
-    around = np.zeros_like(found)
+    slices = np.flatnonzero(ndimage.binary_dilation(haematoma.any(axis=(1, 2)), iterations=_END_SLICES))
+    around = np.zeros_like(haematoma)
     if slices.size:
         part = slice(slices[0], slices[-1] + 1)
-        rim = ndimage.maximum_filter(found[part], (1, 2 * _RIM_PX + 1, 2 * _RIM_PX + 1))
-        empty = ~found[part].any(axis=(1, 2))[:, None, None]
+        rim = ndimage.maximum_filter(haematoma[part], (1, 2 * _RIM_PX + 1, 2 * _RIM_PX + 1))
+        empty = ~haematoma[part].any(axis=(1, 2), keepdims=True)
         ends = ndimage.maximum_filter(rim, (2 * _END_SLICES + 1, 1, 1))
         around[part] = rim | (ends & empty)
     return around
@@ -107,8 +107,8 @@ def _brain(tissue: NDArray[np.float32]) -> tuple[float, float]:
 
 def _map_head(hu: NDArray[np.int16]) -> _Head:
     saturated = hu >= _BONE_HU
-    small = _larger_than(saturated.reshape(*_blocks(hu.shape)).any(axis=(2, 4)), _SMALLEST_BONE_PX // 4)
-    closed, outside = (_double(one) for one in _cavity(small))
+    small = _larger_than(np.asarray(saturated.reshape(*_blocks(hu.shape)).any(axis=(2, 4))), _SMALLEST_BONE_PX // 4)
+    closed, outside = (_double(field) for field in _cavity(small))
     # What is saturated but free within the skull is chalk, or blood in a narrow window.
     bone = saturated & _double(small) & ~closed
     widths = (0, 1, 1)
@@ -212,7 +212,7 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _largest_in_slice(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.stack([_largest(one) for one in mask])
+    return np.stack([_largest(pixels) for pixels in mask])
 
 
 def _double(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

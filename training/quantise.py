@@ -119,7 +119,7 @@ def _at_the_ends(model: onnx.ModelProto) -> list[str]:
     return [*names[:count], *names[len(names) - count :]]
 
 
-class _Batches(CalibrationDataReader):
+class _Batches(CalibrationDataReader):  # type: ignore[misc] # ONNX Runtime ships no types
     """Batches in the form that the quantiser asks for."""
 
     def __init__(self, batches: Iterator[NDArray[np.int16]]) -> None:
@@ -150,8 +150,9 @@ def compare(plain: Detector, small: Detector, studies: Sequence[TrainingStudy]) 
         for level in ("slice", "study"):
             for i, label in enumerate(plain.card.labels):
                 truth = np.concatenate([_truth(one[0], level)[:, LABELS.index(label)] for one in some])
-                scores = [np.concatenate([_given(one[k], level)[:, i] for one in some]) for k in (1, 2)]
-                if figure := _figure(truth, *scores):
+                before = np.concatenate([_given(a, level)[:, i] for _, a, _ in some])
+                after = np.concatenate([_given(b, level)[:, i] for _, _, b in some])
+                if figure := _figure(truth, before, after):
                     figures[f"{source} {level} {label}"] = figure
     return {"patients": len({study.patient for study in studies}), "largest change": worst, "auc": figures}
 

@@ -150,7 +150,7 @@ def _pieces(
 def _piece(
     group: Sequence[EmbeddedStudy], length: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    study = group[rng.integers(len(group))]
+    study = group[int(rng.integers(len(group)))]
     start = rng.integers(0, max(1, len(study.features) - length + 1))
     index = np.arange(start, start + length)
     index = np.minimum(index, len(study.features) - 1)

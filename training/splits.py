@@ -1,4 +1,4 @@
-"""Who trains and who is kept for the figures. By patient, always."""
+"""Who trains and who is kept for the metrics. By patient, always."""
 
 from __future__ import annotations
 

@@ -307,9 +307,9 @@ def _other_folds(encoder_run: Path) -> list[Path]:
     """Find runs that held other patients back and have features of them; beside a run without something, the whole."""
     beside = encoder_run.parent.parent if encoder_run.parent.name.startswith("without-") else encoder_run.parent
     return [
-        one
-        for one in sorted(beside.glob("fold-*"))
-        if one.name != encoder_run.name and (one / _LEARNING_FILE).is_file()
+        run
+        for run in sorted(beside.glob("fold-*"))
+        if run.name != encoder_run.name and (run / _LEARNING_FILE).is_file()
     ]
 
 
@@ -383,4 +383,4 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -32,9 +32,14 @@ class Answer:
 class Model(Protocol):
     """What both give; `threshold` is on the study probability of `any`."""
 
-    labels: Sequence[str]
-    slice_thresholds: Mapping[str, float]
-    threshold: float
+    @property
+    def labels(self) -> Sequence[str]: ...
+
+    @property
+    def slice_thresholds(self) -> Mapping[str, float]: ...
+
+    @property
+    def threshold(self) -> float: ...
 
     def run(self, hu: NDArray[np.int16]) -> Answer:
         """Predict one study (slices, 224, 224)."""
@@ -51,8 +56,8 @@ class Published:
         self.threshold = card.thresholds["any"]
 
     def run(self, hu: NDArray[np.int16]) -> Answer:
-        found = self._detector.run(hu)
-        return Answer(found.slice_probability, found.study_probability, found.evidence)
+        result = self._detector.run(hu)
+        return Answer(result.slice_probability, result.study_probability, result.evidence)
 
 
 class Run:
@@ -67,7 +72,7 @@ class Run:
         self._encoder = providers.session(encoder, providers.choose(), int(os.environ.get("OMP_NUM_THREADS", "0")))
         self.labels = config["labels"]
         self._columns = [config["encoder_labels"].index(label) for label in self.labels]
-        width = next(one.shape[1] for one in self._encoder.get_outputs() if one.name == "features")
+        width = next(output.shape[1] for output in self._encoder.get_outputs() if output.name == "features")
         self._head = models.head_for(config, width)
         self._head.load_weights(folder / train.HEAD_FILE)
         self._calibration = {level: np.array(rows).T for level, rows in metrics["calibration"].items()}
@@ -79,7 +84,7 @@ class Run:
             self._encoder.run(["features", "evidence"], {"hu": np.asarray(hu[at : at + MICRO_BATCH])})
             for at in range(0, len(hu), MICRO_BATCH)
         ]
-        features, evidence = (np.concatenate(one) for one in zip(*parts, strict=True))
+        features, evidence = (np.concatenate(values) for values in zip(*parts, strict=True))
         out = self._head(features[None], training=False)
         probability = {
             level: expit(np.asarray(out[level])[0] * slope + intercept)

@@ -101,7 +101,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head = models.sequence_head("transformer", encoder.output["features"].shape[-1], LABELS)
     # Trained a little: what starts from zero would hide a head that went wrong.
     rng = np.random.default_rng(1)
-    head.set_weights([one + rng.normal(0, 0.05, one.shape) for one in head.get_weights()])
+    head.set_weights([weight + rng.normal(0, 0.05, weight.shape) for weight in head.get_weights()])
     encoder.save_weights(folder / "final" / "encoder.weights.h5")
     head.save_weights(folder / "final" / "head.weights.h5")
     data = {"patients": 5, "slices": 9, "citation": "x"}
@@ -226,27 +226,29 @@ def test_names_types_and_shapes_are_the_contract(
     published: Path, file: str, inputs: dict[str, tuple[int, list]], outputs: dict[str, list]
 ) -> None:
     graph = onnx.load(published / file).graph
-    assert {one.name: (one.type.tensor_type.elem_type, _fixed(one)) for one in graph.input} == inputs
-    assert {one.type.tensor_type.elem_type for one in graph.output} == {TensorProto.FLOAT}
+    assert {value.name: (value.type.tensor_type.elem_type, _fixed(value)) for value in graph.input} == inputs
+    assert {value.type.tensor_type.elem_type for value in graph.output} == {TensorProto.FLOAT}
     session = providers.session(published / file, providers.choose("cpu"))
-    assert {one.name for one in session.get_outputs()} == set(outputs)
+    assert {value.name for value in session.get_outputs()} == set(outputs)
     for count in (1, 4):
         (name, (kind, sides)), *_ = inputs.items()
         dtype = np.int16 if kind == TensorProto.INT16 else np.float32
         value = np.zeros([count if side is None else side for side in sides], dtype)
-        for (told, shape), found in zip(outputs.items(), session.run(list(outputs), {name: value}), strict=True):
-            assert found.shape == tuple(count if side is None else side for side in shape), told
+        for (name_of_output, shape), output in zip(
+            outputs.items(), session.run(list(outputs), {name: value}), strict=True
+        ):
+            assert output.shape == tuple(count if side is None else side for side in shape), name_of_output
 
 
 def _fixed(value: onnx.ValueInfoProto) -> list[int | None]:
     """Sides of a tensor; None where free."""
-    return [one.dim_value if one.HasField("dim_value") else None for one in value.type.tensor_type.shape.dim]
+    return [side.dim_value if side.HasField("dim_value") else None for side in value.type.tensor_type.shape.dim]
 
 
 def test_the_detector_gives_calibrated_keras_probabilities(run: Path, published: Path) -> None:
     detector = Detector(published, "cpu")
     hu = to_onnx._heads(5)
-    found = detector.run(hu)
+    result = detector.run(hu)
     encoder = models.slice_encoder("mobilenetv2", LABELS)
     encoder.load_weights(run / "final" / "encoder.weights.h5")
     out = {name: np.asarray(value) for name, value in encoder(hu, training=False).items()}
@@ -255,12 +257,12 @@ def test_the_detector_gives_calibrated_keras_probabilities(run: Path, published:
     logits = head(out["features"][None], training=False)
     sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
     slope, intercept = np.array([1.5, 0.7]), np.array([0.5, -1.0])
-    np.testing.assert_allclose(found.evidence, sigmoid(out["evidence"]), atol=1e-4)
+    np.testing.assert_allclose(result.evidence, sigmoid(out["evidence"]), atol=1e-4)
     np.testing.assert_allclose(
-        found.slice_probability, sigmoid(np.asarray(logits["slice"])[0] * slope + intercept), atol=1e-4
+        result.slice_probability, sigmoid(np.asarray(logits["slice"])[0] * slope + intercept), atol=1e-4
     )
     np.testing.assert_allclose(
-        found.study_probability, sigmoid(np.asarray(logits["study"])[0] * slope + intercept), atol=1e-4
+        result.study_probability, sigmoid(np.asarray(logits["study"])[0] * slope + intercept), atol=1e-4
     )
 
 
@@ -271,12 +273,12 @@ def test_a_run_that_is_not_published_yet_gives_the_same(
     shutil.copy(published / ENCODER_FILE, folder / "encoder.onnx")
     cpu = providers.choose("cpu")
     monkeypatch.setattr(providers, "available", lambda: (cpu,))
-    one, other = trained.Run(folder, metrics()), trained.Published(published)
+    run, folder_model = trained.Run(folder, metrics()), trained.Published(published)
     hu = to_onnx._heads(9)
     for name in ("slice_probability", "study_probability", "evidence"):
-        np.testing.assert_allclose(getattr(one.run(hu), name), getattr(other.run(hu), name), atol=1e-4)
-    assert (one.labels, one.threshold) == (list(LABELS), other.threshold)
-    assert one.slice_thresholds == other.slice_thresholds
+        np.testing.assert_allclose(getattr(run.run(hu), name), getattr(folder_model.run(hu), name), atol=1e-4)
+    assert (run.labels, run.threshold) == (list(LABELS), folder_model.threshold)
+    assert run.slice_thresholds == folder_model.slice_thresholds
 
 
 # ---------------------------------------------------------------- what is not
@@ -312,9 +314,11 @@ def scaled(file: str, factor: float) -> Callable[[Path], None]:
         if path.name != file:
             return
         model = onnx.load(path)
-        for one in model.graph.initializer:
-            if one.data_type == TensorProto.FLOAT and len(one.dims) > 1:
-                one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one) * np.float32(factor), one.name))
+        for weight in model.graph.initializer:
+            if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1:
+                weight.CopyFrom(
+                    numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(factor), weight.name)
+                )
         onnx.save(model, path)
 
     return change
@@ -392,7 +396,7 @@ def test_a_model_may_share_the_encoder_of_another(run: Path, published: Path, tm
     config = json.loads((folder / "final" / "config.json").read_text())
     config |= {"labels": ["any"], "encoder_labels": LABELS, "head": "lstm", "options": {"encoder": str(run)}}
     width = onnx.load(published / ENCODER_FILE).graph
-    features = next(one for one in width.output if one.name == "features").type.tensor_type.shape.dim[1].dim_value
+    features = next(value for value in width.output if value.name == "features").type.tensor_type.shape.dim[1].dim_value
     models.sequence_head("lstm", features, ["any"], LABELS).save_weights(folder / "final" / "head.weights.h5")
     assert to_onnx.encoder_weights(folder, config) == run / "final" / "encoder.weights.h5"
     calibration = {"calibration": {level: [[1.0, 0.0]] for level in ("slice", "study")}}
@@ -447,14 +451,14 @@ def test_what_follows_a_convolution_by_channel_goes_into_it(
     assert onnx_files.fold_into_convolutions(model) == int(len(left) < 1 + len(steps))
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node] == left
-    found = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    output = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
 def test_a_published_encoder_has_no_batch_norm_left(published: Path) -> None:
     graph = onnx.load(published / ENCODER_FILE).graph
     convolved = {node.output[0] for node in graph.node if node.op_type == "Conv"}
-    constants = {one.name for one in graph.initializer}
+    constants = {weight.name for weight in graph.initializer}
     behind = [n for n in graph.node if n.op_type in ("Mul", "Add") and convolved & set(n.input)]
     assert len(convolved) > 50
     assert not [node.name for node in behind if constants & set(node.input)]
@@ -468,7 +472,7 @@ def pooled(before: str, pads: list[int], more: dict[str, Any], value: float | No
         helper.make_node("MaxPool", ["z"], ["out"], kernel_shape=[3, 3], strides=[2, 2]),
     ]
     values = {"pads": np.array(pads)} | ({"value": np.float32(value)} if value is not None else {})
-    constants = [numpy_helper.from_array(np.asarray(one), name) for name, one in values.items()]
+    constants = [numpy_helper.from_array(np.asarray(weight), name) for name, weight in values.items()]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2, 6, 6])
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", "c", "h", "w"])
     graph = helper.make_graph(nodes, "net", [x], [out], constants)
@@ -510,17 +514,19 @@ def test_half_storage_halves_the_file_and_keeps_the_numbers(published: Path, tmp
     whole, half = (published / ENCODER_FILE).stat().st_size, (tmp_path / "half.onnx").stat().st_size
     assert 0.45 < half / whole < 0.6
     small = {
-        one.name: one.data_type for one in model.graph.initializer if np.prod(one.dims) < onnx_files._HALF_FROM_VALUES
+        weight.name: weight.data_type
+        for weight in model.graph.initializer
+        if np.prod(weight.dims) < onnx_files._HALF_FROM_VALUES
     }
     assert TensorProto.FLOAT16 not in small.values()
     cpu = providers.choose("cpu")
     hu = to_onnx._heads(2)
-    one, other = (
+    in_fp32, in_fp16 = (
         providers.session(path, cpu).run(["evidence"], {"hu": hu})[0]
         for path in (published / ENCODER_FILE, tmp_path / "half.onnx")
     )
-    np.testing.assert_allclose(one, other, atol=to_onnx.TOLERANCE_HALF)
-    assert not np.array_equal(one, other)
+    np.testing.assert_allclose(in_fp32, in_fp16, atol=to_onnx.TOLERANCE_HALF)
+    assert not np.array_equal(in_fp32, in_fp16)
 
 
 def test_an_encoder_that_is_too_large_is_stored_in_half(
@@ -597,5 +603,5 @@ def test_both_heads_convert_and_agree_at_any_length(tmp_path: Path, kind: str) -
         features = np.random.default_rng(count).normal(size=(count, 12)).astype(np.float32)
         expected = onnx_files.keras_outputs(function, features)
         names = list(expected)
-        for name, found in zip(names, session.run(names, {"features": features}), strict=True):
-            np.testing.assert_allclose(found, expected[name], atol=1e-5)
+        for name, output in zip(names, session.run(names, {"features": features}), strict=True):
+            np.testing.assert_allclose(output, expected[name], atol=1e-5)

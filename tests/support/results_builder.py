@@ -1,5 +1,7 @@
 """Results without models or files, for tests of what is made of them."""
 
+from typing import Any
+
 import numpy as np
 
 from ichscope.imaging.preprocess import Box
@@ -32,11 +34,11 @@ def model(
     )
 
 
-def series(slices: int = 3, rows: int = 4, columns: int = 6, **fields: object) -> Series:
+def series(slices: int = 3, rows: int = 4, columns: int = 6, **fields: Any) -> Series:
     """A series whose voxels count up from -10, so that each has a value of its own."""
     hu = np.arange(slices * rows * columns, dtype=np.int16).reshape(slices, rows, columns) - 10
     made = tuple(Slice(f"IM{i}.dcm", f"1.{i}", 5.0 * i) for i in range(slices))
-    known = {"spacing_mm": (5.0, 0.5, 0.4), "orientation": (1.0, 0, 0, 0, 1, 0)}
+    known: dict[str, Any] = {"spacing_mm": (5.0, 0.5, 0.4), "orientation": (1.0, 0, 0, 0, 1, 0)}
     return Series("study", "series", "ct", hu, made, **(known | fields))
 
 
@@ -50,5 +52,5 @@ def result(
 ) -> SeriesResult:
     findings = (Finding("ok", "head", "Air, bone and soft tissue are as in a head CT."),)
     slices = data.slices if data else tuple(Slice(f"IM{i}.dcm", "", None) for i in range(3))
-    found = {one.name: one for one in models}
-    return SeriesResult("study", "series", name, status, reasons, findings, slices, found, box, data)
+    by_name = {made.name: made for made in models}
+    return SeriesResult("study", "series", name, status, reasons, findings, slices, by_name, box, data)

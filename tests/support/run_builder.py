@@ -35,17 +35,19 @@ def write(path: Path, labels: tuple[str, ...], studies: Iterable[Study]) -> None
         table = csv.writer(file)
         names = [f"{what} {label}" for what in ("truth", "logit") for label in labels]
         table.writerow(["source", "patient", "study", "slice", *names])
-        for one in studies:
+        for study in studies:
             known = np.where(
-                (one.truth == 1).any(axis=0), 1, np.where(np.isnan(one.truth).any(axis=0), NAN, one.truth.max(axis=0))
+                (study.truth == 1).any(axis=0),
+                1,
+                np.where(np.isnan(study.truth).any(axis=0), NAN, study.truth.max(axis=0)),
             )
             rows = [
-                *enumerate(zip(one.truth, one.logits, strict=True)),
-                ("", (known, one.logits.max(axis=0) + one.more)),
+                *enumerate(zip(study.truth, study.logits, strict=True)),
+                ("", (known, study.logits.max(axis=0) + study.more)),
             ]
             for place, (truth, logits) in rows:
                 cells = ["" if value != value else int(value) for value in truth]
-                table.writerow([one.source, one.patient, one.study, place, *cells, *(f"{x:.5g}" for x in logits)])
+                table.writerow([study.source, study.patient, study.study, place, *cells, *(f"{x:.5g}" for x in logits)])
 
 
 def drawn(
@@ -80,9 +82,9 @@ def model(folder: Path, labels: tuple[str, ...] = ("any", "subdural"), folds: in
                 studies.append(drawn(rng, "implanted", patient, True, labels=count, skill=skill, name="bleed"))
                 studies.append(drawn(rng, "implanted", patient, False, labels=count, skill=skill, name="decoy"))
         for i in range(6):
-            one = drawn(rng, "phe-sich", f"b{fold}-{i}", True, labels=count, skill=skill)
-            one.truth[:, 0] = np.where(one.truth[:, 0] == 1, 1, NAN)
-            studies.append(one)
+            study = drawn(rng, "phe-sich", f"b{fold}-{i}", True, labels=count, skill=skill)
+            study.truth[:, 0] = np.where(study.truth[:, 0] == 1, 1, NAN)
+            studies.append(study)
         write(folder / f"fold-{fold}" / "predictions.csv", labels, [*studies, *_elsewhere(rng, count, skill - 1.5)])
     bleeds = [drawn(rng, "rsna-sdh", f"d{i}", True, 1, count, skill) for i in range(9)]
     write(folder / "final" / "predictions.csv", labels, [*_elsewhere(rng, count, skill - 1.5), *bleeds])
@@ -101,7 +103,7 @@ def rows(
 ) -> Predictions:
     """Studies and, with the same numbers, slices; of the second label nothing is known unless truth has it."""
     n = len(x)
-    x, truth = (np.reshape(one, (n, -1)).astype(float) for one in (x, truth))
+    x, truth = (np.reshape(values, (n, -1)).astype(float) for values in (x, truth))
     x = np.repeat(x, 2, axis=1)[:, :2]
     truth = np.column_stack([truth, np.full(n, np.nan)])[:, :2]
     patient = np.array([f"{source}{fold}-{i}" for i in range(n)]) if patient is None else patient

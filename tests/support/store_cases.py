@@ -6,10 +6,11 @@ import hashlib
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ichscope.imaging.series import Finding, Header
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.results import SeriesResult
+from ichscope.results import ModelResult, SeriesResult
 from ichscope.store import Store
 from tests.support import results_builder as build
 
@@ -20,16 +21,17 @@ def content(name: object) -> str:
     return hashlib.sha256(str(name).encode()).hexdigest()
 
 
-def study(name: object, *models: object, header: Header | None = None, **fields: object) -> SeriesResult:
+def study(name: object, *models: ModelResult | float, header: Header | None = None, **fields: Any) -> SeriesResult:
     """A study whose keys come from its name; models are ModelResults, or probabilities of cranioscan's `any`."""
-    made = [one if hasattr(one, "version") else build.model(along=(0.0, one)) for one in models]
+    made = [model if isinstance(model, ModelResult) else build.model(along=(0.0, model)) for model in models]
     status = "analysed" if made else "not analysed"
     data = build.series(slices=2, header=header or Header())
     key = content(f"study {name}")[:16]
-    return replace(build.result(*made, status=status, data=data), **{"study": key, "series": key[::-1]} | fields)
+    named: dict[str, Any] = {"study": key, "series": key[::-1]} | fields
+    return replace(build.result(*made, status=status, data=data), **named)
 
 
-def add(store: Store, name: object, *models: object, hours: float = 0, **fields: object) -> int:
+def add(store: Store, name: object, *models: ModelResult | float, hours: float = 0, **fields: Any) -> int:
     return store.results.record(
         study(name, *models, **fields), content(name), arrived_at=MORNING + timedelta(hours=hours)
     )

@@ -147,8 +147,8 @@ def test_jpeg_touches_only_its_window():
 
 
 def test_same_seed_same_change(head, square):
-    one, other = (augment(head, square, np.random.default_rng(9))[0] for _ in range(2))
-    assert np.array_equal(one, other)
+    first, second = (augment(head, square, np.random.default_rng(9))[0] for _ in range(2))
+    assert np.array_equal(first, second)
 
 
 def test_without_blood_many_parts_show_what_looks_like_it(head, square):

@@ -120,9 +120,9 @@ def test_a_part_has_a_smaller_grid() -> None:
 def test_labels_of_a_part(row: tuple[float, ...], pixels: int, expected: tuple[float, ...]) -> None:
     seen = np.zeros(96 * 96, np.uint8)
     seen[:pixels] = 1
-    found = batches._part_labels(seen.reshape(96, 96), labels(row)[0])
-    np.testing.assert_array_equal(found, np.float32(expected))
-    assert found.dtype == np.float32
+    part = batches._part_labels(seen.reshape(96, 96), labels(row)[0])
+    np.testing.assert_array_equal(part, np.float32(expected))
+    assert part.dtype == np.float32
 
 
 def test_beside_a_doubtful_outline_a_bleed_is_unknown() -> None:
@@ -159,8 +159,8 @@ def test_masked_loss_is_cross_entropy_of_what_is_known(
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, shape).astype(np.float32)
     target = rng.choice(np.array([0, 1, NAN], np.float32), shape)
-    found = float(batches.masked_loss(positive_weight)(batches.ops.convert_to_tensor(target), logits))
-    assert found == pytest.approx(by_hand(target, logits, positive_weight, column_weights), rel=1e-5)
+    loss = float(batches.masked_loss(positive_weight)(batches.ops.convert_to_tensor(target), logits))
+    assert loss == pytest.approx(by_hand(target, logits, positive_weight, column_weights), rel=1e-5)
 
 
 def test_masked_loss_of_nothing_known_is_zero() -> None:
@@ -222,11 +222,11 @@ def test_columns_are_chosen_by_name(studies) -> None:
 
 
 def test_batches_can_be_made_again_and_differ(studies) -> None:
-    one, same = (batches.SliceBatches(studies, LABELS, batch=3, steps=2, seed=1) for _ in range(2))
-    np.testing.assert_array_equal(one[0][0], same[0][0])
-    assert not np.array_equal(one[0][0], one[1][0])
+    first, same = (batches.SliceBatches(studies, LABELS, batch=3, steps=2, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(first[0][0], same[0][0])
+    assert not np.array_equal(first[0][0], first[1][0])
     same.on_epoch_end()
-    assert not np.array_equal(one[0][0], same[0][0])
+    assert not np.array_equal(first[0][0], same[0][0])
 
 
 def test_every_role_is_drawn_by_its_share(studies) -> None:
@@ -296,17 +296,17 @@ def test_implants_are_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mon
     lines: list[str] = []
     pool = batches.implanted([host], per_kind=2, seed=0, cache=tmp_path, report=lines.append)
     assert len(pool) == 2 * (len(SUBTYPES) - 1), "no room for an epidural one"
-    assert {one.source for one in pool} == {batches.IMPLANTED}
-    assert {one.patient for one in pool} == {host.patient}
-    assert len({one.study for one in pool}) == len(pool)
+    assert {made.source for made in pool} == {batches.IMPLANTED}
+    assert {made.patient for made in pool} == {host.patient}
+    assert len({made.study for made in pool}) == len(pool)
     assert pool[0].mask.dtype == np.uint8
-    assert all(isinstance(one.hu, np.memmap) for one in pool), "thousands of them need no memory"
+    assert all(isinstance(made.hu, np.memmap) for made in pool), "thousands of them need no memory"
     assert lines == ["implants: 1 of 1 studies"]
     monkeypatch.setattr(batches, "implant", lambda *_: pytest.fail("was made before"))
     again = batches.implanted([host], per_kind=2, seed=0, cache=tmp_path, report=lines.append)
-    for one, other in zip(pool, again, strict=True):
-        np.testing.assert_array_equal(one.hu, other.hu)
-        np.testing.assert_array_equal(one.labels, other.labels)
+    for made, other in zip(pool, again, strict=True):
+        np.testing.assert_array_equal(made.hu, other.hu)
+        np.testing.assert_array_equal(made.labels, other.labels)
 
 
 # ---------------------------------------------------------------- lookalikes

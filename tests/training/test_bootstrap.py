@@ -21,7 +21,7 @@ def rows(n: int = 200, patients: int = 40, ties: bool = False) -> Rows:
 def test_with_every_patient_once_the_figures_are_those_of_the_metrics(ties: bool) -> None:
     some = rows(ties=ties)
     number, _ = draw(some.patient)
-    found = weighted(some, number, np.ones((1, number.max() + 1)))
+    drawn = weighted(some, number, np.ones((1, number.max() + 1)))
     truth, p = some.truth, some.probability
     expected = {
         "auc": metrics.roc_auc(truth, some.score),
@@ -30,9 +30,9 @@ def test_with_every_patient_once_the_figures_are_those_of_the_metrics(ties: bool
         "log_loss": metrics.weighted_log_loss(truth[:, None], p[:, None], (1.0,)),
         "ece": metrics.expected_calibration_error(truth, p, bootstrap.ECE_BINS),
     }
-    assert set(found) == set(expected)
+    assert set(drawn) == set(expected)
     for name, estimate in expected.items():
-        assert found[name][0] == pytest.approx(estimate.value), name
+        assert drawn[name][0] == pytest.approx(estimate.value), name
 
 
 def test_a_weight_is_as_many_copies_of_the_patient() -> None:
@@ -57,9 +57,9 @@ def test_small_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_intervals_respect_patients() -> None:
     """Twenty copies of a row are one patient's, and make nothing surer."""
     some = rows(80, 10**6)
-    values = (np.repeat(one, 20) for one in (some.truth, some.probability, some.score))
+    values = (np.repeat(column, 20) for column in (some.truth, some.probability, some.score))
     copied = Rows(*values, {}, np.repeat(some.patient, 20))
-    widths = [np.ptp(interval([replicates(one)["auc"]])) for one in (some, copied)]
+    widths = [np.ptp(interval([replicates(sample)["auc"]])) for sample in (some, copied)]
     assert widths[1] == pytest.approx(widths[0], abs=1e-6)
 
 
@@ -81,7 +81,7 @@ def test_draws_of_one_class_are_left_out_and_too_many_give_no_interval() -> None
 
 
 def test_the_interval_of_a_mean_is_of_what_was_drawn_together() -> None:
-    one = np.linspace(0, 1, 1001)
-    assert interval([one, 1 - one]) == [0.5, 0.5]
-    assert interval([one, one]) == [0.025, 0.975]
-    assert interval([one, np.full(1001, np.nan)]) == [0.025, 0.975]
+    draws = np.linspace(0, 1, 1001)
+    assert interval([draws, 1 - draws]) == [0.5, 0.5]
+    assert interval([draws, draws]) == [0.025, 0.975]
+    assert interval([draws, np.full(1001, np.nan)]) == [0.025, 0.975]

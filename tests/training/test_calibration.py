@@ -16,14 +16,16 @@ def test_positives_come_from_everywhere_and_negatives_from_real_heads() -> None:
         binormal(3, 5, 1, source="implanted"),
         rows(np.zeros(60), np.ones(60), source="phe-sich"),
     )
-    one = cases(some.where(some.level == "study"), 0)
-    source = some.where(some.level == "study").source[one.row]
-    assert set(source[~one.truth]) == {"ct-ich"}
-    shares = {name: one.weight[one.truth & (source == name)].sum() for name in ("ct-ich", "implanted", "phe-sich")}
+    chosen = cases(some.where(some.level == "study"), 0)
+    source = some.where(some.level == "study").source[chosen.row]
+    assert set(source[~chosen.truth]) == {"ct-ich"}
+    shares = {
+        name: chosen.weight[chosen.truth & (source == name)].sum() for name in ("ct-ich", "implanted", "phe-sich")
+    }
     # 2 and 5 patients, and 60, of which 30 count.
     assert shares == pytest.approx({"ct-ich": 2 / 37, "implanted": 5 / 37, "phe-sich": 30 / 37})
-    assert one.weight[~one.truth].sum() == pytest.approx(1)
-    assert one.patients == (4, 67)
+    assert chosen.weight[~chosen.truth].sum() == pytest.approx(1)
+    assert chosen.patients == (4, 67)
 
 
 def test_the_prevalence_is_that_of_collections_with_both_classes() -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> dict[str, Any]:
+def report(folder: Path) -> dict[str, Any]:
     return json.loads((folder / METRICS_FILE).read_text())
 
 
@@ -50,8 +50,8 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
 # ---------------------------------------------------------------- figures
 
 
-def test_every_collection_level_and_label_is_measured(found: dict[str, Any]) -> None:
-    measured = found["measured"]
+def test_every_collection_level_and_label_is_measured(report: dict[str, Any]) -> None:
+    measured = report["measured"]
     names = {f"{source} {level} {label}" for source in ("ct-ich", "implanted", "phe-sich")
              for level in ("slice", "study") for label in ("any", "subdural")}  # fmt: skip
     assert {name for name in measured["cross-validation"] if not name.endswith(" all")} == names
@@ -62,79 +62,79 @@ def test_every_collection_level_and_label_is_measured(found: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("level", ["slice", "study"])
 def test_figures_can_be_recomputed_from_the_rows(
-    found: dict[str, Any], table: list[dict[str, str]], level: str
+    report: dict[str, Any], table: list[dict[str, str]], level: str
 ) -> None:
     rows = [row for row in table if row["source"] == "ct-ich" and bool(row["slice"]) == (level == "slice")]
     truth, p, logit = (column(rows, f"{what} any") for what in ("truth", "probability", "logit"))
     patients = np.array([row["patient"] for row in rows])
-    figures = found["measured"]["cross-validation"][f"ct-ich {level} any"]
-    assert (figures["n"], figures["positives"]) == (len(rows), truth.sum())
-    assert (figures["patients"], figures["positive_patients"]) == (48, 20)
-    assert figures["auc"] == pytest.approx(metrics.roc_auc(truth, logit).value, abs=1e-4)
-    assert figures["ap"] == pytest.approx(metrics.average_precision(truth, logit).value, abs=1e-4)
-    assert figures["brier"] == pytest.approx(metrics.brier(truth, p).value, abs=1e-4)
-    assert figures["log_loss"] == pytest.approx(-np.mean(np.log(np.where(truth == 1, p, 1 - p))), abs=1e-4)
+    measures = report["measured"]["cross-validation"][f"ct-ich {level} any"]
+    assert (measures["n"], measures["positives"]) == (len(rows), truth.sum())
+    assert (measures["patients"], measures["positive_patients"]) == (48, 20)
+    assert measures["auc"] == pytest.approx(metrics.roc_auc(truth, logit).value, abs=1e-4)
+    assert measures["ap"] == pytest.approx(metrics.average_precision(truth, logit).value, abs=1e-4)
+    assert measures["brier"] == pytest.approx(metrics.brier(truth, p).value, abs=1e-4)
+    assert measures["log_loss"] == pytest.approx(-np.mean(np.log(np.where(truth == 1, p, 1 - p))), abs=1e-4)
     share = truth.mean()
     floor = -share * np.log(share) - (1 - share) * np.log(1 - share)
-    assert figures["log_loss_floor"] == pytest.approx(floor, abs=1e-4)
+    assert measures["log_loss_floor"] == pytest.approx(floor, abs=1e-4)
     for name in ("auc", "ap", "log_loss", "brier"):
-        low, high = figures[f"{name}_95"]
-        assert low <= figures[name] <= high, name
+        low, high = measures[f"{name}_95"]
+        assert low <= measures[name] <= high, name
     drawn = bootstrap.replicates(bootstrap.Rows(truth == 1, p, logit, {}, patients))
-    assert figures["auc_95"] == pytest.approx(bootstrap.interval([drawn["auc"]]), abs=1e-3)
-    assert set(figures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
+    assert measures["auc_95"] == pytest.approx(bootstrap.interval([drawn["auc"]]), abs=1e-3)
+    assert set(measures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
 
 
-def test_all_labels_together_are_weighed_as_by_rsna(found: dict[str, Any], table: list[dict[str, str]]) -> None:
+def test_all_labels_together_are_weighed_as_by_rsna(report: dict[str, Any], table: list[dict[str, str]]) -> None:
     rows = [row for row in table if row["source"] == "ct-ich" and row["slice"]]
     truth = np.stack([column(rows, f"truth {label}") for label in ("any", "subdural")], axis=1)
     p = np.stack([column(rows, f"probability {label}") for label in ("any", "subdural")], axis=1)
     losses = -np.where(truth == 1, np.log(p), np.log(1 - p)).mean(axis=0)
-    figures = found["measured"]["cross-validation"]["ct-ich slice all"]
-    assert figures["log_loss"] == pytest.approx((2 * losses[0] + losses[1]) / 3, abs=1e-4)
-    assert "phe-sich slice all" not in found["measured"]["cross-validation"]
+    measures = report["measured"]["cross-validation"]["ct-ich slice all"]
+    assert measures["log_loss"] == pytest.approx((2 * losses[0] + losses[1]) / 3, abs=1e-4)
+    assert "phe-sich slice all" not in report["measured"]["cross-validation"]
 
 
-def test_a_collection_of_bleeds_has_sensitivities_alone(found: dict[str, Any]) -> None:
+def test_a_collection_of_bleeds_has_sensitivities_alone(report: dict[str, Any]) -> None:
     for part, name in (("cross-validation", "phe-sich study any"), ("elsewhere, final model", "rsna-sdh slice any")):
-        figures = found["measured"][part][name]
-        assert (figures["auc"], figures["why"]) == (None, "positives only")
-        assert all(set(at) == {"sensitivity", "sensitivity_95"} for at in figures["at"].values())
-        assert not {"ap", "brier", "log_loss"} & set(figures)
+        measures = report["measured"][part][name]
+        assert (measures["auc"], measures["why"]) == (None, "positives only")
+        assert all(set(at) == {"sensitivity", "sensitivity_95"} for at in measures["at"].values())
+        assert not {"ap", "brier", "log_loss"} & set(measures)
 
 
-def test_elsewhere_is_the_mean_of_the_folds_and_not_their_ensemble(found: dict[str, Any], folder: Path) -> None:
+def test_elsewhere_is_the_mean_of_the_folds_and_not_their_ensemble(report: dict[str, Any], folder: Path) -> None:
     runs = read_runs(folder)
     values = []
     for fold in range(4):
         mine = (runs.source == "rsna-sample") & (runs.level == "slice") & (runs.fold == fold)
         values.append(metrics.roc_auc(runs.truth[mine, 0], runs.logit[mine, 0]).value)
-    figures = found["measured"]["elsewhere"]["rsna-sample slice any"]
-    assert figures["auc"] == pytest.approx(np.mean(values), abs=1e-4)
-    assert (figures["n"], figures["positives"]) == (14, 6)
-    low, high = figures["auc_95"]
-    assert low < figures["auc"] <= high
+    measures = report["measured"]["elsewhere"]["rsna-sample slice any"]
+    assert measures["auc"] == pytest.approx(np.mean(values), abs=1e-4)
+    assert (measures["n"], measures["positives"]) == (14, 6)
+    low, high = measures["auc_95"]
+    assert low < measures["auc"] <= high
 
 
-def test_kinds_of_bleeds_have_the_share_that_is_flagged(found: dict[str, Any]) -> None:
-    name = found["operating_points"]["default"]
-    one = found["found_by_kind"]["ct-ich"]["subdural"]
-    assert one["n"] == 20
+def test_kinds_of_bleeds_have_the_share_that_is_flagged(report: dict[str, Any]) -> None:
+    name = report["operating_points"]["default"]
+    share = report["found_by_kind"]["ct-ich"]["subdural"]
+    assert share["n"] == 20
     # All bleeds of the runs are subdural, so it is the sensitivity of any.
-    expected = found["measured"]["cross-validation"]["ct-ich study any"]["at"][name]
-    assert (one["sensitivity"], one["sensitivity_95"]) == (expected["sensitivity"], expected["sensitivity_95"])
-    assert set(found["found_by_kind"]) == {"ct-ich", "implanted", "phe-sich"}
+    expected = report["measured"]["cross-validation"]["ct-ich study any"]["at"][name]
+    assert (share["sensitivity"], share["sensitivity_95"]) == (expected["sensitivity"], expected["sensitivity_95"])
+    assert set(report["found_by_kind"]) == {"ct-ich", "implanted", "phe-sich"}
 
 
 # ---------------------------------------------------------------- calibration and points
 
 
 def test_held_out_rows_are_calibrated_by_other_folds_and_the_rest_as_published(
-    found: dict[str, Any], table: list[dict[str, str]], folder: Path
+    report: dict[str, Any], table: list[dict[str, str]], folder: Path
 ) -> None:
     runs = read_runs(folder)
     raw = {(int(f), s, int(k)): x[0] for f, s, k, x in zip(runs.fold, runs.study, runs.place, runs.logit, strict=True)}
-    slope, intercept = found["calibration"]["slice"][0]
+    slope, intercept = report["calibration"]["slice"][0]
     gaps: dict[str, list[float]] = {}
     for row in table:
         if row["slice"]:
@@ -145,12 +145,12 @@ def test_held_out_rows_are_calibrated_by_other_folds_and_the_rest_as_published(
     assert 0.01 < np.mean(gaps["ct-ich"]) < 1
 
 
-def test_what_the_export_needs_is_there(found: dict[str, Any]) -> None:
-    assert found["labels"] == ["any", "subdural"]
-    assert found["folds"] == [0, 1, 2, 3]
-    assert np.shape([found["calibration"][level] for level in ("slice", "study")]) == (2, 2, 2)
-    points = found["operating_points"]
-    assert points["default"] in [one["name"] for one in points["points"]]
+def test_what_the_export_needs_is_there(report: dict[str, Any]) -> None:
+    assert report["labels"] == ["any", "subdural"]
+    assert report["folds"] == [0, 1, 2, 3]
+    assert np.shape([report["calibration"][level] for level in ("slice", "study")]) == (2, 2, 2)
+    points = report["operating_points"]
+    assert points["default"] in [point["name"] for point in points["points"]]
     assert set(points["thresholds"]["study"]) == set(points["thresholds"]["slice"]) == {"any", "subdural"}
 
 
@@ -164,22 +164,22 @@ def test_a_final_model_that_scores_higher_than_the_folds_is_noticed(tmp_path: Pa
         row[at] = str(float(row[at]) + 2)
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
-    found = evaluate(folder)
-    assert found["final_shift"]["slice"] - before == pytest.approx(2 * found["calibration"]["slice"][0][0], abs=0.01)
+    report = evaluate(folder)
+    assert report["final_shift"]["slice"] - before == pytest.approx(2 * report["calibration"]["slice"][0][0], abs=0.01)
 
 
 # ---------------------------------------------------------------- ablations
 
 
-def test_an_ablation_is_compared_on_the_same_folds(found: dict[str, Any]) -> None:
-    (one,) = found["ablations"]
-    assert (one["without"], one["folds"]) == ("implants", [0, 1])
-    figures = one["auc"]["ct-ich slice any"]
-    assert figures["with"] - figures["without"] == pytest.approx(figures["difference"], abs=2e-3)
-    low, high = figures["difference_95"]
-    assert 0 < low < figures["difference"] < high
+def test_an_ablation_is_compared_on_the_same_folds(report: dict[str, Any]) -> None:
+    (ablation,) = report["ablations"]
+    assert (ablation["without"], ablation["folds"]) == ("implants", [0, 1])
+    auc = ablation["auc"]["ct-ich slice any"]
+    assert auc["with"] - auc["without"] == pytest.approx(auc["difference"], abs=2e-3)
+    low, high = auc["difference_95"]
+    assert 0 < low < auc["difference"] < high
     assert {"ct-ich slice subtypes", "rsna-sample slice any", "phe-sich study any, against normal heads"} <= set(
-        one["auc"]
+        ablation["auc"]
     )
 
 
@@ -192,9 +192,9 @@ def test_without_a_collection_only_rows_that_both_held_out_are_compared(tmp_path
         path.parent.mkdir(parents=True)
         path.write_text(rows + "".join(row for row in others.splitlines(True) if row.startswith("phe-sich")))
     (folder / "without-implants" / "fold-0").mkdir(parents=True)  # still training
-    (one,) = evaluate(folder)["ablations"]
-    assert all(figures["difference"] == 0 for figures in one["auc"].values())
-    assert one["folds"] == [0, 1]
+    (ablation,) = evaluate(folder)["ablations"]
+    assert all(auc["difference"] == 0 for auc in ablation["auc"].values())
+    assert ablation["folds"] == [0, 1]
 
 
 # ---------------------------------------------------------------- files and refusals

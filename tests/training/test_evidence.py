@@ -91,10 +91,10 @@ def test_the_summary_pools_models_and_respects_patients() -> None:
         Tried({"any": [(True, f"{n}-{i}") for i in range(9)] + [(False, f"{n}-9")], "subdural": []}, 12, [])
         for n in range(2)
     ]
-    found = summary(parts)
-    assert (found["detected"], found["inside"], found["slices_with_a_bleed"]) == (20, 0.9, 24)
-    assert found["by_label"]["subdural"] == {"detected": 0, "inside": None}
-    low, high = found["inside_95"]
+    share = summary(parts)
+    assert (share["detected"], share["inside"], share["slices_with_a_bleed"]) == (20, 0.9, 24)
+    assert share["by_label"]["subdural"] == {"detected": 0, "inside": None}
+    low, high = share["inside_95"]
     assert 0.6 < low < 0.9 < high < 1
     one_patient = summary([Tried({"any": [(True, "p")] * 9 + [(False, "p")]}, 10, [])])
     assert one_patient["inside"] == 0.9
@@ -106,7 +106,7 @@ def test_failures_are_misses_and_false_alarms() -> None:
         {"bleed": bleed, "seed": i, "probability": p}
         for i, (bleed, p) in enumerate([("subdural", 0.3), ("subdural", 0.5), (None, 0.5), (None, 0.1)])
     ]
-    assert [one["seed"] for one in failures(studies, 0.5)] == [0, 2]
+    assert [study["seed"] for study in failures(studies, 0.5)] == [0, 2]
 
 
 def test_phantoms_come_with_masks_where_the_model_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,13 +129,13 @@ def test_a_published_model_is_tried_on_phantoms(
     monkeypatch.setattr(evidence, "SLICES", 3)
     monkeypatch.setattr(evidence, "SEEDS", 1)
     folder = tiny_model.build(tmp_path)
-    found = on_phantoms(Published(folder), seeds=1)
-    assert set(found["phantoms"]["flagged"]) == {*LABELS[1:], "none"}
-    assert found["phantoms"]["slices_with_a_bleed"] > 10
-    missed = sum(one["bleed"] is not None for one in found["failures"])
-    assert missed == 5 - sum(found["phantoms"]["flagged"][label]["flagged"] for label in LABELS[1:])
-    json.dumps(found)
-    monkeypatch.setattr(evidence, "on_phantoms", lambda _: found)
+    tried = on_phantoms(Published(folder), seeds=1)
+    assert set(tried["phantoms"]["flagged"]) == {*LABELS[1:], "none"}
+    assert tried["phantoms"]["slices_with_a_bleed"] > 10
+    missed = sum(failure["bleed"] is not None for failure in tried["failures"])
+    assert missed == 5 - sum(tried["phantoms"]["flagged"][label]["flagged"] for label in LABELS[1:])
+    json.dumps(tried)
+    monkeypatch.setattr(evidence, "on_phantoms", lambda _: tried)
     assert main([str(folder)]) == 0
     assert "phantoms: peak inside the bleed" in capsys.readouterr().out
 

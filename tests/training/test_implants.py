@@ -18,15 +18,15 @@ def normal() -> np.ndarray:
     rng = np.random.default_rng(0)
     rows, columns = np.indices((224, 224)) - 112.0
     hu = np.full((12, 224, 224), -1000, np.float32)
-    for i, one in enumerate(hu):
+    for i, pixels in enumerate(hu):
         size = 1 - 0.035 * abs(i - 4)
         radius = np.hypot(rows / 100, columns / 82) / size
         angle = np.arctan2(rows, columns)
-        one[radius < 1.0] = 700
-        one[radius < 0.92] = 33
-        one[(radius < 0.91) & (radius > 0.8) & (np.abs(np.sin(9 * angle)) < 0.09)] = 8
+        pixels[radius < 1.0] = 700
+        pixels[radius < 0.92] = 33
+        pixels[(radius < 0.91) & (radius > 0.8) & (np.abs(np.sin(9 * angle)) < 0.09)] = 8
         for side in (-1, 1):
-            one[np.hypot(rows / 26, (columns - side * 12) / 7) < (1 if 1 < i < 9 else 0)] = 7
+            pixels[np.hypot(rows / 26, (columns - side * 12) / 7) < (1 if 1 < i < 9 else 0)] = 7
     noise = ndimage.gaussian_filter(rng.standard_normal(hu.shape), (0, 0.7, 0.7)) * 6
     return np.rint(hu + noise * (hu > -500)).astype(np.int16)
 
@@ -95,7 +95,7 @@ def test_bleed_lies_where_its_kind_lies(normal, anatomy, kind, region):
         _, mask, _ = drawn(normal, anatomy, kind, seed)
         if kind == "epidural":
             # It reaches the inner table in every slice that shows a good deal of it.
-            assert all((one & near).any() for one, near in zip(mask, where, strict=True) if one.sum() > 40)
+            assert all((visible & near).any() for visible, near in zip(mask, where, strict=True) if visible.sum() > 40)
         else:
             assert (mask & where).sum() > 0.8 * mask.sum()
 
@@ -111,14 +111,14 @@ def test_neighbouring_slices_hang_together(normal, anatomy):
 
 
 def test_same_seed_same_bleed(normal, anatomy):
-    one, other = (drawn(normal, anatomy, "subdural", 5) for _ in range(2))
-    assert np.array_equal(one[0], other[0])
-    assert not np.array_equal(one[0], drawn(normal, anatomy, "subdural", 6)[0])
+    first, second = (drawn(normal, anatomy, "subdural", 5) for _ in range(2))
+    assert np.array_equal(first[0], second[0])
+    assert not np.array_equal(first[0], drawn(normal, anatomy, "subdural", 6)[0])
 
 
 def test_companion_adds_a_second_label(normal, anatomy):
     labels = [drawn(normal, anatomy, "subdural", seed, companion=1.0)[2] for seed in range(3)]
-    assert any((one[:, 1:] == 1).any(axis=0).sum() == 2 for one in labels)
+    assert any((rows[:, 1:] == 1).any(axis=0).sum() == 2 for rows in labels)
 
 
 def test_one_slice_is_enough(normal):

@@ -67,9 +67,9 @@ def head(request: pytest.FixtureRequest):
 def test_windows_are_brain_subdural_and_soft_tissue(
     hu: int, expected: tuple[float, float, float], input_range: float
 ) -> None:
-    found = np.asarray(models.windowed(np.full((1, 2, 2), hu, np.int16), input_range))
-    assert found.shape == (1, 2, 2, 3)
-    assert found[0, 1, 1] == pytest.approx(np.array(expected) * input_range, abs=1e-3)
+    shown = np.asarray(models.windowed(np.full((1, 2, 2), hu, np.int16), input_range))
+    assert shown.shape == (1, 2, 2, 3)
+    assert shown[0, 1, 1] == pytest.approx(np.array(expected) * input_range, abs=1e-3)
 
 
 # ---------------------------------------------------------------- encoder
@@ -83,14 +83,14 @@ def test_every_backbone_gives_evidence_at_an_eighth_of_the_input(backbone: str, 
     hu = np.full((2, size, size), 30, np.int16)
     low, high = size * 3 // 8, size * 5 // 8
     hu[1, low:high, low:high] = 70
-    found = numbers(built(hu, training=False))
-    assert set(found) == {"features", "evidence"}
-    assert found["evidence"].shape == (2, size // 8, size // 8, len(LABELS))
+    out = numbers(built(hu, training=False))
+    assert set(out) == {"features", "evidence"}
+    assert out["evidence"].shape == (2, size // 8, size // 8, len(LABELS))
     # Average and maximum of three lateral maps, the fused map and the evidence.
-    assert found["features"].shape == (2, 2 * (4 * models.CHANNELS + len(LABELS)))
-    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+    assert out["features"].shape == (2, 2 * (4 * models.CHANNELS + len(LABELS)))
+    assert {value.dtype for value in out.values()} == {np.dtype(np.float32)}
     # InceptionV3 has 25 cells where the others have 28: with the rim on one side its map would be shifted.
-    change = np.abs(np.diff(found["evidence"], axis=0)).sum(axis=(0, 3))
+    change = np.abs(np.diff(out["evidence"], axis=0)).sum(axis=(0, 3))
     centre = [np.average(np.arange(size // 8) + 0.5, weights=change.sum(axis=axis)) for axis in (1, 0)]
     assert centre == pytest.approx([size / 16] * 2, abs=1.5)
 
@@ -120,25 +120,25 @@ def test_blood_is_rare_before_training(encoder) -> None:
 
 
 def test_features_hold_the_evidence_itself(encoder) -> None:
-    found = numbers(encoder(slices(2, 64), training=False))
-    np.testing.assert_allclose(found["features"][:, -4:-2], found["evidence"].mean(axis=(1, 2)), rtol=1e-4)
-    np.testing.assert_allclose(found["features"][:, -2:], found["evidence"].max(axis=(1, 2)), rtol=1e-4)
+    out = numbers(encoder(slices(2, 64), training=False))
+    np.testing.assert_allclose(out["features"][:, -4:-2], out["evidence"].mean(axis=(1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(out["features"][:, -2:], out["evidence"].max(axis=(1, 2)), rtol=1e-4)
 
 
 def test_the_encoder_sees_what_windows_keep(encoder) -> None:
     """Beyond every window all HU look alike: metal and bone, fat and air."""
     low, lower = np.full((1, 64, 64), -200, np.int16), np.full((1, 64, 64), -1000, np.int16)
-    for one, other in ((low, lower), (low + 700, low + 3000)):
-        a, b = (np.asarray(encoder(hu, training=False)["features"]) for hu in (one, other))
+    for first, second in ((low, lower), (low + 700, low + 3000)):
+        a, b = (np.asarray(encoder(hu, training=False)["features"]) for hu in (first, second))
         np.testing.assert_array_equal(a, b)
 
 
 def test_from_random_weights_the_whole_encoder_starts_as_its_fine_part(encoder) -> None:
     part = models.fine_part(encoder, "mobilenetv2")
     hu = slices(2, 64)
-    found, whole = (numbers(model(hu, training=False)) for model in (part, encoder))
-    np.testing.assert_allclose(found["evidence"], whole["evidence"], atol=1e-4)
-    np.testing.assert_allclose(found["slice"], whole["evidence"].max(axis=(1, 2)), atol=1e-4)
+    fine, whole = (numbers(model(hu, training=False)) for model in (part, encoder))
+    np.testing.assert_allclose(fine["evidence"], whole["evidence"], atol=1e-4)
+    np.testing.assert_allclose(fine["slice"], whole["evidence"].max(axis=(1, 2)), atol=1e-4)
 
 
 def test_the_fine_part_shares_its_weights_with_the_encoder(encoder) -> None:
@@ -161,17 +161,17 @@ def test_architectures_name_what_exists(name: str) -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
 def test_heads_take_any_number_of_slices(head, count: int) -> None:
     features = np.random.default_rng(0).normal(size=(2, count, 24)).astype(np.float32)
-    found = numbers(head(features, training=False))
-    assert found["slice"].shape == (2, count, 2)
-    assert found["study"].shape == (2, 2)
-    assert all(np.isfinite(value).all() for value in found.values())
+    out = numbers(head(features, training=False))
+    assert out["slice"].shape == (2, count, 2)
+    assert out["study"].shape == (2, 2)
+    assert all(np.isfinite(value).all() for value in out.values())
 
 
 def test_heads_look_at_neighbours(head) -> None:
     features = np.random.default_rng(1).normal(size=(1, 9, 24)).astype(np.float32)
     changed = features.copy()
     changed[0, 3] += 2
-    before, after = (np.asarray(head(one, training=False)["slice"]) for one in (features, changed))
+    before, after = (np.asarray(head(values, training=False)["slice"]) for values in (features, changed))
     assert np.abs(before[0, 4] - after[0, 4]).max() > 1e-4
 
 
@@ -201,9 +201,9 @@ def test_a_new_head_says_what_the_evidence_says(
 ) -> None:
     built = models.sequence_head(kind, 8, labels, ("any", "epidural", "subdural"), view)
     features = np.random.default_rng(4).normal(size=(2, 5, 8)).astype(np.float32)
-    found = numbers(built(features, training=False))
-    np.testing.assert_allclose(found["slice"], features[..., columns], atol=1e-6)
-    np.testing.assert_allclose(found["study"], np.log(np.exp(features[..., columns]).sum(axis=1)), atol=1e-5)
+    out = numbers(built(features, training=False))
+    np.testing.assert_allclose(out["slice"], features[..., columns], atol=1e-6)
+    np.testing.assert_allclose(out["study"], np.log(np.exp(features[..., columns]).sum(axis=1)), atol=1e-5)
 
 
 def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:
@@ -211,9 +211,9 @@ def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:
     features = np.random.default_rng(4).normal(3, [1, 2, 5, 0.1, 9], (500, 5)).astype(np.float32)
     models.normalise_features(built, features)
     inner = keras.Model(built.input, built.get_layer("normalise").output)
-    found = np.asarray(inner(features[None], training=False))[0]
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(found.std(axis=0), 1, atol=1e-2)
+    normalised = np.asarray(inner(features[None], training=False))[0]
+    np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(normalised.std(axis=0), 1, atol=1e-2)
 
 
 @pytest.mark.parametrize(("view", "sees"), [("evidence", False), ("features", True)])
@@ -225,8 +225,8 @@ def test_a_head_sees_what_its_view_lets_it(view: str, sees: bool) -> None:
     models.normalise_features(built, np.random.default_rng(5).normal(size=(50, 8)).astype(np.float32))
     other = features.copy()
     other[..., :6] += 3  # all but the evidence of the two labels
-    one, two = (numbers(built(some, training=False))["slice"] for some in (features, other))
-    assert np.allclose(one, two) != sees
+    plain, changed = (numbers(built(some, training=False))["slice"] for some in (features, other))
+    assert np.allclose(plain, changed) != sees
 
 
 def test_normalisation_stays_as_it_was_set_while_training() -> None:
@@ -244,5 +244,5 @@ def test_weights_trained_on_parts_fit_whole_slices(tmp_path: Path, encoder) -> N
     again = models.slice_encoder("mobilenetv2", TWO, size=64)
     again.load_weights(tmp_path / "encoder.weights.h5")
     hu = slices(1, 64)
-    expected, found = (np.asarray(model(hu, training=False)["features"]) for model in (encoder, again))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    expected, actual = (np.asarray(model(hu, training=False)["features"]) for model in (encoder, again))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)

@@ -12,7 +12,7 @@ from training.out_of_fold import Predictions
 def test_points_reach_what_they_name_in_heads_never_seen() -> None:
     folds = joined(*(binormal(400, 300, seed=fold, fold=fold) for fold in range(4)))
     fitted = Fitted.of(folds)
-    points = {one["name"]: one for one in operating_points(folds, fitted, cross_fit(folds))["points"]}
+    points = {point["name"]: point for point in operating_points(folds, fitted, cross_fit(folds))["points"]}
     assert list(points) == ["sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"]
     new = binormal(4000, 4000, seed=99)
     judged = fitted.judge(new)
@@ -34,12 +34,12 @@ def test_with_few_heads_the_specificity_is_nearer_the_truth_than_their_count() -
     for seed in range(12):
         some = joined(*(binormal(19, 40, seed=(seed, fold), fold=fold) for fold in range(2)))
         fitted, unseen = Fitted.of(some), cross_fit(some)
-        told = operating_points(some, fitted, unseen)["points"][0]["specificity"]
+        smoothed = operating_points(some, fitted, unseen)["points"][0]["specificity"]
         slope, intercept = fitted.calibration["study"][0]
         x = (fitted.points["study"]["sensitivity 0.90"] - intercept) / slope
         truth = 1 - expit(-1.702 * x)  # a normal distribution, to 0.01
         study = (some.level == "study") & (some.truth[:, 0] == 0)
-        smooth.append(told - truth)
+        smooth.append(smoothed - truth)
         counted.append((unseen.z[study, 0] < unseen.points["sensitivity 0.90"][study]).mean() - truth)
     assert np.sqrt(np.mean(np.square(smooth))) < np.sqrt(np.mean(np.square(counted)))
     assert np.abs(smooth).mean() < 0.04
@@ -87,19 +87,21 @@ def test_heads_of_one_class_give_no_points() -> None:
 )
 def test_the_default_is_the_most_sensitive_point_that_is_specific_enough(gap: float, expected: str) -> None:
     some = joined(*(binormal(200, 200, seed=fold, fold=fold, gap=gap) for fold in range(2)))
-    found = operating_points(some, Fitted.of(some), cross_fit(some))
-    by_name = {one["name"]: one["specificity"] for one in found["points"]}
-    assert found["default"] == expected
+    chosen = operating_points(some, Fitted.of(some), cross_fit(some))
+    by_name = {point["name"]: point["specificity"] for point in chosen["points"]}
+    assert chosen["default"] == expected
     assert (by_name[expected] >= 0.8) == (gap > 1)
-    assert f"{by_name[expected]:.2f} at {expected}" in found["reason"]
-    assert found["thresholds"]["study"]["any"] == next(p["threshold"] for p in found["points"] if p["name"] == expected)
+    assert f"{by_name[expected]:.2f} at {expected}" in chosen["reason"]
+    assert chosen["thresholds"]["study"]["any"] == next(
+        p["threshold"] for p in chosen["points"] if p["name"] == expected
+    )
 
 
 def test_counts_of_patients_stand_beside_the_points() -> None:
     some = joined(binormal(5, 4, 0), rows(np.ones(3), np.ones(3), source="phe-sich"))
-    found = operating_points(some, Fitted.of(some), cross_fit(some))
-    assert found["patients"] == {"with a bleed": {"ct-ich": 4, "phe-sich": 3}, "without": {"ct-ich": 5}}
-    assert found["prevalence"] == round(5 / 11, 3)
-    assert 0 < found["thresholds"]["slice"]["subdural"] < 1
+    chosen = operating_points(some, Fitted.of(some), cross_fit(some))
+    assert chosen["patients"] == {"with a bleed": {"ct-ich": 4, "phe-sich": 3}, "without": {"ct-ich": 5}}
+    assert chosen["prevalence"] == round(5 / 11, 3)
+    assert 0 < chosen["thresholds"]["slice"]["subdural"] < 1
 
-    assert logit(found["points"][0]["threshold"]) == pytest.approx(Fitted.of(some).points["study"]["sensitivity 0.90"])
+    assert logit(chosen["points"][0]["threshold"]) == pytest.approx(Fitted.of(some).points["study"]["sensitivity 0.90"])

@@ -19,14 +19,14 @@ def study(name: str, truth: list[list[float]], source: str = "ct-ich") -> Study:
 def test_a_run_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     run_builder.write(path, LABELS, [study("s", [[0, NAN]] * 4 + [[1, 1]]), study("t", [[0, 0]])])
-    found = read(path, 3)
-    assert found.labels == LABELS
-    assert found.level.tolist() == ["slice"] * 5 + ["study", "slice", "picture"]
-    assert found.place.tolist() == [0, 1, 2, 3, 4, -1, 0, -1]
-    assert found.patient.tolist() == ["p-s"] * 6 + ["p-t"] * 2
-    assert set(found.fold.tolist()) == {3}
-    np.testing.assert_array_equal(found.truth[[0, 4, 5, 7]], [[0, NAN], [1, 1], [1, 1], [0, 0]])
-    np.testing.assert_array_equal(found.logit[[1, 5]], [[2, 3], [9, 10]])
+    predictions = read(path, 3)
+    assert predictions.labels == LABELS
+    assert predictions.level.tolist() == ["slice"] * 5 + ["study", "slice", "picture"]
+    assert predictions.place.tolist() == [0, 1, 2, 3, 4, -1, 0, -1]
+    assert predictions.patient.tolist() == ["p-s"] * 6 + ["p-t"] * 2
+    assert set(predictions.fold.tolist()) == {3}
+    np.testing.assert_array_equal(predictions.truth[[0, 4, 5, 7]], [[0, NAN], [1, 1], [1, 1], [0, 0]])
+    np.testing.assert_array_equal(predictions.logit[[1, 5]], [[2, 3], [9, 10]])
 
 
 def test_runs_are_read_together_and_know_who_was_held_out(tmp_path: Path) -> None:
@@ -35,10 +35,10 @@ def test_runs_are_read_together_and_know_who_was_held_out(tmp_path: Path) -> Non
         picture = study("r", [[1, 0]], "rsna-sample")
         run_builder.write(tmp_path / f"fold-{fold}" / "predictions.csv", LABELS, [study(f"s{fold}", normal), picture])
     run_builder.write(tmp_path / "final" / "predictions.csv", LABELS, [study("r", [[1, 0]], "rsna-sample")])
-    found = read_runs(tmp_path)
-    assert found.folds == [0, 1, 10]
-    assert set(found.study[found.held_out].tolist()) == {"s0", "s1", "s10"}
-    assert sorted(set(found.fold[found.study == "r"].tolist())) == [FINAL, 0, 1, 10]
+    runs = read_runs(tmp_path)
+    assert runs.folds == [0, 1, 10]
+    assert set(runs.study[runs.held_out].tolist()) == {"s0", "s1", "s10"}
+    assert sorted(set(runs.fold[runs.study == "r"].tolist())) == [FINAL, 0, 1, 10]
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def labelled(*slices):
     return outlined
 
 
-def dice(found, truth):
-    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+def dice(mask, truth):
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_haematoma_is_outlined_in_its_slices(plain):
 
 
 def test_rim_and_thinning_ends_are_unknown(plain):
-    found = plain.outline[4] == HAEMATOMA
-    rim = ndimage.binary_dilation(found, np.ones((3, 3)), iterations=2) & ~found
+    haematoma = plain.outline[4] == HAEMATOMA
+    rim = ndimage.binary_dilation(haematoma, np.ones((3, 3)), iterations=2) & ~haematoma
     assert (plain.outline[4][rim] == UNKNOWN).all()
     assert (plain.outline[[1, 2, 6, 7]][:, disc(*BLEED, 8)] == UNKNOWN).all()
     assert (plain.outline[[0, 8]][:, disc(*BLEED, 8)] == NO_BLOOD).mean() > 0.98

@@ -46,9 +46,9 @@ def embedded(source: str, count: int, positive: int = 0, seed: int = 0):
     ],
 )
 def test_study_labels(slices: list[float], expected: float) -> None:
-    found = sequences.study_labels(np.array(slices, np.float32)[None, :, None])
-    np.testing.assert_array_equal(found, np.float32([[expected]]))
-    assert found.dtype == np.float32
+    known = sequences.study_labels(np.array(slices, np.float32)[None, :, None])
+    np.testing.assert_array_equal(known, np.float32([[expected]]))
+    assert known.dtype == np.float32
 
 
 # ---------------------------------------------------------------- pieces
@@ -129,10 +129,10 @@ def test_a_head_learns_what_the_features_say(tmp_path: Path, kind: str) -> None:
     sequences.fit_head(head, [0], studies, steps=80, rate=1e-3, run=tmp_path, lengths=(12,), batch=8)
     assert (tmp_path / "head.csv").is_file()
     out = [head(study.features[None], training=False) for study in studies]
-    slices = np.concatenate([np.asarray(one["slice"])[0, :, 0] for one in out])
+    slices = np.concatenate([np.asarray(logits["slice"])[0, :, 0] for logits in out])
     truth = np.concatenate([study.labels[:, 0] for study in studies]) == 1
     assert slices[truth].mean() > slices[~truth].mean() + 1
-    study_logits = [float(np.asarray(one["study"])[0, 0]) for one in out]
+    study_logits = [float(np.asarray(logits["study"])[0, 0]) for logits in out]
     assert min(study_logits[1::2]) > max(study_logits[::2])
 
 
@@ -178,16 +178,16 @@ def study(count: int, value: int):
 def test_embed_keeps_slices_in_order_and_converts_once(tmp_path: Path, asked: list[Path]) -> None:
     studies = [study(3, 0), study(21, 100)]
     for _ in range(2):
-        found = sequences.embed(None, tmp_path, studies)
+        embedded = sequences.embed(None, tmp_path, studies)
     assert asked == [tmp_path / "encoder.onnx"]
-    assert [one.study for one in found] == ["0", "100"]
-    np.testing.assert_array_equal(found[1].features[:, 0], 100 + np.arange(21))
+    assert [embedded_study.study for embedded_study in embedded] == ["0", "100"]
+    np.testing.assert_array_equal(embedded[1].features[:, 0], 100 + np.arange(21))
 
 
 def test_embed_makes_copies_that_differ(tmp_path: Path, asked: list[Path]) -> None:
-    found = sequences.embed(None, tmp_path, [study(4, 40)], np.random.default_rng(0), copies=3)
-    assert len(found) == 3
-    assert len({one.features.tobytes() for one in found}) == 3
+    embedded = sequences.embed(None, tmp_path, [study(4, 40)], np.random.default_rng(0), copies=3)
+    assert len(embedded) == 3
+    assert len({embedded_study.features.tobytes() for embedded_study in embedded}) == 3
 
 
 @pytest.mark.parametrize(("age_seconds", "converted"), [(60, True), (-60, False)])

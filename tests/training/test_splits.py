@@ -49,13 +49,13 @@ def patients(studies) -> set[str]:
 def test_every_patient_is_held_out_once(split, tmp_path: Path) -> None:
     folds = [split(fold, cache=tmp_path) for fold in range(5)]
     everyone = patients(COLLECTIONS["ct-ich"] + COLLECTIONS["phe-sich"])
-    for one in folds:
-        assert patients(one.training) | patients(one.held_out) == everyone
-        assert not patients(one.training) & patients(one.held_out)
-        assert patients(one.training_implants) <= patients(one.training)
-        assert patients(one.held_out_implants) <= patients(one.held_out)
-        assert not patients(one.elsewhere) & everyone
-    held_out = [patient for one in folds for patient in patients(one.held_out)]
+    for fold in folds:
+        assert patients(fold.training) | patients(fold.held_out) == everyone
+        assert not patients(fold.training) & patients(fold.held_out)
+        assert patients(fold.training_implants) <= patients(fold.training)
+        assert patients(fold.held_out_implants) <= patients(fold.held_out)
+        assert not patients(fold.elsewhere) & everyone
+    held_out = [patient for fold in folds for patient in patients(fold.held_out)]
     assert sorted(held_out) == sorted(everyone)
 
 

@@ -61,11 +61,11 @@ def test_another_models_encoder_brings_its_labels_and_data(tmp_path: Path) -> No
     theirs = {**config("--backbone-weights", "none", "--effort", "3"), "training_data": [{"name": "theirs"}]}
     train._start(tmp_path / "fold-2", theirs)
     options = train._parse(["cerebroscan", "--fold", "2", "--encoder", str(tmp_path)])
-    found = train._config(options, NOBODY, Path("none"))
-    assert found["labels"] == ("any",)
-    assert len(found["encoder_labels"]) == 6
-    assert found["training_data"] == [{"name": "theirs"}]
-    assert found["recipe"] == json.loads(json.dumps(theirs["recipe"]))
+    begun = train._config(options, NOBODY, Path("none"))
+    assert begun["labels"] == ("any",)
+    assert len(begun["encoder_labels"]) == 6
+    assert begun["training_data"] == [{"name": "theirs"}]
+    assert begun["recipe"] == json.loads(json.dumps(theirs["recipe"]))
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,10 @@ def test_features_are_kept_as_they_were(tmp_path: Path) -> None:
         for n in (4, 1, 7)
     ]
     sequences.save(studies, tmp_path / "features.npz")
-    for one, other in zip(studies, sequences.restore(tmp_path / "features.npz"), strict=True):
-        assert (one.source, one.patient, one.study) == (other.source, other.patient, other.study)
-        np.testing.assert_array_equal(one.features, other.features)
-        np.testing.assert_array_equal(one.labels, other.labels)
+    for kept, restored in zip(studies, sequences.restore(tmp_path / "features.npz"), strict=True):
+        assert (kept.source, kept.patient, kept.study) == (restored.source, restored.patient, restored.study)
+        np.testing.assert_array_equal(kept.features, restored.features)
+        np.testing.assert_array_equal(kept.labels, restored.labels)
 
 
 def test_a_model_shows_only_its_labels() -> None:
@@ -138,10 +138,10 @@ def folds(tmp_path: Path) -> Path:
     for number in range(3):
         (tmp_path / f"fold-{number}").mkdir()
         if number:
-            one = sequences.EmbeddedStudy(
+            kept = sequences.EmbeddedStudy(
                 "ours", f"p{number}", f"s{number}", np.full((4, 300), number, np.float32), np.zeros((4, 6), np.float32)
             )
-            sequences.save([one], tmp_path / f"fold-{number}" / train._LEARNING_FILE)
+            sequences.save([kept], tmp_path / f"fold-{number}" / train._LEARNING_FILE)
     return tmp_path
 
 

@@ -62,27 +62,27 @@ def test_ct_ich_gives_one_study_a_patient_with_labels_and_outline(ct_ich, tmp_pa
     assert first.labels[1].tolist() == [1, 1, 0, 0, 0, 0]
     assert not first.labels[0].any()
     assert first.mask is not None
-    assert [int(one.any()) for one in first.mask] == [0, 1, 0]
+    assert [int(outline.any()) for outline in first.mask] == [0, 1, 0]
     rows, columns = np.nonzero(first.mask[1])
     assert columns.mean() < 100 < rows.mean() < 125
 
 
 def test_files_that_fail_are_listed_with_a_reason(ct_ich, tmp_path):
     data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
-    found = {problem.file: problem.reason for problem in data.problems(ct_ich, ["ct-ich"], tmp_path / "cache")}
-    assert set(found) == {"007/bone/3.jpg", "007/brain/4.jpg"}
-    assert found["007/bone/3.jpg"] == "missing"
-    assert "cannot be read" in found["007/brain/4.jpg"]
+    reasons = {problem.file: problem.reason for problem in data.problems(ct_ich, ["ct-ich"], tmp_path / "cache")}
+    assert set(reasons) == {"007/bone/3.jpg", "007/brain/4.jpg"}
+    assert reasons["007/bone/3.jpg"] == "missing"
+    assert "cannot be read" in reasons["007/brain/4.jpg"]
 
 
 def test_second_load_reads_the_cache(ct_ich, tmp_path):
     once = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
     (ct_ich / "ct-ich" / "hemorrhage_diagnosis.csv").unlink()
     again = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
-    for one, other in zip(once, again, strict=True):
-        assert np.array_equal(one.hu, other.hu)
-        assert np.array_equal(one.labels, other.labels)
-        assert one.names == other.names
+    for first_read, second_read in zip(once, again, strict=True):
+        assert np.array_equal(first_read.hu, second_read.hu)
+        assert np.array_equal(first_read.labels, second_read.labels)
+        assert first_read.names == second_read.names
 
 
 def test_cache_of_an_earlier_version_is_read(ct_ich, tmp_path):
@@ -104,7 +104,9 @@ def test_half_a_cache_is_written_again(ct_ich, tmp_path):
     (folder / "index.json").unlink()
     (folder / "hu.npy").write_bytes(b"half an array")
     again = data.load(ct_ich, ["ct-ich"], tmp_path / "cache")
-    assert all(np.array_equal(one.hu, other.hu) for one, other in zip(once, again, strict=True))
+    assert all(
+        np.array_equal(first_read.hu, second_read.hu) for first_read, second_read in zip(once, again, strict=True)
+    )
     assert len(data.problems(ct_ich, ["ct-ich"], tmp_path / "cache")) == 2
 
 
@@ -121,9 +123,9 @@ def test_outlines_stay_with_their_studies(tmp_path):
         assert read_index(tmp_path) is None
         store.finish(complete=True)
     again = restore(tmp_path, read_index(tmp_path)["studies"])
-    assert [one.mask is None for one in again] == [True, True, False, True]
+    assert [study.mask is None for study in again] == [True, True, False, True]
     assert np.array_equal(again[2].mask, outline)
-    assert all(np.array_equal(one.hu, other.hu) for one, other in zip(again, studies, strict=True))
+    assert all(np.array_equal(restored.hu, study.hu) for restored, study in zip(again, studies, strict=True))
 
 
 def test_one_process_at_a_time_writes_a_cache(ct_ich, tmp_path):
@@ -270,21 +272,21 @@ def test_real_rsna_slices_by_the_adapter_of_the_full_set(real_data, tmp_path):
     sample = real_data / "rsna-sample"
     shutil.copytree(sample / "dicom", tmp_path / "rsna-2019" / "stage_2_train")
     shutil.copy(sample / "labels.csv", tmp_path / "rsna-2019" / "stage_2_train.csv")
-    full = {Path(one.names[0]).stem: one for one in data.load(tmp_path, ["rsna-2019"], tmp_path / "cache")}
-    for one in data.load(real_data, ["rsna-sample"], tmp_path / "cache"):
-        other = full[Path(one.names[0]).stem]
-        assert one.patient == other.patient
-        assert [Path(name).stem for name in one.names] == [Path(name).stem for name in other.names]
-        assert np.array_equal(one.labels, other.labels, equal_nan=True)
-        brain = (one.hu > -50) & (one.hu < 150)
-        assert np.abs(one.hu.astype(int) - other.hu)[brain].max(initial=0) <= 1
+    full = {Path(study.names[0]).stem: study for study in data.load(tmp_path, ["rsna-2019"], tmp_path / "cache")}
+    for sample in data.load(real_data, ["rsna-sample"], tmp_path / "cache"):
+        same = full[Path(sample.names[0]).stem]
+        assert sample.patient == same.patient
+        assert [Path(name).stem for name in sample.names] == [Path(name).stem for name in same.names]
+        assert np.array_equal(sample.labels, same.labels, equal_nan=True)
+        brain = (sample.hu > -50) & (sample.hu < 150)
+        assert np.abs(sample.hu.astype(int) - same.hu)[brain].max(initial=0) <= 1
 
 
 @pytest.mark.slow
 def test_real_rsna_sample(real_data, tmp_path):
     studies = data.load(real_data, ["rsna-sample"], tmp_path)
-    assert sum(len(one.hu) for one in studies) == 108
-    assert max(len(one.hu) for one in studies) == 32
-    labels = np.concatenate([one.labels for one in studies])
+    assert sum(len(study.hu) for study in studies) == 108
+    assert max(len(study.hu) for study in studies) == 32
+    labels = np.concatenate([study.labels for study in studies])
     assert np.isfinite(labels[:, 0]).sum() == 54
     assert (labels[:, 0] == 1).sum() == 6

@@ -101,8 +101,9 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in (self._journal, *self._arrays.values()):
-            file.close()
+        self._journal.close()
+        for array in self._arrays.values():
+            array.close()
 
     def _open(self, name: str) -> _Growing:
         return _Growing(self._folder / f"{name}.npy", *_ARRAYS[name], self._count)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,33 +64,33 @@ class _Patient:
 
 def cq500(root: Path, work: Work) -> Iterator[Reading]:
     """One study a patient of the folder `cq500`."""
-    found: list[Problem] = []
-    truth = _majorities(root / "reads.csv", found)
+    problems: list[Problem] = []
+    truth = _majorities(root / "reads.csv", problems)
     paths = {match[1]: path for path in sorted(root.iterdir()) if (match := _NUMBER.match(path.name))}
     for number in paths.keys() - truth.keys():
-        found.append(Problem(paths[number].name, "has no row in reads.csv: left out"))
+        problems.append(Problem(paths[number].name, "has no row in reads.csv: left out"))
     if missing := truth.keys() - paths.keys():
-        found.append(Problem("reads.csv", f"{len(missing)} of {len(truth)} scans are not here"))
-    yield Reading("reads", [], found)
+        problems.append(Problem("reads.csv", f"{len(missing)} of {len(truth)} scans are not here"))
+    yield Reading("reads", [], problems)
     patients = [_Patient(f"CQ500-CT-{n}", paths[n], truth[n]) for n in sorted(paths.keys() & truth.keys(), key=int)]
     left = [patient for patient in patients if patient.name not in work.done]
     yield from work.map(_read, left, "cq500, patients read", len(left))
 
 
-def _majorities(path: Path, found: list[Problem]) -> dict[str, NDArray[np.float32]]:
+def _majorities(path: Path, problems: list[Problem]) -> dict[str, NDArray[np.float32]]:
     """Number of the scan -> (6,) what two of three readers agree on, nan where they do not."""
     truth = {}
     for row in rows(path):
         match = _NUMBER.match(row["name"])
         if match is None:
-            found.append(Problem(path.name, f"the row {row['name'][:20]!r} names no scan"))
+            problems.append(Problem(path.name, f"the row {row['name'][:20]!r} names no scan"))
             continue
         labels = np.array([_majority([row.get(f"{r}:{_COLUMNS[name]}") for r in _READERS]) for name in LABELS])
         if labels[0] == 0 and (labels[1:] == 1).any():
-            found.append(Problem(row["name"], "a kind of haemorrhage, but no haemorrhage: all labels unknown"))
+            problems.append(Problem(row["name"], "a kind of haemorrhage, but no haemorrhage: all labels unknown"))
             labels[:] = np.nan
         elif np.isnan(labels).any():
-            found.append(Problem(row["name"], "no two readers agree on every label: those are unknown"))
+            problems.append(Problem(row["name"], "no two readers agree on every label: those are unknown"))
         truth[match[1]] = labels.astype(np.float32)
     return truth
 
@@ -102,24 +103,24 @@ def _majority(votes: list[str | None]) -> float:
 
 
 def _read(patient: _Patient) -> Reading:
-    found: list[Problem] = []
-    study = _study(patient, found)
+    problems: list[Problem] = []
+    study = _study(patient, problems)
     if study is None:
-        found.append(Problem(patient.path.name, "no plain axial series of a head: left out"))
-    return Reading(patient.name, [study] if study else [], found)
+        problems.append(Problem(patient.path.name, "no plain axial series of a head: left out"))
+    return Reading(patient.name, [study] if study else [], problems)
 
 
-def _study(patient: _Patient, found: list[Problem]) -> TrainingStudy | None:
+def _study(patient: _Patient, problems: list[Problem]) -> TrainingStudy | None:
     intake = collect([patient.path])
-    found += [Problem(one.name, one.reason) for one in intake.rejected]
+    problems += [Problem(rejected.name, rejected.reason) for rejected in intake.rejected]
     ranked = [(rank, group) for group in intake.groups if (rank := _rank(group)) is not None]
     for _, group in sorted(ranked, key=lambda pair: pair[0]):
-        series = read_group(group, found)
+        series = read_group(group, problems)
         if series is None:
             continue
         refused = [finding.text for finding in quality.assess(series) if finding.level == "not analysable"]
         if refused:
-            found.append(Problem(_folder_of(group), " ".join(refused)))
+            problems.append(Problem(_folder_of(group), " ".join(refused)))
             continue
         labels = np.full((len(series.hu), len(LABELS)), 0 if patient.labels[0] == 0 else np.nan, np.float32)
         name = f"cq500/{patient.name}"
@@ -136,10 +137,9 @@ def _rank(group: Group) -> tuple[bool, float, int, str] | None:
     if group.kind != "ct" or len(group.sources) < _FEWEST_SLICES:
         return None
     first = group.sources[0]
-    try:
+    dataset = Dataset()
+    with suppress(DicomError, SourceError):
         dataset, _ = parse(first.read(_HEAD_BYTES), first.name)
-    except (DicomError, SourceError):
-        dataset = Dataset()
     header = header_of(dataset, Dataset())
     folder = PurePosixPath(_folder_of(group)).name
     words = f"{folder} | {text(dataset, 'SeriesDescription')}".upper()

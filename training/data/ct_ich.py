@@ -16,7 +16,7 @@ from training.data.study import Problem, TrainingStudy, training_study
 _COLUMNS = {name: name.capitalize() for name in SUBTYPES}
 
 
-def ct_ich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
+def ct_ich(root: Path, problems: list[Problem]) -> Iterator[TrainingStudy]:
     """One study a patient, from the folder `ct-ich`."""
     labelled = defaultdict(list)
     for row in rows(root / "hemorrhage_diagnosis.csv"):
@@ -26,12 +26,12 @@ def ct_ich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
         hu, mask, labels, names = [], [], [], []
         for row in slices:
             number = row["SliceNumber"]
-            one = _slice(folder, number, found)
-            if one is None:
+            slice_hu = _slice(folder, number, problems)
+            if slice_hu is None:
                 continue
-            hu.append(one)
-            outline = grey(folder / "mask" / f"{number}.png", found, missing_ok=True)
-            mask.append(np.zeros(one.shape, bool) if outline is None else outline > 127)
+            hu.append(slice_hu)
+            outline = grey(folder / "mask" / f"{number}.png", problems, missing_ok=True)
+            mask.append(np.zeros(slice_hu.shape, bool) if outline is None else outline > 127)
             known = [float(row[_COLUMNS[name]]) for name in SUBTYPES]
             labels.append([max(known), *known])
             names.append(f"Patients_CT/{folder.name}/{number}")
@@ -40,9 +40,9 @@ def ct_ich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
             yield training_study("ct-ich", patient, patient, np.stack(hu), labels, names, np.stack(mask), 5.0)
 
 
-def _slice(folder: Path, number: str, found: list[Problem]) -> NDArray[np.int16] | None:
-    brain = grey(folder / "brain" / f"{number}.jpg", found)
-    bone = grey(folder / "bone" / f"{number}.jpg", found)
+def _slice(folder: Path, number: str, problems: list[Problem]) -> NDArray[np.int16] | None:
+    brain = grey(folder / "brain" / f"{number}.jpg", problems)
+    bone = grey(folder / "bone" / f"{number}.jpg", problems)
     if brain is None:
         return None
     return rebuild_hu(brain, bone)

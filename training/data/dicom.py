@@ -17,16 +17,16 @@ from training.data.study import Problem, TrainingStudy, training_study
 _LEFT_OUT = ("mixed-series", "duplicate-slices", "duplicate-positions")
 
 
-def read_group(group: Group, found: list[Problem]) -> Series | None:
+def read_group(group: Group, problems: list[Problem]) -> Series | None:
     """Read a series in HU from foot to head; every file that is not in it is a problem with its reason."""
     try:
         series = read_series(group.sources)
     except DicomError as error:
-        found += [Problem(source.name, _why(source) or str(error)) for source in group.sources]
+        problems += [Problem(source.name, _why(source) or str(error)) for source in group.sources]
         return None
-    kept = {one.file for one in series.slices}
+    kept = {kept_slice.file for kept_slice in series.slices}
     whole = "; ".join(finding.text for finding in series.findings if finding.code in _LEFT_OUT)
-    found += [Problem(source.name, _why(source) or whole) for source in group.sources if source.name not in kept]
+    problems += [Problem(source.name, _why(source) or whole) for source in group.sources if source.name not in kept]
     return series
 
 
@@ -56,7 +56,7 @@ def series_study(
         study,
         series.hu,
         labels,
-        names or [one.file for one in series.slices],
+        names or [entry.file for entry in series.slices],
         spacing_mm=spacing[0] if spacing else None,
         pixel_spacing_mm=spacing[1:] if spacing else None,
         study_labels=study_labels,

@@ -19,7 +19,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def grey(path: Path, found: list[Problem], missing_ok: bool = False) -> NDArray[np.uint8] | None:
+def grey(path: Path, problems: list[Problem], missing_ok: bool = False) -> NDArray[np.uint8] | None:
     """Read an 8-bit picture; one that is missing or broken is noted and None."""
     if missing_ok and not path.is_file():
         return None
@@ -28,7 +28,7 @@ def grey(path: Path, found: list[Problem], missing_ok: bool = False) -> NDArray[
             return np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        found.append(Problem("/".join(path.parts[-3:]), reason))
+        problems.append(Problem("/".join(path.parts[-3:]), reason))
         return None
 
 

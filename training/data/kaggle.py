@@ -12,7 +12,7 @@ from training.data.study import UNKNOWN, Problem
 _VALUES = {"0": 0.0, "1": 1.0}
 
 
-def kaggle_labels(path: Path, found: list[Problem] | None = None) -> dict[str, list[float]]:
+def kaggle_labels(path: Path, problems: list[Problem] | None = None) -> dict[str, list[float]]:
     """Read the table into slice -> six labels in the order of LABELS, nan where there is no row.
 
     Rows may stand in any order and come twice. A label whose rows disagree is unknown, and a problem; so are rows
@@ -42,9 +42,9 @@ def kaggle_labels(path: Path, found: list[Problem] | None = None) -> dict[str, l
             known[column] = value
     for name, label in disagreeing:
         labels[name][LABELS.index(label)] = math.nan
-    if found is not None:
-        found += [Problem(name, f"rows disagree on {label}: unknown") for name, label in sorted(disagreeing)]
+    if problems is not None:
+        problems += [Problem(name, f"rows disagree on {label}: unknown") for name, label in sorted(disagreeing)]
         if odd:
             text = f"{len(odd)} rows are not <slice>_<label>,0|1 and say nothing (the first is line {odd[0]})"
-            found.append(Problem(path.name, text))
+            problems.append(Problem(path.name, text))
     return labels

@@ -32,11 +32,11 @@ def _in_one_go(adapter: Callable[[Path, list[Problem]], Iterator[TrainingStudy]]
     """An adapter of a small collection, which starts from the beginning in every run."""
 
     def read(root: Path, work: Work) -> Iterator[Reading]:
-        found: list[Problem] = []
-        for number, study in enumerate(adapter(root, found)):
-            yield Reading(str(number), [study], found.copy())
-            found.clear()
-        yield Reading("end", [], found)
+        left_out: list[Problem] = []
+        for number, study in enumerate(adapter(root, left_out)):
+            yield Reading(str(number), [study], left_out.copy())
+            left_out.clear()
+        yield Reading("end", [], left_out)
 
     return read
 
@@ -90,13 +90,13 @@ def load(
 
 def problems(root: Path, sources: Sequence[str] = SOURCES, cache: Path = DEFAULT_CACHE) -> list[Problem]:
     """List the files that ``load`` left out or could read only in part."""
-    found = []
+    listed = []
     for source in sources:
         index = read_index(_cache_folder(Path(root), source, Path(cache)))
         if index is None:
             raise FileNotFoundError(f"{source}: not read yet, so its problems are not known")
-        found += [Problem(**entry) for entry in index["problems"]]
-    return found
+        listed += [Problem(**entry) for entry in index["problems"]]
+    return listed
 
 
 def _cache_folder(root: Path, source: str, cache: Path) -> Path:

@@ -18,7 +18,7 @@ from training.data.study import Problem, TrainingStudy, training_study
 _HEAD_FROM = {"0163": 36}
 
 
-def phe_sich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
+def phe_sich(root: Path, problems: list[Problem]) -> Iterator[TrainingStudy]:
     """One study a patient, from the folder `phe-sich`."""
     patients = defaultdict(list)
     for row in rows(root / "labels.csv"):
@@ -27,9 +27,9 @@ def phe_sich(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
         slices.sort(key=lambda row: int(row["slice"]))
         first = _HEAD_FROM.get(patient, 0)
         if first:
-            found.append(Problem(slices[0]["file"], f"slices 0 to {first - 1} show no head: left out"))
+            problems.append(Problem(slices[0]["file"], f"slices 0 to {first - 1} show no head: left out"))
             slices = slices[first:]
-        read = [(row, grey(root / row["file"], found)) for row in slices]
+        read = [(row, grey(root / row["file"], problems)) for row in slices]
         kept = [(row, picture) for row, picture in read if picture is not None]
         if not kept:
             continue

@@ -5,7 +5,7 @@ The folder is called `pictures` (or links to one). `Training` is the source `pic
 bleeds are unknown. Each picture is a study. Its patient is the folder below the class, where there is one
 (`Hemorrhagic/12/3.jpg`), or the number after the word patient, case or subject in its name
 (`patient12_slice3.png`); else the picture counts as a patient of its own. Where such a set holds neighbouring slices
-of unnamed patients, figures on it are too good.
+of unnamed patients, metrics on it are too good.
 
 The same picture twice is used once, never to train if it is also in `Testing`, and not at all if its classes differ.
 """
@@ -55,12 +55,12 @@ def testing(root: Path, work: Work) -> Iterator[Reading]:
 
 
 def _readings(root: Path, part: str, work: Work) -> Iterator[Reading]:
-    pictures = [picture for one in _PARTS for picture in _listed(root, one)]
-    found: list[Problem] = []
-    kept = [picture for picture in _without_copies(pictures, part, found) if picture.part == part]
+    pictures = [picture for name in _PARTS for picture in _listed(root, name)]
+    problems: list[Problem] = []
+    kept = [picture for picture in _without_copies(pictures, part, problems) if picture.part == part]
     if not kept:
         raise FileNotFoundError(f"{root}: found no pictures in {' or '.join(_PARTS[part])}/<class>, expected some")
-    yield Reading("copies", [], found)
+    yield Reading("copies", [], problems)
     left = [picture for picture in kept if picture.name not in work.done]
     yield from work.map(_read, left, f"pictures of {part}", len(left))
 
@@ -69,9 +69,9 @@ def _listed(root: Path, part: str) -> Iterator[_Picture]:
     for top in sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower() in _PARTS[part]):
         classes = {folder: _class(folder.name) for folder in sorted(top.iterdir()) if folder.is_dir()}
         if None in classes.values():
-            found = ", ".join(folder.name for folder in classes)
+            names = ", ".join(folder.name for folder in classes)
             expected = f"{', '.join(_BLEEDS)} or {', '.join(_NORMAL)}"
-            raise ValueError(f"{top}: found the classes {found}, expected of each that it is one of {expected}")
+            raise ValueError(f"{top}: found the classes {names}, expected of each that it is one of {expected}")
         for folder, bleeds in classes.items():
             files = [file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()]
             for file in sorted(files, key=lambda file: natural_order(str(file))):
@@ -92,7 +92,7 @@ def _patient(folder: Path, file: Path) -> str:
     return f"pictures/{named[1]}" if named else f"pictures/{folder.parent.name}/{folder.name}/{file.name}"
 
 
-def _without_copies(pictures: list[_Picture], part: str, found: list[Problem]) -> list[_Picture]:
+def _without_copies(pictures: list[_Picture], part: str, problems: list[Problem]) -> list[_Picture]:
     groups: dict[str, list[_Picture]] = {}
     for picture in sorted(pictures, key=lambda picture: picture.part != "testing"):
         groups.setdefault(digest([Source(picture.name, path=picture.path)]), []).append(picture)
@@ -104,7 +104,7 @@ def _without_copies(pictures: list[_Picture], part: str, found: list[Problem]) -
         else:
             others = [first, *others]
             reason = "stands in both classes"
-        found += [Problem(other.name, f"{reason}: left out") for other in others if other.part == part]
+        problems += [Problem(other.name, f"{reason}: left out") for other in others if other.part == part]
     return kept
 
 

@@ -54,13 +54,13 @@ def rsna_2019(root: Path, work: Work) -> Iterator[Reading]:
     folder, table = root / _FOLDER, root / _TABLE
     if not folder.is_dir() or not table.is_file():
         raise FileNotFoundError(f"{root}: expected {_FOLDER}/ and {_TABLE} in it, as Kaggle packs them")
-    found: list[Problem] = []
-    labels = kaggle_labels(table, found)
-    studies = _by_study(_headers(folder, work), found)
-    yield Reading("labels and headers", [], found)
+    problems: list[Problem] = []
+    labels = kaggle_labels(table, problems)
+    studies = _by_study(_headers(folder, work), problems)
+    yield Reading("labels and headers", [], problems)
     left = {key: headers for key, headers in sorted(studies.items()) if key not in work.done}
     jobs = (
-        _Study(key, headers[0].patient, folder, {one.file: labels.get(_slice(one.file)) for one in headers})
+        _Study(key, headers[0].patient, folder, {header.file: labels.get(_slice(header.file)) for header in headers})
         for key, headers in left.items()
     )
     total = sum(map(len, left.values()))
@@ -98,11 +98,11 @@ def _read_header(source: Source) -> _Header:
     return _Header(source.name, study, patient, missing)
 
 
-def _by_study(headers: Iterator[_Header], found: list[Problem]) -> dict[str, list[_Header]]:
+def _by_study(headers: Iterator[_Header], problems: list[Problem]) -> dict[str, list[_Header]]:
     studies = defaultdict(list)
     for header in headers:
         if header.problem:
-            found.append(Problem(f"{_FOLDER}/{header.file}", header.problem))
+            problems.append(Problem(f"{_FOLDER}/{header.file}", header.problem))
         else:
             studies[f"rsna-2019/{header.study}"].append(header)
     return studies
@@ -110,20 +110,20 @@ def _by_study(headers: Iterator[_Header], found: list[Problem]) -> dict[str, lis
 
 def _read(study: _Study) -> Reading:
     """One training study for each volume of the study; nearly always that is one."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     intake = collect([study.folder / file for file in sorted(study.labels)])
-    found += [Problem(one.name, one.reason) for one in intake.rejected]
+    problems += [Problem(rejected.name, rejected.reason) for rejected in intake.rejected]
     read = []
     for number, group in enumerate(intake.groups, 1):
-        if (series := read_group(group, found)) is None:
+        if (series := read_group(group, problems)) is None:
             continue
-        files = [one.file for one in series.slices]
+        files = [entry.file for entry in series.slices]
         labels = [study.labels[file] or UNKNOWN for file in files]
         key = study.key if number == 1 else f"{study.key}/{number}"
         names = [f"{_FOLDER}/{file}" for file in files]
         read.append(series_study("rsna-2019", f"rsna/{study.patient}", key, series, labels, names=names))
-    found = [Problem(f"{_FOLDER}/{problem.file}", problem.reason) for problem in found]
+    problems = [Problem(f"{_FOLDER}/{problem.file}", problem.reason) for problem in problems]
     bare = sum(labels is None for labels in study.labels.values())
     if bare:
-        found.append(Problem(study.key, f"{bare} of {len(study.labels)} slices have no row in {_TABLE}: unknown"))
-    return Reading(study.key, read, found)
+        problems.append(Problem(study.key, f"{bare} of {len(study.labels)} slices have no row in {_TABLE}: unknown"))
+    return Reading(study.key, read, problems)

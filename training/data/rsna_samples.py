@@ -18,10 +18,10 @@ from training.data.kaggle import kaggle_labels
 from training.data.study import UNKNOWN, Problem, TrainingStudy, training_study
 
 
-def rsna_sdh(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
+def rsna_sdh(root: Path, problems: list[Problem]) -> Iterator[TrainingStudy]:
     """RSNA slices that bleed, as pictures; an empty label is unknown."""
     for row in rows(root / "labels.csv"):
-        picture = grey(root / row["file"], found)
+        picture = grey(root / row["file"], problems)
         if picture is None:
             continue
         labels = [[float(row[name] or "nan") for name in LABELS]]
@@ -31,9 +31,9 @@ def rsna_sdh(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
         )
 
 
-def rsna_sample(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
+def rsna_sample(root: Path, problems: list[Problem]) -> Iterator[TrainingStudy]:
     """A few RSNA DICOM files, labelled in the Kaggle form."""
-    labels = kaggle_labels(root / "labels.csv", found)
+    labels = kaggle_labels(root / "labels.csv", problems)
     groups = defaultdict(list)
     for path in sorted((root / "dicom").rglob("*.dcm")):
         try:
@@ -43,7 +43,7 @@ def rsna_sample(root: Path, found: list[Problem]) -> Iterator[TrainingStudy]:
                 data = pydicom.dcmread(path)
                 groups[data.StudyInstanceUID].append((path, data, dicom_hu(data)))
         except (InvalidDicomError, AttributeError, ValueError, OSError) as error:
-            found.append(Problem(str(path.relative_to(root)), str(error)))
+            problems.append(Problem(str(path.relative_to(root)), str(error)))
     for uid, files in sorted(groups.items()):
         files.sort(key=lambda file: float(file[1].ImagePositionPatient[2]))
         heights = np.diff([float(data.ImagePositionPatient[2]) for _, data, _ in files])

@@ -41,8 +41,8 @@ class TrainingStudy:
     @property
     def bleeds(self) -> NDArray[np.bool_]:
         """(6,) labels that are known to be positive somewhere in the study."""
-        found = (self.labels == 1).any(axis=0)
-        return found if self.study_labels is None else found | (self.study_labels == 1)
+        on_a_slice: NDArray[np.bool_] = (self.labels == 1).any(axis=0)
+        return on_a_slice if self.study_labels is None else on_a_slice | (self.study_labels == 1)
 
     def part(self, slices: slice) -> TrainingStudy:
         """Cut out a run of slices, without outlines."""

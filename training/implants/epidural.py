@@ -30,7 +30,7 @@ def epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Blee
     row, column = surface_point(head, rng, middle)
     rows, columns = np.indices(head.inside.shape[1:], dtype=np.float32)
     depth = head.depth[part].astype(np.float32)
-    square = (rows - row) ** 2 + (columns - column) ** 2
+    square = np.asarray((rows - row) ** 2 + (columns - column) ** 2)
     along = np.maximum(square[None] - depth**2, 0) / half_width**2
     wave = 1 + rng.uniform(0.02, 0.15) * noise(rng, depth.shape, (2, 14, 14))
     power = rng.uniform(0.7, 1.2)

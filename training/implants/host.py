@@ -35,7 +35,7 @@ def vary_host(hu: NDArray[np.int16], rng: np.random.Generator, spacing_mm: float
     lost = 1.0 * float(np.median(np.abs(fine))) if fine.size else 0.0
     grain = ndimage.gaussian_filter(rng.standard_normal(hu.shape, np.float32), (0, 0.55, 0.55))
     moved += lost / float(grain.std()) * grain * ((moved > -20) & (moved < 100))
-    return np.rint(moved).astype(np.int16)
+    return np.asarray(np.rint(moved), np.int16)
 
 
 def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -54,8 +54,8 @@ def _turn(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _about(axis: int, degrees: float) -> NDArray[np.float64]:
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    one, other = (i for i in range(3) if i != axis)
+    first, second = (i for i in range(3) if i != axis)
     out = np.eye(3)
-    out[one, one] = out[other, other] = cosine
-    out[one, other], out[other, one] = -sine, sine
+    out[first, first] = out[second, second] = cosine
+    out[first, second], out[second, first] = -sine, sine
     return out

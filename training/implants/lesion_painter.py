@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,26 +71,26 @@ def _pushed(hu: Field, depth: Field, push: tuple[Field, Field]) -> Field:
     """Move tissue by ``push`` pixels; what is not moved stays as it was to the last bit."""
     rows, columns = np.indices(hu.shape[1:], dtype=np.float32)
     out = hu.copy()
-    for i, one in enumerate(hu):
+    for i, pixels in enumerate(hu):
         down, across = push[0][i], push[1][i]
         # The outermost pixels share their voxel with bone and stay with it.
         share = np.clip((np.hypot(down, across) - 0.1) / 0.4, 0, 1) * (depth[i] > 1.5)
         if not share.any():
             continue
-        brain = _extended(one, depth[i] >= 2.5)
+        brain = _extended(pixels, depth[i] >= 2.5)
         moved = ndimage.map_coordinates(brain, (rows - down, columns - across), order=1, mode="nearest")
         # Bilinear interpolation takes away about a third of the finest noise: give it back.
-        fine = np.clip(one - ndimage.gaussian_filter(one, 0.8), -4, 4)
-        out[i] = one + share * (moved + 0.4 * fine - one)
+        fine = np.clip(pixels - ndimage.gaussian_filter(pixels, 0.8), -4, 4)
+        out[i] = pixels + share * (moved + 0.4 * fine - pixels)
     return out
 
 
-def _extended(one: Field, core: NDArray[np.bool_]) -> Field:
+def _extended(pixels: Field, core: NDArray[np.bool_]) -> Field:
     """Continue the brain's values up to and beyond the inner table, so that no bone is dragged inside."""
     if not core.any():
-        return one
+        return pixels
     nearest = ndimage.distance_transform_edt(~core, return_distances=False, return_indices=True)
-    return np.asarray(one[tuple(nearest)], np.float32)
+    return np.asarray(pixels[tuple(nearest)], np.float32)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], scale: tuple[float, ...]) -> Field:
@@ -131,7 +132,7 @@ def offsets(part: slice, middle: int, spacing_mm: float) -> NDArray[np.float64]:
     return (np.arange(part.start, part.stop) - middle) * spacing_mm
 
 
-def soft(distance: Field, edge: float) -> Field:
+def soft(distance: NDArray[np.number[Any]], edge: float) -> Field:
     """0..1 across an edge of ``edge`` pixels at distance 0 (positive inside)."""
     return np.asarray(np.clip(0.5 + distance / edge, 0, 1), np.float32)
 

@@ -93,7 +93,7 @@ def _convexity(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bl
     row, column = surface_point(head, rng, middle)
     rows, columns = np.indices(inside.shape[1:], dtype=np.float32)
     heights = offsets(part, middle, spacing_mm)
-    square = ((rows - row) ** 2 + (columns - column) ** 2)[None] + (2 * heights**2)[:, None, None]
+    square = np.asarray((rows - row) ** 2 + (columns - column) ** 2)[None] + (2 * heights**2)[:, None, None]
     region = soft(1 - np.sqrt(square) / reach + 0.25 * noise(rng, inside.shape, (2, 12, 12)), 0.5)
     grooves = head.sulci[part].astype(np.float32)
     if rng.random() < 0.75:
