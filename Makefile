@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 INPUTS := pyproject.toml requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo int8 install test lint format lock clean
+.PHONY: help run demo int8 install test docs lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +25,14 @@ int8: $(VENV)/.run-installed ## Make the models' 8-bit weights, for CPUs that ar
 	@$(INSTALL) onnx
 	$(BIN)/python -m training.quantise models/cranioscan
 
-install: $(VENV)/.all-installed ## Install everything: dashboard, training, tests
+install: $(VENV)/.all-installed ## Install everything: dashboard, training, documentation, tests
 
 test: lint ## Check style, types and behaviour (everything, a process a core)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+docs: $(VENV)/.all-installed ## Build the documentation to site/; warnings and broken links are errors
+	$(BIN)/mkdocs build --quiet
+	@echo "Open site/index.html"
 
 lint: $(VENV)/.all-installed ## Check style and types
 	$(BIN)/ruff check .
@@ -47,7 +51,7 @@ lock: $(VENV)/.all-installed ## Look for newer versions and write requirements.l
 	mv requirements.lock.new requirements.lock
 
 clean: ## Remove the environment and caches (results in var/ and runs/ stay)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -64,5 +68,5 @@ $(VENV)/.run-installed: $(INPUTS) | $(BIN)/python
 
 $(VENV)/.all-installed: $(INPUTS) | $(BIN)/python
 	@echo "Installing everything (several minutes the first time) ..."
-	$(INSTALL) --editable '.[dashboard,training,dev]'
+	$(INSTALL) --editable '.[dashboard,training,docs,dev]'
 	@touch $(VENV)/.run-installed $@

@@ -1,0 +1,107 @@
+"""The documentation builds without a warning, its links lead somewhere, and its lists say what the program has."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from markdown.extensions.toc import slugify
+
+from ichscope.commands.cli import app
+from ichscope.monitor import RULES
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MOST_WORDS = 700
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def prose(path: Path) -> str:
+    """A Markdown file without its blocks of code."""
+    return _FENCE.sub("", path.read_text(encoding="utf-8"))
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    """Links of the Markdown files that are read where they lie; those below docs/ are checked by the build."""
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("models/*/README.md")):
+        yield from ((path, link) for link in _LINK.findall(prose(path)) if "://" not in link)
+
+
+def anchors(path: Path) -> set[str]:
+    return {slugify(re.sub(r"[`*]", "", heading), "-") for heading in _HEADING.findall(prose(path))}
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("index", "data-model", "decisions/0001-hu-at-the-boundary", "api/metrics"):
+        html = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"(https?:[^\"]+)", html)
+        assert not loaded, "nothing comes from elsewhere while a page is read"
+
+
+def test_docstrings_are_rewritten_as_their_examples_say() -> None:
+    done = subprocess.run([sys.executable, "-m", "doctest", str(DOCS / "house_docstrings.py")], capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_links_of_other_markdown_files_lead_somewhere() -> None:
+    dead = []
+    for path, link in links():
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(f"{path.relative_to(ROOT)}: {link}")
+    assert not dead
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+def test_every_command_is_listed() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    text = page("cli.md")
+    assert not [name for name in commands if not re.search(rf"^\| `{name}[ `]", text, re.MULTILINE)]
+
+
+def test_every_quality_check_is_listed() -> None:
+    tree = ast.parse((ROOT / "ichscope/imaging/quality.py").read_text(encoding="utf-8"))
+    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding"]
+    codes = {code.value for node in made if isinstance(code := node.args[1], ast.Constant)}
+    assert codes
+    assert not [code for code in codes if f"`{code}`" not in page("reading.md")]
+
+
+def test_every_alert_is_listed() -> None:
+    assert not [rule for rule in RULES if f"| `{rule}` |" not in page("monitoring.md")]
+
+
+def test_every_setting_is_listed() -> None:
+    names = {
+        name
+        for package in ("ichscope", "dashboard", "training")
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(r"[\"'](ICHSCOPE_[A-Z_]+)[\"']", path.read_text(encoding="utf-8"))
+    }
+    assert names
+    assert not [name for name in names if f"| `{name}` |" not in page("deployment.md")]
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("decisions/0*.md")), ids=lambda path: path.stem)
+def test_a_decision_has_its_three_parts(path: Path) -> None:
+    headings = re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == ["Context", "Decision", "Consequences"]
