@@ -48,7 +48,8 @@ def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Pro
     """
     name = series_name(group)
     try:
-        series = read_series(group.sources) if group.kind == "ct" else read_pictures(group.sources)
+        read = read_series if group.kind == "ct" else read_pictures
+        series = read(group.sources, group.identity)
     except (DicomError, ImageError) as error:
         finding = Finding("not analysable", "unreadable", str(error))
         return SeriesResult(group.study, group.key, name, "not analysed", (str(error),), (finding,))

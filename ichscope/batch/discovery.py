@@ -32,7 +32,6 @@ class Ready:
 
     group: Group
     content: str
-    patient_id: str | None
     changed_at: datetime | None
 
 
@@ -106,7 +105,7 @@ def stamp(files: Sequence[Source]) -> str:
 
 
 def prepare(group: Group) -> Ready:
-    """Hash a series and read what its header says of the patient.
+    """Hash a series.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def prepare(group: Group) -> Ready:
     for source in group.sources:
         if source.path is not None and not source.path.is_file():
             raise SourceError("a file is no longer there")
-    return Ready(group, content_hash(group.sources), _patient_id(group), _changed_at(group))
+    return Ready(group, content_hash(group.sources), _changed_at(group))
 
 
 def load(store: Store, study: int) -> Stored:
@@ -138,6 +137,19 @@ def load(store: Store, study: int) -> Stored:
         raise SourceError("its volume is no longer kept")
     hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
     return Stored(study, replace(result, volume=None), hu)
+
+
+def patient_id(group: Group, result: SeriesResult) -> str | None:
+    """Patient ID, from what was read or, of a series that could not be, from the first header of it."""
+    if result.volume is not None:
+        return result.volume.patient_id or None
+    if group.kind != "ct":
+        return None
+    try:
+        dataset, _ = parse(group.sources[0].read(_HEAD_BYTES), "")
+    except (SourceError, DicomError):
+        return None
+    return text(dataset, "PatientID") or None
 
 
 def refused_content(task: Refused) -> str:
@@ -164,16 +176,6 @@ def _is_folder(path: Path) -> bool:
 
 def _is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and path.is_file()
-
-
-def _patient_id(group: Group) -> str | None:
-    if group.kind != "ct":
-        return None
-    try:
-        dataset, _ = parse(group.sources[0].read(_HEAD_BYTES), "")
-    except (SourceError, DicomError):
-        return None
-    return text(dataset, "PatientID") or None
 
 
 def _changed_at(group: Group) -> datetime | None:

@@ -141,7 +141,7 @@ class Driver:
             result,
             ready.content,
             files=names,
-            patient_id=ready.patient_id,
+            patient_id=discovery.patient_id(ready.group, result),
             volume=volume,
             arrived_at=max(self._job.created_at, min(ready.changed_at or self._job.created_at, datetime.now(UTC))),
             synthetic=bool(self._job.options.get("synthetic")),

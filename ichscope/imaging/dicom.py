@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.imaging.elements import DicomError, short_hash
+from ichscope.imaging.elements import DicomError
 from ichscope.imaging.facts import series_facts
 from ichscope.imaging.frames import MAX_VOXELS, Frame, read_frames
 from ichscope.imaging.geometry import (
@@ -21,16 +21,22 @@ from ichscope.imaging.geometry import (
     tilt_degrees,
     upright,
 )
-from ichscope.imaging.series import Finding, Series, Slice
-from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
+from ichscope.imaging.identity import identity_of
+from ichscope.imaging.series import Finding, Identity, Series, Slice
+from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
 __all__ = ["DicomError", "read_series"]
 
 _TILTED_DEG = 1.0
 
 
-def read_series(sources: Sequence[Source | Path | bytes]) -> Series:
+def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | None = None) -> Series:
     """Read the files of one CT series, in any order.
+
+    Parameters
+    ----------
+    sources : the files
+    identity : that of their group; of files that come without a group it is computed in the same way
 
     Returns
     -------
@@ -45,13 +51,14 @@ def read_series(sources: Sequence[Source | Path | bytes]) -> Series:
     files = as_sources(sources)
     frames, findings = _read_all(files)
     _check_one_series(frames)
+    identity = identity or identity_of(*_uids(frames[0]), files)
+    patient_id = frames[0].uid("PatientID")
     frames, mixed = _largest_cluster(frames)
     frames, order = _sorted_by_place(frames)
     frames, repeated = _without_repeats(frames)
     places = [frame.place for frame in frames]
     findings += mixed + order + repeated + _spacing_findings(frames, places) + _other_findings(frames)
-    content = "" if _uids(frames[0]) else digest(files)
-    return _assemble(frames, places, tuple(findings), content)
+    return _assemble(frames, places, tuple(findings), identity, patient_id)
 
 
 def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
@@ -79,8 +86,10 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
 
 
 def _check_one_series(frames: list[Frame]) -> None:
+    first = _uids(frames[0])
     for frame in frames:
-        if _uids(frame) != _uids(frames[0]):
+        # One of the two alone says nothing: both are missing, copied and reused in practice.
+        if (uids := _uids(frame)) != first and (all(uids) or all(first)):
             raise DicomError.about(frame.file, "SeriesInstanceUID", "another series than in the first file", "the same")
 
 
@@ -96,9 +105,8 @@ def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
     return kept, [Finding("warning", "mixed-series", text)]
 
 
-def _uids(frame: Frame) -> tuple[str, str] | None:
-    study, series = frame.uid("StudyInstanceUID"), frame.uid("SeriesInstanceUID")
-    return (study, series) if study and series else None
+def _uids(frame: Frame) -> tuple[str, str]:
+    return frame.uid("StudyInstanceUID"), frame.uid("SeriesInstanceUID")
 
 
 def _sorted_by_place(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
@@ -163,7 +171,13 @@ def _other_findings(frames: list[Frame]) -> list[Finding]:
     return findings
 
 
-def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[Finding, ...], content: str) -> Series:
+def _assemble(
+    frames: list[Frame],
+    places: list[float | None],
+    findings: tuple[Finding, ...],
+    identity: Identity,
+    patient_id: str,
+) -> Series:
     first = frames[0]
     orientation, spacing = first.shape.orientation, first.shape.spacing
     volume: NDArray[np.int16] = np.stack([frame.hu for frame in frames])
@@ -178,8 +192,8 @@ def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[F
     if tilt is None and orientation is not None and is_axial(orientation):
         tilt = round(tilt_degrees(orientation), 1)
     return Series(
-        study=short_hash(first.uid("StudyInstanceUID") or content),
-        key=short_hash(first.uid("StudyInstanceUID"), first.uid("SeriesInstanceUID"), content),
+        study=identity.study,
+        key=identity.series,
         kind="ct",
         hu=volume,
         slices=tuple(Slice(f.file, f.uid("SOPInstanceUID"), place) for f, place in zip(frames, places, strict=True)),
@@ -188,6 +202,7 @@ def _assemble(frames: list[Frame], places: list[float | None], findings: tuple[F
         header=replace(header, gantry_tilt_deg=tilt),
         findings=findings,
         facts=series_facts([frame.facts for frame in frames]),
+        patient_id=patient_id,
     )
 
 

@@ -17,7 +17,7 @@ from ichscope.imaging import codecs
 from ichscope.imaging.elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
 from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Numbers, Shape, is_direction, position_mm
-from ichscope.imaging.header import header_of
+from ichscope.imaging.header import header_of, image_facts
 from ichscope.imaging.series import Header
 
 Stored = NDArray[np.integer[Any]]
@@ -63,20 +63,7 @@ class Frame:
     @property
     def facts(self) -> ImageFacts:
         """What the header says of how well its series speaks for the study."""
-        header = self.header
-        try:
-            number_of_series = number(self.dataset, "SeriesNumber", self.file)
-        except DicomError:
-            number_of_series = None
-        return ImageFacts(
-            modality=header.modality,
-            image_type=header.image_type,
-            orientation=self.shape.orientation,
-            position=self.position,
-            kernel=header.kernel,
-            slice_thickness_mm=header.slice_thickness_mm,
-            series_number=None if number_of_series is None else int(number_of_series),
-        )
+        return image_facts(self.dataset, self.shared, self.shape.orientation, self.position, slices=1)
 
 
 @dataclass(frozen=True)

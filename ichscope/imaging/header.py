@@ -7,6 +7,8 @@ from datetime import date
 from pydicom.dataset import Dataset
 
 from ichscope.imaging.elements import DicomError, items, number, text, texts
+from ichscope.imaging.facts import ImageFacts
+from ichscope.imaging.geometry import Numbers
 from ichscope.imaging.series import Header
 
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -18,7 +20,6 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
     """Header facts of an image; `shared` are the shared functional groups of an Enhanced one, or empty."""
     acquisition = (dataset, *_groups(shared, "CTAcquisitionDetailsSequence"))
     exposure = (dataset, *_groups(shared, "CTXRayDetailsSequence"))
-    reconstruction = (dataset, *_groups(shared, "CTReconstructionSequence"))
     measures = (dataset, *_groups(shared, "PixelMeasuresSequence"))
     anatomy = (dataset, *_groups(shared, "FrameAnatomySequence"))
     return Header(
@@ -28,7 +29,7 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
         manufacturer=_word(dataset, "Manufacturer"),
         scanner=_word(dataset, "ManufacturerModelName"),
         institution=_word(dataset, "InstitutionName"),
-        kernel=next(filter(None, (_word(one, "ConvolutionKernel") for one in reconstruction)), ""),
+        kernel=_kernel(dataset, shared),
         contrast=_contrast(dataset),
         kvp=_fact(exposure, "KVP"),
         slice_thickness_mm=_fact(measures, "SliceThickness"),
@@ -37,6 +38,32 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
         sex=sex if (sex := _word(dataset, "PatientSex")) in ("F", "M", "O") else "",
         study_date=_day(dataset, "StudyDate"),
     )
+
+
+def image_facts(
+    dataset: Dataset, shared: Dataset, orientation: Numbers | None, position: Numbers | None, slices: int | None = None
+) -> ImageFacts:
+    """What an image, or a frame of it, says of how well its series speaks for the study.
+
+    slices : how many the image holds, if not as many as its Number of Frames
+    """
+    thickness = _fact((dataset, *_groups(shared, "PixelMeasuresSequence")), "SliceThickness")
+    number = _fact((dataset,), "SeriesNumber", allow_zero=True)
+    return ImageFacts(
+        modality=_word(dataset, "Modality"),
+        image_type=texts(dataset, "ImageType"),
+        orientation=orientation,
+        position=position,
+        kernel=_kernel(dataset, shared),
+        slice_thickness_mm=thickness if thickness and thickness > 0 else None,
+        series_number=None if number is None else int(number),
+        slices=slices or max(1, int(_fact((dataset,), "NumberOfFrames") or 1)),
+    )
+
+
+def _kernel(dataset: Dataset, shared: Dataset) -> str:
+    places = (dataset, *_groups(shared, "CTReconstructionSequence"))
+    return next(filter(None, (_word(place, "ConvolutionKernel") for place in places)), "")
 
 
 def _groups(shared: Dataset, sequence: str) -> list[Dataset]:

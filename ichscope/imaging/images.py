@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ichscope.errors import IchscopeError
-from ichscope.imaging.elements import short_hash
-from ichscope.imaging.series import Finding, Series, SeriesFacts, Slice
-from ichscope.imaging.source import Source, SourceError, as_sources, digest, name_some
+from ichscope.imaging.identity import picture_identity
+from ichscope.imaging.series import Finding, Identity, Series, SeriesFacts, Slice
+from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
 # Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
 WINDOW_WIDTH_HU = 80
@@ -36,11 +36,16 @@ class ImageError(IchscopeError):
     """A picture that cannot be read; the message names file, found and expected."""
 
 
-def read_pictures(sources: Sequence[Source | Path | bytes]) -> Series:
+def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity | None = None) -> Series:
     """Read JPEG or PNG pictures of axial slices, in the order given, as a series of kind "picture".
 
     Grey is taken as the brain window (level 40, width 80), so HU are 0..80 and rough. A picture that cannot be
     read or has another size than most is left out and named in the findings.
+
+    Parameters
+    ----------
+    sources : the files
+    identity : that of their group; computed in the same way if not given
 
     Raises
     ------
@@ -62,10 +67,10 @@ def read_pictures(sources: Sequence[Source | Path | bytes]) -> Series:
     kept = [one for one in read if one[1].shape == usual]
     coloured = [source.name for source, _, colour in kept if colour]
     left_out = [f"{source.name} ({hu.shape[1]} x {hu.shape[0]})" for source, hu, _ in read if hu.shape != usual]
-    key = short_hash(digest(files))
+    identity = identity or picture_identity(files)
     return Series(
-        study=key,
-        key=key,
+        study=identity.study,
+        key=identity.series,
         kind="picture",
         hu=np.stack([hu for _, hu, _ in kept]),
         slices=tuple(Slice(source.name, "", None) for source, _, _ in kept),

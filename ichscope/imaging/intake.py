@@ -13,10 +13,12 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, short_hash, text, texts
+from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, text, texts
 from ichscope.imaging.facts import ImageFacts, series_facts
 from ichscope.imaging.geometry import Shape, clusters
-from ichscope.imaging.series import SeriesFacts
+from ichscope.imaging.header import image_facts
+from ichscope.imaging.identity import identity_of, picture_identity
+from ichscope.imaging.series import Identity, SeriesFacts
 from ichscope.imaging.source import MAX_FILE_BYTES, Archive, Source, SourceError, digest
 from ichscope.imaging.speaker import speaker
 
@@ -80,6 +82,11 @@ class Group:
     key: str
     sources: tuple[Source, ...]
     facts: SeriesFacts = field(default_factory=SeriesFacts, compare=False)
+
+    @property
+    def identity(self) -> Identity:
+        """The keys, as the reader takes them on."""
+        return Identity(self.study, self.key)
 
 
 @dataclass(frozen=True)
@@ -325,28 +332,14 @@ def _sort_dicom(source: Source, head: bytes, pile: _Pile) -> None:
         "LOCALIZER" in texts(dataset, "ImageType"),
     )
     study, series = text(dataset, "StudyInstanceUID"), text(dataset, "SeriesInstanceUID")
-    pile.images.append(_Image(source, study, series, shape, _facts(dataset, shape)))
-
-
-def _facts(dataset: Dataset, shape: Shape) -> ImageFacts:
-    number, frames = (_numbers_or_none(dataset, keyword) for keyword in ("SeriesNumber", "NumberOfFrames"))
-    thickness = _numbers_or_none(dataset, "SliceThickness")
-    return ImageFacts(
-        modality=text(dataset, "Modality"),
-        image_type=texts(dataset, "ImageType"),
-        orientation=shape.orientation,
-        position=_numbers_or_none(dataset, "ImagePositionPatient"),
-        kernel=text(dataset, "ConvolutionKernel"),
-        slice_thickness_mm=thickness[0] if thickness and thickness[0] > 0 else None,
-        series_number=int(number[0]) if number else None,
-        slices=max(1, int(frames[0])) if frames else 1,
-    )
+    facts = image_facts(dataset, Dataset(), shape.orientation, _numbers_or_none(dataset, "ImagePositionPatient"))
+    pile.images.append(_Image(source, study, series, shape, facts))
 
 
 def _numbers_or_none(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
     """For grouping only: garbage is named when the series is read."""
     try:
-        return numbers(dataset, keyword, "", _COUNTS.get(keyword, 1))
+        return numbers(dataset, keyword, "", _COUNTS[keyword])
     except DicomError:
         return None
 
@@ -361,12 +354,12 @@ def _series_groups(images: list[_Image]) -> list[Group]:
     for (study, uid, *_), members in series.items():
         volumes = clusters([image.shape for image in members])
         parts = [part for volume in volumes for part in _by_kernel([members[i] for i in volume])]
-        content = "" if study and uid else digest([image.source for image in members])
+        files = [image.source for image in members]
         for number, part in enumerate(parts):
+            identity = identity_of(study, uid, files, number)
             sources = tuple(image.source for image in part)
-            key = short_hash(study, uid, content, *([str(number)] if number else []))
             facts = series_facts([image.facts for image in part])
-            groups.append(Group("ct", short_hash(study or content), key, sources, facts))
+            groups.append(Group("ct", identity.study, identity.series, sources, facts))
     return groups
 
 
@@ -395,6 +388,6 @@ def _picture_groups(pile: _Pile, as_series: bool) -> list[Group]:
         found[str(PurePosixPath(source.name).parent) if as_series else content].append(source)
     groups = []
     for sources in found.values():
-        key = short_hash(digest(sources))
-        groups.append(Group("picture", key, key, tuple(sources), SeriesFacts("picture", slices=len(sources))))
+        identity, facts = picture_identity(sources), SeriesFacts("picture", slices=len(sources))
+        groups.append(Group("picture", identity.study, identity.series, tuple(sources), facts))
     return groups

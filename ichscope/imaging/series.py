@@ -51,6 +51,14 @@ class Header:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Short hashes that stand for a study and one of its series (or a volume of it), given once by the intake."""
+
+    study: str
+    series: str
+
+
+@dataclass(frozen=True)
 class SeriesFacts:
     """What decides which series speaks for its study; None where the headers do not say.
 
@@ -83,6 +91,7 @@ class Series:
     findings : what reading itself noticed (duplicates, unreadable files, uneven spacing, ...).
     study, key : short hashes that stand for the study and the series in every output.
     facts : what decides whether this series speaks for its study.
+    patient_id : as the header has it, for its keyed hash and nothing else.
     """
 
     study: str
@@ -95,3 +104,4 @@ class Series:
     header: Header = field(default_factory=Header)
     findings: tuple[Finding, ...] = ()
     facts: SeriesFacts = field(default_factory=SeriesFacts)
+    patient_id: str = field(default="", repr=False)

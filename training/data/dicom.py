@@ -20,7 +20,7 @@ _LEFT_OUT = ("mixed-series", "duplicate-slices", "duplicate-positions")
 def read_group(group: Group, problems: list[Problem]) -> Series | None:
     """Read a series in HU from foot to head; every file that is not in it is a problem with its reason."""
     try:
-        series = read_series(group.sources)
+        series = read_series(group.sources, group.identity)
     except DicomError as error:
         problems += [Problem(source.name, _why(source) or str(error)) for source in group.sources]
         return None
