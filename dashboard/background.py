@@ -23,43 +23,46 @@ _AGAIN_S = 5.0
 _AFTER_FAILURE_S = 30.0
 _TICK_S = 0.5
 _MOST_JOBS = 1_000
+# The option of a job that names its upload; older versions called it a ticket.
+_UPLOAD_ID = "upload_id"
+_UPLOAD_ID_BEFORE = "ticket"
 # An upload that has failed series is kept so long for another try.
 _KEEP_FAILED = timedelta(days=7)
 _ORPHAN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Seen:
+class OpenJob:
     """An open job as the pages show it.
 
     here : this server works on it, or will
-    still : nobody seems to work on it: its program was ended, and nothing takes it up by itself
+    stalled : nobody seems to work on it: its program was ended, and nothing takes it up by itself
     """
 
     job: Job
-    pace: Throughput
+    throughput: Throughput
     here: bool
-    still: bool
+    stalled: bool
 
 
 class Background:
     """Jobs of the pages, done by one thread for as long as there are any.
 
-    It takes up what a killed server left (jobs whose ticket is in this home), and leaves alone the jobs of other
-    programs and servers unless it is asked to do one.
+    It takes up what a killed server left (jobs whose upload is in this home), and does not touch the jobs of other
+    programs and servers unless it is asked to.
 
     problem : why it does not get on, in words; "" where all is well
     making : (made, all) phantoms of a demonstration, until it is over
     """
 
-    def __init__(self, store: Store, setup: WorkerConfig | None = None) -> None:
-        self.store, self._setup = store, setup
-        self.spool = UploadQueue(store.volumes.parent)
+    def __init__(self, store: Store, config: WorkerConfig | None = None) -> None:
+        self.store, self._config = store, config
+        self.uploads = UploadQueue(store.volumes.parent)
         self.problem = ""
         self.making: tuple[int, int] | None = None
         self._asked: set[int] = set()
         self._demonstrate = False
-        self._paces: dict[int, Throughput] = {}
+        self._throughputs: dict[int, Throughput] = {}
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,8 +79,8 @@ class Background:
         StoreError
             if the store cannot be written; then the files are not kept either
         """
-        ticket = self.spool.keep(files)
-        return self._begin(ticket, self.spool.folder(ticket), "upload", title, pictures_as_series)
+        upload_id = self.uploads.keep(files)
+        return self._begin(upload_id, self.uploads.folder(upload_id), "upload", title, pictures_as_series)
 
     def folder(self, path: Path, title: str, pictures_as_series: bool = False) -> int:
         """Have a folder, file or ZIP on the server analysed; gives the job.
@@ -87,17 +90,17 @@ class Background:
         OSError, StoreError
             as `upload`
         """
-        return self._begin(self.spool.keep(()), path, "folder", title, pictures_as_series)
+        return self._begin(self.uploads.keep(()), path, "folder", title, pictures_as_series)
 
-    def _begin(self, ticket: str, path: Path, kind: str, title: str, pictures_as_series: bool) -> int:
-        options = {"ticket": ticket}
+    def _begin(self, upload_id: str, path: Path, kind: str, title: str, pictures_as_series: bool) -> int:
+        options = {_UPLOAD_ID: upload_id}
         kept = None
         try:
             job = batch.begin(self.store, [path], kind, title, pictures_as_series=pictures_as_series, options=options)
-            kept = self.store.jobs.get(job).options.get("ticket")
+            kept = _upload_id(self.store.jobs.get(job))
         finally:
-            if kept != ticket:  # an unfinished job of the same folder was taken up
-                self.spool.remove(ticket)
+            if kept != upload_id:  # an unfinished job of the same folder was taken up
+                self.uploads.remove(upload_id)
         self.ask(job)
         return job
 
@@ -123,8 +126,8 @@ class Background:
                 self._thread = threading.Thread(target=self._run, name="ichscope-ingest", daemon=False)
                 self._thread.start()
 
-    def look(self) -> list[Seen]:
-        """Open jobs with their pace, the oldest first.
+    def look(self) -> list[OpenJob]:
+        """Open jobs with their throughput, the oldest first.
 
         Raises
         ------
@@ -133,7 +136,7 @@ class Background:
         """
         jobs = [job for job in self.store.jobs.recent(_MOST_JOBS, open_only=True) if job.pending or job.running]
         with self._lock:
-            self._paces = {job.id: self._paces.get(job.id, Throughput()) for job in jobs}
+            self._throughputs = {job.id: self._throughputs.get(job.id, Throughput()) for job in jobs}
             return [self._seen(job) for job in reversed(jobs)]
 
     def close(self) -> None:
@@ -143,13 +146,13 @@ class Background:
         if (thread := self._thread) is not None:
             thread.join()
 
-    def _seen(self, job: Job) -> Seen:
-        pace = self._paces[job.id]
-        pace.see(job)
-        here = job.id in self._asked or self.spool.holds(job.options.get("ticket"))
+    def _seen(self, job: Job) -> OpenJob:
+        throughput = self._throughputs[job.id]
+        throughput.see(job)
+        here = job.id in self._asked or self.uploads.holds(_upload_id(job))
         here = here or (job.kind == "demo" and self._demonstrate)
         moved = max(filter(None, (job.created_at, job.first_at, job.last_at)))
-        return Seen(job, pace, here, not here and datetime.now(UTC) - moved > LEASE)
+        return OpenJob(job, throughput, here, not here and datetime.now(UTC) - moved > LEASE)
 
     # ---- the thread ----------------------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class Background:
         with self._workers() as workers:
             for job in self._mine():
                 batch.work(
-                    *(self.store, job.id, workers, self._setup),
+                    *(self.store, job.id, workers, self._config),
                     progress=self._tick,
                     stop=self._closed,
                     wait_for_others=False,
@@ -223,17 +226,16 @@ class Background:
     def _mine(self) -> list[Job]:
         """Give the jobs that are to be done here, the oldest first."""
         jobs = reversed(self.store.jobs.recent(_MOST_JOBS, open_only=True))
-        return [job for job in jobs if job.id in self._asked or self.spool.holds(job.options.get("ticket"))]
+        return [job for job in jobs if job.id in self._asked or self.uploads.holds(_upload_id(job))]
 
     def _do_demo(self) -> None:
         """Make the demonstration; where that fails it is not tried again by itself, for it takes long."""
         try:
-            batch.workers.detectors(
-                self._setup or WorkerConfig()
-            )  # before a minute is spent on heads that no model reads
+            # Before a minute is spent on heads that no model reads.
+            batch.workers.detectors(self._config or WorkerConfig())
             made = demo.make(self.store, progress=self._made)
             with self._workers() as workers:
-                demo.analyse(self.store, made, workers, self._setup, progress=self._tick)
+                demo.analyse(self.store, made, workers, self._config, progress=self._tick)
         finally:
             self._demonstrate, self.making = False, None
 
@@ -260,10 +262,15 @@ class Background:
 
     def _tidy(self) -> None:
         """Remove the files of jobs that are done, and begin the job of an upload whose server was killed before."""
-        jobs = {job.options.get("ticket"): job for job in self.store.jobs.recent(_MOST_JOBS)}
-        for ticket in self.spool.tickets():
-            job, age = jobs.get(ticket), self.spool.age(ticket)
+        jobs = {_upload_id(job): job for job in self.store.jobs.recent(_MOST_JOBS)}
+        for upload_id in self.uploads.upload_ids():
+            job, age = jobs.get(upload_id), self.uploads.age(upload_id)
             if job is None and age > _ORPHAN:
-                self._begin(ticket, self.spool.folder(ticket), "upload", "Upload, taken up again", False)
+                self._begin(upload_id, self.uploads.folder(upload_id), "upload", "Upload, taken up again", False)
             elif job is not None and job.finished_at and (not job.failed or age > _KEEP_FAILED):
-                self.spool.remove(ticket)
+                self.uploads.remove(upload_id)
+
+
+def _upload_id(job: Job) -> str:
+    """Which upload of this home a job reads; "" where it has none."""
+    return str(job.options.get(_UPLOAD_ID, job.options.get(_UPLOAD_ID_BEFORE)) or "")

@@ -51,10 +51,12 @@ def _detectors(folder: str, cards: tuple[str, ...]) -> dict[str, Detector]:
 
 @st.cache_data(max_entries=3, show_spinner="Making a synthetic study")
 def sample(bleed: str | None) -> list[Upload]:
-    """A synthetic study as DICOM files, by the kind of its bleed."""
+    """A synthetic study as DICOM files, by the subtype of its bleed."""
     made = phantom.make(bleed, seed=1)
     folder = f"synthetic-{bleed or 'normal'}"
-    return [(f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(one)) for i, one in enumerate(phantom.datasets(made), 1)]
+    return [
+        (f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(dataset)) for i, dataset in enumerate(phantom.datasets(made), 1)
+    ]
 
 
 @st.cache_resource(max_entries=1, show_spinner="Opening the store")
@@ -83,12 +85,12 @@ def choices(store: Store) -> tuple[Choices, dict[int, str]]:
 @st.cache_data(ttl=10, max_entries=4, show_spinner=False)
 def _choices(place: str, _store: Store) -> tuple[Choices, dict[int, str]]:
     # Titles of jobs stay out: they may name a folder.
-    words = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs.recent()}
-    return _store.worklist.choices(), words
+    jobs = {job.id: f"{job.kind.capitalize()} of {job.created_at:%Y-%m-%d %H:%M} UTC" for job in _store.jobs.recent()}
+    return _store.worklist.choices(), jobs
 
 
 def audit(store: Store, selection: Selection, second: str | None) -> Audit:
-    """Truth and models' words for the Performance page, brought together again only where the store has changed.
+    """Truth and models' outputs for the Performance page, brought together again only where the store has changed.
 
     Raises
     ------
@@ -97,8 +99,8 @@ def audit(store: Store, selection: Selection, second: str | None) -> Audit:
     ichscope.evaluation.selection.EvaluationError
         if the selection cannot be loaded
     """
-    sheets = tuple((one.id, one.sha256, one.imported_at) for one in store.imported.tables())
-    return _audit(str(store.volumes), selection, second, (store.cohorts.state(selection.filter), sheets), store)
+    tables = tuple((table.id, table.sha256, table.imported_at) for table in store.imported.tables())
+    return _audit(str(store.volumes), selection, second, (store.cohorts.state(selection.filter), tables), store)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Bringing truth and probabilities together")
@@ -146,16 +148,18 @@ def subgroups(rows: Rows, by: Texts, threshold: float) -> tuple[Subgroup, ...]:
 @st.cache_data(max_entries=8, show_spinner="Counting the combinations", hash_funcs=_BY_CONTENT)
 def joint(rows: Mapping[str, Rows], thresholds: Sequence[float]) -> JointConfusion:
     """Which combination of labels is taken for which."""
-    truth, said = (np.stack([getattr(one, name) for one in rows.values()], 1) for name in ("truth", "probability"))
-    return metrics.joint_confusion(truth, said, thresholds, tuple(rows))
+    truth = np.stack([label.truth for label in rows.values()], axis=1)
+    probability = np.stack([label.probability for label in rows.values()], axis=1)
+    return metrics.joint_confusion(truth, probability, thresholds, tuple(rows))
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs=_BY_CONTENT)
 def log_loss(rows: Sequence[Rows]) -> tuple[Estimate, Estimate]:
     """Weighted log loss of the six labels, in their usual order, and its floor."""
-    truth, said = (np.stack([getattr(one, name) for one in rows], axis=1) for name in ("truth", "probability"))
-    floor = metrics.log_loss_floor(np.where(np.isnan(said), np.nan, truth))
-    return metrics.weighted_log_loss(truth, said, patients=rows[0].group), floor
+    truth = np.stack([label.truth for label in rows], axis=1)
+    probability = np.stack([label.probability for label in rows], axis=1)
+    floor = metrics.log_loss_floor(np.where(np.isnan(probability), np.nan, truth))
+    return metrics.weighted_log_loss(truth, probability, patients=rows[0].group), floor
 
 
 @st.cache_resource(max_entries=1, show_spinner="Opening the store", on_release=Background.close)
@@ -179,8 +183,8 @@ def cohort(store: Store, filter: Filter) -> tuple[Cohort, dict[str, go.Figure]]:
 
 @st.cache_resource(max_entries=16, show_spinner="Counting")
 def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -> tuple[Cohort, dict[str, go.Figure]]:
-    found = _store.cohorts.read(filter)
-    return found, cohort_figures(found)
+    cohort = _store.cohorts.read(filter)
+    return cohort, cohort_figures(cohort)
 
 
 # ---- monitoring, and thresholds that users set -------------------------------------------------------------
@@ -197,7 +201,7 @@ def monitored(store: Store, periods: tuple[Period, Period] | None) -> Monitored:
         if there is nothing to compare
     """
     newest = (store.adjustments.history(kind)[:1] for kind in ("alert", "threshold"))
-    state = (*store.cohorts.state(), *(one[0].id if one else 0 for one in newest))
+    state = (*store.cohorts.state(), *(adjustments[0].id if adjustments else 0 for adjustments in newest))
     return _monitored(str(store.volumes), periods, state, store)
 
 
@@ -223,5 +227,5 @@ def thresholds() -> Thresholds:
 @st.cache_data(max_entries=8, show_spinner=False)
 def scores(place: str, model: str, version: str, label: str, state: tuple[int, ...], _store: Store) -> Floats:
     """Probabilities of a label by one version of a model, (studies,), sorted; errors as of `thresholds`."""
-    said = _store.columns.results(model, version).probability[label]
-    return np.sort(said[~np.isnan(said)])
+    probability = _store.columns.results(model, version).probability[label]
+    return np.sort(probability[~np.isnan(probability)])

@@ -163,7 +163,7 @@ def _label(key: str) -> None:
         _select(key, "label", "Finding", {label: DISPLAY_NAMES[label] for label in LABELS})
     with right:
         st.segmented_control(
-            "Found by", list(_BY), format_func=_BY.get, default="model", required=True, **_kept(key, "by")
+            "Found by", list(_BY), format_func=_BY.__getitem__, default="model", required=True, **_kept(key, "by")
         )
 
 
@@ -178,7 +178,7 @@ def _rest(key: str, choices: Choices, jobs: Mapping[int, str]) -> None:
         st.date_input("Arrived until", value=None, **_kept(key, "until"))
         _select(key, "institution", "Institution", {name: name for name in choices.institutions}, _CODES)
         _select(key, "reader", "Reviewed by", {name: name for name in choices.readers})
-    st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.get, **_kept(key, "synthetic"))
+    st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.__getitem__, **_kept(key, "synthetic"))
 
 
 def _select(key: str, name: str, label: str, words: Mapping[Any, str], help: str | None = None) -> None:

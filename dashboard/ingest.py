@@ -8,19 +8,20 @@ from functools import partial
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from dashboard import cached, server_folder, times, uploads
-from dashboard.background import Background, Seen
+from dashboard.background import Background, OpenJob
 from dashboard.text import count, plain, sentence
 from dashboard.upload_queue import UploadQueue
 from ichscope.batch.demo import STUDIES
-from ichscope.commands.job_progress import duration, state
+from ichscope.batch.throughput import duration, progress_text
 from ichscope.home import home
 from ichscope.store import Job, StoreError
 
 MANY_FILES = 900
-_KINDS = ("Files or ZIP", "Folder", "Folder on the server")
-_WORDS = {
+_SOURCES = ("Files or ZIP", "Folder", "Folder on the server")
+_JOB_NAMES = {
     "upload": "Upload",
     "folder": "Folder",
     "watch": "Watched folder",
@@ -49,8 +50,8 @@ def panel() -> bool:
     work = cached.background()
     if st.session_state.pop("ingest-close", False):
         st.session_state["ingest-add"] = False
-    if said := st.session_state.pop("ingest-error", ""):
-        st.error(plain(said))
+    if error := st.session_state.pop("ingest-error", ""):
+        st.error(plain(error))
     some = bool(work.store.worklist.page(limit=1))
     busy = bool(work.look() or work.making or work.problem)
     if some or busy:
@@ -66,7 +67,7 @@ def panel() -> bool:
 
 def take_up() -> None:
     """Go on with what an ended server left, whichever page is opened first."""
-    if not any(UploadQueue(home()).tickets()):
+    if not any(UploadQueue(home()).upload_ids()):
         return
     try:
         cached.background()
@@ -93,20 +94,20 @@ def _first(work: Background) -> None:
 
 
 def _intake(work: Background) -> None:
-    kind = st.segmented_control(
-        "Where from", _KINDS, default=_KINDS[0], required=True, label_visibility="collapsed", key="ingest-kind"
+    source = st.segmented_control(
+        "Where from", _SOURCES, default=_SOURCES[0], required=True, label_visibility="collapsed", key="ingest-kind"
     )
     as_series = st.checkbox(
         "Read pictures as one series",
         key="ingest-pictures",
         help="JPG and PNG files of one folder or ZIP become the slices of one series, in the order of their names.",
     )
-    if kind == _KINDS[2]:
+    if source == _SOURCES[2]:
         if path := server_folder.choose("ingest-path"):
             _begin(work, path, as_series)
         st.caption("Everything below the folder is looked at. What the store knows already is not analysed again.")
     else:
-        _upload(work, kind == _KINDS[1], as_series)
+        _upload(work, source == _SOURCES[1], as_series)
 
 
 def _upload(work: Background, folder: bool, as_series: bool) -> None:
@@ -124,7 +125,7 @@ def _upload(work: Background, folder: bool, as_series: bool) -> None:
         _begin(work, list(files), as_series)
 
 
-def _begin(work: Background, what: Path | list, as_series: bool) -> None:
+def _begin(work: Background, what: Path | list[UploadedFile], as_series: bool) -> None:
     try:
         if isinstance(what, Path):
             work.folder(what, "Folder on the server", as_series)
@@ -162,36 +163,36 @@ def _progress(work: Background, busy: bool) -> None:
     if work.making and work.making[0] < work.making[1]:
         made, total = work.making
         st.progress(made / total, f"Demonstration: {made} of {total} heads computed")
-    for one in open_jobs:
-        _bar(work, one)
+    for open_job in open_jobs:
+        _bar(work, open_job)
     if open_jobs and st.button("Show what is new", type="tertiary", icon=":material/refresh:", key="ingest-refresh"):
         st.rerun()
 
 
-def _bar(work: Background, one: Seen) -> None:
-    job = one.job
+def _bar(work: Background, open_job: OpenJob) -> None:
+    job = open_job.job
     over = job.done + job.failed
     left, right = st.columns([6, 1], vertical_alignment="center")
     with left:
-        st.progress(over / job.total if job.total else 0.0, f"{_name(job)}: {_state(one)}")
+        st.progress(over / job.total if job.total else 0.0, f"{_name(job)}: {_state(open_job)}")
     with right:
-        if one.still:
+        if open_job.stalled:
             _button("Go on", job, work.ask)
-        elif one.here and job.kind != "demo":
-            _button("Stop", job, work.store.cancel)
+        elif open_job.here and job.kind != "demo":
+            _button("Stop", job, work.store.jobs.cancel)
 
 
-def _state(one: Seen) -> str:
-    job = one.job
-    if one.still:
-        return f"{state(job, one.pace)}. The program that did this was ended."
+def _state(open_job: OpenJob) -> str:
+    job = open_job.job
+    if open_job.stalled:
+        return f"{progress_text(job, open_job.throughput)}. The program that did this was ended."
     if not job.first_at:
         return "waits for its turn"
-    return state(job, one.pace) if job.done + job.failed or job.total > 1 else "looking for series"
+    return progress_text(job, open_job.throughput) if job.done + job.failed or job.total > 1 else "looking for series"
 
 
 def _name(job: Job) -> str:
-    return f"{_WORDS.get(job.kind, job.kind.capitalize())} of {times.when(job.created_at)}"
+    return f"{_JOB_NAMES.get(job.kind, job.kind.capitalize())} of {times.when(job.created_at)}"
 
 
 def _failures(work: Background) -> None:

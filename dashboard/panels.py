@@ -15,7 +15,7 @@ from ichscope.reporting.figures.theme import number
 from ichscope.results import ModelResult, SeriesResult
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
-_LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents an analysis"}
+_LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents analysis"}
 _LIST_HEIGHT = 210
 
 
@@ -74,34 +74,34 @@ def pictures(result: SeriesResult) -> None:
     if result.volume is not None:
         viewer.show(result)
     else:
-        st.text(f"{result.name}: there is no picture to show. The rest of the upload is not affected.")
+        st.text(f"{result.name}: there are no images to show. The rest of the upload is not affected.")
 
 
 def models(result: SeriesResult) -> None:
     """Both models side by side, whether they agree, and the six probabilities of the first that has them."""
-    found = ordered(result)
-    if not found:
+    models = ordered(result)
+    if not models:
         return
-    st.html(_model_table(found))
-    level, text = agreement(found)
+    st.html(_model_table(models))
+    level, text = agreement(models)
     if level == "warning":
         st.warning(text)
     else:
         st.markdown(f"**{text}**")
     st.plotly_chart(
-        study.probability_bars(found[0].probability, found[0].thresholds),
+        study.probability_bars(models[0].probability, models[0].thresholds),
         theme=None,
         config=theme.config("study-probabilities"),
         key="bars",
-        alt=_in_words(found[0]),
+        alt=_in_words(models[0]),
     )
 
 
-def _model_table(found: list[ModelResult]) -> str:
+def _model_table(models: list[ModelResult]) -> str:
     head = "<tr><th>Model</th><th>Probability</th><th>Threshold</th><th>Result</th></tr>"
-    points = escape("; ".join(dict.fromkeys(model.operating_point for model in found)))
+    points = escape("; ".join(dict.fromkeys(model.operating_point for model in models)))
     caption = f"<caption>Any haemorrhage in the series. Operating point: {points}.</caption>"
-    return f"<table class='models'>{caption}{head}{''.join(map(_model_cells, found))}</table>"
+    return f"<table class='models'>{caption}{head}{''.join(map(_model_cells, models))}</table>"
 
 
 def _model_cells(model: ModelResult) -> str:

@@ -1,7 +1,7 @@
 """What pages take in, as folders below ICHSCOPE_HOME: a server that is killed loses nothing, the next one goes on.
 
-Each ingest of a page has a folder here under a name of its own, its ticket, which its job remembers. As long as the
-folder is there, the job is this home's to do. Uploads lie in it; the ticket of a folder on the server is empty.
+Each ingest of a page has a folder here, named by its upload ID, which its job remembers. As long as the folder is
+there, the job is this home's to do. Uploaded files lie in it; for a folder on the server it is empty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COPY_BYTES = 1 << 20
 
 
 class UploadQueue:
-    """The tickets of a home folder."""
+    """The uploads of a home folder, each under its upload ID."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
@@ -35,53 +35,53 @@ class UploadQueue:
 
         Returns
         -------
-        the ticket
+        the upload ID
 
         Raises
         ------
         OSError
             if there is no room for them
         """
-        ticket = secrets.token_hex(8)
+        upload_id = secrets.token_hex(8)
         # Each by itself: folders that are made on the way to another one are open to all.
-        part = self._folder / f"{ticket}{_PART}"
+        part = self._folder / f"{upload_id}{_PART}"
         for folder in (self._folder.parent, self._folder, part):
             make(folder)
         try:
             for number, (name, data) in enumerate(files):
                 _write(_place(part, name, number), data)
             os.utime(part)  # its age counts from now on
-            part.rename(self._folder / ticket)
+            part.rename(self._folder / upload_id)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        return ticket
+        return upload_id
 
-    def folder(self, ticket: str) -> Path:
-        """Where the files of a ticket lie."""
-        return self._folder / ticket
+    def folder(self, upload_id: str) -> Path:
+        """Where the files of an upload lie."""
+        return self._folder / upload_id
 
-    def holds(self, ticket: object) -> bool:
-        """Whether there is such a ticket."""
-        return isinstance(ticket, str) and ticket != "" and (self._folder / ticket).is_dir()
+    def holds(self, upload_id: str) -> bool:
+        """Whether there is such an upload."""
+        return upload_id != "" and (self._folder / upload_id).is_dir()
 
-    def tickets(self) -> Iterator[str]:
-        """All tickets; what a killed server left half-written is removed when it is a day old."""
+    def upload_ids(self) -> Iterator[str]:
+        """All upload IDs; what a killed server left half-written is removed when it is a day old."""
         for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if not folder.name.endswith(_PART):
                 yield folder.name
             elif self.age(folder.name) > timedelta(days=1):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def age(self, ticket: str) -> timedelta:
-        """How long ago a ticket was given out; none where it has gone."""
+    def age(self, upload_id: str) -> timedelta:
+        """How long ago an upload came in; zero where it is gone."""
         try:
-            return timedelta(seconds=time.time() - (self._folder / ticket).stat().st_mtime)
+            return timedelta(seconds=time.time() - (self._folder / upload_id).stat().st_mtime)
         except OSError:
             return timedelta()
 
-    def remove(self, ticket: str) -> None:
-        """Remove a ticket and its files."""
-        shutil.rmtree(self._folder / ticket, ignore_errors=True)
+    def remove(self, upload_id: str) -> None:
+        """Remove an upload and its files."""
+        shutil.rmtree(self._folder / upload_id, ignore_errors=True)
 
 
 def _place(folder: Path, name: str, number: int) -> Path:

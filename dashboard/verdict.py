@@ -26,14 +26,14 @@ class Verdict:
 
 def verdict(result: SeriesResult) -> Verdict:
     """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
-    found = ordered(result)
-    if result.status == "not analysed" or not found:
+    models = ordered(result)
+    if result.status == "not analysed" or not models:
         return Verdict("none", "NOT ANALYSED", (reasons(result) or "No model is installed.",))
-    flagging = [model for model in found if model.flagged]
-    others = [model for model in found if not model.flagged]
+    flagging = [model for model in models if model.flagged]
+    others = [model for model in models if not model.flagged]
     if not flagging:
-        who = f"Below threshold: {_with_numbers(found)}."
-        return Verdict("clear", "Not flagged", (who, f"This does not rule out a haemorrhage. {_points(found)}"))
+        who = f"Below threshold: {_with_numbers(models)}."
+        return Verdict("clear", "Not flagged", (who, f"This does not rule out a haemorrhage. {_points(models)}"))
     who = f"Flagged by {_with_numbers(flagging)}"
     if others:
         who = f"{who}, not by {_with_numbers(others)}. {DISAGREE}"
@@ -48,10 +48,10 @@ def _with_numbers(models: Sequence[ModelResult]) -> str:
 
 def _where(flagging: Sequence[ModelResult]) -> str:
     along = flagging[0].slice_probability["any"]
-    kinds = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
-    kind = f" Kind: {', '.join(kinds)}." if kinds else ""
-    place = f"Highest on slice {int(along.argmax()) + 1} of {len(along)}." if len(along) > 1 else "One slice."
-    return f"{place}{kind} {_points(flagging)}"
+    subtypes = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
+    named = f" {'Subtypes' if len(subtypes) > 1 else 'Subtype'}: {', '.join(subtypes)}." if subtypes else ""
+    place = f"Highest on slice {int(along.argmax()) + 1} of {len(along)}." if len(along) > 1 else "Single slice."
+    return f"{place}{named} {_points(flagging)}"
 
 
 def _points(models: Sequence[ModelResult]) -> str:
@@ -64,7 +64,7 @@ def reasons(result: SeriesResult) -> str:
 
 
 def ordered(result: SeriesResult) -> list[ModelResult]:
-    """The models of a result, the one that tells most kinds apart first."""
+    """The models of a result, the one with the most labels first."""
     return sorted(result.models.values(), key=lambda model: -len(model.probability))
 
 

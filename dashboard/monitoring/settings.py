@@ -37,7 +37,7 @@ def periods(found: tuple[Period, Period] | None) -> tuple[Period, Period] | None
         chosen = [
             st.date_input(
                 f"{name} period",
-                value=(one.first, one.last) if one else (),
+                value=[one.first, one.last] if one else [],
                 key=f"{KEY}-{name.lower()}",
                 persist_state="session",
             )
@@ -72,8 +72,13 @@ def limits(store: Store, found: Monitored) -> None:
         with st.container(horizontal=True):
             for label, new in (("Set", value), ("Back to the default", None)):
                 off = new == found.limits[rule] or (new is None and found.limits[rule] == bounds.default)
-                click = {"on_click": _set, "args": (store, rule, new, who, why)}
-                st.button(label, key=f"{KEY}-{label}", disabled=off or not (who and why), **click)
+                st.button(
+                    label,
+                    key=f"{KEY}-{label}",
+                    disabled=off or not (who and why),
+                    on_click=_set,
+                    args=(store, rule, new, who, why),
+                )
         if told := st.session_state.pop(f"{KEY}-told", None):
             st.markdown(plain(told))
         history = store.adjustments.history("alert")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboard.text import table
-from ichscope.commands.job_progress import duration
+from ichscope.batch.throughput import duration
 from ichscope.metrics import Estimate
 from ichscope.monitor import Class, Drift, Expected, Monitored, Times
 from ichscope.monitor.rules import counts
@@ -75,14 +75,13 @@ def _percent(one: Estimate) -> str:
 
 def expected(found: Sequence[Expected], before: Sequence[Expected]) -> str:
     """What calibrated probabilities promise, in both periods."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for period, of_period in (("now", found), ("before", before)):
         for one in of_period:
             values = (one.sensitivity, one.specificity, one.auc)
-            if reason := values[0].value is None and values[0].reason:
-                cells = (reason, "", "")
-            else:
-                cells = tuple(interval(value) if value.value is not None else in_full(value) for value in values)
+            cells = tuple(interval(value) if value.value is not None else in_full(value) for value in values)
+            if values[0].value is None and values[0].reason:
+                cells = (values[0].reason, "", "")
             rows.append((f"{one.model}, {period}", f"{one.studies:,}", *cells, _checked(one)))
     columns = ("", "n", "Sensitivity", "Specificity", "AUC", "Found / expected")
     return table(columns, rows, "Found / expected: haemorrhages by readers and by probabilities, where reviewed (n).")

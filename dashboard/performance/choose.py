@@ -13,6 +13,7 @@ from dashboard.times import when
 from ichscope.evaluation.selection import ModelSource, Selection, TruthSource
 from ichscope.metrics import Rule
 from ichscope.store import Store
+from ichscope.tabular.table import Level
 
 KEY = "performance"
 _READERS = {"majority": "Majority of the readers", "any": "Any reader", "newest": "Newest review"}
@@ -49,7 +50,7 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
         second = _pick("second", "Second model", others, optional=True) if others else None
         models = tuple(key for key in (first, second) if key)
         slices = truth.level == "slice" and all(sources.models[key].has_slices for key in models)
-        level = _pick("level", "Level", {"study": "Study", "slice": "Slice"}) if slices else "study"
+        level: Level = _pick("level", "Level", {"study": "Study", "slice": "Slice"}) if slices else "study"
         with st.popover("Readers", icon=":material/tune:"):
             readers = _pick("readers", "Whose truth counts", _readers(truth))
             rule = _rule([sources.models[key] for key in models]) if level == "study" else None

@@ -51,7 +51,7 @@ def browser(audit: Audit, label: str) -> None:
     first = (page - 1) * ROWS
     with place:
         st.caption(f"{first + 1:,} to {min(first + ROWS, len(chosen)):,} of {len(chosen):,}")
-        data = content(audit, label, threshold, chosen[first : first + ROWS])
+        data = content(audit, label, threshold, chosen[first : first + ROWS].tolist())
         opened = linked(data, f"{key}-table")
     if opened:
         open_study(*opened)

@@ -57,7 +57,12 @@ class Header:
 def imports(store: Store) -> None:
     """Place the upload, its columns, and what was imported before."""
     kind = st.segmented_control(
-        "What the file holds", list(_KINDS), format_func=_KINDS.get, default="truth", required=True, key=f"{KEY}-kind"
+        "What the file holds",
+        list(_KINDS),
+        format_func=_KINDS.__getitem__,
+        default="truth",
+        required=True,
+        key=f"{KEY}-kind",
     )
     st.caption(
         "A CSV with a row a study or slice, labels as columns; several readers as rows or columns; the long form "
@@ -91,16 +96,15 @@ def _level(file: Any) -> Level:
     """What to take from JSON, which holds both; other files have but one."""
     if Path(file.name).suffix.lower() != ".json":
         return "study"
-    words = {"study": "Studies", "slice": "Slices"}
-    level: Level = st.segmented_control(
+    words: dict[Level, str] = {"study": "Studies", "slice": "Slices"}
+    return st.segmented_control(
         "What to take",
         list(words),
-        format_func=words.get,
+        format_func=words.__getitem__,
         default="study",
         required=True,
         key=f"{KEY}-rows-{file.file_id}",
     )
-    return level
 
 
 def _nameless(file_id: str) -> bool:

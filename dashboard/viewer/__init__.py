@@ -88,8 +88,8 @@ def _series_header(result: SeriesResult, series: Series, hu: NDArray[np.int16], 
         "step": step,
         "spacing": [step * spacing[1], step * spacing[2]] if spacing else None,
         "oriented": series.orientation is not None,
-        "files": [one.file for one in series.slices],
-        "positions": [one.position_mm for one in series.slices],
+        "files": [slice.file for slice in series.slices],
+        "positions": [slice.position_mm for slice in series.slices],
     }
 
 
@@ -128,4 +128,5 @@ def _evidence_bytes(evidence: NDArray[np.float32]) -> bytes:
 
 def most_suspicious(model: ModelResult, count: int = TOP_SLICES) -> list[int]:
     """Indices of the slices with the highest probability of `any`, the highest first."""
-    return np.argsort(-model.slice_probability["any"], kind="stable")[:count].tolist()
+    order = np.argsort(-model.slice_probability["any"], kind="stable")
+    return [int(i) for i in order[:count]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import plotly.graph_objects as go
@@ -114,8 +114,7 @@ def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
             key=f"{KEY}-csv-{name}",
             help=f"The numbers of “{TITLES[name]}”",
         )
-    settings = config(file_name(cohort, name))
-    settings["toImageButtonOptions"] |= {"format": st.session_state.get(f"{KEY}-format") or _FORMATS[0]}
+    settings = config(file_name(cohort, name), st.session_state.get(f"{KEY}-format") or _FORMATS[0])
     st.plotly_chart(drawn, theme=None, config=settings, key=f"{KEY}-{name}", alt=description(drawn))
     if name in _NOTES:
         st.caption(_NOTES[name])
@@ -130,7 +129,7 @@ def _downloads(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> None:
         format_func=str.upper,
         key=f"{KEY}-format",
     )
-    files = {
+    files: dict[str, tuple[Callable[[], str | bytes], str, str]] = {
         "All figures (HTML)": (partial(html_of, cohort, drawn), "figures.html", "text/html"),
         "All numbers (ZIP of CSV)": (partial(zip_of, cohort), "numbers.zip", "application/zip"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 import streamlit as st
@@ -103,19 +103,16 @@ def _explore(audit: Audit, selection: Mapping[str, str]) -> None:
     _answer(audit, label)
     if audit.audited.notes:
         st.caption(plain(" ".join(map(sentence, audit.audited.notes))))
-    for tab, show in zip(
-        st.tabs(_TABS, key=f"{KEY}-tabs", on_change="rerun"),
-        (
-            lambda: panel(audit, label),
-            lambda: tabs.all_labels(audit),
-            lambda: tabs.calibration(audit, label),
-            lambda: tabs.subgroups(audit, label),
-            lambda: tabs.two_models(audit, label),
-            lambda: browser(audit, label),
-            lambda: tabs.data(audit, selection),
-        ),
-        strict=True,
-    ):
+    contents: tuple[Callable[[], None], ...] = (
+        lambda: panel(audit, label),
+        lambda: tabs.all_labels(audit),
+        lambda: tabs.calibration(audit, label),
+        lambda: tabs.subgroups(audit, label),
+        lambda: tabs.two_models(audit, label),
+        lambda: browser(audit, label),
+        lambda: tabs.data(audit, selection),
+    )
+    for tab, show in zip(st.tabs(_TABS, key=f"{KEY}-tabs", on_change="rerun"), contents, strict=True):
         if tab.open:
             with tab:
                 show()

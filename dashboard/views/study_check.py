@@ -13,7 +13,7 @@ from dashboard.text import NOT_FOR_DIAGNOSIS
 # At a server's first page the imports below take seconds, with this on the screen.
 if "results" not in st.session_state:
     st.title("Study check")
-    st.write(f"Looks for signs of a haemorrhage on a head CT. **{NOT_FOR_DIAGNOSIS}.**")
+    st.write(f"Checks a head CT for signs of haemorrhage. **{NOT_FOR_DIAGNOSIS}.**")
 
 from dashboard import cached, panels, server_folder, uploads
 from dashboard.ingest import MANY_FILES
@@ -77,8 +77,8 @@ def _upload() -> Inputs | None:
             "Read pictures as one series",
             key="as_series",
             help="JPG and PNG files of one folder or ZIP become the slices of one series, in the order "
-            "of their names. Otherwise each picture is looked at by itself. Pictures have no CT numbers: "
-            "their result is always limited.",
+            "of their names. Otherwise each picture is analysed on its own. Pictures carry no "
+            "Hounsfield units, so their results are always limited.",
         )
         with st.popover("Folder on the server"):
             folder = server_folder.choose("server_path")
@@ -89,8 +89,8 @@ def _upload() -> Inputs | None:
     )
     st.session_state["uploaded"] = [file.file_id for file in files]
     st.caption(
-        "Up to 200 MB a file. Several studies at once are fine: each series gets its own result. "
-        f"More than about {MANY_FILES} files: pack them into a ZIP, or use a folder on the server."
+        "Up to 200 MB a file. Several studies at once are fine; each series gets its own result. "
+        f"For more than about {MANY_FILES} files, use a ZIP or a folder on the server."
     )
     return [(file.name, file.getvalue()) for file in files] or ([folder] if folder else None)
 
@@ -102,7 +102,7 @@ def _samples() -> Inputs | None:
         if st.button(f"{name} (synthetic)", width="stretch"):
             chosen = cached.sample(bleed)
             st.session_state["synthetic"] = True
-    st.caption("Computed heads, no patient. They show how the page works, not how good the models are.")
+    st.caption("Computer-generated heads, no patient data. They show how the page works, not how good the models are.")
     return chosen
 
 
@@ -114,21 +114,21 @@ def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> Non
 
     def progress(done: int, total: int, text: str) -> None:
         slices = total // len(detectors)
-        model, one = divmod(max(done - 1, 0), slices)
-        place = f"slice {one + 1} of {slices}, model {model + 1} of {len(detectors)}"
+        model, index = divmod(max(done - 1, 0), slices)
+        place = f"slice {index + 1} of {slices}, model {model + 1} of {len(detectors)}"
         bar.progress(min(done / total, 1.0), f"{plain(text)}: {place}")
 
     thresholds = _thresholds()
-    found = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress)
-    results = [_judged(one, thresholds) for one in found]
+    analysed = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress)
+    results = [_judged(result, thresholds) for result in analysed]
     if not results:
         bar.empty()
-        st.warning("No CT series and no picture was found there. Expected DICOM files, JPG or PNG, or a ZIP of them.")
+        st.warning("No CT series or picture was found. Expected DICOM files, JPG or PNG pictures, or a ZIP of them.")
         return
     st.session_state.pop("chosen", None)
     st.session_state["results"] = in_reading_order(results)
     # Kept only where a second reading makes sense: pictures that were read one by one.
-    pictures = [one for one in results if one.volume is not None and one.volume.kind == "picture"]
+    pictures = [result for result in results if result.volume is not None and result.volume.kind == "picture"]
     st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
     # The next uploader is a new one: the old one's files are gone.
     uploads.free(st.session_state.pop("uploaded", ()))
@@ -141,12 +141,12 @@ def _thresholds() -> Thresholds:
     try:
         return cached.thresholds()
     except StoreError as error:
-        st.toast(f"The models' own thresholds are used; those that users set cannot be read. {plain(str(error))}")
+        st.toast(f"The models' own thresholds are used: those set by users cannot be read. {plain(str(error))}")
         return {}
 
 
 def _judged(result: SeriesResult, thresholds: Thresholds) -> SeriesResult:
-    return replace(result, models={name: judged(one, thresholds) for name, one in result.models.items()})
+    return replace(result, models={name: judged(model, thresholds) for name, model in result.models.items()})
 
 
 # ---- from results to the screen ------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def _again() -> None:
     inputs = st.session_state.get("again")
     if inputs is None:
         return
-    st.write(f"{count(len(inputs), 'file')}, each read by itself.")
+    st.write(f"{count(len(inputs), 'file')}, each read on its own.")
     if not st.button("Read the pictures as one series"):
         return
     detectors = _detectors()

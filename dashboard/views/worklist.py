@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from typing import Any
 
 import streamlit as st
 
@@ -86,14 +87,14 @@ def _list(store: Store) -> None:
 
 def _states(counts: Callable[[Filter], Counts], filter: Filter) -> None:
     """Counts by state that filter by it; each says how many there would be, given all the other filters."""
-    found = {
+    states: dict[str, tuple[Mapping[Any, str], Mapping[Any, int]]] = {
         "priority": (filters.PRIORITY_WORDS, counts(replace(filter, priority=())).priority),
         "agreement": (filters.AGREEMENT_WORDS, counts(replace(filter, agreement=None)).agreement),
         "status": (filters.STATUS_WORDS, counts(replace(filter, status=())).status),
     }
     with st.container(horizontal=True, key="states"):
-        for name, (words, numbers) in found.items():
-            filters.pills(KEY, name, words, numbers)
+        for name, (names, numbers) in states.items():
+            filters.pills(KEY, name, names, numbers)
 
 
 def _order_and_export(store: Store, filter: Filter) -> Order:
@@ -101,7 +102,7 @@ def _order_and_export(store: Store, filter: Filter) -> Order:
         order = st.selectbox(
             "Order",
             list(ORDERS),
-            format_func=lambda one: ORDERS[one],
+            format_func=ORDERS.__getitem__,
             key=f"{KEY}-order",
             persist_state="session",
             label_visibility="collapsed",
@@ -114,7 +115,7 @@ def _order_and_export(store: Store, filter: Filter) -> Order:
             "text/csv",
             on_click="ignore",
             icon=":material/download:",
-            help="All studies of this list, not only this page",
+            help="All studies in this list, not just this page",
         )
     return order
 
@@ -129,7 +130,7 @@ def _page(store: Store, filter: Filter, order: Order, total: int) -> None:
     first = (page - 1) * ROWS
     with place:
         rows = store.worklist.page(filter, order, first, ROWS)
-        st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}. A click or Enter opens a study.")
+        st.caption(f"{first + 1:,} to {first + len(rows):,} of {total:,}. Click or press Enter to open a study.")
         study = table.show(rows, f"{KEY}-table", st.session_state.get(f"{KEY}-last"))
     if study is not None:
         _open(study)
@@ -146,7 +147,7 @@ def _page_key(filter: Filter, order: Order) -> str:
 
 
 def _nothing_fits() -> None:
-    st.info("**No study fits these filters.**")
+    st.info("**No studies match these filters.**")
     st.button("Show all studies", type="primary", on_click=filters.clear, args=(KEY,))
 
 

@@ -35,9 +35,9 @@ def worklist_csv(store: Store, filter: Filter, order: Order) -> str:
 
 def columns(models: Sequence[str]) -> list[str]:
     """Names of all columns, with those of these models."""
-    found = [f"{by}_{label}" for by in ("models", "reader") for label in LABELS]
+    labels = [f"{by}_{label}" for by in ("models", "reader") for label in LABELS]
     parts = ("version", "operating_point", "threshold", "flagged", *LABELS)
-    return [*_FACTS, *_REVIEW, *found, *(f"{model}_{part}" for model in models for part in parts)]
+    return [*_FACTS, *_REVIEW, *labels, *(f"{model}_{part}" for model in models for part in parts)]
 
 
 def csv_row(row: WorklistRow, names: Sequence[str]) -> dict[str, Any]:

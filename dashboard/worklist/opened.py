@@ -16,10 +16,10 @@ from ichscope.results import SeriesResult
 from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
 
 _NO_PICTURES = (
-    "**The pictures of this study are not kept.** They were removed to save room, or keeping them is switched off. "
-    "Results and reviews stand."
+    "**The images of this study are not stored.** They were removed to save space, or storing them is switched off. "
+    "Results and reviews are kept."
 )
-_NO_SLICES = "There is no picture: nothing could be read as a slice."
+_NO_SLICES = "No images: nothing could be read as a slice."
 
 Open = Callable[[int | None], None]
 
@@ -79,8 +79,8 @@ def _way(near: Neighbours, open_study: Open) -> None:
 
 def saved() -> None:
     """What was saved of the study before."""
-    if said := st.session_state.pop(review_session.SAVED, ""):
-        st.caption(f":material/check: {plain(said)}")
+    if text := st.session_state.pop(review_session.SAVED, ""):
+        st.caption(f":material/check: {plain(text)}")
 
 
 def _follow(store: Store, study: int, filter: Filter, order: Order, open_study: Open) -> None:

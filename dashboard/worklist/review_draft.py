@@ -13,7 +13,7 @@ _RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReviewDraft:
     """`labels` has only what the reader has set; `marks` are labels by slice, from 0."""
 
     labels: Mapping[str, bool] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Entry:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing at all is said."""
+        """Whether nothing at all is set."""
         return not (self.labels or self.poor_quality or self.comment.strip())
 
 
@@ -53,16 +53,17 @@ def contradiction(labels: Mapping[str, bool]) -> str:
     return ""
 
 
-def against_models(labels: Mapping[str, bool], found: Mapping[str, bool | None]) -> list[str]:
+def against_models(labels: Mapping[str, bool], by_models: Mapping[str, bool | None]) -> list[str]:
     """Labels on which a reader and the models differ."""
-    return [label for label in LABELS if found[label] is not None and labels.get(label, found[label]) != found[label]]
+    judged = {label: value for label, value in by_models.items() if value is not None}
+    return [label for label in LABELS if label in judged and labels.get(label, judged[label]) != judged[label]]
 
 
-def agrees(labels: Mapping[str, bool], found: Mapping[str, bool | None]) -> bool | None:
+def agrees(labels: Mapping[str, bool], by_models: Mapping[str, bool | None]) -> bool | None:
     """Whether these labels affirm the models; None where the reader or the models say nothing of a haemorrhage."""
-    if "any" not in labels or found["any"] is None:
+    if "any" not in labels or by_models["any"] is None:
         return None
-    return not against_models(labels, found)
+    return not against_models(labels, by_models)
 
 
 def slice_numbers(text: str, slices: int) -> list[int]:
@@ -73,14 +74,14 @@ def slice_numbers(text: str, slices: int) -> list[int]:
     ValueError
         if a part is no slice or range of slices of this study; the message is for the reader
     """
-    found: set[int] = set()
+    indices: set[int] = set()
     for part in filter(str.strip, text.split(",")):
         match = _RANGE.fullmatch(part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last <= slices:
             raise ValueError(f"“{part.strip()}” is no slice from 1 to {slices}, nor a range such as 3-7.")
-        found.update(range(first - 1, last))
-    return sorted(found)
+        indices.update(range(first - 1, last))
+    return sorted(indices)
 
 
 def ranges(indices: Sequence[int]) -> str:
@@ -111,15 +112,19 @@ def by_slice(marked: Mapping[str, Sequence[int]]) -> dict[int, tuple[str, ...]]:
 
 def told(review: Review) -> list[str]:
     """What a review says, a sentence each."""
-    said = {True: ["Agrees with the models."], False: ["Disagrees with the models."]}.get(review.agree, [])
-    # Without a haemorrhage there is nothing to say of its kinds.
+    sentences = []
+    if review.agree is not None:
+        sentences.append("Agrees with the models." if review.agree else "Disagrees with the models.")
+    # Without a haemorrhage there is nothing to say of its subtypes.
     labels = SUBTYPES if review.labels.get("any", True) else ()
     for label in ("any", *labels):
         if label in review.labels:
-            said.append(f"{DISPLAY_NAMES[label]}: {'yes' if review.labels[label] else 'no'}{_where(review, label)}.")
+            sentences.append(
+                f"{DISPLAY_NAMES[label]}: {'yes' if review.labels[label] else 'no'}{_where(review, label)}."
+            )
     if review.poor_quality:
-        said.append("Poor quality.")
-    return said or ["Comment only."]
+        sentences.append("Poor quality.")
+    return sentences or ["Comment only."]
 
 
 def _where(review: Review, label: str) -> str:

@@ -1,4 +1,4 @@
-"""A reader's visit to one study: what was shown, what is entered, and saving it so that nobody's word is lost."""
+"""A reader's session with one study: what was shown, what is entered, and saving it so that nobody's word is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard.times import when
 from dashboard.worklist import review_draft
-from dashboard.worklist.review_draft import Entry
+from dashboard.worklist.review_draft import ReviewDraft
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, Store, StoreError, WorklistRow
 
@@ -21,11 +21,11 @@ LOOK_S = 1.0
 READER = "reader"
 # What was saved, for the next page that is shown.
 SAVED = "review-saved"
-_VISIT = "review-visit"
+_SESSION = "review-session"
 
 
 @dataclass
-class Visit:
+class ReviewSession:
     """One study while it is open on one page.
 
     start : the reviews when it was opened, or when its reader last saved; the form begins with the reader's own
@@ -56,7 +56,7 @@ class Visit:
     @property
     def own(self) -> Review | None:
         """What this reader said last."""
-        return next((one for one in reversed(self.start) if one.reader == reader()), None)
+        return next((review for review in reversed(self.start) if review.reader == reader()), None)
 
     def kept(self, name: str) -> dict[str, Any]:
         """Key of a field of the form, which stays as it was typed wherever the reader goes, until it is saved."""
@@ -68,8 +68,8 @@ class Visit:
 
 
 def leave() -> None:
-    """Forget which study was open; its next visit begins anew."""
-    st.session_state.pop(_VISIT, None)
+    """Forget which study was open; the next session begins anew."""
+    st.session_state.pop(_SESSION, None)
 
 
 def reader() -> str:
@@ -77,15 +77,15 @@ def reader() -> str:
     return str(st.session_state.get(READER) or "").strip()
 
 
-def current(store: Store, row: WorklistRow) -> Visit:
-    """The visit that goes on, or a new one.
+def current(store: Store, row: WorklistRow) -> ReviewSession:
+    """The session that goes on, or a new one.
 
     Raises
     ------
     ichscope.store.StoreError
         if the database fails
     """
-    now: Visit | None = st.session_state.get(_VISIT)
+    now: ReviewSession | None = st.session_state.get(_SESSION)
     if now and now.left and now.row.id == row.id:
         # Only this part of the page was run again; the whole page shows the next study.
         leave()
@@ -93,12 +93,12 @@ def current(store: Store, row: WorklistRow) -> Visit:
     if now is None or now.row.id != row.id:
         reviews = store.reviews.of(row.id)
         # With nothing to agree with, the labels are what a reader came for.
-        now = st.session_state[_VISIT] = Visit(row, reviews, reviews, form=row.found["any"] is None)
+        now = st.session_state[_SESSION] = ReviewSession(row, reviews, reviews, form=row.found["any"] is None)
     now.row = row
     return now
 
 
-def refresh(store: Store, visit: Visit) -> None:
+def refresh(store: Store, session: ReviewSession) -> None:
     """See whether another reader was here meanwhile; the reader is told before the next save.
 
     Raises
@@ -106,85 +106,86 @@ def refresh(store: Store, visit: Visit) -> None:
     ichscope.store.StoreError
         if the database fails
     """
-    reviews = store.reviews.of(visit.row.id)
-    known = {one.id for one in visit.shown}
-    visit.news += [one for one in reviews if one.id not in known and one.reader != reader()]
-    visit.shown = reviews
+    reviews = store.reviews.of(session.row.id)
+    known = {review.id for review in session.shown}
+    session.news += [review for review in reviews if review.id not in known and review.reader != reader()]
+    session.shown = reviews
 
 
 # ---- from the form to the store --------------------------------------------------------------------------
 
 
-def chosen(visit: Visit) -> dict[str, bool]:
+def chosen(session: ReviewSession) -> dict[str, bool]:
     """Labels that are set in the form."""
-    return {label: value for label in LABELS if (value := visit.value(label)) is not None}
+    return {label: value for label in LABELS if (value := session.value(label)) is not None}
 
 
-def marked(visit: Visit, labels: Sequence[str]) -> tuple[dict[int, tuple[str, ...]], str]:
+def marked(session: ReviewSession, labels: Sequence[str]) -> tuple[dict[int, tuple[str, ...]], str]:
     """Labels by slice, and what cannot be read of them."""
-    found, wrong = {}, ""
+    slices: dict[str, list[int]] = {}
+    wrong = ""
     for label in labels:
         try:
-            found[label] = review_draft.slice_numbers(visit.value(f"slices-{label}") or "", visit.row.slices)
+            slices[label] = review_draft.slice_numbers(session.value(f"slices-{label}") or "", session.row.slices)
         except ValueError as error:
             wrong = f"{DISPLAY_NAMES[label]}: {error}"
-    return review_draft.by_slice(found), wrong
+    return review_draft.by_slice(slices), wrong
 
 
-def submit(store: Store, visit: Visit, agree: bool, follow: Callable[[], None] | None = None) -> None:
+def submit(store: Store, session: ReviewSession, agree: bool, follow: Callable[[], None] | None = None) -> None:
     """Save what the reader says, as a click asks for it, and go on where that is wanted and nothing is in the way."""
-    entered, visit.problem = Entry(), ""
-    if visit.left:
+    draft, session.problem = ReviewDraft(), ""
+    if session.left:
         return
-    if visit.form:
-        labels = chosen(visit)
-        marks, visit.problem = marked(visit, [label for label in LABELS if labels.get(label)])
-        entered = Entry(labels, marks, bool(visit.value("quality")), visit.value("comment") or "")
-    elif time.monotonic() - visit.opened < LOOK_S:
-        visit.problem = "Not saved: this study has only just appeared. Look at it, then press again."
-    visit.problem = visit.problem or _problem(entered, visit.row, agree)
-    if not visit.problem and _save(store, visit, entered, agree) and follow and not visit.news:
-        visit.left = True
-        st.session_state[SAVED] = f"Study {visit.row.study_key[:4]}: {visit.saved}"
+    if session.form:
+        labels = chosen(session)
+        marks, session.problem = marked(session, [label for label in LABELS if labels.get(label)])
+        draft = ReviewDraft(labels, marks, bool(session.value("quality")), session.value("comment") or "")
+    elif time.monotonic() - session.opened < LOOK_S:
+        session.problem = "Not saved: this study has only just appeared. Look at it, then press again."
+    session.problem = session.problem or _problem(draft, session.row, agree)
+    if not session.problem and _save(store, session, draft, agree) and follow and not session.news:
+        session.left = True
+        st.session_state[SAVED] = f"Study {session.row.study_key[:4]}: {session.saved}"
         follow()
 
 
-def _problem(said: Entry, row: WorklistRow, agree: bool) -> str:
+def _problem(draft: ReviewDraft, row: WorklistRow, agree: bool) -> str:
     """Why this is not saved, as a sentence; "" where nothing is in the way."""
     if not reader():
         return "Enter your name first."
-    if text := review_draft.contradiction(said.labels):
+    if text := review_draft.contradiction(draft.labels):
         return text
-    if agree and (against := review_draft.against_models(said.labels, row.found)):
+    if agree and (against := review_draft.against_models(draft.labels, row.found)):
         names = ", ".join(DISPLAY_NAMES[label] for label in against)
-        return f"You set something else than the models for: {names}. Use Save, or unset it."
-    return "" if agree or not said.empty else "Nothing is set yet."
+        return f"Your labels differ from the models' for: {names}. Use Save, or unset them."
+    return "" if agree or not draft.empty else "Nothing is set yet."
 
 
-def _save(store: Store, visit: Visit, said: Entry, agree: bool) -> bool:
-    labels = dict(said.labels)
-    if agree and visit.row.found["any"] is not None:
+def _save(store: Store, session: ReviewSession, draft: ReviewDraft, agree: bool) -> bool:
+    labels = dict(draft.labels)
+    if agree and session.row.found["any"] is not None:
         # What this page showed: the models may have said something else meanwhile.
-        labels.setdefault("any", visit.row.found["any"])
+        labels.setdefault("any", session.row.found["any"])
     labels = review_draft.complete(labels)
     try:
         saved = store.reviews.add(
-            visit.row.id,
+            session.row.id,
             reader(),
-            agree=True if agree else review_draft.agrees(labels, visit.row.found),
+            agree=True if agree else review_draft.agrees(labels, session.row.found),
             labels=labels,
-            marks=said.marks,
-            poor_quality=said.poor_quality,
-            comment=said.comment,
-            based_on=visit.shown[-1].id if visit.shown else None,
+            marks=draft.marks,
+            poor_quality=draft.poor_quality,
+            comment=draft.comment,
+            based_on=session.shown[-1].id if session.shown else None,
         )
     except StoreError as error:
-        visit.problem = f"Not saved. {error} What you entered is still here: try again."
+        session.problem = f"Not saved. {error} What you entered is still here: try again."
         return False
     # What else there is comes with the next look; this much is certain without one.
-    visit.start = visit.shown = (*visit.shown, *saved.unseen, saved.review)
-    visit.news, visit.form = list(saved.unseen), False
-    visit.saved = (
+    session.start = session.shown = (*session.shown, *saved.unseen, saved.review)
+    session.news, session.form = list(saved.unseen), False
+    session.saved = (
         f"Saved for {saved.review.reader}, {when(datetime.now(UTC))}: {' '.join(review_draft.told(saved.review))}"
     )
     return True

@@ -34,14 +34,14 @@ def show(rows: Sequence[WorklistRow], key: str, last: int | None = None) -> int 
 def content(rows: Sequence[WorklistRow]) -> dict[str, Any]:
     """What the browser shows: a head, and the cells of every row with the number of its study."""
     models = _model_names(rows)
-    head = ["Priority", "Study", "Arrived", *models, "Kinds", "Slices", "Review", "Notes"]
+    head = ["Priority", "Study", "Arrived", *models, "Subtypes", "Slices", "Review", "Notes"]
     return {"head": head, "rows": [{"id": row.id, "cells": _cells(row, models)} for row in rows]}
 
 
 def _model_names(rows: Sequence[WorklistRow]) -> list[str]:
-    """Models of these rows, the one that tells most kinds apart first."""
-    found = {model.name: model for row in rows for model in row.models}
-    return sorted(found, key=lambda name: (-len(found[name].probability), name))
+    """Models of these rows, the one with the most labels first."""
+    models = {model.name: model for row in rows for model in row.models}
+    return sorted(models, key=lambda name: (-len(models[name].probability), name))
 
 
 def _cells(row: WorklistRow, models: Sequence[str]) -> list[Cell]:
@@ -51,7 +51,7 @@ def _cells(row: WorklistRow, models: Sequence[str]) -> list[Cell]:
         _cell(row.study_key, "study"),
         _cell(when(row.arrived_at), "time"),
         *(_probability(by_name.get(name)) for name in models),
-        _cell(kinds(row), "kinds"),
+        _cell(subtypes(row), "subtypes"),
         _cell(str(row.slices), "number"),
         _cell(AGREEMENT_WORDS[row.agreement], f"review {row.agreement}", _reviewed(row)),
         _cell("; ".join(notes(row)), "notes", "\n".join(notes(row))),
@@ -71,7 +71,7 @@ def _probability(model: ModelRow | None) -> Cell:
     return _cell(value, "number flagged" if model.flagged else "number", title)
 
 
-def kinds(row: WorklistRow) -> str:
+def subtypes(row: WorklistRow) -> str:
     """Short names of the subtypes that the models find."""
     return ", ".join(SHORT_NAMES[label] for label in SUBTYPES if row.found[label])
 
@@ -79,13 +79,13 @@ def kinds(row: WorklistRow) -> str:
 def _reviewed(row: WorklistRow) -> str:
     if row.reviewed_at is None:
         return ""
-    return f"{count(row.reviews, 'review')}, the last one {when(row.reviewed_at)}"
+    return f"{count(row.reviews, 'review')}, the latest {when(row.reviewed_at)}"
 
 
 def notes(row: WorklistRow) -> list[str]:
     """What else a reader must know before opening a study."""
-    found = ["Synthetic"] if row.synthetic else []
+    texts = ["Synthetic"] if row.synthetic else []
     if row.status != "analysed":
-        found.append(": ".join([STATUS_WORDS[row.status], *row.reasons[:1]]))
-        found.extend(row.reasons[1:])
-    return found
+        texts.append(": ".join([STATUS_WORDS[row.status], *row.reasons[:1]]))
+        texts.extend(row.reasons[1:])
+    return texts

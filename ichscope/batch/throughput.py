@@ -1,4 +1,4 @@
-"""How fast a job goes, and how long it will take."""
+"""How fast a job goes, how long it will take, and both in words for terminal and pages."""
 
 from __future__ import annotations
 
@@ -35,3 +35,23 @@ class Throughput:
         then, before = self._seen[0]
         self.rate = (over - before) / (now - then) if over > before and now - then >= _LEAST_S else None
         self.left_s = (job.total - over) / self.rate if self.rate else None
+
+
+def progress_text(job: Job, throughput: Throughput) -> str:
+    """Say `120 of 1000 series, 2 failed, 35/min, 25 min left`."""
+    parts = [f"{job.done + job.failed} of {job.total} series"]
+    parts += [f"{job.failed} failed"] if job.failed else []
+    parts += [f"{60 * throughput.rate:.0f}/min"] if throughput.rate else []
+    parts += [f"{duration(throughput.left_s)} left"] if throughput.left_s else []
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Say a time in the unit that suits it.
+
+    >>> [duration(seconds) for seconds in (5, 600, 9000)]
+    ['5 s', '10 min', '2.5 h']
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

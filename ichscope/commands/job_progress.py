@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ichscope.batch import Throughput
+from ichscope.batch.throughput import progress_text
 from ichscope.commands.terminal import plain
 from ichscope.store import Filter, Job, Store
 
@@ -24,37 +25,22 @@ _REASONS = 20
 @contextmanager
 def job_progress() -> Iterator[Callable[[Job], None]]:
     """Show a bar on stderr, or lines where that is no terminal; gives the callback that batch.work wants."""
-    console, pace = Console(stderr=True, highlight=False), Throughput()
+    console, throughput = Console(stderr=True, highlight=False), Throughput()
     columns = (BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Looking for series", total=None)
-        said_at = time.monotonic()
+        printed_at = time.monotonic()
 
         def see(job: Job) -> None:
-            nonlocal said_at
-            pace.see(job)
-            bar.update(task, completed=job.done + job.failed, total=job.total or None, description=state(job, pace))
-            if not console.is_terminal and time.monotonic() - said_at >= _LINE_EVERY_S:
-                console.print(state(job, pace), soft_wrap=True)
-                said_at = time.monotonic()
+            nonlocal printed_at
+            throughput.see(job)
+            text = progress_text(job, throughput)
+            bar.update(task, completed=job.done + job.failed, total=job.total or None, description=text)
+            if not console.is_terminal and time.monotonic() - printed_at >= _LINE_EVERY_S:
+                console.print(text, soft_wrap=True)
+                printed_at = time.monotonic()
 
         yield see
-
-
-def state(job: Job, pace: Throughput) -> str:
-    """Say `120 of 1000 series, 2 failed, 35/min, 25 min left`."""
-    words = [f"{job.done + job.failed} of {job.total} series"]
-    words += [f"{job.failed} failed"] if job.failed else []
-    words += [f"{60 * pace.rate:.0f}/min"] if pace.rate else []
-    words += [f"{duration(pace.left_s)} left"] if pace.left_s else []
-    return ", ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """Say a time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def summary(store: Store, job: Job) -> list[str]:

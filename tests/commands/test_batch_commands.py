@@ -13,14 +13,14 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ichscope import phantom
-from ichscope.batch import Throughput, demo
+from ichscope.batch import demo
 from ichscope.batch.work_items import Place, to_text
-from ichscope.commands import job_progress, running
+from ichscope.commands import running
 from ichscope.commands.batch import _age
 from ichscope.commands.cli import app
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.monitor.drift import ENOUGH
-from ichscope.store import Filter, Job, Results, Store, StoreError
+from ichscope.store import Filter, Results, Store, StoreError
 from tests.support import tiny_model
 
 
@@ -148,15 +148,6 @@ def test_wrong_use(call, home: Path, arguments: list[str], message: str) -> None
 @pytest.mark.parametrize(("text", "hours"), [("12h", 12), ("30d", 720), ("2w", 336)])
 def test_ages(text: str, hours: int) -> None:
     assert _age(text) == timedelta(hours=hours)
-
-
-def test_progress_in_words() -> None:
-    pace = Throughput()
-    for at in range(3):
-        job = Job(1, "folder", "", {}, None, True, {"done": 60 * at, "failed": at, "pending": 880 - 61 * at})
-        pace.see(job, at=60.0 * at)
-    assert job_progress.state(job, pace) == "122 of 880 series, 2 failed, 61/min, 12 min left"
-    assert [job_progress.duration(seconds) for seconds in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]
 
 
 def test_demo_fills_the_store_once(call, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

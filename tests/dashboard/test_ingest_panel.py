@@ -101,37 +101,37 @@ def idle(work: Background) -> bool:
 # ---- uploads on disk -----------------------------------------------------------------------------------
 
 
-def names(spool: UploadQueue, ticket: str) -> list[str]:
-    folder = spool.folder(ticket)
+def names(queue: UploadQueue, upload_id: str) -> list[str]:
+    folder = queue.folder(upload_id)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_files_are_kept_under_their_names(home: Path) -> None:
-    spool = UploadQueue(home)
-    ticket = spool.keep(opened({"a/IM1.dcm": b"1", "a/IM2.dcm": b"2", "b.zip": b"3"}))
-    assert names(spool, ticket) == ["a/IM1.dcm", "a/IM2.dcm", "b.zip"]
-    assert (spool.folder(ticket) / "a/IM2.dcm").read_bytes() == b"2"
-    assert spool.holds(ticket)
+    queue = UploadQueue(home)
+    upload_id = queue.keep(opened({"a/IM1.dcm": b"1", "a/IM2.dcm": b"2", "b.zip": b"3"}))
+    assert names(queue, upload_id) == ["a/IM1.dcm", "a/IM2.dcm", "b.zip"]
+    assert (queue.folder(upload_id) / "a/IM2.dcm").read_bytes() == b"2"
+    assert queue.holds(upload_id)
     assert not (home / "uploads").stat().st_mode & 0o077, "only the owner may look"
-    spool.remove(ticket)
-    assert not spool.holds(ticket)
+    queue.remove(upload_id)
+    assert not queue.holds(upload_id)
 
 
 @pytest.mark.parametrize(
     "name", ["../../evil", "/etc/evil", "a/../../evil", "..\\evil", "", "..", "x" * 300, "\0", "ä" * 200 + ".dcm"]
 )
 def test_no_name_leaves_the_folder(home: Path, name: str) -> None:
-    spool = UploadQueue(home)
-    ticket = spool.keep([(name, io.BytesIO(b"data"))])
-    (found,) = names(spool, ticket)
-    assert (spool.folder(ticket) / found).read_bytes() == b"data"
-    assert [path.name for path in home.parent.rglob("*evil*") if ticket not in path.parts] == []
+    queue = UploadQueue(home)
+    upload_id = queue.keep([(name, io.BytesIO(b"data"))])
+    (found,) = names(queue, upload_id)
+    assert (queue.folder(upload_id) / found).read_bytes() == b"data"
+    assert [path.name for path in home.parent.rglob("*evil*") if upload_id not in path.parts] == []
 
 
 def test_files_of_one_name_are_all_kept(home: Path) -> None:
-    spool = UploadQueue(home)
-    ticket = spool.keep([("IM1", io.BytesIO(b"1")), ("IM1", io.BytesIO(b"2")), ("IM1/IM1", io.BytesIO(b"3"))])
-    assert {(spool.folder(ticket) / name).read_bytes() for name in names(spool, ticket)} == {b"1", b"2", b"3"}
+    queue = UploadQueue(home)
+    upload_id = queue.keep([("IM1", io.BytesIO(b"1")), ("IM1", io.BytesIO(b"2")), ("IM1/IM1", io.BytesIO(b"3"))])
+    assert {(queue.folder(upload_id) / name).read_bytes() for name in names(queue, upload_id)} == {b"1", b"2", b"3"}
 
 
 def test_a_full_disk_leaves_nothing_half_written(home: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_upload_is_analysed_and_its_files_are_removed(work: Background, store
     wait(lambda: idle(work))
     assert (store.jobs.get(job).done, store.jobs.get(job).failed, work.problem) == (2, 0, "")
     assert store.worklist.counts(Filter(job=job)).total == 2
-    assert list(work.spool.tickets()) == []
+    assert list(work.uploads.upload_ids()) == []
     assert work.look() == []
 
 
@@ -163,19 +163,19 @@ def test_a_killed_server_loses_nothing(store: Store) -> None:
     assert store.jobs.get(job).pending
     work = Background(store)
     (seen,) = work.look()
-    assert (seen.job.id, seen.here, seen.still) == (job, True, False)
+    assert (seen.job.id, seen.here, seen.stalled) == (job, True, False)
     work.start()
     wait(lambda: idle(work))
-    assert (store.jobs.get(job).done, list(work.spool.tickets())) == (2, [])
+    assert (store.jobs.get(job).done, list(work.uploads.upload_ids())) == (2, [])
 
 
 def test_an_upload_without_a_job_gets_one(work: Background, store: Store) -> None:
-    ticket = work.spool.keep(opened(heads(1)))
-    os.utime(work.spool.folder(ticket), (0, 0))
+    upload_id = work.uploads.keep(opened(heads(1)))
+    os.utime(work.uploads.folder(upload_id), (0, 0))
     work.start()
     wait(lambda: idle(work))
     assert store.worklist.counts().total == 1
-    assert not work.spool.holds(ticket)
+    assert not work.uploads.holds(upload_id)
 
 
 def age(store: Store, job: int) -> None:
@@ -189,9 +189,9 @@ def test_jobs_of_others_are_left_alone_until_asked_for(work: Background, store: 
     work.start()
     wait(lambda: idle(work))
     assert store.jobs.get(job).pending == 1
-    assert [(seen.here, seen.still) for seen in work.look()] == [(False, False)], "its program may be at it"
+    assert [(seen.here, seen.stalled) for seen in work.look()] == [(False, False)], "its program may be at it"
     age(store, job)
-    assert [(seen.here, seen.still) for seen in work.look()] == [(False, True)]
+    assert [(seen.here, seen.stalled) for seen in work.look()] == [(False, True)]
     work.ask(job)
     wait(lambda: idle(work))
     assert store.jobs.get(job).done == 1
@@ -203,7 +203,7 @@ def test_a_folder_on_the_server_stays_as_it_is(work: Background, store: Store, t
     wait(lambda: idle(work))
     assert store.jobs.get(job).done == 1
     assert all(file.exists() for file in files)
-    assert list(work.spool.tickets()) == []
+    assert list(work.uploads.upload_ids()) == []
 
 
 def test_a_failure_keeps_the_files_for_another_try(
@@ -216,11 +216,11 @@ def test_a_failure_keeps_the_files_for_another_try(
         patched.setattr(batch.workers, "analyse", broken)
         job = work.upload(opened(heads(1)), "Upload of 3 files")
         wait(lambda: idle(work))
-    assert (store.jobs.get(job).failed, len(list(work.spool.tickets()))) == (1, 1)
+    assert (store.jobs.get(job).failed, len(list(work.uploads.upload_ids()))) == (1, 1)
     store.jobs.retry(job)
     work.ask(job)
     wait(lambda: idle(work))
-    assert (store.jobs.get(job).done, store.jobs.get(job).failed, list(work.spool.tickets())) == (1, 0, [])
+    assert (store.jobs.get(job).done, store.jobs.get(job).failed, list(work.uploads.upload_ids())) == (1, 0, [])
 
 
 def test_what_holds_the_work_up_is_said_and_it_goes_on_by_itself(
@@ -355,8 +355,8 @@ def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytes
 def test_the_first_page_that_is_opened_takes_up_what_was_left(home: Path) -> None:
     app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
     assert not app.exception
-    ticket = UploadQueue(home).keep(opened(heads(1)))
-    os.utime(home / "uploads" / ticket, (0, 0))
+    upload_id = UploadQueue(home).keep(opened(heads(1)))
+    os.utime(home / "uploads" / upload_id, (0, 0))
     app.run()
     wait(lambda: cached.store().worklist.counts().total == 1)
 

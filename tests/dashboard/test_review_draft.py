@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dashboard.worklist import review_draft
-from dashboard.worklist.review_draft import Entry
+from dashboard.worklist.review_draft import ReviewDraft
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import Review
 
@@ -104,7 +104,7 @@ def test_a_review_is_told_in_sentences(fields: dict[str, object], expected: list
 
 
 def test_an_entry_without_a_word_is_empty() -> None:
-    assert Entry().empty
-    assert Entry(comment=" \n").empty
-    assert not Entry(poor_quality=True).empty
-    assert not Entry(labels={"any": False}).empty
+    assert ReviewDraft().empty
+    assert ReviewDraft(comment=" \n").empty
+    assert not ReviewDraft(poor_quality=True).empty
+    assert not ReviewDraft(labels={"any": False}).empty

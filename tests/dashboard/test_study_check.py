@@ -83,7 +83,7 @@ def test_an_upload_is_let_go_of_when_it_has_been_read(app: AppTest, monkeypatch:
 def test_an_upload_without_a_result_stays(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     freed: list[str] = []
     monkeypatch.setattr(page_uploads, "free", freed.extend)
-    assert "No CT series and no picture was found" in words(check(app, [("notes.txt", b"text", "text/plain")]))
+    assert "No CT series or picture was found" in words(check(app, [("notes.txt", b"text", "text/plain")]))
     assert freed == []
 
 
@@ -202,7 +202,7 @@ def test_a_sample_is_marked_as_synthetic(app: AppTest, monkeypatch: pytest.Monke
 
 def test_files_without_a_picture_get_a_message(app: AppTest) -> None:
     text = words(check(app, [("notes.txt", b"nothing", "text/plain")]))
-    assert "No CT series and no picture was found" in text
+    assert "No CT series or picture was found" in text
 
 
 def test_without_a_model_the_page_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_a_contradiction_is_in_the_headline(first, second) -> None:
 
 def test_flagged_says_where_which_kind_and_at_which_operating_point() -> None:
     answer = verdict(result(model(probability={"subdural": 0.6, "intraparenchymal": 0.8}, along=HIGH)))
-    expected = "Highest on slice 2 of 3. Kind: Intraparenchymal (IPH), Subdural (SDH). "
+    expected = "Highest on slice 2 of 3. Subtypes: Intraparenchymal (IPH), Subdural (SDH). "
     assert answer.lines[1] == expected + "Operating point: sensitivity 0.95."
 
 

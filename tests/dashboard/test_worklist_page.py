@@ -157,7 +157,7 @@ def test_counts_are_filters(store: Store) -> None:
 def test_where_nothing_fits_one_click_shows_all(store: Store) -> None:
     made = three(store)
     app = choose(start(), "Priority", ["disagree"])
-    assert "No study fits these filters." in words(app)
+    assert "No studies match these filters." in words(app)
     assert ids(click(app, "Show all studies")) == made
 
 
@@ -304,7 +304,7 @@ def test_a_study_opens_by_its_address_with_answer_and_place(store: Store) -> Non
     assert "FLAGGED - possible haemorrhage" in text
     assert "2 of 3 in the list" in text
     assert "Research use only - not for diagnosis" in text
-    assert "pictures of this study are not kept" in text
+    assert "images of this study are not stored" in text
 
 
 def test_neighbours_are_one_click_away(store: Store) -> None:
@@ -362,7 +362,7 @@ def test_agree_and_next_works_through_the_unreviewed_and_ends_in_the_list(store:
         click(app, "Agree and next")
         assert "Saved for Ann" in words(app)
         assert store.worklist.counts(Filter(agreement="agree")).total == number
-    assert "No study fits these filters." in words(app)
+    assert "No studies match these filters." in words(app)
     assert [store.worklist.row(study).read["any"] for study in made] == [True, True, False]
 
 
@@ -437,7 +437,7 @@ def test_contradictions_are_named_and_not_saved(store: Store) -> None:
     assert "Any haemorrhage is set to No, but Subdural (SDH) to Yes" in words(app)
     click(app, "Save")
     click(choose(app, NAMES["any"], None), "Agree")
-    assert "You set something else than the models for: Subdural (SDH)" in words(app)
+    assert "Your labels differ from the models' for: Subdural (SDH)" in words(app)
     field(app, "text_input", NAMES["subdural"]).set_value("7").run()
     assert "no slice from 1 to 2" in words(click(app, "Save"))
     assert store.reviews.of(study) == ()
@@ -451,7 +451,7 @@ def test_an_empty_form_is_not_saved(store: Store) -> None:
 
 def test_a_study_without_a_result_asks_for_labels(store: Store) -> None:
     app = as_reader(cases.add(store, "nothing"))
-    assert "No model has a result here" in words(app)
+    assert "No model result to agree with" in words(app)
     assert button(app, "Agree").disabled
     click(choose(app, NAMES["any"], True), "Save")
     (saved,) = store.reviews.of(1)

@@ -69,12 +69,12 @@ def lines(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {one: (LABEL_COLOURS[one], "solid") if one in LABEL_COLOURS else next(others) for one in labels}
 
 
-def config(file_name: str) -> dict[str, object]:
-    """Plotly's settings for a chart whose only button saves it as a picture."""
+def config(file_name: str, picture: str = "png") -> dict[str, object]:
+    """Plotly's settings for a chart whose only button saves it as a picture, "png" or "svg"."""
     return {
         "displaylogo": False,
         "modeBarButtons": [list(DOWNLOAD_ONLY)],
-        "toImageButtonOptions": {"filename": file_name, "scale": 2},
+        "toImageButtonOptions": {"filename": file_name, "format": picture, "scale": 2},
     }
 
 
