@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402 - importing is part of a cold start
 
 from dashboard import cached  # noqa: E402
 from dashboard.performance.rows import Audit  # noqa: E402
-from ichscope.evaluation.evaluate import evaluated  # noqa: E402
-from ichscope.evaluation.selection import Audited, ModelColumn  # noqa: E402
+from ichscope.evaluation.evaluate import evaluate_pairing  # noqa: E402
+from ichscope.evaluation.selection import EvaluationSet, ModelColumn  # noqa: E402
 from ichscope.labels import LABELS, SUBTYPES  # noqa: E402
 
 # RSNA 2019, share of positive slices (FIELD: Flanders et al. 2020), in the order of LABELS.
@@ -49,12 +49,12 @@ def clocks() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def loaded(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> Audited:
+def loaded(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> EvaluationSet:
     """The rows as the page has them, in arrays of their own."""
     columns = (np.array(values.T, order="C") for values in (truth, probability))
     real, probabilities = (dict(zip(LABELS, values, strict=True)) for values in columns)
     rows = len(patient)
-    return Audited(
+    return EvaluationSet(
         level="slice",
         keys=list(map(str, range(rows))),
         study=np.full(rows, -1),
@@ -72,22 +72,22 @@ def loaded(truth: np.ndarray, probability: np.ndarray, patient: np.ndarray) -> A
     )
 
 
-def command(audited: Audited) -> np.ndarray:
+def command(evaluation_set: EvaluationSet) -> np.ndarray:
     """Seconds that the metrics of `ichscope evaluate` take."""
-    pairing, start = audited.pairing(), clocks()
-    measured = evaluated(pairing, {}).models["model"]
+    pairing, start = evaluation_set.pairing(), clocks()
+    measured = evaluate_pairing(pairing, {}).models["model"]
     assert all(label.auc.low is not None for label in measured.labels.values())
     return np.asarray(clocks() - start)
 
 
-def page(audited: Audited) -> np.ndarray:
+def page(evaluation_set: EvaluationSet) -> np.ndarray:
     """Seconds that everything on the page takes, every label looked at."""
     start = clocks()
-    audit = Audit(audited, "model", None)
+    audit = Audit(evaluation_set, "model", None)
     rows = {label: audit.rows(label) for label in audit.labels}
     for label_rows in rows.values():
-        measured = cached.figures(label_rows, 0.3)
-        assert all(point.found for point in measured.operating_points)
+        measured = cached.label_metrics(label_rows, 0.3)
+        assert all(point.metrics for point in measured.operating_points)
         cached.curves(label_rows)
         cached.calibration(label_rows)
         for by in (audit.everyone, *audit.by.values()):

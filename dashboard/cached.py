@@ -13,10 +13,11 @@ import streamlit as st
 from sqlalchemy import make_url
 
 from dashboard.background import Background
-from dashboard.performance.rows import Audit, Rows, Texts
+from dashboard.performance.rows import Audit, LabelRows, Texts
 from ichscope import metrics, phantom
-from ichscope.evaluation.confidence_bands import Curves, banded
-from ichscope.evaluation.evaluate import SHOWN, LabelFigures, label_figures
+from ichscope.evaluation import evaluate
+from ichscope.evaluation.confidence_bands import Curves, curves_with_bands
+from ichscope.evaluation.evaluate import SHOWN, LabelMetrics
 from ichscope.evaluation.selection import Selection, load
 from ichscope.home import database_url
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
@@ -111,42 +112,42 @@ def _audit(place: str, selection: Selection, second: str | None, state: tuple[ob
 
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------
 
-_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {Rows: attrgetter("sha256"), Texts: attrgetter("sha256")}
+_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {LabelRows: attrgetter("sha256"), Texts: attrgetter("sha256")}
 
 
-@st.cache_data(max_entries=64, show_spinner="Computing the figures", hash_funcs=_BY_CONTENT)
-def figures(rows: Rows, own_threshold: float | None) -> LabelFigures:
-    """All figures of one label of one model."""
-    return label_figures(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
+@st.cache_data(max_entries=64, show_spinner="Computing", hash_funcs=_BY_CONTENT)
+def label_metrics(rows: LabelRows, own_threshold: float | None) -> LabelMetrics:
+    """All metrics of one label of one model."""
+    return evaluate.label_metrics(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the curves", hash_funcs=_BY_CONTENT)
-def curves(rows: Rows) -> Curves:
+def curves(rows: LabelRows) -> Curves:
     """ROC and precision-recall curve with their bands."""
-    return banded(rows.truth, rows.probability, rows.group)
+    return curves_with_bands(rows.truth, rows.probability, rows.group)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_BY_CONTENT)
-def calibration(rows: Rows) -> tuple[tuple[CalibrationBin, ...], DecisionCurve | None]:
+def calibration(rows: LabelRows) -> tuple[tuple[CalibrationBin, ...], DecisionCurve | None]:
     """Share of positives by probability, and net benefit."""
     bins = metrics.calibration_curve(rows.truth, rows.probability, patients=rows.group)
     return bins, metrics.decision_curve(rows.truth, rows.probability)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_BY_CONTENT)
-def comparison(first: Rows, second: Rows) -> AucComparison:
+def comparison(first: LabelRows, second: LabelRows) -> AucComparison:
     """Paired test of two models on the same rows."""
     return metrics.compare_auc(first.truth, first.probability, second.probability, first.group)
 
 
 @st.cache_data(max_entries=32, show_spinner="Computing the subgroups", hash_funcs=_BY_CONTENT)
-def subgroups(rows: Rows, by: Texts, threshold: float) -> tuple[Subgroup, ...]:
+def subgroups(rows: LabelRows, by: Texts, threshold: float) -> tuple[Subgroup, ...]:
     """Figures of each group of rows at a threshold."""
     return metrics.subgroups(rows.truth, rows.probability, by.values, threshold, rows.group)
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting the combinations", hash_funcs=_BY_CONTENT)
-def joint(rows: Mapping[str, Rows], thresholds: Sequence[float]) -> JointConfusion:
+def joint(rows: Mapping[str, LabelRows], thresholds: Sequence[float]) -> JointConfusion:
     """Which combination of labels is taken for which."""
     truth = np.stack([label.truth for label in rows.values()], axis=1)
     probability = np.stack([label.probability for label in rows.values()], axis=1)
@@ -154,7 +155,7 @@ def joint(rows: Mapping[str, Rows], thresholds: Sequence[float]) -> JointConfusi
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs=_BY_CONTENT)
-def log_loss(rows: Sequence[Rows]) -> tuple[Estimate, Estimate]:
+def log_loss(rows: Sequence[LabelRows]) -> tuple[Estimate, Estimate]:
     """Weighted log loss of the six labels, in their usual order, and its floor."""
     truth = np.stack([label.truth for label in rows], axis=1)
     probability = np.stack([label.probability for label in rows], axis=1)

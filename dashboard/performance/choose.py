@@ -43,7 +43,7 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
     """
     place = st.container(horizontal=True, vertical_alignment="bottom")
     with place:
-        truth = sources.truths[_pick("truth", "Truth", {key: _truth(one) for key, one in sources.truths.items()})]
+        truth = sources.truths[_pick("truth", "Truth", {key: _truth(source) for key, source in sources.truths.items()})]
         names = {model.key: _model_name(model) for model in _likely_first(sources.models.values(), truth)}
         first = _pick("first", "Model", names)
         others = {key: name for key, name in names.items() if key != first}
@@ -66,23 +66,23 @@ def _likely_first(models: Iterable[ModelSource], truth: TruthSource) -> list[Mod
     def imported(key: str) -> bool:
         return key.startswith("import:")
 
-    return sorted(models, key=lambda one: (imported(one.key) != imported(truth.key), -len(one.labels)))
+    return sorted(models, key=lambda model: (imported(model.key) != imported(truth.key), -len(model.labels)))
 
 
-def _pick(name: str, label: str, words: Mapping[Any, str], optional: bool = False) -> Any:
+def _pick(name: str, label: str, names: Mapping[Any, str], optional: bool = False) -> Any:
     """One of several; one that is gone is forgotten."""
     key = f"{KEY}-{name}"
-    if st.session_state.get(key) not in words:
+    if st.session_state.get(key) not in names:
         st.session_state.pop(key, None)
     return st.selectbox(
         label,
-        list(words),
+        list(names),
         index=None if optional else 0,
         placeholder="None",
-        format_func=lambda one: words.get(one, ""),
+        format_func=lambda choice: names.get(choice, ""),
         key=key,
         persist_state="session",
-        disabled=len(words) == 1 and not optional,
+        disabled=len(names) == 1 and not optional,
         width=190,
     )
 
@@ -92,8 +92,8 @@ def _rule(models: Sequence[ModelSource]) -> Rule | None:
     if not all(model.has_slices for model in models):
         return None
     imported = any(model.key.startswith("import:") for model in models)
-    words = {rule: words for rule, words in _RULES.items() if rule or not imported}
-    rule: Rule | None = _pick("rule", "From slices to the study", words)
+    names = {rule: names for rule, names in _RULES.items() if rule or not imported}
+    rule: Rule | None = _pick("rule", "From slices to the study", names)
     return rule
 
 
@@ -110,7 +110,7 @@ def _readers(truth: TruthSource) -> dict[str, str]:
     """Ways to make one truth of several readers' words, and each reader alone."""
     if len(truth.readers) < 2:
         return {"majority": _listed(truth.readers) or _READERS["majority"]}
-    ways = {way: words for way, words in _READERS.items() if way != "newest" or truth.key == "reviews"}
+    ways = {way: name for way, name in _READERS.items() if way != "newest" or truth.key == "reviews"}
     return ways | {name: name for name in truth.readers if name not in ways}
 
 

@@ -7,23 +7,23 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from dashboard.archive import zipped
-from ichscope.evaluation.selection import Audited
-from ichscope.reporting.report import About, Report
+from ichscope.evaluation.selection import EvaluationSet
+from ichscope.reporting.report import About, EvaluationReport
 from ichscope.results import csv_text
 
 
-def csv_bytes(audited: Audited) -> bytes:
+def csv_bytes(evaluation_set: EvaluationSet) -> bytes:
     """Rows as UTF-8 text; what is unknown has no cell. Numbers keep all their digits."""
-    rows = audited.csv_rows()
+    rows = evaluation_set.csv_rows()
     first = next(rows, None)
     return csv_text(chain([first], rows), list(first)).encode() if first else b""
 
 
-def tables_zip(made: Report) -> bytes:
+def tables_zip(made: EvaluationReport) -> bytes:
     """Every table of a report as a CSV of its own."""
     return zipped({f"{table.key}.csv": table.csv() for table in made.tables})
 
 
-def report(audited: Audited, selection: Mapping[str, str], by: str) -> Report:
+def report(evaluation_set: EvaluationSet, selection: Mapping[str, str], by: str) -> EvaluationReport:
     """The report on what the page shows; `by` is who asks for it, as far as that is known."""
-    return Report(audited, About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection))
+    return EvaluationReport(evaluation_set, About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection))

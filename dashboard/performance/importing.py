@@ -20,7 +20,7 @@ from ichscope.labels import LABELS
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.store import Store, StoreError
-from ichscope.tabular.imported_table import read_predictions, read_truth
+from ichscope.tabular.foreign_table import read_predictions, read_truth
 from ichscope.tabular.importing import Imported, import_predictions, import_truth
 from ichscope.tabular.naming import meaning, reader_of_column
 from ichscope.tabular.table import Level, TableError
@@ -46,12 +46,12 @@ class Header:
 
     file: str
     columns: tuple[str, ...]
-    found: Mapping[str, str]
+    recognised: Mapping[str, str]
     several: Mapping[str, Sequence[str]]
 
     def column(self, name: str) -> str:
-        """Give what is found for one of our names."""
-        return _SEVERAL if name in self.several else self.found.get(name, _ABSENT)
+        """Give the column that is read as one of our names."""
+        return _SEVERAL if name in self.several else self.recognised.get(name, _ABSENT)
 
 
 def imports(store: Store) -> None:
@@ -86,7 +86,7 @@ def _one(store: Store, kind: str, file: Any) -> None:
             read = partial(import_predictions, level=level, percent=_percent(file.file_id))
         if st.button("Import", type="primary", key=f"{KEY}-import"):
             with st.spinner("Importing"), _on_disk(file) as path:
-                st.session_state[f"{KEY}-imported"] = _said(read(store, path, columns))
+                st.session_state[f"{KEY}-imported"] = _summary(read(store, path, columns))
             st.rerun()
     except (TableError, StoreError) as error:
         st.error("**Nothing was imported.**\n\n" + "\n\n".join(map(plain, str(error).splitlines())))
@@ -132,12 +132,12 @@ def _header(kind: str, file: Any, level: Level) -> Header:
     this = (file.file_id, kind, level)
     if kept is None or kept[0] != this:
         with _on_disk(file) as path:
-            sheet = read_truth(path) if kind == "truth" else read_predictions(path, level)
-        labels = {label: names for label, names in sheet.labels.items() if label in LABELS}
-        found = {role: name for role, name in sheet.roles.items() if role in _ROLES}
-        found |= {label: names[0] for label, names in labels.items() if len(names) == 1}
+            foreign = read_truth(path) if kind == "truth" else read_predictions(path, level)
+        labels = {label: names for label, names in foreign.labels.items() if label in LABELS}
+        recognised = {role: name for role, name in foreign.roles.items() if role in _ROLES}
+        recognised |= {label: names[0] for label, names in labels.items() if len(names) == 1}
         several = {label: names for label, names in labels.items() if len(names) > 1}
-        kept = this, Header(file.name, tuple(sheet.table.columns), found, several)
+        kept = this, Header(file.name, tuple(foreign.table.columns), recognised, several)
         st.session_state[f"{KEY}-header"] = kept
     header: Header = kept[1]
     return header
@@ -152,32 +152,32 @@ def _columns(kind: str, header: Header, file_id: str) -> dict[str, str]:
         if one column is chosen twice
     """
     ours = [role for role in _ROLES if role not in _OF_ONE_KIND.values() or role == _OF_ONE_KIND[kind]]
-    words = {**_ROLES, **{label: label_name(label) for label in LABELS}}
+    names = {**_ROLES, **{label: label_name(label) for label in LABELS}}
     chosen: dict[str, str] = {}
-    with st.expander(f"Columns: {len(header.found) + sum(map(len, header.several.values()))} recognised"):
+    with st.expander(f"Columns: {len(header.recognised) + sum(map(len, header.several.values()))} recognised"):
         places = st.columns(3)
         for i, name in enumerate([*ours, *LABELS]):
             options = [_ABSENT, *([_SEVERAL] if name in header.several else []), *header.columns]
             with places[i % 3]:
                 chosen[name] = st.selectbox(
-                    words[name],
+                    names[name],
                     options,
                     index=options.index(header.column(name)),
-                    format_func=partial(_said_of, kind, header.several.get(name, ())),
+                    format_func=partial(_column_name, kind, header.several.get(name, ())),
                     key=f"{KEY}-column-{kind}-{file_id}-{name}",
                 )
     single = {name: column for name, column in chosen.items() if column not in (_ABSENT, _SEVERAL)}
     for column, count in Counter(single.values()).items():
         if count > 1:
-            for_both = " and ".join(words[name] for name in single if single[name] == column)
+            for_both = " and ".join(names[name] for name in single if single[name] == column)
             raise TableError(f"{header.file}: found the column {column!r} chosen for {for_both}, expected for one")
     absent = {name for name, column in chosen.items() if column == _ABSENT != header.column(name)}
-    given_up = {header.found.get(name) for name in absent}
+    given_up = {header.recognised.get(name) for name in absent}
     told = {column: "" for column in header.columns if meaning(column) in absent or column in given_up}
     return told | {column: name for name, column in single.items() if column != header.column(name)}
 
 
-def _said_of(kind: str, several: Sequence[str], column: str) -> str:
+def _column_name(kind: str, several: Sequence[str], column: str) -> str:
     """A column as people choose it."""
     if column == _SEVERAL:
         readers = kind == "truth" and all(map(reader_of_column, several))
@@ -185,7 +185,7 @@ def _said_of(kind: str, several: Sequence[str], column: str) -> str:
     return column or "not in this file"
 
 
-def _said(done: Imported) -> str:
+def _summary(done: Imported) -> str:
     what = f"{done.rows:,} {'slices' if done.level == 'slice' else 'studies'}, {done.matched:,} of them in the store"
     first = "Imported" if done.new else "Already imported, nothing changed"
     notes = "".join(f" {sentence(note)}" for note in done.notes)
@@ -196,19 +196,19 @@ def _said(done: Imported) -> str:
 
 def _imported(store: Store) -> None:
     """What is there already, each with a way to take it out again."""
-    if said := st.session_state.pop(f"{KEY}-imported", None):
-        st.success(plain(said))
-    for sheet in store.imported.tables():
+    if message := st.session_state.pop(f"{KEY}-imported", None):
+        st.success(plain(message))
+    for table in store.imported.tables():
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            unit = "slices" if sheet.level == "slice" else "studies"
+            unit = "slices" if table.level == "slice" else "studies"
             st.markdown(
-                f"{_KINDS[sheet.kind]}: **{plain(sheet.name)}**, {sheet.rows:,} {unit}, {when(sheet.imported_at)}"
+                f"{_KINDS[table.kind]}: **{plain(table.name)}**, {table.rows:,} {unit}, {when(table.imported_at)}"
             )
-            st.button("Remove", key=f"{KEY}-remove-{sheet.id}", on_click=_remove, args=(store, sheet.id))
+            st.button("Remove", key=f"{KEY}-remove-{table.id}", on_click=_remove, args=(store, table.id))
 
 
-def _remove(store: Store, sheet: int) -> None:
+def _remove(store: Store, table_id: int) -> None:
     try:
-        store.imported.remove(sheet)
+        store.imported.remove(table_id)
     except StoreError as error:
         st.session_state[f"{KEY}-imported"] = str(error)

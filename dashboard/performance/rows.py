@@ -10,15 +10,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.evaluate import LabelFigures
-from ichscope.evaluation.selection import Audited, ModelColumn
+from ichscope.evaluation.evaluate import LabelMetrics
+from ichscope.evaluation.selection import EvaluationSet, ModelColumn
 
 # Where neither the model nor the data offer a threshold.
 _NEUTRAL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class LabelRows:
     """Truth and one model's probability of one label, (rows,) each, and the patient that each row belongs to."""
 
     truth: NDArray[np.float64]
@@ -61,12 +61,14 @@ class Audit:
     by : what the rows can be divided by, where anything is known of it
     """
 
-    def __init__(self, audited: Audited, first: str, second: str | None, chosen: tuple[str, ...] = ()) -> None:
-        self.audited, self.first, self.second, self.chosen = audited, first, second, chosen
-        self.by = {name: Texts(values) for name, values in audited.columns.items() if any(values)}
-        self.everyone = Texts(["All"] * len(audited.keys))
-        self._names = audited.names()
-        self._rows: dict[tuple[str, str], Rows] = {}
+    def __init__(
+        self, evaluation_set: EvaluationSet, first: str, second: str | None, chosen: tuple[str, ...] = ()
+    ) -> None:
+        self.evaluation_set, self.first, self.second, self.chosen = evaluation_set, first, second, chosen
+        self.by = {name: Texts(values) for name, values in evaluation_set.columns.items() if any(values)}
+        self.everyone = Texts(["All"] * len(evaluation_set.keys))
+        self._names = evaluation_set.names()
+        self._rows: dict[tuple[str, str], LabelRows] = {}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -75,32 +77,35 @@ class Audit:
 
     def labels_of(self, *keys: str) -> tuple[str, ...]:
         """Labels that truth and all these models have, ours first."""
-        models = [self.audited.models[key].probability for key in keys]
-        return tuple(label for label in self.audited.truth if all(label in said for said in models))
+        models = [self.evaluation_set.models[key].probability for key in keys]
+        return tuple(label for label in self.evaluation_set.truth if all(label in known for known in models))
 
     def model(self, key: str | None = None) -> ModelColumn:
         """The model of a source; the first, if none is named."""
-        return self.audited.models[key or self.first]
+        return self.evaluation_set.models[key or self.first]
 
     def name(self, key: str | None = None) -> str:
         """Name and version of a model."""
         return self._names[key or self.first]
 
-    def rows(self, label: str, key: str | None = None) -> Rows:
-        """Truth and a model's word on a label that it knows."""
+    def rows(self, label: str, key: str | None = None) -> LabelRows:
+        """Truth and a model's output for a label that it knows."""
         place = (key or self.first, label)
         if place not in self._rows:
-            truth, said = self.audited.truth[label], self.model(key).probability[label]
-            self._rows[place] = Rows(truth, said, self.audited.group)
+            truth, probability = self.evaluation_set.truth[label], self.model(key).probability[label]
+            self._rows[place] = LabelRows(truth, probability, self.evaluation_set.group)
         return self._rows[place]
 
-    def shared_rows(self, label: str, second: str) -> dict[str, Rows]:
-        """Truth and the words of the first model and of a second one, by key, where both know it."""
+    def shared_rows(self, label: str, second: str) -> dict[str, LabelRows]:
+        """Truth and the outputs of the first model and of a second one, by key, where both know it."""
         both = {key: self.rows(label, key) for key in (self.first, second)}
-        unknown = ~np.logical_and(*(one.known for one in both.values()))
-        if all((unknown == ~one.known).all() for one in both.values()):
+        unknown = ~np.logical_and(*(label_rows.known for label_rows in both.values()))
+        if all((unknown == ~label_rows.known).all() for label_rows in both.values()):
             return both
-        return {key: replace(one, probability=np.where(unknown, np.nan, one.probability)) for key, one in both.items()}
+        return {
+            key: replace(label_rows, probability=np.where(unknown, np.nan, label_rows.probability))
+            for key, label_rows in both.items()
+        }
 
     def own_threshold(self, label: str, key: str | None = None) -> float | None:
         """The threshold that a model brings along."""
@@ -109,14 +114,14 @@ class Audit:
     @property
     def unit(self) -> str:
         """What a row is: study or slice."""
-        return self.audited.level
+        return self.evaluation_set.level
 
 
-def threshold_in_force(found: LabelFigures, own: float | None) -> tuple[float, str]:
+def threshold_in_force(label_metrics: LabelMetrics, own: float | None) -> tuple[float, str]:
     """The threshold to begin with, and where it comes from, in words."""
     if own is not None:
         return own, "the model's own"
-    youden = next((point.found for point in found.operating_points if point.name == "Youden"), None)
+    youden = next((point.metrics for point in label_metrics.operating_points if point.name == "Youden"), None)
     if youden is not None:
         return youden.threshold, "Youden point of these data, for the model brings no threshold"
     return _NEUTRAL, "no threshold is known"

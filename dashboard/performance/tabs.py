@@ -9,14 +9,14 @@ import numpy as np
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables
+from dashboard.performance import metric_tables
 from dashboard.performance.choose import KEY
 from dashboard.performance.files import csv_bytes, report, tables_zip
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force
 from dashboard.text import plain, sentence
 from ichscope import metrics
-from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.evaluation.evaluate import LabelMetrics
 from ichscope.labels import LABELS
 from ichscope.metrics import CalibrationLine, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
@@ -29,77 +29,77 @@ from ichscope.reporting.report_tables import subtype_points
 
 def all_labels(audit: Audit) -> None:
     """Every label of the model: figures, ROC curves, what the own thresholds give, and subtypes taken for others."""
-    found = figures(audit)
-    st.html(tables.ranking(found))
+    by_label = metrics_of_labels(audit)
+    st.html(metric_tables.ranking(by_label))
     left, right = st.columns(2, gap="medium")
     with left:
-        _roc_of_all(audit, found)
+        _roc_of_all(audit, by_label)
     with right:
-        _joint(audit, found)
-    if _any_own(found):
+        _joint(audit, by_label)
+    if _any_own(by_label):
         st.markdown("**At the model's own thresholds**")
-        st.html(tables.own_points(found))
+        st.html(metric_tables.own_points(by_label))
     else:
         st.caption(f"{plain(audit.name())} brings no thresholds of its own.")
 
 
-def _any_own(found: dict[str, LabelFigures]) -> bool:
-    return any(tables.own_point(one) is not None for one in found.values())
+def _any_own(by_label: dict[str, LabelMetrics]) -> bool:
+    return any(metric_tables.own_point(of_label) is not None for of_label in by_label.values())
 
 
-def _roc_of_all(audit: Audit, found: dict[str, LabelFigures]) -> None:
+def _roc_of_all(audit: Audit, by_label: dict[str, LabelMetrics]) -> None:
     # Six bands on top of each other would hide what they should show; each label alone has its own.
-    rows = {label: audit.rows(label) for label in found}
-    curves = {label: metrics.roc_curve(one.truth, one.probability) for label, one in rows.items()}
+    rows = {label: audit.rows(label) for label in by_label}
+    curves = {label: metrics.roc_curve(of_label.truth, of_label.probability) for label, of_label in rows.items()}
     if any(curve is not None for curve in curves.values()):
-        points_at = ", points at the model's own thresholds" if _any_own(found) else ""
+        points_at = ", points at the model's own thresholds" if _any_own(by_label) else ""
         st.markdown(f"**ROC by label**{points_at}")
-        points = {one: tables.own_point(found[one]) for one in found}
+        points = {label: metric_tables.own_point(by_label[label]) for label in by_label}
         traces = [
-            Traced(label_name(one), one, curves[one], at=points[one], dash=dash, tint=colour)
-            for one, (colour, dash) in lines(found).items()
+            Traced(label_name(label), label, curves[label], at=points[label], dash=dash, tint=colour)
+            for label, (colour, dash) in lines(by_label).items()
         ]
         draw(performance.roc(traces), "roc-all")
 
 
-def figures(audit: Audit) -> dict[str, LabelFigures]:
+def metrics_of_labels(audit: Audit) -> dict[str, LabelMetrics]:
     """All figures of the first model, by label."""
-    return {label: cached.figures(audit.rows(label), audit.own_threshold(label)) for label in audit.labels}
+    return {label: cached.label_metrics(audit.rows(label), audit.own_threshold(label)) for label in audit.labels}
 
 
-def _joint(audit: Audit, of_labels: dict[str, LabelFigures]) -> None:
-    thresholds, words = subtype_points(of_labels)
+def _joint(audit: Audit, of_labels: dict[str, LabelMetrics]) -> None:
+    thresholds, whence = subtype_points(of_labels)
     if len(thresholds) < 2:
         st.caption("Which subtypes are taken for which: needs two subtypes that a threshold tells apart.")
         return
     rows = {label: audit.rows(label) for label in thresholds}
-    found = cached.joint(rows, tuple(thresholds.values()))
-    if not found.counts.sum():
+    matrix = cached.joint(rows, tuple(thresholds.values()))
+    if not matrix.counts.sum():
         st.caption("Which subtypes are taken for which: no row has a known truth of all subtypes.")
         return
-    st.markdown(f"**Subtypes by truth and as called**, each at {words}")
-    draw(counts.joint(found), "subtypes")
+    st.markdown(f"**Subtypes by truth and as called**, each at {whence}")
+    draw(counts.joint(matrix), "subtypes")
 
 
 def calibration(audit: Audit, label: str) -> None:
     """Whether the probabilities of a label mean what they say, and whether acting on them helps."""
     rows = audit.rows(label)
-    found = cached.figures(rows, audit.own_threshold(label))
+    label_metrics = cached.label_metrics(rows, audit.own_threshold(label))
     bins, benefit = cached.calibration(rows)
     if benefit is None:
-        st.info(f"No calibration: {found.brier.reason}.")
+        st.info(f"No calibration: {label_metrics.brier.reason}.")
         return
     left, right = st.columns(2, gap="medium")
     with left:
-        line = CalibrationLine(found.calibration_slope, found.calibration_intercept)
+        line = CalibrationLine(label_metrics.calibration_slope, label_metrics.calibration_intercept)
         draw(performance.reliability(bins, label, line), f"calibration-{label}")
     with right:
         draw(performance.net_benefit(benefit, label, audit.name(), in_force(audit, label)), f"benefit-{label}")
     with left:
-        st.html(tables.calibration(found))
+        st.html(metric_tables.calibration(label_metrics))
     with right:
         if set(audit.labels) >= set(LABELS):
-            st.html(tables.log_loss(*cached.log_loss([audit.rows(one) for one in LABELS])))
+            st.html(metric_tables.log_loss(*cached.log_loss([audit.rows(label_) for label_ in LABELS])))
 
 
 def subgroups(audit: Audit, label: str) -> None:
@@ -118,7 +118,7 @@ def subgroups(audit: Audit, label: str) -> None:
     )
     (overall,) = cached.subgroups(audit.rows(label), audit.everyone, threshold)
     draw(counts.forest(groups, overall), f"subgroups-{label}")
-    st.html(tables.subgroups(overall, groups))
+    st.html(metric_tables.subgroups(overall, groups))
 
 
 def groups_of(audit: Audit, label: str, threshold: float) -> dict[str, tuple[Subgroup, ...]]:
@@ -134,21 +134,24 @@ def two_models(audit: Audit, label: str) -> None:
         st.info("Choose a second model beside the first one, above.")
         return
     shared = audit.labels_of(audit.first, second)
-    found = {one: cached.comparison(audit.rows(one), audit.rows(one, second)) for one in shared}
-    st.html(tables.comparisons(audit.name(), audit.name(second), found))
+    comparisons = {
+        shared_label: cached.comparison(audit.rows(shared_label), audit.rows(shared_label, second))
+        for shared_label in shared
+    }
+    st.html(metric_tables.comparisons(audit.name(), audit.name(second), comparisons))
     if label not in shared:
         st.info(f"{plain(audit.name(second))} says nothing of {label_name(label)}.")
         return
     left, right = st.columns(2, gap="medium")
     both = audit.shared_rows(label, second)
     rows = int(np.count_nonzero(both[second].known))
-    if any(one is not audit.rows(label, key) for key, one in both.items()):
+    if any(of_model is not audit.rows(label, key) for key, of_model in both.items()):
         st.caption(f"All here is on the {rows:,} rows that both know, unlike what is said of each model alone.")
     traces = []
-    for (key, one), dash in zip(both.items(), ("solid", "dash"), strict=True):
-        curves = cached.curves(one)
+    for (key, of_model), dash in zip(both.items(), ("solid", "dash"), strict=True):
+        curves = cached.curves(of_model)
         own = audit.own_threshold(label, key)
-        at = None if own is None else metrics.at_threshold(one.truth, one.probability, own, one.group)
+        at = None if own is None else metrics.at_threshold(of_model.truth, of_model.probability, own, of_model.group)
         traces.append(Traced(audit.name(key), label, curves.roc, curves.pr, at, dash))
     with left:
         draw(performance.roc(traces), f"two-roc-{label}")
@@ -165,24 +168,28 @@ def two_models(audit: Audit, label: str) -> None:
 
 def data(audit: Audit, selection: Mapping[str, str]) -> None:
     """Downloads of what all this is computed from, and what to know of it."""
-    audited = audit.audited
+    evaluation_set = audit.evaluation_set
     by = st.text_input("Your name, for the report", st.session_state.get("reader", ""), key=f"{KEY}-by", width=330)
     with st.container(horizontal=True):
-        _download("Report as HTML", lambda: report(audited, selection, by).html(), "ichscope-report.html", "text/html")
-        _download("Rows as CSV", partial(csv_bytes, audited), "ichscope-rows.csv", "text/csv")
-        made = partial(report, audited, selection, by)
+        _download(
+            "Report as HTML", lambda: report(evaluation_set, selection, by).html(), "ichscope-report.html", "text/html"
+        )
+        _download("Rows as CSV", partial(csv_bytes, evaluation_set), "ichscope-rows.csv", "text/csv")
+        made = partial(report, evaluation_set, selection, by)
         _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
         _download("Tables as CSV", lambda: tables_zip(made()), "ichscope-tables.zip", "application/zip")
     st.caption(
         "The report needs no network; files are made when asked for. It stands on each model's own thresholds, or on "
         "the Youden point of these data, not on one that was moved on this page. Every figure of this page can be "
-        f"recomputed from the rows. SHA-256 of the data: {audited.sha256}"
+        f"recomputed from the rows. SHA-256 of the data: {evaluation_set.sha256}"
     )
-    for key, model in audited.models.items():
+    for key, model in evaluation_set.models.items():
         point = f" Operating point: {plain(model.operating_point)}." if model.operating_point else ""
-        point += "".join(f" No. {one.id}: {plain(sentence(one.why))}" for one in model.set_by_users)
+        point += "".join(
+            f" No. {adjustment.id}: {plain(sentence(adjustment.why))}" for adjustment in model.set_by_users
+        )
         files = f" SHA-256: {plain(model.sha256)}." if model.sha256 else ""
-        silent = audited.missing.get(key, 0)
+        silent = evaluation_set.missing.get(key, 0)
         st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows of truth of which it says nothing: {silent:,}.")
 
 

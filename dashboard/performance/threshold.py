@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables
+from dashboard.performance import metric_tables
 from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
-from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.evaluation.evaluate import LabelMetrics
 from ichscope.reporting.figures import counts, performance, theme
 from ichscope.reporting.figures.performance import Traced
 from ichscope.reporting.report_tables import OWN, USUAL_PREVALENCE
@@ -22,7 +22,7 @@ def in_force(audit: Audit, label: str) -> float:
     """The threshold that is set for a label: the model's own until it is moved."""
     kept = st.session_state.setdefault(f"{KEY}-thresholds", {})
     own = audit.own_threshold(label)
-    begin, _ = threshold_in_force(cached.figures(audit.rows(label), own), own)
+    begin, _ = threshold_in_force(cached.label_metrics(audit.rows(label), own), own)
     return float(kept.get(_place(audit, label), begin))
 
 
@@ -44,31 +44,31 @@ def _moved(place: tuple[str, ...], widget: str) -> None:
 def panel(audit: Audit, label: str) -> None:
     """Place the threshold with curves, confusion matrix and figures. Only this runs again when it moves."""
     rows = audit.rows(label)
-    found = cached.figures(rows, audit.own_threshold(label))
+    label_metrics = cached.label_metrics(rows, audit.own_threshold(label))
     threshold = in_force(audit, label)
-    _control(audit, label, found, threshold)
+    _control(audit, label, label_metrics, threshold)
     at = metrics.at_threshold(rows.truth, rows.probability, threshold, rows.group)
     left, middle, right = st.columns(3, gap="medium")
     curves = cached.curves(rows)
     traced = [Traced(audit.name(), label, curves.roc, curves.pr, at)]
     with left:
         if curves.roc is None:
-            st.info(f"No ROC curve: {found.auc.reason}.")
+            st.info(f"No ROC curve: {label_metrics.auc.reason}.")
         else:
             draw(performance.roc(traced), f"roc-{label}")
     with middle:
         if curves.pr is None:
-            st.info(f"No precision-recall curve: {found.average_precision.reason}.")
+            st.info(f"No precision-recall curve: {label_metrics.average_precision.reason}.")
         else:
-            prevalence = found.positives / (found.positives + found.negatives)
+            prevalence = label_metrics.positives / (label_metrics.positives + label_metrics.negatives)
             draw(performance.precision_recall(traced, prevalence), f"precision-recall-{label}")
     with right:
         draw(counts.confusion(at.confusion, label), f"confusion-{label}")
         prevalence = _prevalence()
     elsewhere = metrics.at_prevalence(at, prevalence)
-    st.html(tables.at_threshold(at, elsewhere))
+    st.html(metric_tables.at_threshold(at, elsewhere))
     with st.expander("Operating points of these data"):
-        st.html(tables.operating_points(found.operating_points))
+        st.html(metric_tables.operating_points(label_metrics.operating_points))
 
 
 def draw(figure: object, name: str) -> None:
@@ -78,7 +78,7 @@ def draw(figure: object, name: str) -> None:
     )
 
 
-def _control(audit: Audit, label: str, found: LabelFigures, threshold: float) -> None:
+def _control(audit: Audit, label: str, label_metrics: LabelMetrics, threshold: float) -> None:
     """Slider, number and buttons, all of one threshold."""
     place = _place(audit, label)
     # A widget shows what its place in the session holds, so the three of them cannot differ.
@@ -109,9 +109,9 @@ def _control(audit: Audit, label: str, found: LabelFigures, threshold: float) ->
     with st.container(horizontal=True):
         own = audit.own_threshold(label)
         st.button("The model's own", disabled=own is None, on_click=_keep, args=(place, own), key=f"{KEY}-own")
-        for point in found.operating_points:
+        for point in label_metrics.operating_points:
             if point.chosen_on != OWN:
-                value = point.found.threshold if point.found else None
+                value = point.metrics.threshold if point.metrics else None
                 name = point.name[0].upper() + point.name[1:]
                 st.button(name, disabled=value is None, on_click=_keep, args=(place, value), help=point.reason or None)
 

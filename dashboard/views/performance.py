@@ -8,17 +8,17 @@ from html import escape
 import streamlit as st
 
 from dashboard import cached
-from dashboard.performance import tables
+from dashboard.performance import metric_tables
 from dashboard.performance import tabs as tabs
 from dashboard.performance.choose import KEY, Sources, choose
-from dashboard.performance.errors import browser, open_study
 from dashboard.performance.importing import imports
+from dashboard.performance.misclassified import browser, open_study
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.performance.threshold import panel
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope import metrics
 from ichscope.evaluation import selection
-from ichscope.evaluation.evaluate import LabelFigures
+from ichscope.evaluation.evaluate import LabelMetrics
 from ichscope.evaluation.selection import EvaluationError
 from ichscope.reporting.figures.formatting import in_full, label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
@@ -47,8 +47,8 @@ def page() -> None:
 
 def _sources(store: Store) -> Sources | None:
     """What there is to look at; says how to get it, where there is nothing."""
-    truths = {one.key: one for one in selection.truth_sources(store) if one.rows}
-    models = {one.key: one for one in selection.model_sources(store) if one.studies}
+    truths = {source.key: source for source in selection.truth_sources(store) if source.rows}
+    models = {source.key: source for source in selection.model_sources(store) if source.studies}
     if not truths:
         st.info(
             "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "
@@ -70,14 +70,14 @@ def _look(store: Store, sources: Sources) -> None:
     except EvaluationError as error:
         st.warning(plain(str(error)))
         return
-    if not audit.labels or not len(audit.audited.keys):
+    if not audit.labels or not len(audit.evaluation_set.keys):
         filtered = " Filters leave some out: clear them to see all." if selection.filter != Filter() else ""
         st.info(f"**No {audit.unit} has both a truth and a probability of this model.**{filtered}")
         return
-    if audit.audited.missing[audit.first] == len(audit.audited.keys):
+    if audit.evaluation_set.missing[audit.first] == len(audit.evaluation_set.keys):
         name, rows = (
             plain(audit.name()),
-            f"{len(audit.audited.keys):,} {'slices' if audit.unit == 'slice' else 'studies'}",
+            f"{len(audit.evaluation_set.keys):,} {'slices' if audit.unit == 'slice' else 'studies'}",
         )
         st.info(f"**{name} says nothing of the {rows} of this truth.** Choose another model, or another truth.")
         return
@@ -93,7 +93,7 @@ def _explore(audit: Audit, selection: Mapping[str, str]) -> None:
     label = st.segmented_control(
         "Finding",
         audit.labels,
-        format_func=lambda one: SHORT_NAMES.get(one, one),
+        format_func=lambda name: SHORT_NAMES.get(name, name),
         default=audit.labels[0],
         required=True,
         key=key,
@@ -101,8 +101,8 @@ def _explore(audit: Audit, selection: Mapping[str, str]) -> None:
         persist_state="session",
     )
     _answer(audit, label)
-    if audit.audited.notes:
-        st.caption(plain(" ".join(map(sentence, audit.audited.notes))))
+    if audit.evaluation_set.notes:
+        st.caption(plain(" ".join(map(sentence, audit.evaluation_set.notes))))
     contents: tuple[Callable[[], None], ...] = (
         lambda: panel(audit, label),
         lambda: tabs.all_labels(audit),
@@ -120,13 +120,17 @@ def _explore(audit: Audit, selection: Mapping[str, str]) -> None:
 
 def _answer(audit: Audit, label: str) -> None:
     """The figures that one comes for, of each model, in words."""
-    found = cached.figures(audit.rows(label), audit.own_threshold(label))
-    lines = [_population(audit, label, found), _at_own(audit, label, found)]
+    label_metrics = cached.label_metrics(audit.rows(label), audit.own_threshold(label))
+    lines = [_population(audit, label, label_metrics), _at_own(audit, label, label_metrics)]
     second = audit.second
     if second is not None and label in audit.labels_of(second):
-        other = cached.figures(audit.rows(label, second), audit.own_threshold(label, second))
+        other = cached.label_metrics(audit.rows(label, second), audit.own_threshold(label, second))
         lines.append(f"{audit.name(second)}: AUC {_auc(other)}. {_at_own(audit, label, other, second)}")
-    title = f"AUC {in_full(found.auc)}" if found.auc.value is not None else f"AUC {found.auc.reason}"
+    title = (
+        f"AUC {in_full(label_metrics.auc)}"
+        if label_metrics.auc.value is not None
+        else f"AUC {label_metrics.auc.reason}"
+    )
     body = "".join(f"<div>{escape(line)}</div>" for line in lines if line)
     # Everything here is escaped; Streamlit sanitises the rest.
     st.html(
@@ -135,30 +139,30 @@ def _answer(audit: Audit, label: str) -> None:
     )
 
 
-def _auc(found: LabelFigures) -> str:
-    return in_full(found.auc)
+def _auc(label_metrics: LabelMetrics) -> str:
+    return in_full(label_metrics.auc)
 
 
-def _population(audit: Audit, label: str, found: LabelFigures) -> str:
-    rows = found.positives + found.negatives
-    share = f" ({100 * found.positives / rows:.1f} %)" if rows else ""
-    by = audit.audited.grouped_by or audit.unit
-    method = f" 95 % interval by {by}, {found.auc.method}." if found.auc.method else ""
+def _population(audit: Audit, label: str, label_metrics: LabelMetrics) -> str:
+    rows = label_metrics.positives + label_metrics.negatives
+    share = f" ({100 * label_metrics.positives / rows:.1f} %)" if rows else ""
+    by = audit.evaluation_set.grouped_by or audit.unit
+    method = f" 95 % interval by {by}, {label_metrics.auc.method}." if label_metrics.auc.method else ""
     beware = (
-        f" {found.auc.reason[0].upper()}{found.auc.reason[1:]}."
-        if found.auc.value is not None and found.auc.reason
+        f" {label_metrics.auc.reason[0].upper()}{label_metrics.auc.reason[1:]}."
+        if label_metrics.auc.value is not None and label_metrics.auc.reason
         else ""
     )
-    unknown = f", {found.unknown:,} more unknown" if found.unknown else ""
-    counts = f"n {rows:,}, {found.positives:,} positive{share}{unknown}"
+    unknown = f", {label_metrics.unknown:,} more unknown" if label_metrics.unknown else ""
+    counts = f"n {rows:,}, {label_metrics.positives:,} positive{share}{unknown}"
     return f"{label_name(label)}, {audit.name()}, by {audit.unit}: {counts}.{method}{beware}"
 
 
-def _at_own(audit: Audit, label: str, found: LabelFigures, key: str | None = None) -> str:
+def _at_own(audit: Audit, label: str, label_metrics: LabelMetrics, key: str | None = None) -> str:
     """Sensitivity and specificity at the model's own threshold, or at the one that stands in for it."""
     own = audit.own_threshold(label, key)
-    threshold, whence = threshold_in_force(found, own)
-    at = tables.own_point(found)
+    threshold, whence = threshold_in_force(label_metrics, own)
+    at = metric_tables.own_point(label_metrics)
     if at is None:
         rows = audit.rows(label, key)
         at = metrics.at_threshold(rows.truth, rows.probability, threshold, rows.group)

@@ -15,8 +15,8 @@ import typer
 from ichscope.commands.shared import NONE_ANALYSED, STOPPED, fail
 
 if TYPE_CHECKING:
-    from ichscope.evaluation.selection import Audited, ModelSource, TruthSource
-    from ichscope.reporting.report import Report
+    from ichscope.evaluation.selection import EvaluationSet, ModelSource, TruthSource
+    from ichscope.reporting.report import EvaluationReport
     from ichscope.store import Store
     from ichscope.tabular.importing import Imported
 
@@ -97,17 +97,17 @@ def imports(
 ) -> None:
     """Show what was imported, or remove one of it."""
     with _store() as store:
-        known = store.imported.tables()
+        tables = store.imported.tables()
         if remove is not None:
-            if remove not in {one.id for one in known}:
+            if remove not in {table.id for table in tables}:
                 fail(f"there is no imported file number {remove}")
             store.imported.remove(remove)
             return
-    for one in known:
-        raters = ", ".join(rater.name or "one reader" for rater in one.raters)
-        when = one.imported_at.strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{one.id:<4}{one.kind:<12}{when}  {one.name}: {one.rows} rows by {one.level}; {raters}")
-    if not known:
+    for table in tables:
+        raters = ", ".join(rater.name or "one reader" for rater in table.raters)
+        when = table.imported_at.strftime("%Y-%m-%d %H:%M")
+        typer.echo(f"{table.id:<4}{table.kind:<12}{when}  {table.name}: {table.rows} rows by {table.level}; {raters}")
+    if not tables:
         typer.echo("Nothing was imported. `ichscope import-truth FILE` takes readers' labels in.")
 
 
@@ -155,25 +155,27 @@ def report(
 
     with _store() as store:
         source = _chosen_truth(truth_sources(store), truth)
-        found = model_sources(store)
-        models = _chosen_models(found, model) if model else _able(found, level, slices_to_study)
+        available = model_sources(store)
+        models = _chosen_models(available, model) if model else _able(available, level, slices_to_study)
         period = [moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None for moment in (since, until)]
         filter = Filter(since=period[0], until=period[1], scanner=scanner)
         selection = Selection(source.key, models, level, readers, slices_to_study, filter)
         try:
-            audited = load(store, selection)
+            evaluation_set = load(store, selection)
         except EvaluationError as error:
             fail(str(error))
     if not model:
-        audited = _with_words(audited)
-    if not audited.models:
+        evaluation_set = _with_words(evaluation_set)
+    if not evaluation_set.models:
         fail("no model says anything of the studies with truth", NONE_ANALYSED)
     stamp = date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    made = reports.Report(audited, reports.About(stamp, by, selection=reports.in_words(selection, source)))
+    made = reports.EvaluationReport(
+        evaluation_set, reports.About(stamp, by, selection=reports.in_words(selection, source))
+    )
     _write(made, output, tables)
 
 
-def _write(made: Report, output: Path, folder: Path | None) -> None:
+def _write(made: EvaluationReport, output: Path, folder: Path | None) -> None:
     from ichscope import results
 
     if output == Path("-"):
@@ -196,20 +198,26 @@ def _chosen_truth(sources: Sequence[TruthSource], wanted: str) -> TruthSource:
         fail(
             "the store has no truth; review studies, or import labels with `ichscope import-truth FILE`", NONE_ANALYSED
         )
-    fits = [one for one in sources if not wanted or wanted in (one.key, one.key.removeprefix("import:"), one.name)]
+    fits = [
+        source
+        for source in sources
+        if not wanted or wanted in (source.key, source.key.removeprefix("import:"), source.name)
+    ]
     if len(fits) == 1:
         return fits[0]
-    names = ", ".join(f"{one.key.removeprefix('import:')} ({one.name})" for one in sources)
+    names = ", ".join(f"{source.key.removeprefix('import:')} ({source.name})" for source in sources)
     fail(f"--truth: found {len(fits)} that fit {wanted!r}, expected one of {names}")
 
 
 def _chosen_models(sources: Sequence[ModelSource], wanted: Sequence[str]) -> tuple[str, ...]:
     chosen: list[str] = []
     for name in wanted:
-        fits = [one.key for one in sources if name in (one.key, one.name, f"{one.name}@{one.version}")]
+        fits = [
+            source.key for source in sources if name in (source.key, source.name, f"{source.name}@{source.version}")
+        ]
         if not fits:
-            known = ", ".join(one.key for one in sources)
-            fail(f"--model: found none called {name!r}, expected one of {known or 'none, for the store has none'}")
+            names = ", ".join(source.key for source in sources)
+            fail(f"--model: found none called {name!r}, expected one of {names or 'none, for the store has none'}")
         chosen += fits
     return tuple(dict.fromkeys(chosen))
 
@@ -217,14 +225,20 @@ def _chosen_models(sources: Sequence[ModelSource], wanted: Sequence[str]) -> tup
 def _able(sources: Sequence[ModelSource], level: str, rule: str | None) -> tuple[str, ...]:
     """Those that can speak at this level: imported files know either studies or slices."""
     by_slice = level == "slice" or rule is not None
-    own = {one.key for one in sources if one.key.startswith("model:")}
-    return tuple(one.key for one in sources if one.has_slices == by_slice or (one.key in own and not by_slice))
+    own = {source.key for source in sources if source.key.startswith("model:")}
+    return tuple(
+        source.key for source in sources if source.has_slices == by_slice or (source.key in own and not by_slice)
+    )
 
 
-def _with_words(audited: Audited) -> Audited:
+def _with_words(evaluation_set: EvaluationSet) -> EvaluationSet:
     """Only the models that say anything of the rows."""
-    speaking = {key: one for key, one in audited.models.items() if audited.missing[key] < len(audited.keys)}
-    return replace(audited, models=speaking, missing={key: audited.missing[key] for key in speaking})
+    speaking = {
+        key: model
+        for key, model in evaluation_set.models.items()
+        if evaluation_set.missing[key] < len(evaluation_set.keys)
+    }
+    return replace(evaluation_set, models=speaking, missing={key: evaluation_set.missing[key] for key in speaking})
 
 
 def columns_of(pairs: Sequence[str] | None) -> dict[str, str]:
@@ -264,16 +278,17 @@ def _tables() -> Iterator[None]:
         fail(str(error))
 
 
-def _say(found: Imported) -> None:
+def _say(imported: Imported) -> None:
     """Say what came in."""
     from ichscope.tabular.values import NAMELESS
 
-    unit = "studies" if found.level == "study" else "slices"
-    known = "" if found.new else " (was there already)"
-    typer.echo(f"Number {found.id}{known}: {found.name}, {found.rows} {unit}, {found.matched} of them in the store")
-    who = "Readers" if found.kind == "truth" else "Models"
-    named = (rater if rater not in ("", NAMELESS) else "not named" for rater in found.raters)
+    unit = "studies" if imported.level == "study" else "slices"
+    before = "" if imported.new else " (was there already)"
+    rows = f"{imported.rows} {unit}, {imported.matched} of them in the store"
+    typer.echo(f"Number {imported.id}{before}: {imported.name}, {rows}")
+    who = "Readers" if imported.kind == "truth" else "Models"
+    named = (rater if rater not in ("", NAMELESS) else "not named" for rater in imported.raters)
     typer.echo(f"{who}: {', '.join(named)}")
-    typer.echo(f"Labels: {', '.join(found.labels)}")
-    for note in found.notes:
+    typer.echo(f"Labels: {', '.join(imported.labels)}")
+    for note in imported.notes:
         typer.echo(f"Note: {note}")

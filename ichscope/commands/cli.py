@@ -139,13 +139,13 @@ def evaluate(
     """
     _check_targets(json_file)
     from ichscope.commands import show_evaluation
-    from ichscope.evaluation.evaluate import Wanted, to_json_text
+    from ichscope.evaluation.evaluate import WantedPoints, to_json_text
     from ichscope.evaluation.evaluate import evaluate as evaluate_files
     from ichscope.evaluation.pairing import Reading
     from ichscope.tabular.table import TableError
 
     reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column), percent)
-    wanted = Wanted(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
+    wanted = WantedPoints(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
     try:
         evaluation = evaluate_files(truth, predictions, reading, wanted)
     except TableError as error:

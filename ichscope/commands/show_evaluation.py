@@ -10,28 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ichscope.evaluation.evaluate import CHOSEN_HERE, Evaluation, LabelFigures, ModelFigures, Point
+from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.metrics import Estimate
+from ichscope.reporting.notes import FLATTERS, NumberedNotes
 
 # Wide enough for the table where the output is no terminal.
 _WIDTH_OF_FILES = 150
-FLATTERS = "threshold chosen on these data, which flatters a little"
-
-
-class Notes:
-    """Reasons that several figures share are said once, below the tables, by number."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def mark(self, reason: str) -> str:
-        """Give the mark of a reason, as ' (1)', or ""."""
-        return f" ({self._numbers.setdefault(reason, len(self._numbers) + 1)})" if reason else ""
-
-    def lines(self) -> list[str]:
-        """All reasons with their numbers."""
-        return [f"({number}) {reason}" for reason, number in self._numbers.items()]
 
 
 def show(evaluation: Evaluation, to_stderr: bool = False) -> None:
@@ -39,7 +24,7 @@ def show(evaluation: Evaluation, to_stderr: bool = False) -> None:
     console = Console(stderr=to_stderr, highlight=False)
     if not console.is_terminal:
         console = Console(stderr=to_stderr, highlight=False, width=_WIDTH_OF_FILES)
-    notes = Notes()
+    notes = NumberedNotes()
     for name, model in evaluation.models.items():
         console.print(f"[bold]{escape(name)}[/]: {_rows(model, evaluation.header['level'])}", soft_wrap=True)
         console.print(_ranking(model, notes), _points(model, notes))
@@ -50,16 +35,16 @@ def show(evaluation: Evaluation, to_stderr: bool = False) -> None:
             for name, test in labels.items()
         ]
         console.print(_table(("Label", "Difference", "p"), rows))
-    said = [
+    notes_below = [
         *evaluation.header["notes"],
         *(note for model in evaluation.models.values() for note in model.rows["notes"]),
     ]
-    for line in (*notes.lines(), *dict.fromkeys(said)):
+    for line in (*notes.lines(), *dict.fromkeys(notes_below)):
         console.print(escape(line), soft_wrap=True)
     console.print("Intervals are 95 %. Research use only, not for diagnosis.")
 
 
-def _rows(model: ModelFigures, level: str) -> str:
+def _rows(model: ModelMetrics, level: str) -> str:
     rows = model.rows
     text = f"{rows['matched']} rows by {level}"
     if rows["grouped_by"]:
@@ -71,38 +56,42 @@ def _rows(model: ModelFigures, level: str) -> str:
     return text
 
 
-def _ranking(model: ModelFigures, notes: Notes) -> Table:
+def _ranking(model: ModelMetrics, notes: NumberedNotes) -> Table:
     columns = ("Label", "n+", "n-", "n?", "AUC", "by", "Average precision", "Brier score", "Calibration slope")
-    rows = [_ranking_row(name, figures, notes) for name, figures in model.labels.items()]
+    rows = [_ranking_row(name, of_label, notes) for name, of_label in model.labels.items()]
     for name, value in model.log_loss.items():
         rows.append((f"Weighted log loss, {name}", "", "", "", _cell(value, notes), "", "", "", ""))
     return _table(columns, rows)
 
 
-def _ranking_row(name: str, figures: LabelFigures, notes: Notes) -> tuple[str, ...]:
-    counts = (str(figures.positives), str(figures.negatives), str(figures.unknown))
-    others = (figures.average_precision, figures.brier, figures.calibration_slope)
+def _ranking_row(name: str, label_metrics: LabelMetrics, notes: NumberedNotes) -> tuple[str, ...]:
+    counts = (str(label_metrics.positives), str(label_metrics.negatives), str(label_metrics.unknown))
+    others = (label_metrics.average_precision, label_metrics.brier, label_metrics.calibration_slope)
     return (
-        *(_label(name), *counts, _cell(figures.auc, notes, digits=4), figures.auc.method),
-        *(_cell(one, notes) for one in others),
+        *(_label(name), *counts, _cell(label_metrics.auc, notes, digits=4), label_metrics.auc.method),
+        *(_cell(estimate, notes) for estimate in others),
     )
 
 
-def _points(model: ModelFigures, notes: Notes) -> Table:
+def _points(model: ModelMetrics, notes: NumberedNotes) -> Table:
     columns = ("Label", "Operating point", "Threshold", "Sensitivity", "Specificity", "PPV", "NPV")
     rows = []
-    for name, figures in model.labels.items():
+    for name, of_label in model.labels.items():
         labels = chain([_label(name)], repeat(""))
-        rows += [(next(labels), *_point_row(point, notes)) for point in figures.operating_points]
+        rows += [(next(labels), *_point_row(point, notes)) for point in of_label.operating_points]
     return _table(columns, rows)
 
 
-def _point_row(point: Point, notes: Notes) -> tuple[str, ...]:
-    if point.found is None:
+def _point_row(point: EvaluatedPoint, notes: NumberedNotes) -> tuple[str, ...]:
+    if point.metrics is None:
         return (point.name + notes.mark(point.reason), "-", "-", "-", "-", "-")
     beware = FLATTERS if point.chosen_on == CHOSEN_HERE else ""
-    found = (point.found.sensitivity, point.found.specificity, point.found.ppv, point.found.npv)
-    return (point.name + notes.mark(beware), f"{point.found.threshold:.4g}", *(_cell(one, notes) for one in found))
+    shares = (point.metrics.sensitivity, point.metrics.specificity, point.metrics.ppv, point.metrics.npv)
+    return (
+        point.name + notes.mark(beware),
+        f"{point.metrics.threshold:.4g}",
+        *(_cell(estimate, notes) for estimate in shares),
+    )
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -120,9 +109,9 @@ def _label(name: str) -> str:
     return shown.partition("(")[2].removesuffix(")") or shown
 
 
-def _cell(found: Estimate, notes: Notes, digits: int = 3) -> str:
+def _cell(estimate: Estimate, notes: NumberedNotes, digits: int = 3) -> str:
     """Say `0.953 (0.931-0.972)`, with the mark of what to beware of."""
-    text = "-" if found.value is None else f"{found.value:.{digits}f}"
-    if found.low is not None and found.high is not None:
-        text += f" ({found.low:.{digits}f}-{found.high:.{digits}f})"
-    return text + notes.mark(found.reason)
+    text = "-" if estimate.value is None else f"{estimate.value:.{digits}f}"
+    if estimate.low is not None and estimate.high is not None:
+        text += f" ({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
+    return text + notes.mark(estimate.reason)

@@ -26,7 +26,7 @@ class Curves:
     pr: PrCurve | None
 
 
-def banded(truth: Floats, score: Floats, patients: Ints | None = None) -> Curves:
+def curves_with_bands(truth: Floats, score: Floats, patients: Ints | None = None) -> Curves:
     """Make both curves, exact, with 95 % bands over patients; arguments as for `metrics.roc_curve`, (rows,) each.
 
     With many rows the bands alone come from scores in steps: up to 500 quantiles of each class.
@@ -52,7 +52,7 @@ def _in_steps(sample: Sample) -> Floats:
     """Lower each score to the next quantile of the positives or of the negatives."""
     shares = np.linspace(0, 1, _STEPS + 1)
     classes = (sample.score[sample.truth], sample.score[~sample.truth])
-    edges = np.unique(np.concatenate([np.quantile(one, shares, method="lower") for one in classes]))
+    edges = np.unique(np.concatenate([np.quantile(scores, shares, method="lower") for scores in classes]))
     return np.asarray(edges[np.searchsorted(edges, sample.score, side="right") - 1])
 
 

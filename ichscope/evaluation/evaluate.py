@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from ichscope import __version__, metrics
-from ichscope.evaluation.pairing import Pairing, Partners, Reading, pair
+from ichscope.evaluation.pairing import MatchedOutput, Pairing, Reading, pair
 from ichscope.labels import LABELS
 from ichscope.metrics import AtThreshold, AucComparison, Estimate
 from ichscope.models.card import file_sha256
-from ichscope.tabular.imported_table import Floats, Ints
-from ichscope.tabular.values import Values
+from ichscope.tabular.foreign_table import Floats, Ints
+from ichscope.tabular.values import LabelValues
 
 _FIRST_KEYS = 5
 CHOSEN_HERE = "these data"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedPoints:
     """Which operating points to look at: thresholds for all labels, or what the threshold must reach."""
 
     thresholds: tuple[float, ...] = ()
@@ -35,30 +35,30 @@ class Wanted:
 
 
 # What pages and reports look at.
-SHOWN = Wanted(specificities=(0.9,))
+SHOWN = WantedPoints(specificities=(0.9,))
 
 
 @dataclass(frozen=True)
-class Point:
+class EvaluatedPoint:
     """An operating point and what it gives; `chosen_on` is "given", "the model's own" or "these data".
 
-    Where the threshold was chosen on these same data, its figures flatter a little.
+    Where the threshold was chosen on these same data, what it gives flatters a little.
     """
 
     name: str
     chosen_on: str
-    found: AtThreshold | None
+    metrics: AtThreshold | None
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the point as plain values."""
         same = {"name": self.name, "chosen_on": self.chosen_on, "reason": self.reason}
-        return same | (asdict(self.found) if self.found else {"threshold": None})
+        return same | (asdict(self.metrics) if self.metrics else {"threshold": None})
 
 
 @dataclass(frozen=True)
-class LabelFigures:
-    """All figures of one label.
+class LabelMetrics:
+    """All metrics of one label.
 
     unknown : rows of both files where the truth or the probability of this label is missing
     auc_delong : the AUC with the interval of DeLong or Obuchowski even where `auc` has a better one
@@ -74,21 +74,21 @@ class LabelFigures:
     calibration_error: Estimate
     calibration_slope: Estimate
     calibration_intercept: Estimate
-    operating_points: tuple[Point, ...]
+    operating_points: tuple[EvaluatedPoint, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the figures as plain values."""
+        """Give the metrics as plain values."""
         return asdict(self) | {"operating_points": [point.to_json() for point in self.operating_points]}
 
 
-def label_figures(
+def label_metrics(
     truth: Floats,
     probability: Floats,
     patients: Ints | None = None,
-    wanted: Wanted | None = None,
+    wanted: WantedPoints | None = None,
     own_threshold: float | None = None,
-) -> LabelFigures:
-    """Figures of one label; truth 0, 1 or nan and probability 0 to 1 or nan, (rows,) each."""
+) -> LabelMetrics:
+    """Metrics of one label; truth 0, 1 or nan and probability 0 to 1 or nan, (rows,) each."""
     known = ~np.isnan(truth + probability)
     positives = int(np.count_nonzero(truth[known]))
     line = metrics.calibration_line(truth, probability, patients)
@@ -99,7 +99,7 @@ def label_figures(
         if auc.method in ("DeLong", "Obuchowski")
         else metrics.roc_auc(truth, probability, patients, interval="delong")
     )
-    return LabelFigures(
+    return LabelMetrics(
         positives=positives,
         negatives=int(np.count_nonzero(known)) - positives,
         unknown=int(np.count_nonzero(~known)),
@@ -110,16 +110,16 @@ def label_figures(
         calibration_error=metrics.expected_calibration_error(truth, probability, patients=patients),
         calibration_slope=line.slope,
         calibration_intercept=line.intercept,
-        operating_points=tuple(_points(truth, probability, patients, wanted or Wanted(), own_threshold)),
+        operating_points=tuple(_points(truth, probability, patients, wanted or WantedPoints(), own_threshold)),
     )
 
 
 def _points(
-    truth: Floats, probability: Floats, patients: Ints | None, wanted: Wanted, own: float | None
-) -> list[Point]:
-    def at(name: str, chosen_on: str, threshold: float | None, reason: str = "") -> Point:
-        found = None if threshold is None else metrics.at_threshold(truth, probability, threshold, patients)
-        return Point(name, chosen_on, found, reason)
+    truth: Floats, probability: Floats, patients: Ints | None, wanted: WantedPoints, own: float | None
+) -> list[EvaluatedPoint]:
+    def at(name: str, chosen_on: str, threshold: float | None, reason: str = "") -> EvaluatedPoint:
+        at_point = None if threshold is None else metrics.at_threshold(truth, probability, threshold, patients)
+        return EvaluatedPoint(name, chosen_on, at_point, reason)
 
     chosen = metrics.operating_points(truth, probability, wanted.sensitivities, wanted.specificities)
     return [
@@ -130,7 +130,7 @@ def _points(
 
 
 @dataclass(frozen=True)
-class ModelFigures:
+class ModelMetrics:
     """What is found of one model.
 
     rows : how its rows found those of the truth, as plain values
@@ -138,12 +138,12 @@ class ModelFigures:
     """
 
     rows: dict[str, Any]
-    labels: dict[str, LabelFigures]
+    labels: dict[str, LabelMetrics]
     log_loss: dict[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the figures as plain values."""
-        labels = {label: figures.to_json() for label, figures in self.labels.items()}
+        """Give the metrics as plain values."""
+        labels = {label: of_label.to_json() for label, of_label in self.labels.items()}
         return self.rows | {"labels": labels, "weighted_log_loss": _as_dicts(self.log_loss) or None}
 
 
@@ -156,7 +156,7 @@ class Evaluation:
     """
 
     header: dict[str, Any]
-    models: dict[str, ModelFigures]
+    models: dict[str, ModelMetrics]
     comparisons: dict[tuple[str, str], dict[str, AucComparison]]
 
     def to_json(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def _as_dicts(items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluate(
-    truth_file: Path, predictions_file: Path, reading: Reading | None = None, wanted: Wanted | None = None
+    truth_file: Path, predictions_file: Path, reading: Reading | None = None, wanted: WantedPoints | None = None
 ) -> Evaluation:
     """Compare the predictions of a file with the truth of another, for every label that both have.
 
@@ -197,17 +197,17 @@ def evaluate(
         "slices_to_study": reading.rule,
         "notes": pairing.truth.notes,
     }
-    return evaluated(pairing, header, wanted)
+    return evaluate_pairing(pairing, header, wanted)
 
 
-def evaluated(pairing: Pairing, header: dict[str, Any], wanted: Wanted | None = None) -> Evaluation:
-    """Find all figures of all models, and compare each two of them.
+def evaluate_pairing(pairing: Pairing, header: dict[str, Any], wanted: WantedPoints | None = None) -> Evaluation:
+    """Find all metrics of all models, and compare each two of them.
 
     header : where truth and predictions come from; at least with `level` and `notes`
     """
     return Evaluation(
         header=header,
-        models={name: _model_figures(pairing, partners, wanted) for name, partners in pairing.models.items()},
+        models={name: _model_metrics(pairing, output, wanted) for name, output in pairing.models.items()},
         comparisons={
             (a, b): _compare(pairing.truth, pairing.models[a], pairing.models[b])
             for a, b in combinations(pairing.models, 2)
@@ -215,46 +215,47 @@ def evaluated(pairing: Pairing, header: dict[str, Any], wanted: Wanted | None = 
     )
 
 
-def _model_figures(pairing: Pairing, partners: Partners, wanted: Wanted | None) -> ModelFigures:
-    there, group = partners.there, partners.group[partners.there]
+def _model_metrics(pairing: Pairing, output: MatchedOutput, wanted: WantedPoints | None) -> ModelMetrics:
+    there, group = output.matched, output.group[output.matched]
     truth = {label: values[there] for label, values in pairing.truth.labels.items()}
-    said = {label: values[there] for label, values in partners.labels.items() if not np.isnan(values).all()}
+    probability = {label: values[there] for label, values in output.labels.items() if not np.isnan(values).all()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time is NumPy's, outside of Python's lock
-        found = pool.map(
-            lambda label: label_figures(truth[label], said[label], group, wanted, partners.thresholds.get(label)), said
+        of_labels = pool.map(
+            lambda label: label_metrics(truth[label], probability[label], group, wanted, output.thresholds.get(label)),
+            probability,
         )
-        figures = dict(zip(said, found, strict=True))
-    return ModelFigures(_rows(pairing, partners), figures, _log_loss(truth, said, group))
+        by_label = dict(zip(probability, of_labels, strict=True))
+    return ModelMetrics(_rows(pairing, output), by_label, _log_loss(truth, probability, group))
 
 
-def _rows(pairing: Pairing, partners: Partners) -> dict[str, Any]:
-    missing = [key for key, there in zip(pairing.truth.keys, partners.there, strict=True) if not there]
-    notes = list(partners.notes)
-    if pairing.level == "slice" and not partners.grouped_by:
+def _rows(pairing: Pairing, output: MatchedOutput) -> dict[str, Any]:
+    missing = [key for key, there in zip(pairing.truth.keys, output.matched, strict=True) if not there]
+    notes = list(output.notes)
+    if pairing.level == "slice" and not output.grouped_by:
         notes.append("neither file says whose slices these are: intervals take them as independent, and are too narrow")
     return {
-        "matched": int(np.count_nonzero(partners.there)),
-        "grouped_by": partners.grouped_by or None,
+        "matched": int(np.count_nonzero(output.matched)),
+        "grouped_by": output.grouped_by or None,
         "truth_without_prediction": {"count": len(missing), "first": missing[:_FIRST_KEYS]},
         "predictions_without_truth": {
-            "count": len(partners.without_truth),
-            "first": partners.without_truth[:_FIRST_KEYS],
+            "count": len(output.without_truth),
+            "first": output.without_truth[:_FIRST_KEYS],
         },
         "notes": notes,
     }
 
 
-def _log_loss(truth: Mapping[str, Floats], said: Mapping[str, Floats], group: Ints) -> dict[str, Estimate]:
-    if not said.keys() >= set(LABELS):
+def _log_loss(truth: Mapping[str, Floats], probability: Mapping[str, Floats], group: Ints) -> dict[str, Estimate]:
+    if not probability.keys() >= set(LABELS):
         return {}
-    real, p = (np.stack([values[label] for label in LABELS], axis=1) for values in (truth, said))
+    real, p = (np.stack([values[label] for label in LABELS], axis=1) for values in (truth, probability))
     return {
         "model": metrics.weighted_log_loss(real, p, patients=group),
         "floor": metrics.log_loss_floor(np.where(np.isnan(p), np.nan, real)),
     }
 
 
-def _compare(truth: Values, first: Partners, second: Partners) -> dict[str, AucComparison]:
+def _compare(truth: LabelValues, first: MatchedOutput, second: MatchedOutput) -> dict[str, AucComparison]:
     return {
         label: metrics.compare_auc(values, first.labels[label], second.labels[label], first.group)
         for label, values in truth.labels.items()

@@ -1,4 +1,4 @@
-"""Truth and models' words as rows: what every page and report of an audit is computed from."""
+"""Truth and model outputs as rows: what every page and report of an audit is computed from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.pairing import Pairing, Partners
+from ichscope.evaluation.pairing import MatchedOutput, Pairing
 from ichscope.store import Adjustment
 from ichscope.tabular.table import Level
-from ichscope.tabular.values import Values
+from ichscope.tabular.values import LabelValues
 
 Cell = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -44,8 +44,8 @@ class ModelColumn:
 
 
 @dataclass(frozen=True, eq=False)
-class Audited:
-    """Truth and models' words, a row a study or slice.
+class EvaluationSet:
+    """Truth and model outputs, a row a study or slice.
 
     keys : (rows,) keyed hashes of the study or slice
     study : (rows,) its id in the store, -1 where it is not there
@@ -83,12 +83,12 @@ class Audited:
         thresholds = {name: self.models[key].thresholds for key, name in self.names().items()}
         texts = json.dumps([self.level, self.grouped_by, self.keys, self.columns, thresholds])
         digest = hashlib.sha256(texts.encode())
-        said = {
+        probability = {
             f"{name}\0{label}": values
             for key, name in self.names().items()
             for label, values in self.models[key].probability.items()
         }
-        for name, values in (*self.truth.items(), *said.items(), ("group", self.group.astype(np.float64))):
+        for name, values in (*self.truth.items(), *probability.items(), ("group", self.group.astype(np.float64))):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(values, "<f8").data)
         return digest.hexdigest()
@@ -97,9 +97,9 @@ class Audited:
         """The same as `ichscope evaluate` has it, models by their `names`."""
         nobody = [""] * len(self.keys)
         partners = {
-            name: Partners(
+            name: MatchedOutput(
                 labels=self.models[key].probability,
-                there=there(self.models[key], len(self.keys)),
+                matched=has_output(self.models[key], len(self.keys)),
                 group=self.group,
                 grouped_by=self.grouped_by,
                 without_truth=[],
@@ -108,10 +108,12 @@ class Audited:
             )
             for key, name in self.names().items()
         }
-        return Pairing(self.level, "key", Values(self.keys, nobody, nobody, self.truth, list(self.notes)), partners)
+        return Pairing(
+            self.level, "key", LabelValues(self.keys, nobody, nobody, self.truth, list(self.notes)), partners
+        )
 
     def csv_rows(self) -> Iterator[dict[str, Any]]:
-        """Rows from which every figure can be recomputed; what is unknown is None.
+        """ReferenceRows from which every figure can be recomputed; what is unknown is None.
 
         Columns: key, study, slice, group, truth_<label>; for each model "<source>:<label>" and, where it has one,
         "<source>:threshold_<label>"; then the columns for subgroups.
@@ -138,9 +140,9 @@ def _numbers(values: Cell) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def there(model: ModelColumn, rows: int) -> NDArray[np.bool_]:
+def has_output(model: ModelColumn, rows: int) -> NDArray[np.bool_]:
     """Of which rows (rows,) a model says anything."""
-    found = np.zeros(rows, np.bool_)
+    known = np.zeros(rows, np.bool_)
     for values in model.probability.values():
-        found |= ~np.isnan(values)
-    return found
+        known |= ~np.isnan(values)
+    return known

@@ -14,7 +14,7 @@ from ichscope.errors import IchscopeError
 from ichscope.store import Filter, Store
 from ichscope.store.audit_columns import SliceColumns, StudyColumns
 from ichscope.store.imported_tables import ImportedTableInfo, Keys
-from ichscope.tabular.imported_table import Floats, Ints
+from ichscope.tabular.foreign_table import Floats, Ints
 
 _OLDEST = 90
 
@@ -24,7 +24,7 @@ class EvaluationError(IchscopeError):
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ReferenceRows:
     """Rows of truth, (rows,) each; keys are 0 where unknown.
 
     place : where its study stands among those of the store, -1 where it is not there
@@ -43,26 +43,26 @@ class Rows:
     def __len__(self) -> int:
         return len(self.study)
 
-    def chosen(self, keep: NDArray[Any]) -> Rows:
+    def chosen(self, keep: NDArray[Any]) -> ReferenceRows:
         """Only some rows."""
         arrays = {name: getattr(self, name)[keep] for name in ("study", "slice", "patient", "place", "index")}
         return replace(self, **arrays, truth={label: values[keep] for label, values in self.truth.items()})
 
 
-class Known:
+class StoredData:
     """What the store knows that an audit may look at, each part read when first asked for.
 
     filter : which studies
-    sheets : ids of the imported files that the audit is about
+    table_ids : ids of the imported files that the audit is about
     """
 
-    def __init__(self, store: Store, filter: Filter, sheets: Iterable[int]) -> None:
+    def __init__(self, store: Store, filter: Filter, table_ids: Iterable[int]) -> None:
         self.store = store
         self.filter = filter
         infos = {info.id: info for info in store.imported.tables()}
-        if gone := [id for id in sheets if id not in infos]:
+        if gone := [id for id in table_ids if id not in infos]:
             raise EvaluationError(f"There is no imported file number {gone[0]}.")
-        self.sheets = {id: (infos[id], store.imported.rows(id)) for id in sheets}
+        self.tables = {id: (infos[id], store.imported.rows(id)) for id in table_ids}
 
     @cached_property
     def studies(self) -> StudyColumns:
@@ -78,13 +78,13 @@ class Known:
     def studies_of_slices(self) -> tuple[Keys, Keys]:
         """Keys of slices, each once, and of their studies, as the store and the imported files know them."""
         place = self.place_of_id(self.slices.study)
-        found = [(self.slices.key[place >= 0], self.studies.key[place[place >= 0]])]
-        found += [
+        pairs = [(self.slices.key[place >= 0], self.studies.key[place[place >= 0]])]
+        pairs += [
             (rows.slice[there], rows.study[there])
-            for _, rows in self.sheets.values()
+            for _, rows in self.tables.values()
             if (there := rows.slice != 0).any()
         ]
-        slices, studies = (np.concatenate(keys) for keys in zip(*found, strict=True))
+        slices, studies = (np.concatenate(keys) for keys in zip(*pairs, strict=True))
         keys, first = np.unique(slices[studies != 0], return_index=True)
         return keys, studies[studies != 0][first]
 
@@ -97,13 +97,13 @@ class Known:
         order = np.argsort(np.where(np.isnan(self.studies.score), 1.0, -self.studies.score), kind="stable")
         return taken(order, find(self.studies.key[order], keys), -1)
 
-    def row_of_place(self, rows: Rows) -> Ints:
+    def row_of_place(self, rows: ReferenceRows) -> Ints:
         """Which row each study of the store belongs to, -1 for none."""
         if not rows.by_place:
             return find(rows.study, self.studies.key)
-        found = np.full(len(self.studies.id), -1)
-        found[rows.place] = np.arange(len(rows))
-        return found
+        row = np.full(len(self.studies.id), -1)
+        row[rows.place] = np.arange(len(rows))
+        return row
 
 
 def notes_of(info: ImportedTableInfo) -> list[str]:
@@ -123,22 +123,22 @@ def find(keys: NDArray[Any], wanted: NDArray[Any]) -> Ints:
 
 
 def taken(values: NDArray[Any], places: Ints, missing: Any) -> NDArray[Any]:
-    """Values at places (n,), `missing` where the place is -1."""
-    found = np.full(len(places), missing, values.dtype)
+    """LabelValues at places (n,), `missing` where the place is -1."""
+    values_there = np.full(len(places), missing, values.dtype)
     there = places >= 0
-    found[there] = values[places[there]]
-    return found
+    values_there[there] = values[places[there]]
+    return values_there
 
 
 def highest(values: Floats, rows: Ints, count: int) -> Floats:
     """The highest known value of each row (count,), as a flag on any of several series would count; nan where none."""
-    found = np.full(count, np.nan)
+    top = np.full(count, np.nan)
     there = rows >= 0
-    np.fmax.at(found, rows[there], values[there])
-    return found
+    np.fmax.at(top, rows[there], values[there])
+    return top
 
 
-def groups(rows: Rows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:
+def groups(rows: ReferenceRows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:
     """Whose rows they are, as numbers (rows,), and by what that is known; "" where every row is another's."""
     own = np.arange(1, len(rows) + 1, dtype=np.uint64)
     names = np.where(patient != 0, patient, np.where(rows.study != 0, rows.study, own))
@@ -151,9 +151,9 @@ def groups(rows: Rows, patient: Keys, by_slice: bool) -> tuple[Ints, str]:
     return number, "study" if several or (by_slice and rows.study.any()) else ""
 
 
-def bands(known: Known, place: Ints) -> dict[str, list[str]]:
+def bands(stored: StoredData, place: Ints) -> dict[str, list[str]]:
     """What rows are grouped by, as texts (rows,); "" where unknown."""
-    studies = known.studies
+    studies = stored.studies
     return {
         "scanner": _texts(studies.scanner, str, place),
         "institution": _texts(studies.institution, str, place),
@@ -165,9 +165,9 @@ def bands(known: Known, place: Ints) -> dict[str, list[str]]:
 
 
 def _texts(values: Sequence[Any], say: Callable[[Any], str], place: Ints) -> list[str]:
-    words = {value: "" if value is None else say(value) for value in set(values)}
-    found: list[str] = taken(np.array([words[value] for value in values], object), place, "").tolist()
-    return found
+    texts = {value: "" if value is None else say(value) for value in set(values)}
+    of_rows: list[str] = taken(np.array([texts[value] for value in values], object), place, "").tolist()
+    return of_rows
 
 
 def _half_millimetres(thickness: float) -> str:

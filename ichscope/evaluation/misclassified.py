@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 
 from ichscope.metrics.sample import Bools, Floats
 
-Rows = NDArray[np.intp]
+RowNumbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Errors:
+class Misclassified:
     """Numbers of the rows that are called wrongly, each array sorted by how wrong they are.
 
     missed : positive by truth, with a probability below the threshold: the lowest first
     false_alarms : negative by truth, at or above the threshold: the highest first
     """
 
-    missed: Rows
-    false_alarms: Rows
+    missed: RowNumbers
+    false_alarms: RowNumbers
 
 
-def errors(truth: Floats, probability: Floats, threshold: float) -> Errors:
+def misclassified(truth: Floats, probability: Floats, threshold: float) -> Misclassified:
     """Find the rows whose call contradicts the truth; rows where either is unknown (nan) are none.
 
     Parameters
@@ -34,12 +34,12 @@ def errors(truth: Floats, probability: Floats, threshold: float) -> Errors:
     """
     known = ~np.isnan(truth + probability)
     called = probability >= threshold
-    return Errors(
+    return Misclassified(
         missed=_sorted(known & (truth == 1) & ~called, probability),
         false_alarms=_sorted(known & (truth == 0) & called, -probability),
     )
 
 
-def _sorted(chosen: Bools, worst_first: Floats) -> Rows:
+def _sorted(chosen: Bools, worst_first: Floats) -> RowNumbers:
     rows = np.flatnonzero(chosen)
     return rows[np.argsort(worst_first[rows], kind="stable")]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.joining import EvaluationError, Known, Rows, find, highest, notes_of, taken
+from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, highest, notes_of, taken
 from ichscope.metrics import Rule, study_score
 from ichscope.store import Adjustment, ImportedRows, Rater, named_in
 from ichscope.store.audit_columns import InForce
 from ichscope.store.imported_tables import Keys
-from ichscope.tabular.imported_table import Floats, Ints
+from ichscope.tabular.foreign_table import Floats, Ints
 from ichscope.tabular.table import Level
 from ichscope.tabular.values import NAMELESS
 
@@ -23,7 +23,7 @@ _SLICES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class ModelOutputs:
     """What one model says.
 
     labels : label, as the model spells it -> (rows,), nan where nothing is said
@@ -41,7 +41,7 @@ class Words:
     notes: list[str] = field(default_factory=list)
 
 
-def words(known: Known, key: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
+def model_outputs(stored: StoredData, key: str, rows: ReferenceRows, level: Level, rule: Rule | None) -> ModelOutputs:
     """What the model of a source's key says of the rows.
 
     Raises
@@ -51,40 +51,42 @@ def words(known: Known, key: str, rows: Rows, level: Level, rule: Rule | None) -
     """
     kind, _, name = key.partition(":")
     if kind == "import":
-        sheet, _, model = name.partition(":")
-        return _imported(known, int(sheet), model, rows, level, rule)
-    return _own(known, *name.rpartition("@")[::2], rows, level, rule)
+        table_id, _, model = name.partition(":")
+        return _imported(stored, int(table_id), model, rows, level, rule)
+    return _own(stored, *name.rpartition("@")[::2], rows, level, rule)
 
 
-def _own(known: Known, name: str, version: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
-    results = known.store.columns.results(name, version)
+def _own(
+    stored: StoredData, name: str, version: str, rows: ReferenceRows, level: Level, rule: Rule | None
+) -> ModelOutputs:
+    results = stored.store.columns.results(name, version)
     if not len(results.study):
         raise EvaluationError(f"found no result of {name} {version}, expected one of a study")
     study, labels = results.study, results.probability
     if level == "slice" or rule:
-        slices = known.store.columns.slice_probabilities(name, version)
+        slices = stored.store.columns.slice_probabilities(name, version)
         study, labels = slices.study, slices.probability
     if not labels:
         raise EvaluationError(f"{name} {version}: found no probabilities of slices, expected some")
     if level == "slice":
-        at = find(_code(study, slices.index), _code(taken(known.studies.id, rows.place, 0), rows.index))
+        at = find(_code(study, slices.index), _code(taken(stored.studies.id, rows.place, 0), rows.index))
         labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
     else:
         if rule:
             study, labels = _by_rule(labels, study, rule)
-        row = taken(known.row_of_place(rows), known.place_of_id(study), -1)
+        row = taken(stored.row_of_place(rows), stored.place_of_id(study), -1)
         labels = {label: highest(values, row, len(rows)) for label, values in labels.items() if _says(values)}
-    audited = taken(known.row_of_place(rows), known.place_of_id(results.study), -1) >= 0
-    (made, others), notes = results.in_force(audited), []
+    matched = taken(stored.row_of_place(rows), stored.place_of_id(results.study), -1) >= 0
+    (made, others), notes = results.in_force(matched), []
     # Thresholds are on the model's own word for a study.
     thresholds = made.thresholds if study is results.study else {}
     if others:
         notes = [f"{name} {version}: {others} results were made with other thresholds; the newest ones count"]
     nobody = np.zeros(len(rows), np.uint64)
-    history = known.store.adjustments.history("threshold")
-    of_model = (one for one in history if (one.model, one.version) == (name, version))
+    history = stored.store.adjustments.history("threshold")
+    of_model = (adjustment for adjustment in history if (adjustment.model, adjustment.version) == (name, version))
     users = tuple(named_in(made.operating_point, of_model))
-    return Words(name, version, labels, nobody, thresholds, made.operating_point, _files(made), users, notes)
+    return ModelOutputs(name, version, labels, nobody, thresholds, made.operating_point, _files(made), users, notes)
 
 
 def _code(study: Ints, index: Ints) -> Ints:
@@ -101,15 +103,17 @@ def _files(made: InForce) -> str:
     return ", ".join(f"{file} {sha256}" for file, sha256 in both if sha256)
 
 
-def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, rule: Rule | None) -> Words:
-    info, keys = known.sheets[sheet]
-    found = known.store.imported.raters(sheet, [model])
-    if info.kind != "predictions" or not found:
+def _imported(
+    stored: StoredData, table_id: int, model: str, rows: ReferenceRows, level: Level, rule: Rule | None
+) -> ModelOutputs:
+    info, keys = stored.tables[table_id]
+    raters = stored.store.imported.raters(table_id, [model])
+    if info.kind != "predictions" or not raters:
         raise EvaluationError(f"{info.name}: found no predictions of {model!r}, expected some")
-    said = found[0]
+    rater = raters[0]
     if info.level == "study" and (level == "slice" or rule):
         raise EvaluationError(f"{info.name}: found rows by study, expected slices")
-    by, labels = (keys.slice if level == "slice" else keys.study)[said.rows], said.labels
+    by, labels = (keys.slice if level == "slice" else keys.study)[rater.rows], rater.labels
     wanted = rows.slice if level == "slice" else rows.study
     notes = notes_of(info)
     if info.level == "slice" and level == "study":
@@ -117,24 +121,26 @@ def _imported(known: Known, sheet: int, model: str, rows: Rows, level: Level, ru
             raise EvaluationError(
                 f"{info.name}: found rows by slice, expected studies, or a rule to make them of slices"
             )
-        by = _studies_of(known, keys, said)
+        by = _studies_of(stored, keys, rater)
         if strangers := int(np.count_nonzero(by == 0)):
             notes.append(f"{info.name}: {strangers} slices belong to no study that is known here")
         studies, labels = _by_rule(labels, by, rule)
         at = find(studies, wanted)
     else:
         at = find(by, wanted)
-    patient = taken(keys.patient[said.rows], find(by, wanted), 0)
+    patient = taken(keys.patient[rater.rows], find(by, wanted), 0)
     labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
     name = info.name if model == NAMELESS else model
-    return Words(name, said.version, labels, patient, {} if rule else said.thresholds, "", info.sha256, (), notes)
+    return ModelOutputs(
+        name, rater.version, labels, patient, {} if rule else rater.thresholds, "", info.sha256, (), notes
+    )
 
 
-def _studies_of(known: Known, keys: ImportedRows, said: Rater) -> Keys:
+def _studies_of(stored: StoredData, keys: ImportedRows, rater: Rater) -> Keys:
     """Keys of the studies of a file's slices, 0 where nothing says whose they are."""
-    slices, studies = known.studies_of_slices
-    study = keys.study[said.rows]
-    return np.where(study != 0, study, taken(studies, find(slices, keys.slice[said.rows]), 0))
+    slices, studies = stored.studies_of_slices
+    study = keys.study[rater.rows]
+    return np.where(study != 0, study, taken(studies, find(slices, keys.slice[rater.rows]), 0))
 
 
 def _by_rule(labels: Mapping[str, Floats], study: NDArray[Any], rule: Rule) -> tuple[NDArray[Any], dict[str, Floats]]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ichscope.imaging.elements import short_hash
 from ichscope.metrics import Rule
-from ichscope.tabular.imported_table import (
+from ichscope.tabular.foreign_table import (
     ALIKE,
     Floats,
+    ForeignTable,
     Ints,
-    Sheet,
     common_labels,
     number,
     read_predictions,
@@ -25,7 +25,7 @@ from ichscope.tabular.imported_table import (
 )
 from ichscope.tabular.naming import alike
 from ichscope.tabular.table import Level, TableError, uncollected
-from ichscope.tabular.values import Readers, Values, agreed, of_studies, predicted
+from ichscope.tabular.values import LabelValues, Readers, agreed, of_studies, predicted
 
 _HASH = "hash of the study's UID"
 
@@ -50,18 +50,18 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Partners:
+class MatchedOutput:
     """What one model says of the rows of the truth.
 
     labels : label -> (truth rows,), nan where it says nothing
-    there : (truth rows,) whether the row has a partner at all
+    matched : (truth rows,) whether the row has a partner at all
     group : (truth rows,) number of the patient or study that intervals go by
     grouped_by : "patient", "study", or "" where every row is another patient
     without_truth : keys of predictions that have no partner
     """
 
     labels: dict[str, Floats]
-    there: NDArray[np.bool_]
+    matched: NDArray[np.bool_]
     group: Ints
     grouped_by: str
     without_truth: list[str]
@@ -75,8 +75,8 @@ class Pairing:
 
     level: Level
     matched_by: str
-    truth: Values
-    models: dict[str, Partners]
+    truth: LabelValues
+    models: dict[str, MatchedOutput]
 
 
 @uncollected()
@@ -88,54 +88,64 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
     TableError
         if a file cannot be used or the two do not fit
     """
-    truth_sheet = read_truth(truth_file, reading.columns)
-    level = reading.level or truth_sheet.level
+    truth_table = read_truth(truth_file, reading.columns)
+    level = reading.level or truth_table.level
     by_slice = level == "slice" or reading.rule is not None
-    sheet = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns, reading.percent)
-    sheet = sheet.spelt_like(truth_sheet)
-    _refuse_misfits(truth_sheet, sheet, level, reading)
-    labels = common_labels(truth_sheet, sheet, reading.only)
+    predictions = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns, reading.percent)
+    predictions = predictions.spelt_like(truth_table)
+    _refuse_misfits(truth_table, predictions, level, reading)
+    labels = common_labels(truth_table, predictions, reading.only)
     if level == "slice":
-        ways = {way: (ids, sheet.ids.get(way, [])) for way, ids in truth_sheet.ids.items()}
+        ways = {way: (ids, predictions.ids.get(way, [])) for way, ids in truth_table.ids.items()}
         way = _best(ways)
-        truth, models = agreed(truth_sheet, way, labels, reading.readers), predicted(sheet, way, labels)
-        spoken: Sequence[str] = truth.keys
+        truth, models = agreed(truth_table, way, labels, reading.readers), predicted(predictions, way, labels)
+        names_of_truth: Sequence[str] = truth.keys
     else:
-        truth = _truth_of_studies(truth_sheet, labels, reading, predictions_file)
-        ids = {"study": sheet.texts("study")} if reading.rule else sheet.ids
+        truth = _truth_of_studies(truth_table, labels, reading, predictions_file)
+        ids = {"study": predictions.texts("study")} if reading.rule else predictions.ids
         # ICHScope's own results name a study by the hash of its UID.
         spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
         ways = {
-            way: (spelt.get(way, truth.keys), theirs) for way, theirs in (ids | {_HASH: sheet.texts("study")}).items()
+            way: (spelt.get(way, truth.keys), theirs)
+            for way, theirs in (ids | {_HASH: predictions.texts("study")}).items()
         }
         way = _best(ways)
-        spoken, models = ways[way][0], _predicted_of_studies(sheet, "study" if way == _HASH else way, labels, reading)
-    truth.notes.extend(unshared_labels(truth_sheet, sheet))
-    made = _pairing(level, way, truth, spoken, models)
-    if not any(one.there.any() for one in made.models.values()):
-        raise TableError(_strangers(level, truth_sheet, truth, sheet, models))
+        names_of_truth, models = (
+            ways[way][0],
+            _predicted_of_studies(predictions, "study" if way == _HASH else way, labels, reading),
+        )
+    truth.notes.extend(unshared_labels(truth_table, predictions))
+    made = _pairing(level, way, truth, names_of_truth, models)
+    if not any(output.matched.any() for output in made.models.values()):
+        raise TableError(_strangers(level, truth_table, truth, predictions, models))
     return made
 
 
-def _strangers(level: Level, truth_sheet: Sheet, truth: Values, sheet: Sheet, models: Mapping[str, Values]) -> str:
+def _strangers(
+    level: Level,
+    truth_table: ForeignTable,
+    truth: LabelValues,
+    predictions: ForeignTable,
+    models: Mapping[str, LabelValues],
+) -> str:
     """Say that no row has a partner, with the first name of either file, which is often written otherwise."""
     keys = [key for values in models.values() for key in values.keys]
     ours, theirs = (f" (first: {names[0]!r})" if names else "" for names in (truth.keys, keys))
     return (
-        f"{truth_sheet.table.file} and {sheet.table.file}: found {len(truth.keys)} rows of truth{ours} and {len(keys)} "
-        f"of predictions{theirs}, none of the same {level}, expected some"
+        f"{truth_table.table.file} and {predictions.table.file}: found {len(truth.keys)} rows of truth{ours} "
+        f"and {len(keys)} of predictions{theirs}, none of the same {level}, expected some"
     )
 
 
-def _refuse_misfits(truth: Sheet, predictions: Sheet, level: Level, reading: Reading) -> None:
+def _refuse_misfits(truth: ForeignTable, predictions: ForeignTable, level: Level, reading: Reading) -> None:
     header = predictions.table.header
     if unknown := sorted(set(reading.columns.values()) - {"", *truth.table.columns, *predictions.table.columns}):
         raise TableError(
             f"{truth.table.header}, and {header}: found no column to be read as {unknown[0]!r}, expected one"
         )
-    for sheet in (truth, predictions):
-        if level == "slice" and sheet.level == "study":
-            raise TableError(f"{sheet.table.header}: found a row a study, expected a row a slice (a column 'sop')")
+    for foreign in (truth, predictions):
+        if level == "slice" and foreign.level == "study":
+            raise TableError(f"{foreign.table.header}: found a row a study, expected a row a slice (a column 'sop')")
     if level == "study" and predictions.level == "slice" and not reading.rule:
         raise TableError(f"{header}: found a row a slice, expected a row a study, or the rule to make one of slices")
     if reading.rule and predictions.level == "study":
@@ -149,12 +159,14 @@ def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
     return max(ways, key=lambda way: len(set(ways[way][0]) & set(ways[way][1])))
 
 
-def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, predictions_file: Path) -> Values:
+def _truth_of_studies(
+    foreign: ForeignTable, labels: Sequence[str], reading: Reading, predictions_file: Path
+) -> LabelValues:
     """Truth by study; that of slices is put together, with the predictions saying whose slices they are if need be."""
-    if sheet.level == "study":
-        return agreed(sheet, "study", labels, reading.readers)
-    slices = agreed(sheet, next(iter(sheet.ids)), labels, reading.readers)
-    if "study" in sheet.roles:
+    if foreign.level == "study":
+        return agreed(foreign, "study", labels, reading.readers)
+    slices = agreed(foreign, next(iter(foreign.ids)), labels, reading.readers)
+    if "study" in foreign.roles:
         return of_studies(slices)
     known = read_predictions(predictions_file, "slice", reading.columns)
     study = dict(zip(known.ids.get("sop", []), known.texts("study"), strict=True))
@@ -163,51 +175,55 @@ def _truth_of_studies(sheet: Sheet, labels: Sequence[str], reading: Reading, pre
     place = np.array([row.get(sop, len(row)) for sop in study], np.intp)
     labels_of = {label: np.append(values, np.nan)[place] for label, values in slices.labels.items()}
     strangers = len(row) - len(row.keys() & study.keys())
-    notes = [f"{strangers} slices of {sheet.table.file} belong to no study with predictions"] if strangers else []
+    notes = [f"{strangers} slices of {foreign.table.file} belong to no study with predictions"] if strangers else []
     patient = [[*slices.patient, ""][i] for i in place]
-    return of_studies(Values(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
+    return of_studies(LabelValues(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
 
 
-def _predicted_of_studies(sheet: Sheet, by: str, labels: Sequence[str], reading: Reading) -> dict[str, Values]:
+def _predicted_of_studies(
+    foreign: ForeignTable, by: str, labels: Sequence[str], reading: Reading
+) -> dict[str, LabelValues]:
     if reading.rule is None:
-        return predicted(sheet, by, labels)
-    slices = predicted(sheet, next(iter(sheet.ids)), labels)
+        return predicted(foreign, by, labels)
+    slices = predicted(foreign, next(iter(foreign.ids)), labels)
     return {name: of_studies(values, reading.rule) for name, values in slices.items()}
 
 
-def _pairing(level: Level, way: str, truth: Values, spoken: Sequence[str], models: Mapping[str, Values]) -> Pairing:
-    """Find partners; `spoken` are the truth's keys as the predictions say them."""
-    partners = {name: _partners(level, truth, spoken, values) for name, values in models.items()}
+def _pairing(
+    level: Level, way: str, truth: LabelValues, names_of_truth: Sequence[str], models: Mapping[str, LabelValues]
+) -> Pairing:
+    """Find partners; `names_of_truth` are the truth's keys as the predictions say them."""
+    partners = {name: _partners(level, truth, names_of_truth, values) for name, values in models.items()}
     return Pairing(level, way, truth, partners)
 
 
-def _partners(level: Level, truth: Values, spoken: Sequence[str], values: Values) -> Partners:
+def _partners(level: Level, truth: LabelValues, names_of_truth: Sequence[str], values: LabelValues) -> MatchedOutput:
     place = {key: i for i, key in enumerate(values.keys)}
-    row = np.array([place.get(key, -1) for key in spoken], np.intp)
-    said = set(spoken)
+    row = np.array([place.get(key, -1) for key in names_of_truth], np.intp)
+    keys_of_truth = set(names_of_truth)
     group, grouped_by = _groups(level, truth, values, row)
-    return Partners(
+    return MatchedOutput(
         labels={label: np.append(column, np.nan)[row] for label, column in values.labels.items()},
-        there=row >= 0,
+        matched=row >= 0,
         group=group,
         grouped_by=grouped_by,
-        without_truth=[key for key in values.keys if key not in said],
+        without_truth=[key for key in values.keys if key not in keys_of_truth],
         thresholds=values.thresholds,
         notes=values.notes,
     )
 
 
-def _groups(level: Level, truth: Values, values: Values, row: Ints) -> tuple[Ints, str]:
+def _groups(level: Level, truth: LabelValues, values: LabelValues, row: Ints) -> tuple[Ints, str]:
     """Whose row it is: the patient's, as either file says, else for slices the study's, else its own."""
     names: list[Any] = [""] * len(row)
     grouped_by = ""
     for role in ("patient", *(["study"] if level == "slice" else [])):
         theirs, ours = getattr(values, role), getattr(truth, role)
-        said = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
-        if all(said) and not grouped_by:
-            return number(said)[1], role
-        if any(said):
+        names_of_role = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
+        if all(names_of_role) and not grouped_by:
+            return number(names_of_role)[1], role
+        if any(names_of_role):
             grouped_by = grouped_by or role
             # With its role: a study may be called as a patient is.
-            names = [name or (text and (role, text)) for name, text in zip(names, said, strict=True)]
+            names = [name or (text and (role, text)) for name, text in zip(names, names_of_role, strict=True)]
     return number([name or key for name, key in zip(names, truth.keys, strict=True)])[1], grouped_by

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.joining import EvaluationError, Known, Rows, find, notes_of, taken
+from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, notes_of, taken
 from ichscope.metrics import study_truth
 from ichscope.store.audit_columns import ReviewColumns
-from ichscope.tabular.imported_table import Floats, Ints, number
+from ichscope.tabular.foreign_table import Floats, Ints, number
 from ichscope.tabular.table import Level
-from ichscope.tabular.values import Readers, Voice, agree
+from ichscope.tabular.values import Annotation, Readers, agree
 
 _RULES: dict[str, Readers] = {"majority": "majority", "any": "any"}
 _SEEN = "readers saw what the models say before they judged, which flatters the models"
 
 
-def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]:
+def reviewed(stored: StoredData, level: Level, readers: str) -> tuple[ReferenceRows, list[str]]:
     """Truth of studies by reviews, a row a series that was reviewed; of each reader the last review counts.
 
     Raises
@@ -28,21 +28,22 @@ def reviewed(known: Known, level: Level, readers: str) -> tuple[Rows, list[str]]
     """
     if level == "slice":
         raise EvaluationError("reviews: found rows by study, expected slices; choose the level 'study'")
-    reviews = known.store.columns.reviews()
-    place = known.place_of_id(reviews.study)
+    reviews = stored.store.columns.reviews()
+    place = stored.place_of_id(reviews.study)
     if readers == "newest":
-        voices = [_last_words(reviews, place, np.flatnonzero(place >= 0))]
+        by_reader = [_last_reviews(reviews, place, np.flatnonzero(place >= 0))]
     else:
         names, reader = number(reviews.reader)
-        by_reader = [np.flatnonzero((reader == i) & (place >= 0)) for i in range(len(names))]
-        voices = [_last_words(reviews, place, chosen) for chosen in by_reader]
-        voices = _heard(voices, readers)
-    here = np.arange(len(known.studies.id))
-    truth, notes = agree(voices, len(here), _RULES.get(readers))
+        rows_of_readers = [np.flatnonzero((reader == i) & (place >= 0)) for i in range(len(names))]
+        by_reader = _of_readers([_last_reviews(reviews, place, chosen) for chosen in rows_of_readers], readers)
+    here = np.arange(len(stored.studies.id))
+    truth, notes = agree(by_reader, len(here), _RULES.get(readers))
     nothing = np.zeros(len(here), np.uint64)
-    rows = Rows(known.studies.key, nothing, known.studies.patient, here, np.full(len(here), -1), truth, by_place=True)
+    rows = ReferenceRows(
+        stored.studies.key, nothing, stored.studies.patient, here, np.full(len(here), -1), truth, by_place=True
+    )
     there = np.isfinite(np.array([*truth.values(), np.full(len(here), np.nan)])).any(axis=0)
-    return rows.chosen(there), [*notes, _SEEN, *_chosen_by_readers(known.studies.flagged, there)]
+    return rows.chosen(there), [*notes, _SEEN, *_chosen_by_readers(stored.studies.flagged, there)]
 
 
 def _chosen_by_readers(flagged: Floats, reviewed: NDArray[np.bool_]) -> list[str]:
@@ -65,25 +66,25 @@ def _chosen_by_readers(flagged: Floats, reviewed: NDArray[np.bool_]) -> list[str
     ]
 
 
-def _last_words(reviews: ReviewColumns, place: Ints, chosen: Ints) -> Voice:
+def _last_reviews(reviews: ReviewColumns, place: Ints, chosen: Ints) -> Annotation:
     """The last of the chosen reviews of each study."""
     newest_first = chosen[::-1]
     places, at = np.unique(place[newest_first], return_index=True)
     last = newest_first[at]
     name = reviews.reader[last[0]] if len(last) else ""
-    return Voice(name, places, {label: values[last] for label, values in reviews.labels.items()})
+    return Annotation(name, places, {label: values[last] for label, values in reviews.labels.items()})
 
 
-def _heard(voices: Sequence[Voice], readers: str) -> list[Voice]:
+def _of_readers(by_reader: Sequence[Annotation], readers: str) -> list[Annotation]:
     """Those whose word counts."""
     if readers in _RULES:
-        return list(voices)
-    if found := [voice for voice in voices if voice.reader == readers]:
-        return found
+        return list(by_reader)
+    if chosen := [annotation for annotation in by_reader if annotation.reader == readers]:
+        return chosen
     raise EvaluationError(f"found no reader {readers!r}, expected majority, any, newest or a reader's name")
 
 
-def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows, list[str]]:
+def imported(stored: StoredData, table_id: int, level: Level, readers: str) -> tuple[ReferenceRows, list[str]]:
     """Truth of an imported file; that of slices is put together where studies are asked for.
 
     Raises
@@ -91,53 +92,59 @@ def imported(known: Known, sheet: int, level: Level, readers: str) -> tuple[Rows
     EvaluationError
         if the file has no slices and they are asked for, or has not what is asked of its readers
     """
-    info, keys = known.sheets[sheet]
+    info, keys = stored.tables[table_id]
     if info.kind != "truth":
         raise EvaluationError(f"{info.name}: found predictions, expected truth")
     if level == "slice" and info.level == "study":
         raise EvaluationError(f"{info.name}: found rows by study, expected slices; choose the level 'study'")
-    said = known.store.imported.raters(sheet)
-    if readers == "newest" and len(said) > 1:
+    raters = stored.store.imported.raters(table_id)
+    if readers == "newest" and len(raters) > 1:
         raise EvaluationError(
             f"{info.name}: found several readers and not who came last; expected majority, any or a name"
         )
-    voices = [Voice(voice.name, voice.rows, voice.labels) for voice in said]
-    truth, notes = agree(voices if readers == "newest" else _heard(voices, readers), info.rows, _RULES.get(readers))
+    by_reader = [Annotation(rater.name, rater.rows, rater.labels) for rater in raters]
+    truth, notes = agree(
+        by_reader if readers == "newest" else _of_readers(by_reader, readers), info.rows, _RULES.get(readers)
+    )
     nowhere = np.full(info.rows, -1)
-    rows = Rows(keys.study, keys.slice, keys.patient, nowhere, nowhere, truth)
+    rows = ReferenceRows(keys.study, keys.slice, keys.patient, nowhere, nowhere, truth)
     notes = [*notes_of(info), *notes]
     if level == "slice":
-        return _with_places(rows, known), notes
+        return _with_places(rows, stored), notes
     if info.level == "slice":
-        rows, more = _studies(rows, known)
+        rows, more = _studies(rows, stored)
         notes += more
-    return Rows(rows.study, rows.slice, rows.patient, known.place_of_key(rows.study), rows.index, rows.truth), notes
+    return ReferenceRows(
+        rows.study, rows.slice, rows.patient, stored.place_of_key(rows.study), rows.index, rows.truth
+    ), notes
 
 
-def _with_places(rows: Rows, known: Known) -> Rows:
+def _with_places(rows: ReferenceRows, stored: StoredData) -> ReferenceRows:
     """Where slices are in the store; of those that it does not know, their study."""
-    at = find(known.slices.key, rows.slice)
-    place = known.place_of_id(taken(known.slices.study, at, -1))
-    index = np.where(place >= 0, taken(known.slices.index, at, -1), -1)
-    study = np.where(rows.study != 0, rows.study, taken(known.studies.key, place, 0))
-    place = np.where(place >= 0, place, known.place_of_key(study))
-    return Rows(study, rows.slice, rows.patient, place, index, rows.truth)
+    at = find(stored.slices.key, rows.slice)
+    place = stored.place_of_id(taken(stored.slices.study, at, -1))
+    index = np.where(place >= 0, taken(stored.slices.index, at, -1), -1)
+    study = np.where(rows.study != 0, rows.study, taken(stored.studies.key, place, 0))
+    place = np.where(place >= 0, place, stored.place_of_key(study))
+    return ReferenceRows(study, rows.slice, rows.patient, place, index, rows.truth)
 
 
-def _studies(rows: Rows, known: Known) -> tuple[Rows, list[str]]:
+def _studies(rows: ReferenceRows, stored: StoredData) -> tuple[ReferenceRows, list[str]]:
     """Put slices together: a study bleeds if one of its slices does, else it is unknown if one is."""
     study, slices, notes = rows.study, np.arange(len(rows)), []
     if not study.all():
         # Other files and the store say whose slices they are; one that the truth does not know is unknown.
-        keys, study = known.studies_of_slices
+        keys, study = stored.studies_of_slices
         slices = find(rows.slice, keys)
         strangers = len(rows) - int(np.count_nonzero(slices >= 0))
         notes = [f"{strangers} slices of the truth belong to no study that is known here"] if strangers else []
         touched = np.isin(study, study[slices >= 0])
         study, slices = study[touched], slices[touched]
     studies, number_of_study = np.unique(study, return_inverse=True)
-    truth = {label: study_truth(taken(one, slices, np.nan), number_of_study)[1] for label, one in rows.truth.items()}
+    truth = {
+        label: study_truth(taken(values, slices, np.nan), number_of_study)[1] for label, values in rows.truth.items()
+    }
     patient = np.zeros(len(studies), np.uint64)
     np.maximum.at(patient, number_of_study, taken(rows.patient, slices, 0))
     nowhere = np.full(len(studies), -1)
-    return Rows(studies, np.zeros(len(studies), np.uint64), patient, nowhere, nowhere, truth), notes
+    return ReferenceRows(studies, np.zeros(len(studies), np.uint64), patient, nowhere, nowhere, truth), notes

@@ -1,4 +1,4 @@
-"""What audit pages and reports stand on: truth and models' words from the store, brought together row by row."""
+"""What audit pages and reports stand on: truth and model outputs from the store, brought together row by row."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from datetime import datetime
 
 import numpy as np
 
-from ichscope.evaluation.evaluation_set import Audited, ModelColumn, there
-from ichscope.evaluation.joining import EvaluationError, Known, Rows, bands, groups, taken
-from ichscope.evaluation.model_outputs import Words, words
+from ichscope.evaluation.evaluation_set import EvaluationSet, ModelColumn, has_output
+from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, bands, groups, taken
+from ichscope.evaluation.model_outputs import ModelOutputs, model_outputs
 from ichscope.evaluation.reference_standard import imported, reviewed
 from ichscope.labels import LABELS
 from ichscope.metrics import Rule
 from ichscope.store import Filter, Store
 from ichscope.store.imported_tables import Keys, as_texts
-from ichscope.tabular.imported_table import by_place
+from ichscope.tabular.foreign_table import by_place
 from ichscope.tabular.naming import label_key
 from ichscope.tabular.table import Level
 from ichscope.tabular.values import NAMELESS
 
 __all__ = [
     "REVIEWS",
-    "Audited",
     "EvaluationError",
+    "EvaluationSet",
     "ModelColumn",
     "ModelSource",
     "Selection",
@@ -60,7 +60,7 @@ class TruthSource:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Whose probabilities can be audited.
+    """Whose probabilities can be evaluation_set.
 
     key : "model:<name>@<version>" for results of the store, "import:<id>:<name>" for an imported file
     studies : rows with probabilities; of an import by slice, its studies, or its slices where it names no study
@@ -97,29 +97,36 @@ class Selection:
 def truth_sources(store: Store) -> list[TruthSource]:
     """What truth there is: reviews, where a reader has given a label, then imported files, the newest first."""
     studies, readers = store.columns.reviewed()
-    found = [TruthSource(REVIEWS, "Reviews", studies, readers, None, "study")] if studies else []
-    for sheet in store.imported.tables("truth"):
-        names = tuple(voice.name for voice in sheet.raters if voice.name)
-        found.append(TruthSource(f"import:{sheet.id}", sheet.name, sheet.rows, names, sheet.imported_at, sheet.level))
-    return found
+    sources = [TruthSource(REVIEWS, "Reviews", studies, readers, None, "study")] if studies else []
+    for table in store.imported.tables("truth"):
+        names = tuple(rater.name for rater in table.raters if rater.name)
+        sources.append(TruthSource(f"import:{table.id}", table.name, table.rows, names, table.imported_at, table.level))
+    return sources
 
 
 def model_sources(store: Store) -> list[ModelSource]:
     """Whose probabilities there are: models with results in the store, then those of imported files."""
-    found = [
-        ModelSource(f"model:{one.name}@{one.version}", one.name, one.version, one.studies, one.labels, one.has_slices)
-        for one in store.columns.model_versions()
+    sources = [
+        ModelSource(
+            f"model:{version.name}@{version.version}",
+            version.name,
+            version.version,
+            version.studies,
+            version.labels,
+            version.has_slices,
+        )
+        for version in store.columns.model_versions()
     ]
-    for sheet in store.imported.tables("predictions"):
-        for voice in sheet.raters:
-            key, by_slice = f"import:{sheet.id}:{voice.name}", sheet.level == "slice"
-            name = sheet.name if voice.name == NAMELESS else voice.name
-            found.append(ModelSource(key, name, voice.version, voice.studies, voice.labels, by_slice))
-    return found
+    for table in store.imported.tables("predictions"):
+        for rater in table.raters:
+            key, by_slice = f"import:{table.id}:{rater.name}", table.level == "slice"
+            name = table.name if rater.name == NAMELESS else rater.name
+            sources.append(ModelSource(key, name, rater.version, rater.studies, rater.labels, by_slice))
+    return sources
 
 
-def load(store: Store, selection: Selection) -> Audited:
-    """Bring truth and models' words together.
+def load(store: Store, selection: Selection) -> EvaluationSet:
+    """Bring truth and model outputs together.
 
     Raises
     ------
@@ -129,47 +136,47 @@ def load(store: Store, selection: Selection) -> Audited:
         if the database fails
     """
     level = selection.level
-    known = Known(store, selection.filter, _sheets(selection))
-    rows, notes = _truth(known, selection)
+    stored = StoredData(store, selection.filter, _table_ids(selection))
+    rows, notes = _truth(stored, selection)
     rows, left_out = _chosen(rows, selection.filter)
-    said = {key: words(known, key, rows, level, selection.rule) for key in selection.models}
-    labels = _labels(rows, said.values())
-    models = {key: _column(one, labels) for key, one in said.items()}
-    group, grouped_by = groups(rows, _patients(known, rows, said.values()), level == "slice")
-    of_models = [note for one in said.values() for note in one.notes]
-    return Audited(
+    outputs = {key: model_outputs(stored, key, rows, level, selection.rule) for key in selection.models}
+    labels = _labels(rows, outputs.values())
+    models = {key: _column(output, labels) for key, output in outputs.items()}
+    group, grouped_by = groups(rows, _patients(stored, rows, outputs.values()), level == "slice")
+    of_models = [note for output in outputs.values() for note in output.notes]
+    return EvaluationSet(
         level=level,
         keys=as_texts(rows.slice if level == "slice" else rows.study),
-        study=taken(known.studies.id, rows.place, -1),
+        study=taken(stored.studies.id, rows.place, -1),
         slice=rows.index,
         truth={label: rows.truth[label] for label in labels},
         models=models,
         group=group,
         grouped_by=grouped_by,
-        columns=bands(known, rows.place),
-        notes=list(dict.fromkeys([*notes, *left_out, *of_models, *_synthetic(known, rows)])),
-        missing={key: int(np.count_nonzero(~there(model, len(rows)))) for key, model in models.items()},
+        columns=bands(stored, rows.place),
+        notes=list(dict.fromkeys([*notes, *left_out, *of_models, *_synthetic(stored, rows)])),
+        missing={key: int(np.count_nonzero(~has_output(model, len(rows)))) for key, model in models.items()},
     )
 
 
-def _sheets(selection: Selection) -> list[int]:
+def _table_ids(selection: Selection) -> list[int]:
     """Numbers of the imported files that a selection names."""
-    found: dict[int, None] = {}
+    ids: dict[int, None] = {}
     for key, form in ((selection.truth, _TRUTH_KEY), *((key, _MODEL_KEY) for key in selection.models)):
         if (match := form.fullmatch(key)) is None:
             raise EvaluationError(f"found {key!r}, expected the key of a source")
         if match[1]:
-            found[int(match[1])] = None
-    return list(found)
+            ids[int(match[1])] = None
+    return list(ids)
 
 
-def _truth(known: Known, selection: Selection) -> tuple[Rows, list[str]]:
+def _truth(stored: StoredData, selection: Selection) -> tuple[ReferenceRows, list[str]]:
     if selection.truth == REVIEWS:
-        return reviewed(known, selection.level, selection.readers)
-    return imported(known, int(selection.truth.partition(":")[2]), selection.level, selection.readers)
+        return reviewed(stored, selection.level, selection.readers)
+    return imported(stored, int(selection.truth.partition(":")[2]), selection.level, selection.readers)
 
 
-def _chosen(rows: Rows, filter: Filter) -> tuple[Rows, list[str]]:
+def _chosen(rows: ReferenceRows, filter: Filter) -> tuple[ReferenceRows, list[str]]:
     """Rows of studies that fit the filter; without one also those of studies that are not in the store."""
     outside = int(np.count_nonzero(rows.place < 0))
     if filter == _EVERYTHING or not outside:
@@ -178,35 +185,35 @@ def _chosen(rows: Rows, filter: Filter) -> tuple[Rows, list[str]]:
     return rows.chosen(rows.place >= 0), [note]
 
 
-def _labels(rows: Rows, said: Collection[Words]) -> list[str]:
+def _labels(rows: ReferenceRows, outputs: Collection[ModelOutputs]) -> list[str]:
     """Labels of the truth: ours that are known anywhere, and others that a model knows, too."""
-    theirs = {label_key(label) for one in said for label in one.labels}
+    theirs = {label_key(label) for output in outputs for label in output.labels}
     known = [label for label, values in rows.truth.items() if not np.isnan(values).all()]
-    return by_place(label for label in known if label in LABELS or not said or label_key(label) in theirs)
+    return by_place(label for label in known if label in LABELS or not outputs or label_key(label) in theirs)
 
 
-def _column(said: Words, labels: Sequence[str]) -> ModelColumn:
-    own = {label_key(label): label for label in said.labels}
+def _column(output: ModelOutputs, labels: Sequence[str]) -> ModelColumn:
+    own = {label_key(label): label for label in output.labels}
     shared = {label: own[label_key(label)] for label in labels if label_key(label) in own}
     return ModelColumn(
-        name=said.name,
-        version=said.version,
-        probability={label: said.labels[name] for label, name in shared.items()},
-        thresholds={label: said.thresholds[name] for label, name in shared.items() if name in said.thresholds},
-        operating_point=said.operating_point,
-        sha256=said.sha256,
-        set_by_users=said.set_by_users,
+        name=output.name,
+        version=output.version,
+        probability={label: output.labels[name] for label, name in shared.items()},
+        thresholds={label: output.thresholds[name] for label, name in shared.items() if name in output.thresholds},
+        operating_point=output.operating_point,
+        sha256=output.sha256,
+        set_by_users=output.set_by_users,
     )
 
 
-def _patients(known: Known, rows: Rows, said: Iterable[Words]) -> Keys:
+def _patients(stored: StoredData, rows: ReferenceRows, outputs: Iterable[ModelOutputs]) -> Keys:
     """Keys of patients (rows,), as the truth, the models' files or the store know them; 0 where none does."""
-    found = rows.patient
-    for other in (*(one.patient for one in said), taken(known.studies.patient, rows.place, 0)):
-        found = np.where(found == 0, other, found)
-    return found
+    patient = rows.patient
+    for other in (*(output.patient for output in outputs), taken(stored.studies.patient, rows.place, 0)):
+        patient = np.where(patient == 0, other, patient)
+    return patient
 
 
-def _synthetic(known: Known, rows: Rows) -> list[str]:
-    count = int(np.count_nonzero(taken(known.studies.synthetic, rows.place, False)))
+def _synthetic(stored: StoredData, rows: ReferenceRows) -> list[str]:
+    count = int(np.count_nonzero(taken(stored.studies.synthetic, rows.place, False)))
     return [f"{count} of {len(rows)} rows are of synthetic studies"] if count else []

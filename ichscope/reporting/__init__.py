@@ -1,1 +1,1 @@
-"""Reports and figures of what was evaluated, counted and monitored."""
+"""Reports and figures of what was evaluate_pairing, counted and monitored."""

@@ -1,6 +1,6 @@
 """The report: one HTML file that needs nothing else, with every figure, table, version and hash of an audit.
 
-The same `Audited` and `About` give the same bytes.
+The same `EvaluationSet` and `About` give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ichscope import __version__
-from ichscope.evaluation.evaluate import SHOWN, Evaluation, evaluated, to_json_text
-from ichscope.evaluation.selection import Audited, Selection, TruthSource
-from ichscope.reporting.figure_data import drawn_tables
+from ichscope.evaluation.evaluate import SHOWN, Evaluation, evaluate_pairing, to_json_text
+from ichscope.evaluation.selection import EvaluationSet, Selection, TruthSource
+from ichscope.reporting.figure_data import figure_tables
 from ichscope.reporting.figures.drawing import description
 from ichscope.reporting.figures.formatting import in_full, label_name
 from ichscope.reporting.figures.theme import config
@@ -76,14 +76,14 @@ def in_words(selection: Selection, truth: TruthSource) -> dict[str, str]:
     limits = {name: value for name, value in asdict(chosen).items() if name != "by" and value != usual[name]}
     if chosen.label:
         limits["label"] = f"{chosen.label} by {chosen.by}"
-    words = {
+    chosen_words = {
         "Truth": truth.name,
         "Readers": f"{selection.readers}, of {', '.join(truth.readers)}" if truth.readers else "one, not named",
         "Level": selection.level,
         "Slices to study": selection.rule or "the model's own word for the study",
         "Studies": ", ".join(f"{name} {_plain(value)}" for name, value in limits.items()) or "all",
     }
-    return words if selection.level == "study" else words | {"Slices to study": "not asked for"}
+    return chosen_words if selection.level == "study" else chosen_words | {"Slices to study": "not asked for"}
 
 
 def _plain(value: Any) -> str:
@@ -92,21 +92,21 @@ def _plain(value: Any) -> str:
     return value.isoformat(" ", "minutes") if isinstance(value, datetime) else str(value)
 
 
-class Report:
+class EvaluationReport:
     """All that a report says; made once, given out in three forms."""
 
-    def __init__(self, audited: Audited, about: About) -> None:
-        self.audited, self.about = audited, about
+    def __init__(self, evaluation_set: EvaluationSet, about: About) -> None:
+        self.evaluation_set, self.about = evaluation_set, about
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """All figures, as the page Performance has them."""
-        return evaluated(self.audited.pairing(), self._header(), SHOWN)
+        return evaluate_pairing(self.evaluation_set.pairing(), self._header(), SHOWN)
 
     @cached_property
     def tables(self) -> list[ReportTable]:
         """Every table."""
-        return [*all_tables(self.audited, self.evaluation), *drawn_tables(self.audited, self.evaluation)]
+        return [*all_tables(self.evaluation_set, self.evaluation), *figure_tables(self.evaluation_set, self.evaluation)]
 
     def json(self) -> str:
         """Every figure and every table, with what they were computed from, as JSON."""
@@ -124,11 +124,11 @@ class Report:
             "date": self.about.date,
             "by": self.about.by,
             "selection": dict(self.about.selection),
-            "level": self.audited.level,
-            "rows": len(self.audited.keys),
-            "data_sha256": self.audited.sha256,
+            "level": self.evaluation_set.level,
+            "rows": len(self.evaluation_set.keys),
+            "data_sha256": self.evaluation_set.sha256,
             "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
-            "notes": self.audited.notes,
+            "notes": self.evaluation_set.notes,
         }
 
     def _page(self) -> Iterator[str]:
@@ -139,8 +139,8 @@ class Report:
         yield f"<h1>{title}</h1><p>{escape(self._signed())}</p><p class='use'>{NOT_FOR_DIAGNOSIS}</p>"
         yield f"<h2>In short</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in self._in_short())}</ul>"
         yield f"<h2>What was looked at</h2>{_definitions(self._facts())}"
-        if self.audited.notes:
-            yield f"<h2>Beware</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in self.audited.notes)}</ul>"
+        if self.evaluation_set.notes:
+            yield f"<h2>Beware</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in self.evaluation_set.notes)}</ul>"
         links = {table.key: _download(f"{table.key}.csv", "text/csv", table.csv()) for table in self.tables}
         for table in self.tables:
             link = links[table.key]
@@ -148,10 +148,10 @@ class Report:
                 continue
             yield f"<h2>{escape(table.title)} {link}</h2><div class='scroll'>{table.html()}</div>"
         number = count(1)
-        for key, name in self.audited.names().items():
-            drawn = drawings(self.audited, key, self.evaluation.models[name])
-            figures = "".join(_figure(next(number), caption, one) for caption, one in drawn)
-            yield f"<h2>{escape(name)}: figures</h2><div class='figures'>{figures}</div>"
+        for key, name in self.evaluation_set.names().items():
+            drawn = drawings(self.evaluation_set, key, self.evaluation.models[name])
+            figures_html = "".join(_figure(next(number), caption, figure) for caption, figure in drawn)
+            yield f"<h2>{escape(name)}: figures</h2><div class='figures'>{figures_html}</div>"
         behind = ", ".join(f"{escape(table.title)} {links[table.key]}" for table in self.tables if table.drawn)
         yield f"<p>What figures show: {behind}</p>" if behind else ""
         everything = _download("figures.json", "application/json", self.json(), "JSON")
@@ -174,7 +174,7 @@ class Report:
     def _whence(self) -> Iterator[str]:
         """Which thresholds the figures of each model stand on."""
         for name, model in self.evaluation.models.items():
-            points = [(label, point_in_force(found)) for label, found in model.labels.items()]
+            points = [(label, point_in_force(of_label)) for label, of_label in model.labels.items()]
             by_name: dict[str, list[str]] = {}
             for label, point in points:
                 by_name.setdefault(point.name if point else "none, for there is none", []).append(label)
@@ -189,12 +189,12 @@ class Report:
             if not model.labels:
                 yield f"{name}: not estimable, it says nothing of these rows"
                 continue
-            label, found = next(iter(model.labels.items()))
-            rows = f"{found.positives:,} positive of {found.positives + found.negatives:,}"
-            yield f"{name}, {label_name(label)}: AUC {in_full(found.auc)}, {rows}"
-            if at := point_in_force(found):
-                shares = f"sensitivity {in_full(at.found.sensitivity)}, specificity {in_full(at.found.specificity)}"
-                yield f"{name}, {label_name(label)} at {at.name}, {at.found.threshold:.4g}: {shares}"
+            label, of_label = next(iter(model.labels.items()))
+            rows = f"{of_label.positives:,} positive of {of_label.positives + of_label.negatives:,}"
+            yield f"{name}, {label_name(label)}: AUC {in_full(of_label.auc)}, {rows}"
+            if at := point_in_force(of_label):
+                shares = f"sensitivity {in_full(at.metrics.sensitivity)}, specificity {in_full(at.metrics.specificity)}"
+                yield f"{name}, {label_name(label)} at {at.name}, {at.metrics.threshold:.4g}: {shares}"
 
 
 def _definitions(facts: Mapping[str, str]) -> str:
@@ -211,5 +211,5 @@ def _figure(number: int, caption: str, figure: go.Figure) -> str:
     drawn = figure.to_html(
         full_html=False, include_plotlyjs=False, div_id=f"figure{number}", config=config(f"figure{number}")
     )
-    said = escape(description(figure))
-    return f"<figure role='img' aria-label='{said}'><figcaption>{escape(caption)}</figcaption>{drawn}</figure>"
+    text = escape(description(figure))
+    return f"<figure role='img' aria-label='{text}'><figcaption>{escape(caption)}</figcaption>{drawn}</figure>"

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from ichscope import metrics
-from ichscope.commands.show_evaluation import Notes
-from ichscope.evaluation.evaluate import CHOSEN_HERE, Evaluation, LabelFigures, ModelFigures, Point
-from ichscope.evaluation.selection import Audited
+from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
+from ichscope.evaluation.selection import EvaluationSet
 from ichscope.labels import SUBTYPES
 from ichscope.metrics import AtThreshold, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
-from ichscope.reporting.figures.counts import group_name
-from ichscope.reporting.figures.formatting import NO_VALUE, interval, label_name
+from ichscope.reporting.figures.formatting import NO_VALUE, group_name, interval, label_name
+from ichscope.reporting.notes import NumberedNotes
 from ichscope.results import csv_cell
 
 Cell = str | int | float | Estimate | None
@@ -49,7 +48,7 @@ class ReportTable:
 
     def html(self) -> str:
         """Give it as HTML: values with intervals, and by number what to beware of."""
-        notes = Notes()
+        notes = NumberedNotes()
         kinds = [_kind(cell) for cell in self.rows[0]]
         columns = zip(self.columns, kinds, strict=True)
         head = "".join(f"<th scope='col' class='{kind}'>{escape(name)}</th>" for name, kind in columns)
@@ -67,7 +66,7 @@ class ReportTable:
         columns = zip(self.columns, spread, strict=True)
         writer.writerow([f"{name}{end}" for name, wide in columns for end in ends[: None if wide else 1]])
         for row in self.rows:
-            writer.writerow([one for cell, wide in zip(row, spread, strict=True) for one in _csv_cells(cell, wide)])
+            writer.writerow([value for cell, wide in zip(row, spread, strict=True) for value in _csv_cells(cell, wide)])
         return text.getvalue()
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _kind(cell: Cell) -> str:
     return "estimate" if isinstance(cell, Estimate) else "number"
 
 
-def _html_cell(cell: Cell, notes: Notes) -> str:
+def _html_cell(cell: Cell, notes: NumberedNotes) -> str:
     if isinstance(cell, str):
         text = cell
     elif isinstance(cell, Estimate):
@@ -106,101 +105,127 @@ def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
         yield from ("", "", "", "")
 
 
-def all_tables(audited: Audited, found: Evaluation) -> list[ReportTable]:
+def all_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> list[ReportTable]:
     """Population, models, figures, operating points, subgroups and comparisons, in this order; none is empty."""
-    made = [_population(audited), _labels(audited), _models(audited), _set_thresholds(audited), _ranking(found)]
-    made += [_log_loss(found), _points(found), _elsewhere(found), _subgroups(audited, found), _comparisons(found)]
+    made = [
+        _population(evaluation_set),
+        _labels(evaluation_set),
+        _models(evaluation_set),
+        _set_thresholds(evaluation_set),
+        _ranking(evaluation),
+    ]
+    made += [
+        _log_loss(evaluation),
+        _points(evaluation),
+        _elsewhere(evaluation),
+        _subgroups(evaluation_set, evaluation),
+        _comparisons(evaluation),
+    ]
     return [table for table in made if table.rows]
 
 
-def _population(audited: Audited) -> ReportTable:
-    columns = {ALL: [ALL] * len(audited.keys)} | audited.columns
-    label = next(iter(audited.truth), "")
-    positive = audited.truth.get(label, np.zeros(len(audited.keys))) == 1
+def _population(evaluation_set: EvaluationSet) -> ReportTable:
+    columns = {ALL: [ALL] * len(evaluation_set.keys)} | evaluation_set.columns
+    label = next(iter(evaluation_set.truth), "")
+    positive = evaluation_set.truth.get(label, np.zeros(len(evaluation_set.keys))) == 1
     rows: list[tuple[Cell, ...]] = []
     for name, texts in columns.items():
         groups = np.array([text or "unknown" for text in texts], object)
         for group in sorted(set(groups)) if any(texts) else ():
             chosen = groups == group
-            patients = len(np.unique(audited.group[chosen]))
+            patients = len(np.unique(evaluation_set.group[chosen]))
             told = patients >= MINIMUM_PATIENTS or name == ALL
             rows.append((name, group, int(chosen.sum()), patients, int((chosen & positive).sum()) if told else None))
-    whose = f"by {audited.grouped_by}" if audited.grouped_by else "by row, as nothing says whose it is"
+    whose = f"by {evaluation_set.grouped_by}" if evaluation_set.grouped_by else "by row, as nothing says whose it is"
     about = (
-        f"A row is a {audited.level}. Patients are told apart {whose}. "
+        f"A row is a {evaluation_set.level}. Patients are told apart {whose}. "
         f"Of groups with fewer than {MINIMUM_PATIENTS} patients only the size is told."
     )
     heads = ("By", "Group", "Rows", "Patients", f"Positive: {label_name(label)}")
     return ReportTable("population", "Population", heads, rows, about)
 
 
-def _labels(audited: Audited) -> ReportTable:
+def _labels(evaluation_set: EvaluationSet) -> ReportTable:
     rows = [
         (label_name(label), int((values == 1).sum()), int((values == 0).sum()), int(np.isnan(values).sum()))
-        for label, values in audited.truth.items()
+        for label, values in evaluation_set.truth.items()
     ]
     return ReportTable("truth", "Truth", ("Label", "Positive", "Negative", "Unknown"), rows)
 
 
-def _models(audited: Audited) -> ReportTable:
+def _models(evaluation_set: EvaluationSet) -> ReportTable:
     rows = [
         (
-            *(name, key, audited.models[key].sha256 or "not known", audited.models[key].operating_point or NO_VALUE),
-            ", ".join(f"{label} {value:.4g}" for label, value in audited.models[key].thresholds.items()) or NO_VALUE,
-            audited.missing[key],
+            *(
+                name,
+                key,
+                evaluation_set.models[key].sha256 or "not known",
+                evaluation_set.models[key].operating_point or NO_VALUE,
+            ),
+            ", ".join(f"{label} {value:.4g}" for label, value in evaluation_set.models[key].thresholds.items())
+            or NO_VALUE,
+            evaluation_set.missing[key],
         )
-        for key, name in audited.names().items()
+        for key, name in evaluation_set.names().items()
     ]
     columns = ("Model", "Source", "SHA-256", "Operating point", "Thresholds in force", "Rows without its word")
     return ReportTable("models", "Models", columns, rows)
 
 
-def _set_thresholds(audited: Audited) -> ReportTable:
+def _set_thresholds(evaluation_set: EvaluationSet) -> ReportTable:
     rows: list[tuple[Cell, ...]] = [
-        (name, one.id, label_name(one.name), one.value, one.who, f"{one.created_at:%Y-%m-%d %H:%M}", one.why)
-        for key, name in audited.names().items()
-        for one in audited.models[key].set_by_users
+        (
+            name,
+            adjustment.id,
+            label_name(adjustment.name),
+            adjustment.value,
+            adjustment.who,
+            f"{adjustment.created_at:%Y-%m-%d %H:%M}",
+            adjustment.why,
+        )
+        for key, name in evaluation_set.names().items()
+        for adjustment in evaluation_set.models[key].set_by_users
     ]
     columns = ("Model", "No.", "Label", "Threshold", "Who", "When (UTC)", "Why")
     about = "Of the operating points in force; all other thresholds are the model's own."
     return ReportTable("set_thresholds", "Thresholds set by users", columns, rows, about)
 
 
-def _figures(found: Evaluation) -> Iterator[tuple[str, str, LabelFigures]]:
-    for name, model in found.models.items():
-        for label, figures in model.labels.items():
-            yield name, label, figures
+def _of_labels(evaluation: Evaluation) -> Iterator[tuple[str, str, LabelMetrics]]:
+    for name, model in evaluation.models.items():
+        for label, of_label in model.labels.items():
+            yield name, label, of_label
 
 
-def _ranking(found: Evaluation) -> ReportTable:
+def _ranking(evaluation: Evaluation) -> ReportTable:
     rows = [
         (
-            *(name, label_name(label), one.positives, one.negatives, one.unknown, one.auc),
-            *(one.average_precision, one.brier, one.calibration_error),
-            *(one.calibration_slope, one.calibration_intercept),
+            *(name, label_name(label), of_label.positives, of_label.negatives, of_label.unknown, of_label.auc),
+            *(of_label.average_precision, of_label.brier, of_label.calibration_error),
+            *(of_label.calibration_slope, of_label.calibration_intercept),
         )
-        for name, label, one in _figures(found)
+        for name, label, of_label in _of_labels(evaluation)
     ]
     columns = (
         *("Model", "Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score"),
         *("Calibration error", "Calibration slope", "Calibration intercept"),
     )
-    methods = dict.fromkeys(one.auc.method for _, _, one in _figures(found) if one.auc.method)
+    methods = dict.fromkeys(of_label.auc.method for _, _, of_label in _of_labels(evaluation) if of_label.auc.method)
     about = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods) or 'nothing'}."
     return ReportTable("figures", "Figures of all labels", columns, rows, about)
 
 
-def _log_loss(found: Evaluation) -> ReportTable:
-    rows = [(name, what, value) for name, model in found.models.items() for what, value in model.log_loss.items()]
+def _log_loss(evaluation: Evaluation) -> ReportTable:
+    rows = [(name, what, value) for name, model in evaluation.models.items() for what, value in model.log_loss.items()]
     about = "The floor is what each label's prevalence alone would reach."
     return ReportTable("log_loss", "Weighted log loss of all six labels", ("Model", "Of", "Value"), rows, about)
 
 
-def _points(found: Evaluation) -> ReportTable:
+def _points(evaluation: Evaluation) -> ReportTable:
     rows = [
         (name, label_name(label), *_point(point))
-        for name, label, one in _figures(found)
-        for point in one.operating_points
+        for name, label, of_label in _of_labels(evaluation)
+        for point in of_label.operating_points
     ]
     columns = (
         *("Model", "Label", "Operating point", "Chosen on", "Threshold", "TP", "FN", "FP", "TN"),
@@ -210,95 +235,95 @@ def _points(found: Evaluation) -> ReportTable:
     return ReportTable("operating_points", "Operating points and confusion", columns, rows, about)
 
 
-def _point(point: Point) -> tuple[Cell, ...]:
-    if point.found is None:
+def _point(point: EvaluatedPoint) -> tuple[Cell, ...]:
+    if point.metrics is None:
         return (point.name, point.chosen_on, *[None] * 5, *[Estimate(None, reason=point.reason)] * 5)
-    at, counts = point.found, point.found.confusion
+    at, counts = point.metrics, point.metrics.confusion
     return (
         *(point.name, "these data" if point.chosen_on == CHOSEN_HERE else point.chosen_on, at.threshold),
         *(counts.tp, counts.fn, counts.fp, counts.tn, at.sensitivity, at.specificity, at.ppv, at.npv, at.flagged),
     )
 
 
-def _elsewhere(found: Evaluation) -> ReportTable:
+def _elsewhere(evaluation: Evaluation) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
-    for name, label, one in _figures(found):
-        if (point := point_in_force(one)) is not None:
-            there = metrics.at_prevalence(point.found, USUAL_PREVALENCE)
+    for name, label, of_label in _of_labels(evaluation):
+        if (point := point_in_force(of_label)) is not None:
+            there = metrics.at_prevalence(point.metrics, USUAL_PREVALENCE)
             shares = (there.ppv, there.npv, there.flagged)
-            rows.append((name, label_name(label), point.name, point.found.threshold, *shares))
+            rows.append((name, label_name(label), point.name, point.metrics.threshold, *shares))
     columns = ("Model", "Label", "Operating point", "Threshold", "PPV", "NPV", "Flagged")
     about = "From sensitivity and specificity of these data by Bayes' rule, as if they were the same there."
     return ReportTable("elsewhere", f"Where {USUAL_PREVALENCE:.0%} are positive", columns, rows, about)
 
 
 @dataclass(frozen=True)
-class InForce:
+class PointInForce:
     """The operating point that figures and subgroups stand on, and where it comes from, in words."""
 
     name: str
-    found: AtThreshold
+    metrics: AtThreshold
 
 
-def point_in_force(figures: LabelFigures) -> InForce | None:
+def point_in_force(label_metrics: LabelMetrics) -> PointInForce | None:
     """The model's own threshold, or the Youden point where it brings none; None where there is neither."""
-    points = {point.name: point.found for point in figures.operating_points if point.found}
+    points = {point.name: point.metrics for point in label_metrics.operating_points if point.metrics}
     name = OWN if OWN in points else "Youden"
     if name not in points:
         return None
-    return InForce("its own threshold" if name == OWN else "the Youden point of these data", points[name])
+    return PointInForce("its own threshold" if name == OWN else "the Youden point of these data", points[name])
 
 
-def subtype_points(labels: Mapping[str, LabelFigures]) -> tuple[dict[str, float], str]:
+def subtype_points(labels: Mapping[str, LabelMetrics]) -> tuple[dict[str, float], str]:
     """Thresholds in force of the subtypes that have one, and what they are, in words."""
     points = {label: point for label in SUBTYPES if label in labels and (point := point_in_force(labels[label]))}
-    words = " or ".join(dict.fromkeys(point.name for point in points.values()))
-    return {label: point.found.threshold for label, point in points.items()}, words
+    whence = " or ".join(dict.fromkeys(point.name for point in points.values()))
+    return {label: point.metrics.threshold for label, point in points.items()}, whence
 
 
-def joint(audited: Audited, key: str, model: ModelFigures) -> tuple[JointConfusion, str] | None:
+def joint(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> tuple[JointConfusion, str] | None:
     """Which subtypes are taken for which, and at which thresholds, in words; None with fewer than two of them."""
-    thresholds, words = subtype_points(model.labels)
+    thresholds, whence = subtype_points(model.labels)
     if len(thresholds) < 2:
         return None
-    both = (audited.truth, audited.models[key].probability)
-    truth, said = (np.stack([values[label] for label in thresholds], axis=1) for values in both)
-    return metrics.joint_confusion(truth, said, tuple(thresholds.values()), tuple(thresholds)), words
+    both = (evaluation_set.truth, evaluation_set.models[key].probability)
+    truth, probability = (np.stack([values[label] for label in thresholds], axis=1) for values in both)
+    return metrics.joint_confusion(truth, probability, tuple(thresholds.values()), tuple(thresholds)), whence
 
 
-def subgroups(audited: Audited, key: str, model: ModelFigures) -> dict[str, tuple[Subgroup, ...]]:
+def subgroups(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> dict[str, tuple[Subgroup, ...]]:
     """All rows, then subgroups by each column that is known: the model's first label at the threshold in force."""
     label = next(iter(model.labels), "")
     point = point_in_force(model.labels[label]) if label else None
     if point is None:
         return {}
-    truth, said = audited.truth[label], audited.models[key].probability[label]
-    everything = {ALL: [ALL] * len(audited.keys)}
+    truth, probability = evaluation_set.truth[label], evaluation_set.models[key].probability[label]
+    everything = {ALL: [ALL] * len(evaluation_set.keys)}
     return {
-        by: metrics.subgroups(truth, said, texts, point.found.threshold, audited.group)
-        for by, texts in (everything | audited.columns).items()
+        by: metrics.subgroups(truth, probability, texts, point.metrics.threshold, evaluation_set.group)
+        for by, texts in (everything | evaluation_set.columns).items()
         if any(texts)
     }
 
 
-def _subgroups(audited: Audited, found: Evaluation) -> ReportTable:
+def _subgroups(evaluation_set: EvaluationSet, evaluation: Evaluation) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
-    for key, name in audited.names().items():
-        for by, groups in subgroups(audited, key, found.models[name]).items():
-            for one in groups:
-                counts = (one.rows, one.patients, one.positives)
-                shown = "All" if by == ALL else group_name(by, one)
-                rows.append((name, shown, *counts, one.auc, one.sensitivity, one.specificity))
+    for key, name in evaluation_set.names().items():
+        for by, groups in subgroups(evaluation_set, key, evaluation.models[name]).items():
+            for group in groups:
+                counts = (group.rows, group.patients, group.positives)
+                shown = "All" if by == ALL else group_name(by, group)
+                rows.append((name, shown, *counts, group.auc, group.sensitivity, group.specificity))
     columns = ("Model", "Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity")
-    label = next((label for model in found.models.values() for label in model.labels), "")
+    label = next((label for model in evaluation.models.values() for label in model.labels), "")
     about = f"Of {label_name(label)}, at the threshold in force; small groups are withheld."
     return ReportTable("subgroups", "Subgroups", columns, rows, about)
 
 
-def _comparisons(found: Evaluation) -> ReportTable:
+def _comparisons(evaluation: Evaluation) -> ReportTable:
     rows = [
         (first, second, label_name(label), test.first, test.second, test.difference, test.p)
-        for (first, second), labels in found.comparisons.items()
+        for (first, second), labels in evaluation.comparisons.items()
         for label, test in labels.items()
     ]
     columns = ("First", "Second", "Label", "AUC of the first", "AUC of the second", "Difference", "p")

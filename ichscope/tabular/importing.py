@@ -13,8 +13,8 @@ from ichscope.models.card import file_sha256
 from ichscope.results import CSV_COLUMNS
 from ichscope.store import ImportedRows, Rater, Store
 from ichscope.store.imported_tables import Keys, Kind, as_numbers, as_texts
-from ichscope.tabular.imported_table import (
-    Sheet,
+from ichscope.tabular.foreign_table import (
+    ForeignTable,
     by_place,
     first_rows,
     labels_alone,
@@ -24,7 +24,7 @@ from ichscope.tabular.imported_table import (
 )
 from ichscope.tabular.naming import alike
 from ichscope.tabular.table import Level, TableError, uncollected
-from ichscope.tabular.values import predicted, votes
+from ichscope.tabular.values import annotations_by_reader, predicted
 
 # What `ichscope analyse` writes beside probabilities would pass for them.
 _FACTS = {name for name in CSV_COLUMNS if not name.startswith("probability_")}
@@ -76,17 +76,17 @@ def import_truth(
     StoreError
         if the store cannot be written
     """
-    sheet = read_truth(path, columns)
-    by = _identity(sheet, columns)
-    labels, others = labels_alone(sheet, sheet.table.truths, readers=True)
-    _refuse_none(sheet, labels)
-    said = votes(sheet, by, labels, nameless_readers)
-    raters = [Rater(rater.reader, rater.rows, rater.labels) for rater in said.voices]
+    foreign = read_truth(path, columns)
+    by = _identity(foreign, columns)
+    labels, others = labels_alone(foreign, foreign.table.truths, readers=True)
+    _refuse_none(foreign, labels)
+    read = annotations_by_reader(foreign, by, labels, nameless_readers)
+    raters = [Rater(rater.reader, rater.rows, rater.labels) for rater in read.by_reader]
     if all(np.isnan(values).all() for rater in raters for values in rater.labels.values()):
-        raise TableError(f"{sheet.table.file}: found no row with a truth, expected some")
-    reading = _reading(sheet, columns) | {"nameless readers": str(nameless_readers)}
-    rows = _rows(store, sheet.level, by, said.keys, said.study, said.patient)
-    return _write(store, "truth", path, name, rows, raters, reading, [*said.notes, *_left_out(others)])
+        raise TableError(f"{foreign.table.file}: found no row with a truth, expected some")
+    reading = _reading(foreign, columns) | {"nameless readers": str(nameless_readers)}
+    rows = _rows(store, foreign.level, by, read.keys, read.study, read.patient)
+    return _write(store, "truth", path, name, rows, raters, reading, [*read.notes, *_left_out(others)])
 
 
 @uncollected()
@@ -112,15 +112,15 @@ def import_predictions(
     TableError, StoreError
         as import_truth
     """
-    sheet = read_predictions(path, level, columns, percent)
-    by = _identity(sheet, columns)
-    sheet = replace(sheet, labels={label: names for label, names in sheet.labels.items() if not _is_fact(label)})
-    labels, others = labels_alone(sheet, sheet.table.probabilities, readers=False)
-    _refuse_none(sheet, labels)
-    models = predicted(sheet, by, labels)
+    foreign = read_predictions(path, level, columns, percent)
+    by = _identity(foreign, columns)
+    foreign = replace(foreign, labels={label: names for label, names in foreign.labels.items() if not _is_fact(label)})
+    labels, others = labels_alone(foreign, foreign.table.probabilities, readers=False)
+    _refuse_none(foreign, labels)
+    models = predicted(foreign, by, labels)
     if not models:
-        raise TableError(f"{sheet.table.file}: found no row with a probability, expected some")
-    keys, row = number(sheet.ids[by])
+        raise TableError(f"{foreign.table.file}: found no row with a probability, expected some")
+    keys, row = number(foreign.ids[by])
     place = {key: i for i, key in enumerate(keys)}
     raters = [
         Rater(
@@ -129,10 +129,10 @@ def import_predictions(
         )
         for model, values in models.items()
     ]
-    study, patient = ([texts[i] for i in first_rows(row)] for texts in map(sheet.texts, ("study", "patient")))
-    rows = _rows(store, sheet.level, by, keys, study, patient)
+    study, patient = ([texts[i] for i in first_rows(row)] for texts in map(foreign.texts, ("study", "patient")))
+    rows = _rows(store, foreign.level, by, keys, study, patient)
     notes = dict.fromkeys(note for values in models.values() for note in values.notes)
-    reading = _reading(sheet, columns) | ({"percent": str(percent)} if percent else {})
+    reading = _reading(foreign, columns) | ({"percent": str(percent)} if percent else {})
     return _write(store, "predictions", path, name, rows, raters, reading, [*notes, *_left_out(others)])
 
 
@@ -140,27 +140,27 @@ def _is_fact(label: str) -> bool:
     return label in _FACTS or label.startswith("threshold")
 
 
-def _identity(sheet: Sheet, columns: Mapping[str, str] | None) -> str:
-    """By what the rows are known, of the ways that this sheet offers; series and names of folders are not kept."""
-    if unknown := sorted(set((columns or {}).values()) - {""} - sheet.table.columns.keys()):
-        raise TableError(f"{sheet.table.header}: found no column to be read as {unknown[0]!r}, expected one")
-    by = next(iter(sheet.ids))
+def _identity(foreign: ForeignTable, columns: Mapping[str, str] | None) -> str:
+    """By what the rows are known, of the ways that this table offers; series and names of folders are not kept."""
+    if unknown := sorted(set((columns or {}).values()) - {""} - foreign.table.columns.keys()):
+        raise TableError(f"{foreign.table.header}: found no column to be read as {unknown[0]!r}, expected one")
+    by = next(iter(foreign.ids))
     if by not in ("study", "sop", _BY_PLACE):
-        raise TableError(f"{sheet.table.header}: found rows by {by}, expected a column 'study' or 'sop'")
+        raise TableError(f"{foreign.table.header}: found rows by {by}, expected a column 'study' or 'sop'")
     return by
 
 
-def _refuse_none(sheet: Sheet, labels: Sequence[str]) -> None:
+def _refuse_none(foreign: ForeignTable, labels: Sequence[str]) -> None:
     if not labels:
-        raise TableError(f"{sheet.table.header}: found no label, expected columns such as {', '.join(LABELS)}")
+        raise TableError(f"{foreign.table.header}: found no label, expected columns such as {', '.join(LABELS)}")
 
 
 def _left_out(others: Sequence[str]) -> list[str]:
     return [f"not read as labels: {', '.join(others)}"] if others else []
 
 
-def _reading(sheet: Sheet, columns: Mapping[str, str] | None) -> dict[str, str]:
-    return {"level": sheet.level, **{f"column {theirs}": ours for theirs, ours in (columns or {}).items()}}
+def _reading(foreign: ForeignTable, columns: Mapping[str, str] | None) -> dict[str, str]:
+    return {"level": foreign.level, **{f"column {theirs}": ours for theirs, ours in (columns or {}).items()}}
 
 
 def _rows(
@@ -181,8 +181,11 @@ def _rows(
 def _study_keys(store: Store, names: Sequence[str]) -> Keys:
     """Keyed hashes of studies: of the name as it is, if anything is known of it, else as anybody would write it."""
     exact, other = _hashed(store.keys.study, names), _hashed(store.keys.study, alike(names))
-    known = [store.columns.studies().key, *(store.imported.rows(sheet.id).study for sheet in store.imported.tables())]
-    return np.where(np.isin(exact, np.concatenate(known)), exact, other)
+    known_studies = [
+        store.columns.studies().key,
+        *(store.imported.rows(table.id).study for table in store.imported.tables()),
+    ]
+    return np.where(np.isin(exact, np.concatenate(known_studies)), exact, other)
 
 
 def _hashed(key: Callable[[str], str], texts: Sequence[str]) -> Keys:
@@ -203,8 +206,8 @@ def _write(
     level: Level = "slice" if rows.slice.any() else "study"
     shown = name or path.name
     id, new = store.imported.add(kind, shown, file_sha256(path), level, rows, raters, reading=reading, notes=notes)
-    known = store.columns.slice_keys().key if level == "slice" else store.columns.studies().key
-    matched = int(np.isin(rows.slice if level == "slice" else rows.study, known).sum())
+    known_keys = store.columns.slice_keys().key if level == "slice" else store.columns.studies().key
+    matched = int(np.isin(rows.slice if level == "slice" else rows.study, known_keys).sum())
     labels = by_place(dict.fromkeys(label for rater in raters for label in rater.labels))
     return Imported(
         *(id, new, kind, shown, level, len(rows.study), matched),

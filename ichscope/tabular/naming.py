@@ -85,8 +85,8 @@ def _label_text(name: str) -> str:
 def roles_of(names: Iterable[str]) -> dict[str, str]:
     """Our names of columns -> the columns' own."""
     by_plain_name = {plain(name): name for name in names}
-    found = {role: next(filter(by_plain_name.__contains__, ways), "") for role, ways in _ROLES.items()}
-    return {role: by_plain_name[way] for role, way in found.items() if way}
+    columns = {role: next(filter(by_plain_name.__contains__, ways), "") for role, ways in _ROLES.items()}
+    return {role: by_plain_name[way] for role, way in columns.items() if way}
 
 
 def label_columns(names: Sequence[str]) -> dict[str, list[str]]:
@@ -107,7 +107,7 @@ def alike(names: Sequence[str]) -> list[str]:
     >>> alike(["CQ500-CT-7", "cq500 ct 71", "1.2.840.7", "ID_0012ab"])
     ['cq500ct7', 'cq500ct71', '1.2.840.7', 'ID_0012ab']
     """
-    found = {name: name if _IDENTIFIER.fullmatch(name) else _WITHIN_NAMES.sub("", name.casefold()) for name in names}
-    if len(set(found.values())) < len(found):
+    spelling = {name: name if _IDENTIFIER.fullmatch(name) else _WITHIN_NAMES.sub("", name.casefold()) for name in names}
+    if len(set(spelling.values())) < len(spelling):
         return list(names)
-    return [found[name] for name in names]
+    return [spelling[name] for name in names]

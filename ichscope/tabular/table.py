@@ -296,4 +296,7 @@ def _rows(entry: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:
             yield same | dict(model["probability"])
         else:
             # Pictures have no SOP Instance UID; their file is all they can be known by.
-            yield from (same | {"sop": one["sop"] or one["file"], **one["probability"]} for one in model["per_slice"])
+            yield from (
+                same | {"sop": slice_["sop"] or slice_["file"], **slice_["probability"]}
+                for slice_ in model["per_slice"]
+            )

@@ -17,11 +17,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cached
-from dashboard.performance.errors import ROWS, content
 from dashboard.performance.files import csv_bytes, report, tables_zip
+from dashboard.performance.misclassified import ROWS, content
 from dashboard.performance.rows import Audit
 from ichscope import metrics
-from ichscope.evaluation.misclassified import errors
+from ichscope.evaluation.misclassified import misclassified
 from ichscope.evaluation.selection import Selection, load, model_sources, truth_sources
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS, SUBTYPES
@@ -114,8 +114,8 @@ def reviewed(store: Store, truths: list[bool], kvps: tuple[float, ...] = ()) -> 
 def loaded(store: Store) -> Audit:
     """What the page shows, loaded as the page does it."""
     keys = tuple(one.key for one in sorted(model_sources(store), key=lambda one: -len(one.labels)))
-    audited = load(store, Selection(truth_sources(store)[0].key, keys))
-    return Audit(audited, keys[0], keys[1] if len(keys) > 1 else None)
+    evaluation_set = load(store, Selection(truth_sources(store)[0].key, keys))
+    return Audit(evaluation_set, keys[0], keys[1] if len(keys) > 1 else None)
 
 
 def test_subtypes_of_a_model_without_thresholds_are_called_at_youden_points_and_it_is_said(
@@ -136,7 +136,7 @@ def test_subtypes_of_a_model_without_thresholds_are_called_at_youden_points_and_
 
 def test_every_table_comes_as_csv(store: Store, tmp_path: Path) -> None:
     sheets(store, tmp_path, 60)
-    made = report(loaded(store).audited, {}, "")
+    made = report(loaded(store).evaluation_set, {}, "")
     with zipfile.ZipFile(io.BytesIO(tables_zip(made))) as archive:
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     assert files == {f"{table.key}.csv": table.csv() for table in made.tables}
@@ -186,7 +186,7 @@ def test_readers_who_saw_the_model_are_named_as_a_limit(store: Store) -> None:
 def test_every_figure_follows_from_the_exported_rows(store: Store, tmp_path: Path) -> None:
     sheets(store, tmp_path, 200, models=("vendor", "other"))
     audit = loaded(store)
-    rows = list(csv.DictReader(io.StringIO(csv_bytes(audit.audited).decode())))
+    rows = list(csv.DictReader(io.StringIO(csv_bytes(audit.evaluation_set).decode())))
     column = partial(_column, rows)
     first, second = audit.first, audit.second
     group = column("group").astype(int)
@@ -222,7 +222,7 @@ def test_every_figure_follows_from_the_exported_rows(store: Store, tmp_path: Pat
 def test_no_name_from_outside_is_a_formula_in_the_csv(store: Store) -> None:
     study = cases.add(store, 0, build.model(), header=Header(scanner="=1+1"))
     store.reviews.add(study, "Ann", labels={"any": True}, at=cases.MORNING)
-    (row,) = csv.DictReader(io.StringIO(csv_bytes(loaded(store).audited).decode()))
+    (row,) = csv.DictReader(io.StringIO(csv_bytes(loaded(store).evaluation_set).decode()))
     assert row["scanner"] == "'=1+1"
 
 
@@ -238,7 +238,7 @@ def _elsewhere(at: metrics.AtThreshold) -> tuple[metrics.Estimate, metrics.Estim
 def test_figures_of_subgroups_follow_from_the_exported_rows(store: Store) -> None:
     reviewed(store, [i % 3 == 0 for i in range(48)], (100.0,) * 40 + (120.0,) * 8)
     audit = loaded(store)
-    rows = list(csv.DictReader(io.StringIO(csv_bytes(audit.audited).decode())))
+    rows = list(csv.DictReader(io.StringIO(csv_bytes(audit.evaluation_set).decode())))
     truth, said = _column(rows, "truth_any"), _column(rows, f"{audit.first}:any")
     own = float(rows[0][f"{audit.first}:threshold_any"])
     shown_words = words(page(tabs="Subgroups"))
@@ -253,7 +253,7 @@ def test_figures_of_subgroups_follow_from_the_exported_rows(store: Store) -> Non
 def test_the_json_has_the_figures_of_the_page(store: Store, tmp_path: Path) -> None:
     sheets(store, tmp_path, 60, models=("vendor",))
     audit = loaded(store)
-    made = report(audit.audited, {"Truth": "truth.csv"}, "Ann")
+    made = report(audit.evaluation_set, {"Truth": "truth.csv"}, "Ann")
     found = json.loads(made.json())["models"]["vendor"]["labels"]
     auc = metrics.roc_auc(audit.rows("any").truth, audit.rows("any").probability)
     assert found["any"]["auc"]["value"] == auc.value
@@ -353,7 +353,7 @@ def test_errors_are_listed_the_worst_first_at_the_threshold_in_force(app: AppTes
     app.session_state["performance-tabs"] = "Errors"
     shown(app.run())
     rows = loaded(store).rows("any")
-    found = errors(rows.truth, rows.probability, 0.7)
+    found = misclassified(rows.truth, rows.probability, 0.7)
     assert app.segmented_control(key="performance-errors").options == [
         f"False negatives: {len(found.missed)}",
         f"False positives: {len(found.false_alarms)}",
@@ -377,13 +377,13 @@ def test_a_line_of_the_error_browser_says_how_wrong_and_what_it_is(store: Store)
     reviewed(store, [True, False, False, False, True], (120.0,) * 5)
     audit = loaded(store)
     rows = audit.rows("any")
-    found = errors(rows.truth, rows.probability, 0.5)
+    found = misclassified(rows.truth, rows.probability, 0.5)
     table = content(audit, "any", 0.5, found.missed)
     (line,) = table["rows"]
     row = int(np.flatnonzero((rows.truth == 1) & (rows.probability < 0.5))[0])
-    assert line["id"] == audit.audited.study[row] > 0
+    assert line["id"] == audit.evaluation_set.study[row] > 0
     cells = dict(zip(table["head"], (cell["text"] for cell in line["cells"]), strict=True))
-    assert cells["Study"] == audit.audited.keys[row] == store.worklist.row(line["id"]).study_key
+    assert cells["Study"] == audit.evaluation_set.keys[row] == store.worklist.row(line["id"]).study_key
     assert (cells["Probability"], cells["From threshold"]) == ("0.300", "-0.200")
     assert (cells["cerebroscan 1.0"], cells["kVp"]) == ("0.150", "120 kV")
 
@@ -437,8 +437,8 @@ def test_whose_truth_counts_and_how_slices_become_studies_are_chosen_on_the_page
         app.selectbox(key="performance-rule").set_value(rule)
         app = shown(app.run())
         (key,) = (one.key for one in model_sources(store))
-        audited = load(store, Selection("reviews", (key,), readers="Bob", rule=rule))
-        auc = interval(metrics.roc_auc(audited.truth["any"], audited.models[key].probability["any"]))
+        evaluation_set = load(store, Selection("reviews", (key,), readers="Bob", rule=rule))
+        auc = interval(metrics.roc_auc(evaluation_set.truth["any"], evaluation_set.models[key].probability["any"]))
         assert f"AUC {auc}" in words(app)
         found.add(auc)
     assert len(found) == 4

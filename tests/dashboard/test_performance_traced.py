@@ -48,9 +48,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, np.
         patch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
         cached.store.clear()
         fill(cached.store())
-        audited = load(cached.store(), Selection("reviews", (FIRST, SECOND)))
-        assert set(Audit(audited, FIRST, SECOND).labels) == set(LABELS)
-        rows = list(csv.DictReader(io.StringIO(csv_bytes(audited).decode())))
+        evaluation_set = load(cached.store(), Selection("reviews", (FIRST, SECOND)))
+        assert set(Audit(evaluation_set, FIRST, SECOND).labels) == set(LABELS)
+        rows = list(csv.DictReader(io.StringIO(csv_bytes(evaluation_set).decode())))
         yield {name: np.array([row[name] for row in rows]) for name in rows[0]}
         cached.store().close()
         cached.store.clear()

@@ -161,11 +161,11 @@ def test_nine_aucs_of_the_store(form: str, home: Path) -> None:
     assert f"{SCANS} studies" in run("import-truth", truth)
     assert f"{SCANS} studies" in run("import-predictions", said, *options)
     with closing(Store.open()) as store:
-        audited = load(store, Selection("import:1", ("import:2:model",)))
-    assert audited.names() == {"import:2:model": "prediction_probabilities.csv"}
-    assert set(audited.truth) == set(AUCS)
-    model = audited.models["import:2:model"]
-    found = {label: roc_auc_score(audited.truth[label], said) for label, said in model.probability.items()}
+        evaluation_set = load(store, Selection("import:1", ("import:2:model",)))
+    assert evaluation_set.names() == {"import:2:model": "prediction_probabilities.csv"}
+    assert set(evaluation_set.truth) == set(AUCS)
+    model = evaluation_set.models["import:2:model"]
+    found = {label: roc_auc_score(evaluation_set.truth[label], said) for label, said in model.probability.items()}
     assert found == pytest.approx(AUCS, abs=1e-12)
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ichscope.evaluation.evaluate import evaluate, evaluated
+from ichscope.evaluation.evaluate import evaluate, evaluate_pairing
 from ichscope.evaluation.pairing import Reading
-from ichscope.evaluation.selection import Audited, EvaluationError, Selection, load, model_sources, truth_sources
+from ichscope.evaluation.selection import EvaluationError, EvaluationSet, Selection, load, model_sources, truth_sources
 from ichscope.imaging.elements import short_hash
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS
@@ -64,8 +64,8 @@ def listed(values: Any) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]
 
 
-def by_key(store: Store, audited: Audited, values: Any) -> dict[str, float | None]:
-    return dict(zip(audited.keys, listed(values), strict=True))
+def by_key(store: Store, evaluation_set: EvaluationSet, values: Any) -> dict[str, float | None]:
+    return dict(zip(evaluation_set.keys, listed(values), strict=True))
 
 
 # --- a published reader study: readers as columns, a vendor's probabilities by study
@@ -98,18 +98,22 @@ def test_a_reader_study_as_published_gives_the_same_figures_as_its_files(
     assert done.labels == (*LABELS, "Fracture", "MidlineShift", "MassEffect")
     assert done.notes == ("not read as labels: Category",)
     vendor = predictions(reader_study()[1], name="Vendor's product")
-    audited = load(store, Selection("import:1", ("import:2:model",)))
-    assert (audited.grouped_by, audited.missing, set(audited.study.tolist())) == ("", {"import:2:model": 0}, {-1})
-    found = evaluated(audited.pairing(), {}).models["Vendor's product"].labels
+    evaluation_set = load(store, Selection("import:1", ("import:2:model",)))
+    assert (evaluation_set.grouped_by, evaluation_set.missing, set(evaluation_set.study.tolist())) == (
+        "",
+        {"import:2:model": 0},
+        {-1},
+    )
+    found = evaluate_pairing(evaluation_set.pairing(), {}).models["Vendor's product"].labels
     files = evaluate(tmp_path / "truth.csv", tmp_path / "predictions.csv").models["model"].labels
     assert list(found) == list(files) == list(vendor.labels)
     for label, figures in files.items():
         assert found[label].auc == figures.auc
         assert found[label].operating_points == figures.operating_points
-        known = ~np.isnan(audited.truth[label])
-        said = audited.models["import:2:model"].probability[label]
+        known = ~np.isnan(evaluation_set.truth[label])
+        said = evaluation_set.models["import:2:model"].probability[label]
         assert found[label].auc.value == pytest.approx(
-            roc_auc_score(audited.truth[label][known], said[known]), abs=1e-12
+            roc_auc_score(evaluation_set.truth[label][known], said[known]), abs=1e-12
         )
 
 
@@ -118,11 +122,11 @@ def test_whose_truth_counts_is_chosen_when_it_is_loaded(
     store: Store, truth: Callable[..., Imported], readers: str
 ) -> None:
     truth("study,R1:SDH,R2:SDH,R3:SDH,R1:any\nA,1,0,1,1\nB,1,0,0,\nC,,1,0,0\nD,,,,\n")
-    audited = load(store, Selection("import:1", (), readers=readers))
+    evaluation_set = load(store, Selection("import:1", (), readers=readers))
     expected = {"majority": [1, 0, None, None], "any": [1, 1, 1, None], "R2": [0, 0, 1, None]}[readers]
-    found = by_key(store, audited, audited.truth["subdural"])
+    found = by_key(store, evaluation_set, evaluation_set.truth["subdural"])
     assert [found[store.keys.study(name)] for name in "abcd"] == expected
-    assert any("split evenly in 1 row;" in note for note in audited.notes) == (readers == "majority")
+    assert any("split evenly in 1 row;" in note for note in evaluation_set.notes) == (readers == "majority")
 
 
 def test_rows_of_one_study_without_a_reader_contradict_each_other_unless_it_is_said(
@@ -145,14 +149,14 @@ def test_the_long_form_finds_its_slices_in_the_store(store: Store, truth: Callab
     text = "ID,Label\n" + "".join(f"{sop}_any,{label}\n" for sop, label in (("1.2", 1), ("1.0", 0), ("9.9", 1)))
     done = truth(text)
     assert (done.level, done.rows, done.matched) == ("slice", 3, 2)
-    audited = load(store, Selection("import:1", (OWN,), level="slice"))
-    assert audited.keys == [store.keys.slice(sop) for sop in ("1.2", "1.0", "9.9")]
-    assert (audited.study.tolist(), audited.slice.tolist()) == ([number, number, -1], [2, 0, -1])
-    assert listed(audited.truth["any"]) == [1, 0, 1]
-    assert listed(np.round(audited.models[OWN].probability["any"], 6)) == [0.2, 0.1, None]
-    assert (audited.missing[OWN], audited.grouped_by) == (1, "study")
-    assert audited.group[0] == audited.group[1] != audited.group[2]
-    assert audited.models[OWN].thresholds == {}, "thresholds are on the probability of a study"
+    evaluation_set = load(store, Selection("import:1", (OWN,), level="slice"))
+    assert evaluation_set.keys == [store.keys.slice(sop) for sop in ("1.2", "1.0", "9.9")]
+    assert (evaluation_set.study.tolist(), evaluation_set.slice.tolist()) == ([number, number, -1], [2, 0, -1])
+    assert listed(evaluation_set.truth["any"]) == [1, 0, 1]
+    assert listed(np.round(evaluation_set.models[OWN].probability["any"], 6)) == [0.2, 0.1, None]
+    assert (evaluation_set.missing[OWN], evaluation_set.grouped_by) == (1, "study")
+    assert evaluation_set.group[0] == evaluation_set.group[1] != evaluation_set.group[2]
+    assert evaluation_set.models[OWN].thresholds == {}, "thresholds are on the probability of a study"
 
 
 def test_slices_become_studies_and_what_the_truth_does_not_say_of_one_is_unknown(
@@ -164,10 +168,10 @@ def test_slices_become_studies_and_what_the_truth_does_not_say_of_one_is_unknown
         names[name] = add(store, name, build.model(along=(0.1, i / 10)), slices=slices)
     rows = [("a.0", 0), ("a.1", 1), ("b.0", 0), ("b.1", 0), ("c.0", 0), ("stranger", 1)]
     truth("ID,Label\n" + "".join(f"{sop}_any,{label}\n" for sop, label in rows))
-    audited = load(store, Selection("import:1", (OWN,)))
-    found = dict(zip(audited.study.tolist(), listed(audited.truth["any"]), strict=True))
+    evaluation_set = load(store, Selection("import:1", (OWN,)))
+    found = dict(zip(evaluation_set.study.tolist(), listed(evaluation_set.truth["any"]), strict=True))
     assert found == {names["a"]: 1, names["b"]: 0, names["c"]: None}
-    assert "1 slices of the truth belong to no study that is known here" in audited.notes
+    assert "1 slices of the truth belong to no study that is known here" in evaluation_set.notes
 
 
 @pytest.mark.parametrize("rule", ["max", "top-k", "noisy-or"])
@@ -179,10 +183,10 @@ def test_probabilities_of_slices_become_studies_by_the_rule(
     sops = [f"1.{i}" for i in range(100)]
     truth(table("study,any", [f"S{i}" for i in range(20)], rng.integers(0, 2, 20)))
     predictions(table("sop,study,any", sops, whose, rng.random(100)))
-    audited = load(store, Selection("import:1", ("import:2:model",), rule=rule))
+    evaluation_set = load(store, Selection("import:1", ("import:2:model",), rule=rule))
     files = evaluate(tmp_path / "truth.csv", tmp_path / "predictions.csv", Reading("study", rule=rule))
     found, expected = (
-        next(iter(one.models.values())).labels["any"] for one in (evaluated(audited.pairing(), {}), files)
+        next(iter(one.models.values())).labels["any"] for one in (evaluate_pairing(evaluation_set.pairing(), {}), files)
     )
     assert (found.positives, found.negatives) == (expected.positives, expected.negatives)
     for name in ("auc", "average_precision", "brier"):
@@ -206,10 +210,10 @@ def test_slices_known_by_study_and_number_are_found_by_uid_and_by_hash(
 ) -> None:
     truth("study,slice,any\n1.2.3,1,0\n1.2.3,2,1\n1.2.4,1,0\n")
     predictions(f"study,slice,patient,any\n{short_hash('1.2.3')},2,P,0.7\n{short_hash('1.2.4')},1,P,0.2\n")
-    audited = load(store, Selection("import:1", ("import:2:model",), level="slice"))
-    assert listed(audited.models["import:2:model"].probability["any"]) == [None, 0.7, 0.2]
-    assert audited.grouped_by == "patient"
-    assert audited.group[1] == audited.group[2]
+    evaluation_set = load(store, Selection("import:1", ("import:2:model",), level="slice"))
+    assert listed(evaluation_set.models["import:2:model"].probability["any"]) == [None, 0.7, 0.2]
+    assert evaluation_set.grouped_by == "patient"
+    assert evaluation_set.group[1] == evaluation_set.group[2]
 
 
 def test_several_models_of_a_file_are_told_apart_with_their_versions_and_thresholds(
@@ -224,12 +228,12 @@ def test_several_models_of_a_file_are_told_apart_with_their_versions_and_thresho
         (keys[0], "1", 2),
         (keys[1], "7", 1),
     ]
-    audited = load(store, Selection("import:1", keys))
-    first, second = (audited.models[key] for key in keys)
+    evaluation_set = load(store, Selection("import:1", keys))
+    first, second = (evaluation_set.models[key] for key in keys)
     assert (first.thresholds, second.thresholds) == ({"any": 0.4}, {})
     assert listed(first.probability["Midline shift"]) == [0.2, 0.3]
-    assert (listed(second.probability["any"]), audited.missing) == ([None, 0.3], {keys[0]: 0, keys[1]: 1})
-    assert audited.names() == {keys[0]: "x 1", keys[1]: "y 7"}
+    assert (listed(second.probability["any"]), evaluation_set.missing) == ([None, 0.3], {keys[0]: 0, keys[1]: 1})
+    assert evaluation_set.names() == {keys[0]: "x 1", keys[1]: "y 7"}
     assert len(first.sha256) == 64
 
 
@@ -295,12 +299,12 @@ def reviewed(store: Store) -> list[int]:
 def test_of_each_reader_the_last_review_counts(store: Store, readers: str, expected: list[float | None]) -> None:
     ids = reviewed(store)
     assert [(one.key, one.rows, one.readers) for one in truth_sources(store)] == [("reviews", 2, ("Ann", "Bob"))]
-    audited = load(store, Selection("reviews", (OWN,), readers=readers))
-    found = dict(zip(audited.study.tolist(), listed(audited.truth["any"]), strict=True))
+    evaluation_set = load(store, Selection("reviews", (OWN,), readers=readers))
+    found = dict(zip(evaluation_set.study.tolist(), listed(evaluation_set.truth["any"]), strict=True))
     # Where readers are split, whether there is a haemorrhage is not known.
     known = {number: value for number, value in found.items() if value is not None}
     assert known == {number: value for number, value in zip(ids, expected, strict=False) if value is not None}
-    assert any("readers saw what the models say" in note for note in audited.notes)
+    assert any("readers saw what the models say" in note for note in evaluation_set.notes)
 
 
 # --- what belongs to a study
@@ -311,13 +315,16 @@ def test_of_several_series_of_a_study_the_highest_counts(store: Store, truth: Ca
     low = store.results.record(one, content("low"))
     high = store.results.record(replace(study("a", 0.7), series="f" * 16), content("high"))
     truth(f"study,any\n{one.study},1\n")
-    audited = load(store, Selection("import:1", (OWN,)))
-    assert (audited.study.tolist(), audited.models[OWN].probability["any"].tolist()) == ([high], [0.7])
+    evaluation_set = load(store, Selection("import:1", (OWN,)))
+    assert (evaluation_set.study.tolist(), evaluation_set.models[OWN].probability["any"].tolist()) == ([high], [0.7])
     for number in (low, high):
         store.reviews.add(number, "Ann", labels={"any": True})
-    audited = load(store, Selection("reviews", (OWN,)))
-    assert (audited.study.tolist(), audited.models[OWN].probability["any"].tolist()) == ([low, high], [0.2, 0.7])
-    assert (audited.grouped_by, audited.group.tolist()) == ("study", [0, 0])
+    evaluation_set = load(store, Selection("reviews", (OWN,)))
+    assert (evaluation_set.study.tolist(), evaluation_set.models[OWN].probability["any"].tolist()) == (
+        [low, high],
+        [0.2, 0.7],
+    )
+    assert (evaluation_set.grouped_by, evaluation_set.group.tolist()) == ("study", [0, 0])
 
 
 def test_rows_go_by_the_patient_that_the_store_or_a_file_knows(
@@ -329,8 +336,8 @@ def test_rows_go_by_the_patient_that_the_store_or_a_file_knows(
     truth(table("study,any", [*keys, "C", "D"], [1, 0, 1, 0]))
     assert load(store, Selection("import:1", ())).grouped_by == "patient"
     predictions(table("study,patient,any", [*keys, "C", "D"], ["", "", "P1", "P2"], [0.1] * 4))
-    audited = load(store, Selection("import:1", ("import:2:model",)))
-    groups = dict(zip(audited.keys, audited.group.tolist(), strict=True))
+    evaluation_set = load(store, Selection("import:1", ("import:2:model",)))
+    groups = dict(zip(evaluation_set.keys, evaluation_set.group.tolist(), strict=True))
     a, b, c, d = (groups[store.keys.study(name)] for name in (*keys, "c", "d"))
     assert a == b == c != d
 
@@ -351,8 +358,8 @@ def test_subgroups_are_banded(store: Store, truth: Callable[..., Imported]) -> N
     for name, header in headers.items():
         store.results.record(study(name, 0.5, header=header), content(name))
     truth(table("study,any", [*(content(f"study {name}")[:16] for name in "ab"), "C"], [1, 0, 1]))
-    audited = load(store, Selection("import:1", (OWN,)))
-    assert audited.columns == {
+    evaluation_set = load(store, Selection("import:1", (OWN,)))
+    assert evaluation_set.columns == {
         "scanner": ["M S", "", ""],
         "institution": [store.keys.site("county"), "", ""],
         "kvp": ["120 kV", "", ""],
@@ -373,15 +380,15 @@ def test_a_filter_leaves_only_studies_of_the_store(store: Store, truth: Callable
     assert any(note.startswith("2 rows of truth are left out") for note in real.notes)
     nothing = load(store, Selection("import:1", (OWN,), filter=Filter(scanner="nobody's")))
     assert (nothing.keys, nothing.truth, list(nothing.csv_rows())) == ([], {}, [])
-    assert evaluated(nothing.pairing(), {}).models["cranioscan 1.0"].labels == {}
+    assert evaluate_pairing(nothing.pairing(), {}).models["cranioscan 1.0"].labels == {}
 
 
 def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
     for name, threshold in (("a", 0.3), ("b", 0.5)):
         store.reviews.add(add(store, name, build.model(along=(0.4,), threshold=threshold)), "Ann", labels={"any": True})
-    audited = load(store, Selection("reviews", (OWN,)))
-    assert audited.models[OWN].thresholds["any"] == 0.5
-    assert "cranioscan 1.0: 1 results were made with other thresholds; the newest ones count" in audited.notes
+    evaluation_set = load(store, Selection("reviews", (OWN,)))
+    assert evaluation_set.models[OWN].thresholds["any"] == 0.5
+    assert "cranioscan 1.0: 1 results were made with other thresholds; the newest ones count" in evaluation_set.notes
 
 
 def test_the_thresholds_in_force_are_those_of_the_audited_studies(store: Store) -> None:
@@ -390,9 +397,9 @@ def test_the_thresholds_in_force_are_those_of_the_audited_studies(store: Store) 
         store.reviews.add(add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
     for days, threshold, others in ((1, 0.3, 0), (2, 0.6, 1), (3, 0.5, 2)):
         early = Filter(until=MORNING + timedelta(days=days, hours=-1))
-        audited = load(store, Selection("reviews", (OWN,), filter=early))
-        assert audited.models[OWN].thresholds["any"] == threshold
-        said = [note.split(": ")[1] for note in audited.notes if "other thresholds" in note]
+        evaluation_set = load(store, Selection("reviews", (OWN,), filter=early))
+        assert evaluation_set.models[OWN].thresholds["any"] == threshold
+        said = [note.split(": ")[1] for note in evaluation_set.notes if "other thresholds" in note]
         assert said == ([f"{others} results were made with other thresholds; the newest ones count"] if others else [])
 
 
@@ -449,15 +456,15 @@ def test_what_cannot_be_loaded_says_why(
 
 def test_every_figure_can_be_computed_again_from_the_rows(store: Store) -> None:
     many(store, 80)
-    audited = load(store, Selection("reviews", tuple(one.key for one in model_sources(store))))
+    evaluation_set = load(store, Selection("reviews", tuple(one.key for one in model_sources(store))))
     text = io.StringIO()
-    rows = list(audited.csv_rows())
+    rows = list(evaluation_set.csv_rows())
     writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
     read = list(csv.DictReader(io.StringIO(text.getvalue())))
-    figures = evaluated(audited.pairing(), {}).models
-    for source, name in audited.names().items():
+    figures = evaluate_pairing(evaluation_set.pairing(), {}).models
+    for source, name in evaluation_set.names().items():
         for label, found in figures[name].labels.items():
             pairs = [
                 (row[f"truth_{label}"], row[f"{source}:{label}"], row[f"{source}:threshold_{label}"]) for row in read
@@ -465,7 +472,7 @@ def test_every_figure_can_be_computed_again_from_the_rows(store: Store) -> None:
             known = [(float(t), float(p), float(threshold)) for t, p, threshold in pairs if t and p]
             truth, said, thresholds = zip(*known, strict=True)
             assert found.auc.value == pytest.approx(roc_auc_score(truth, said), abs=1e-12)
-            own = next(point.found for point in found.operating_points if point.chosen_on == "the model's own")
+            own = next(point.metrics for point in found.operating_points if point.chosen_on == "the model's own")
             assert own is not None
             assert own.confusion.tp == sum(t == 1 and p >= at for t, p, at in known)
             assert set(thresholds) == {own.threshold}
@@ -474,14 +481,14 @@ def test_every_figure_can_be_computed_again_from_the_rows(store: Store) -> None:
 def test_the_hash_of_the_data_is_of_all_that_figures_are_computed_from(store: Store) -> None:
     many(store, 40)
     selection = Selection("reviews", (OWN,))
-    audited = load(store, selection)
-    model = audited.models[OWN]
+    evaluation_set = load(store, selection)
+    model = evaluation_set.models[OWN]
     others = [
         load(store, replace(selection, readers="Ann")),
-        replace(audited, models={OWN: replace(model, thresholds={"any": 0.25})}),
-        replace(audited, models={OWN: replace(model, probability={"any": model.probability["any"] + 1e-9})}),
-        replace(audited, columns=audited.columns | {"sex": ["F"] * len(audited.keys)}),
-        replace(audited, group=audited.group + 1),
+        replace(evaluation_set, models={OWN: replace(model, thresholds={"any": 0.25})}),
+        replace(evaluation_set, models={OWN: replace(model, probability={"any": model.probability["any"] + 1e-9})}),
+        replace(evaluation_set, columns=evaluation_set.columns | {"sex": ["F"] * len(evaluation_set.keys)}),
+        replace(evaluation_set, group=evaluation_set.group + 1),
     ]
-    assert load(store, selection).sha256 == audited.sha256
-    assert len({audited.sha256, *(one.sha256 for one in others)}) == len(others) + 1
+    assert load(store, selection).sha256 == evaluation_set.sha256
+    assert len({evaluation_set.sha256, *(one.sha256 for one in others)}) == len(others) + 1

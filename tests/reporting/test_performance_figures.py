@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from ichscope import metrics
-from ichscope.evaluation.confidence_bands import MANY_ROWS, Curves, banded
-from ichscope.evaluation.misclassified import errors
+from ichscope.evaluation.confidence_bands import MANY_ROWS, Curves, curves_with_bands
+from ichscope.evaluation.misclassified import misclassified
 from ichscope.labels import SUBTYPES
 from ichscope.metrics import Confusion, Estimate
 from ichscope.reporting.figures import counts, performance
@@ -26,7 +26,7 @@ def sample(rows: int = 400, seed: int = 0, share: float = 0.3) -> Arrays:
 
 @cache
 def curves_of(rows: int) -> Curves:
-    return banded(*sample(rows))
+    return curves_with_bands(*sample(rows))
 
 
 def traced(name: str = "cranioscan 1.0", threshold: float = 0.5, rows: int = 400) -> Traced:
@@ -93,7 +93,7 @@ def test_a_curve_of_many_points_is_thinned_where_no_eye_can_see() -> None:
 def test_quick_bands_of_many_rows_are_those_of_the_bootstrap(clustered: bool) -> None:
     truth, said = sample(MANY_ROWS + 1000, share=0.1)
     patients = np.arange(len(truth)) // 4 if clustered else None
-    quick = banded(truth, said, patients)
+    quick = curves_with_bands(truth, said, patients)
     slow = metrics.roc_curve(truth, said, patients, band=True, replicates=100)
     np.testing.assert_array_equal(quick.roc.sensitivity, slow.sensitivity)
     width = (slow.band.high - slow.band.low).mean()
@@ -104,11 +104,11 @@ def test_quick_bands_of_many_rows_are_those_of_the_bootstrap(clustered: bool) ->
 def test_unknown_rows_and_empty_classes_leave_no_curve_and_no_error() -> None:
     truth, said = np.ones(MANY_ROWS + 1), np.linspace(0, 1, MANY_ROWS + 1)
     said[5] = np.nan
-    curves = banded(truth, said)
+    curves = curves_with_bands(truth, said)
     assert curves.roc is None
     assert curves.pr is not None
     assert len(performance.roc([Traced("a", "any", curves.roc)]).data) == 1  # the diagonal alone
-    assert banded(np.full(3, np.nan), np.zeros(3)).pr is None
+    assert curves_with_bands(np.full(3, np.nan), np.zeros(3)).pr is None
 
 
 def test_two_models_differ_in_dash_and_colour() -> None:
@@ -235,12 +235,12 @@ def test_errors_are_sorted_by_how_wrong_they_are() -> None:
     nan = np.nan
     truth = np.array([1, 1, 1, 0, 0, 0, nan, 1, 0, 1])
     said = np.array([0.4, 0.1, 0.5, 0.5, 0.9, 0.2, 0.9, nan, 0.9, 0.1])
-    found = errors(truth, said, 0.5)
+    found = misclassified(truth, said, 0.5)
     assert found.missed.tolist() == [1, 9, 0]  # equal ones in the order of their rows
     assert found.false_alarms.tolist() == [4, 8, 3]  # the threshold itself is called positive
 
 
 def test_errors_are_the_wrong_cells_of_the_confusion_matrix() -> None:
     truth, said = sample()
-    found, matrix = errors(truth, said, 0.37), metrics.at_threshold(truth, said, 0.37).confusion
+    found, matrix = misclassified(truth, said, 0.37), metrics.at_threshold(truth, said, 0.37).confusion
     assert (len(found.missed), len(found.false_alarms)) == (matrix.fn, matrix.fp)

@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 
 from dashboard.performance import files
 from ichscope.commands.cli import app
-from ichscope.evaluation.selection import Audited, ModelColumn, Selection, load, truth_sources
+from ichscope.evaluation.selection import EvaluationSet, ModelColumn, Selection, load, truth_sources
 from ichscope.labels import LABELS
-from ichscope.reporting.report import About, Report, in_words
+from ichscope.reporting.report import About, EvaluationReport, in_words
 from ichscope.reporting.report_figures import drawings
 from ichscope.store import Filter, Store
 from ichscope.tabular.importing import import_predictions, import_truth
@@ -33,7 +33,9 @@ CURVES = ("ROC", "precision and recall")
 SUBGROUP = ["A"] * 20 + ["B"] * 12 + [""] * 8
 
 
-def audited(rows: int = 40, truth: Any = None, labels: tuple[str, ...] = LABELS, **changes: Any) -> Audited:
+def evaluation_set(
+    rows: int = 40, truth: Any = None, labels: tuple[str, ...] = LABELS, **changes: Any
+) -> EvaluationSet:
     rng = np.random.default_rng(3)
     values = {label: (rng.random(rows) < 0.4).astype(float) for label in labels}
     if truth is not None:
@@ -53,7 +55,7 @@ def audited(rows: int = 40, truth: Any = None, labels: tuple[str, ...] = LABELS,
         "notes": ["a note of the truth"],
         "missing": {"import:1:tool": 0},
     }
-    return Audited(**given | changes)
+    return EvaluationSet(**given | changes)
 
 
 def cells(text: str) -> list[dict[str, str]]:
@@ -66,18 +68,18 @@ def downloads(page: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
-    return Report(audited(), ABOUT)
+def report() -> EvaluationReport:
+    return EvaluationReport(evaluation_set(), ABOUT)
 
 
 @pytest.fixture(scope="module")
-def page(report: Report) -> str:
+def page(report: EvaluationReport) -> str:
     return report.html()
 
 
 def test_the_same_input_gives_the_same_bytes_but_for_the_date_that_is_given(page: str) -> None:
-    assert Report(audited(), ABOUT).html() == page
-    other = Report(audited(), About("another day", "QA", selection={"Truth": "Reviews"})).html()
+    assert EvaluationReport(evaluation_set(), ABOUT).html() == page
+    other = EvaluationReport(evaluation_set(), About("another day", "QA", selection={"Truth": "Reviews"})).html()
     shown, first, second = re.compile(r"(?s)href='data:[^']*'"), page, other
     assert first != second
     assert shown.sub("", first).replace("22 November 2026", "") == shown.sub("", second).replace("another day", "")
@@ -91,11 +93,17 @@ def test_the_page_needs_and_may_reach_no_network(page: str) -> None:
     assert page.count("plotly.js v") == 1
 
 
-def test_the_page_says_what_it_stands_on(page: str, report: Report) -> None:
+def test_the_page_says_what_it_stands_on(page: str, report: EvaluationReport) -> None:
     text = unescape(page)
     for words in (
         *("Research use only - not for diagnosis", "22 November 2026, QA", "a note of the truth", "ab" * 32),
-        *(report.audited.sha256, "sensitivity 0.95", "any 0.5, epidural 0.5", "numpy " + np.__version__, "Reviews"),
+        *(
+            report.evaluation_set.sha256,
+            "sensitivity 0.95",
+            "any 0.5, epidural 0.5",
+            "numpy " + np.__version__,
+            "Reviews",
+        ),
     ):
         assert words in text
     auc = report.evaluation.models["tool 1.0"].labels["any"].auc
@@ -115,7 +123,7 @@ def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Pa
     second = store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
     store.reviews.add(add(store, "a", 0.9), "Bob", labels={"any": True})
     store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
-    made = Report(load(store, Selection("reviews", ("model:cranioscan@1.0",))), ABOUT)
+    made = EvaluationReport(load(store, Selection("reviews", ("model:cranioscan@1.0",))), ABOUT)
     store.close()
     (row,) = cells(downloads(made.html())["set_thresholds.csv"])
     assert (row["No."], row["Threshold"], row["Who"], row["Why"]) == (
@@ -128,12 +136,12 @@ def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Pa
     assert model["Operating point"].endswith(f"(no. {second.id})")
 
 
-def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str, report: Report) -> None:
+def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str, report: EvaluationReport) -> None:
     files = downloads(page)
     names = ["population", "truth", "models", "figures", "log_loss", "operating_points", "elsewhere", "subgroups"]
     names += ["calibration_bins", "joint_confusion", "decision_curve"]
     assert list(files) == [*(f"{name}.csv" for name in names), "figures.json"]
-    rows = report.audited
+    rows = report.evaluation_set
     said = rows.models["import:1:tool"].probability
     for row, label in zip(cells(files["figures.csv"]), LABELS, strict=True):
         assert float(row["AUC"]) == pytest.approx(roc_auc_score(rows.truth[label], said[label]), abs=1e-12)
@@ -170,8 +178,8 @@ def test_every_table_comes_along_and_its_figures_can_be_computed_again(page: str
     assert everything["tables"]["population"]["rows"][0][:3] == ["all", "all", 40]
 
 
-def test_what_is_drawn_is_a_table_too(page: str, report: Report) -> None:
-    files, rows = downloads(page), report.audited
+def test_what_is_drawn_is_a_table_too(page: str, report: EvaluationReport) -> None:
+    files, rows = downloads(page), report.evaluation_set
     said = rows.models["import:1:tool"].probability
     bins = [row for row in cells(files["calibration_bins.csv"]) if row["Label"] == "Any haemorrhage"]
     assert sum(int(row["Rows"]) for row in bins) == 40
@@ -190,7 +198,7 @@ def test_what_is_drawn_is_a_table_too(page: str, report: Report) -> None:
 
 
 def test_a_report_says_which_thresholds_it_stands_on() -> None:
-    without = audited().models["import:1:tool"]
+    without = evaluation_set().models["import:1:tool"]
     some = replace(without, thresholds={"any": 0.5, "subdural": 0.4}), replace(without, thresholds={})
     kinds = [without, *some]
     captions = ["its own threshold", "the Youden point of these data or its own threshold"]
@@ -201,7 +209,7 @@ def test_a_report_says_which_thresholds_it_stands_on() -> None:
         "tool 1.0: the Youden point of these data;",
     ]
     for model, caption, fact in zip(kinds, captions, facts, strict=True):
-        page = unescape(Report(audited(models={"import:1:tool": model}), ABOUT).html())
+        page = unescape(EvaluationReport(evaluation_set(models={"import:1:tool": model}), ABOUT).html())
         assert f"<figcaption>Subtypes, by truth and as called, each at {caption}<" in page
         assert f"<dt>Thresholds</dt><dd>{fact}" in page
         assert "specificity 0.9" in page
@@ -209,23 +217,23 @@ def test_a_report_says_which_thresholds_it_stands_on() -> None:
 
 @pytest.mark.parametrize(("truth", "reason"), [(0, "no positives"), (1, "no negatives")])
 def test_what_is_not_estimable_says_why(truth: int, reason: str) -> None:
-    page = unescape(Report(audited(12, truth), ABOUT).html())
+    page = unescape(EvaluationReport(evaluation_set(12, truth), ABOUT).html())
     assert f"AUC not estimable: {reason}" in page
     assert ">nan<" not in page.lower()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 5_000])
 def test_few_and_many_rows_make_a_report_too(rows: int) -> None:
-    made = Report(audited(rows), ABOUT)
+    made = EvaluationReport(evaluation_set(rows), ABOUT)
     assert "tool 1.0" in made.html()
     assert json.loads(made.json())["rows"] == rows
 
 
 def test_lines_of_other_labels_are_told_apart() -> None:
     labels = ("any", "CalvarialFracture", "MassEffect")
-    rows = audited(labels=labels)
+    rows = evaluation_set(labels=labels)
     (key,) = rows.models
-    made = Report(rows, ABOUT)
+    made = EvaluationReport(rows, ABOUT)
     caption, figure = next(drawings(rows, key, made.evaluation.models["tool 1.0"]))
     assert caption == "All labels: ROC"
     looks = {(one.line.color, one.line.dash) for one in figure.data if one.name in labels or one.name == "Any"}
@@ -235,10 +243,12 @@ def test_lines_of_other_labels_are_told_apart() -> None:
 def test_names_from_outside_are_no_markup_and_no_formulas() -> None:
     bad = "<script>alert(1)</script>"
     labels = ("any", bad)
-    model = audited(labels=labels).models["import:1:tool"]
+    model = evaluation_set(labels=labels).models["import:1:tool"]
     evil = ModelColumn(bad, "'\"", model.probability, {}, bad, "=1+1")
-    made = Report(
-        audited(labels=labels, models={"x": evil}, missing={"x": 0}, columns={"scanner": [bad] * 40}, notes=[bad]),
+    made = EvaluationReport(
+        evaluation_set(
+            labels=labels, models={"x": evil}, missing={"x": 0}, columns={"scanner": [bad] * 40}, notes=[bad]
+        ),
         About(bad, bad, bad, {bad: bad}),
     )
     page = made.html()
@@ -247,11 +257,11 @@ def test_names_from_outside_are_no_markup_and_no_formulas() -> None:
     assert next(row["SHA-256"] for row in cells(downloads(page)["models.csv"])) == "'=1+1"
 
 
-def test_two_models_are_compared(report: Report) -> None:
-    one = audited()
+def test_two_models_are_compared(report: EvaluationReport) -> None:
+    one = evaluation_set()
     first = one.models["import:1:tool"]
     worse = ModelColumn("tool", "0.9", {"any": 1 - first.probability["any"]}, {}, "", "")
-    made = Report(audited(models={"a": first, "b": worse}, missing={"a": 0, "b": 3}), ABOUT)
+    made = EvaluationReport(evaluation_set(models={"a": first, "b": worse}, missing={"a": 0, "b": 3}), ABOUT)
     (row,) = cells(next(table.csv() for table in made.tables if table.key == "comparisons"))
     assert (row["First"], row["Second"], row["Label"]) == ("tool 1.0", "tool 0.9", "Any haemorrhage")
     assert float(row["Difference"]) == pytest.approx(2 * float(row["AUC of the first"]) - 1)
@@ -326,8 +336,8 @@ def test_a_report_comes_with_its_tables(store: Store, home: Path) -> None:
     page = output.read_text(encoding="utf-8")
     assert "<p>today, QA</p>" in page
     assert "stranger" not in page, "who says nothing of these studies is left out"
-    audited = load(store, Selection("reviews", ("model:cerebroscan@1.0", "model:cranioscan@1.0")))
-    assert audited.sha256 in page
+    evaluation_set = load(store, Selection("reviews", ("model:cerebroscan@1.0", "model:cranioscan@1.0")))
+    assert evaluation_set.sha256 in page
     assert {path.name for path in (home / "tables").iterdir()} >= {"figures.csv", "figures.json", "population.csv"}
     found = json.loads((home / "tables" / "figures.json").read_text(encoding="utf-8"))
     assert found["selection"]["Truth"] == "Reviews"

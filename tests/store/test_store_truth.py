@@ -206,13 +206,15 @@ def test_both_databases_give_an_audit_the_same(store: Store, tmp_path: Path) -> 
     path.write_text("study,any\n" + "".join(f"S{i},{i / 10}\n" for i in range(5)))
     done = import_predictions(store, path)
     assert (done.rows, done.matched, done.new) == (5, 0, True)
-    audited = load(store, Selection("reviews", tuple(one.key for one in model_sources(store))))
+    evaluation_set = load(store, Selection("reviews", tuple(one.key for one in model_sources(store))))
     by_id = {row.id: row for row in rows}
-    assert set(audited.study.tolist()) == {row.id for row in rows if any(v is not None for v in row.read.values())}
-    for i, number in enumerate(audited.study.tolist()):
-        assert audited.keys[i] == by_id[number].study_key
+    assert set(evaluation_set.study.tolist()) == {
+        row.id for row in rows if any(v is not None for v in row.read.values())
+    }
+    for i, number in enumerate(evaluation_set.study.tolist()):
+        assert evaluation_set.keys[i] == by_id[number].study_key
         for label in LABELS:
             said = by_id[number].read[label]
-            assert (said is None) == np.isnan(audited.truth[label][i])
-            assert said is None or audited.truth[label][i] == said
-    assert audited.missing["import:1:model"] == len(audited.keys)
+            assert (said is None) == np.isnan(evaluation_set.truth[label][i])
+            assert said is None or evaluation_set.truth[label][i] == said
+    assert evaluation_set.missing["import:1:model"] == len(evaluation_set.keys)

@@ -47,9 +47,9 @@ def over_time(days: Sequence[Day]) -> go.Figure:
     for day in days:
         counts[day.status][_start(day.day, unit)] += day.studies
     figure = dress(go.Figure(), legend=True)
-    for status, found in counts.items():
-        texts = [f"{unit} of {start}<br>{count:,} {status}" for start, count in found.items()]
-        bars(figure, list(found), list(found.values()), texts, STATE_COLOURS[status], name=status)
+    for status, by_start in counts.items():
+        texts = [f"{unit} of {start}<br>{count:,} {status}" for start, count in by_start.items()]
+        bars(figure, list(by_start), list(by_start.values()), texts, STATE_COLOURS[status], name=status)
     figure.update_layout(barmode="stack", bargap=0.1)
     figure.update_xaxes(title=f"Arrival, by {unit} (UTC)", type="date")
     if days and (last - first).days < _FEW_DAYS:
@@ -57,7 +57,7 @@ def over_time(days: Sequence[Day]) -> go.Figure:
         figure.update_traces(width=0.9 * _DAY_MS)
         figure.update_xaxes(dtick=_DAY_MS, tickformat="%b %d\n%Y", range=_around(first, last))
     figure.update_yaxes(title="Studies", rangemode="tozero")
-    totals = ", ".join(f"{sum(found.values())} {status}" for status, found in counts.items())
+    totals = ", ".join(f"{sum(by_start.values())} {status}" for status, by_start in counts.items())
     return describe(figure, f"Studies by {unit} of their arrival, {first} to {last}: {totals}.")
 
 
@@ -79,18 +79,18 @@ def _start(day: date, unit: str) -> date:
     return day.replace(day=1) if unit == "month" else day
 
 
-def reasons(found: Sequence[Reason], total: int) -> go.Figure:
+def reasons(reasons_of_studies: Sequence[Reason], total: int) -> go.Figure:
     """Studies by what limits or prevents their analysis, the commonest first; one study may have several."""
-    shown = sorted(found, key=lambda one: -one.studies)[:_MOST_REASONS]
-    names = [f"{reason_name(one)} ({_LEVELS[one.level][0]})" for one in shown]
+    shown = sorted(reasons_of_studies, key=lambda reason: -reason.studies)[:_MOST_REASONS]
+    names = [f"{reason_name(reason)} ({_LEVELS[reason.level][0]})" for reason in shown]
     figure = dress(go.Figure(), max(120, 70 + 24 * len(shown)))
     for level, (_, status) in _LEVELS.items():
-        of_level = [(name, one) for name, one in zip(names, shown, strict=True) if one.level == level]
+        of_level = [(name, reason) for name, reason in zip(names, shown, strict=True) if reason.level == level]
         bars(
             figure,
-            [one.studies for _, one in of_level],
+            [reason.studies for _, reason in of_level],
             [name for name, _ in of_level],
-            [f"{name}<br>{part_of(one.studies, total)}" for name, one in of_level],
+            [f"{name}<br>{part_of(reason.studies, total)}" for name, reason in of_level],
             STATE_COLOURS[status],
             orientation="h",
         )
@@ -100,44 +100,44 @@ def reasons(found: Sequence[Reason], total: int) -> go.Figure:
     if not shown:
         figure.update_layout(xaxis_visible=False, yaxis_visible=False)
         figure.add_annotation(text="Nothing did.", showarrow=False)
-    said = ", ".join(f"{name} {one.studies}" for name, one in zip(names, shown, strict=True))
-    return describe(figure, f"Reasons that limit or prevent the analysis, of {total} studies: {said or 'none'}.")
+    text = ", ".join(f"{name} {reason.studies}" for name, reason in zip(names, shown, strict=True))
+    return describe(figure, f"Reasons that limit or prevent the analysis, of {total} studies: {text or 'none'}.")
 
 
-def breakdowns(found: Mapping[str, Sequence[Share]]) -> go.Figure:
+def breakdowns(by_name: Mapping[str, Sequence[Share]]) -> go.Figure:
     """Studies by age, sex, scanner and protocol, a panel each: flagged ones, other analysed ones, and the rest."""
     figure = make_subplots(rows=2, cols=3, vertical_spacing=0.3, horizontal_spacing=0.07)
     dress(figure, 500, legend=True)
-    for place, (of, shares) in enumerate(found.items()):
+    for place, (of, shares) in enumerate(by_name.items()):
         _panel(figure, of, _shown(of, shares), {"row": place // 3 + 1, "col": place % 3 + 1})
     figure.update_layout(barmode="stack", bargap=0.08)
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(rangemode="tozero", nticks=5)
     figure.update_yaxes(title="Studies", col=1)
-    said = [
-        f"{BREAKDOWNS[of][0]}: " + ", ".join(f"{step_name(of, one)} {one.studies}" for one in shares)
-        for of, shares in found.items()
+    texts = [
+        f"{BREAKDOWNS[of][0]}: " + ", ".join(f"{step_name(of, group)} {group.studies}" for group in shares)
+        for of, shares in by_name.items()
     ]
-    return describe(figure, f"Studies and flagged ones. {'. '.join(said)}.")
+    return describe(figure, f"Studies and flagged ones. {'. '.join(texts)}.")
 
 
 def _panel(figure: go.Figure, of: str, shares: Sequence[Share], place: dict[str, int]) -> None:
     # Names of scanners come from files, and Plotly takes tags in its texts.
-    names = [escape(step_name(of, one), quote=False) for one in shares]
+    names = [escape(step_name(of, group), quote=False) for group in shares]
     texts = [
-        f"{name}: {one.studies:,} studies"
-        f"<br>{one.studies - one.analysed:,} not analysed"
-        f"<br>flagged {in_percent(share(one.flagged, one.analysed))}, {one.flagged:,} of {one.analysed:,}"
-        for name, one in zip(names, shares, strict=True)
+        f"{name}: {group.studies:,} studies"
+        f"<br>{group.studies - group.analysed:,} not analysed"
+        f"<br>flagged {in_percent(share(group.flagged, group.analysed))}, {group.flagged:,} of {group.analysed:,}"
+        for name, group in zip(names, shares, strict=True)
     ]
     parts = {
-        "flagged": ([one.flagged for one in shares], FLAGGED),
-        "not flagged": ([one.analysed - one.flagged for one in shares], STATE_COLOURS["analysed"]),
-        "not analysed": ([one.studies - one.analysed for one in shares], STATE_COLOURS["not analysed"]),
+        "flagged": ([group.flagged for group in shares], FLAGGED),
+        "not flagged": ([group.analysed - group.flagged for group in shares], STATE_COLOURS["analysed"]),
+        "not analysed": ([group.studies - group.analysed for group in shares], STATE_COLOURS["not analysed"]),
     }
     figure.update_xaxes(title=BREAKDOWNS[of][0], **place)
     if of == "scanner":
-        figure.update_xaxes(tickvals=names, ticktext=[_two_lines(step_name(of, one)) for one in shares], **place)
+        figure.update_xaxes(tickvals=names, ticktext=[_two_lines(step_name(of, group)) for group in shares], **place)
     first = place == {"row": 1, "col": 1}
     for name, (counts, colour) in parts.items():
         bars(figure, names, counts, texts, colour, name=name, legendgroup=name, showlegend=first, **place)
@@ -146,41 +146,41 @@ def _panel(figure: go.Figure, of: str, shares: Sequence[Share], place: dict[str,
 def _shown(of: str, shares: Sequence[Share]) -> list[Share]:
     """Put steps that no study lies in between the others, and what is rare among many scanners together."""
     if of == "scanner" and len(shares) > _MOST_SCANNERS + 1:
-        common = sorted(shares, key=lambda one: -one.studies)[:_MOST_SCANNERS]
-        return [*common, _sum("others", [one for one in shares if one not in common])]
+        common = sorted(shares, key=lambda group: -group.studies)[:_MOST_SCANNERS]
+        return [*common, _sum("others", [group for group in shares if group not in common])]
     width = BREAKDOWNS[of][1]
-    known = {float(one.value): one for one in shares if width and isinstance(one.value, (int, float))}
-    if not width or not known or (steps := round((max(known) - min(known)) / width)) > _MOST_STEPS:
+    by_value = {float(group.value): group for group in shares if width and isinstance(group.value, (int, float))}
+    if not width or not by_value or (steps := round((max(by_value) - min(by_value)) / width)) > _MOST_STEPS:
         return list(shares)
-    filled = (round(min(known) + i * width, 6) for i in range(steps + 1))
-    unknown = [one for one in shares if one.value is None]
-    return [*(known.get(value, Share(value, 0, 0, 0)) for value in filled), *unknown]
+    filled = (round(min(by_value) + i * width, 6) for i in range(steps + 1))
+    unknown = [group for group in shares if group.value is None]
+    return [*(by_value.get(value, Share(value, 0, 0, 0)) for value in filled), *unknown]
 
 
 def _sum(value: str, shares: Sequence[Share]) -> Share:
-    return Share(value, *(sum(getattr(one, name) for one in shares) for name in ("studies", "analysed", "flagged")))
+    return Share(value, *(sum(getattr(group, name) for group in shares) for name in ("studies", "analysed", "flagged")))
 
 
 def _two_lines(name: str) -> str:
     return "<br>".join(escape(line, quote=False) for line in wrap(name, _LONGEST_LINE, max_lines=2, placeholder="…"))
 
 
-def waits(found: Sequence[Wait]) -> go.Figure:
+def waits(all_waits: Sequence[Wait]) -> go.Figure:
     """How long studies waited from their arrival to their result, and to their first review."""
     of = {"result": "From arrival to result", "review": "From arrival to first review"}
     figure = make_subplots(cols=2, subplot_titles=list(of.values()), horizontal_spacing=0.04, rows=1, shared_yaxes=True)
     dress(figure, titles=True)
     for column, name in enumerate(of, 1):
-        steps = [one for one in found if one.of == name]
-        whole = sum(one.studies for one in steps)
-        texts = [f"{wait_name(one)}: {part_of(one.studies, whole)}" for one in steps]
-        counts, names = [one.studies for one in steps], [wait_name(one) for one in steps]
+        steps = [wait for wait in all_waits if wait.of == name]
+        whole = sum(wait.studies for wait in steps)
+        texts = [f"{wait_name(wait)}: {part_of(wait.studies, whole)}" for wait in steps]
+        counts, names = [wait.studies for wait in steps], [wait_name(wait) for wait in steps]
         bars(figure, counts, names, texts, STATE_COLOURS["analysed"], orientation="h", row=1, col=column)
     figure.update_xaxes(rangemode="tozero", title="Studies")
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
     figure.update_yaxes(title="Time waited", col=1)
-    said = [f"{of[one.of]} {wait_name(one)} {one.studies}" for one in found if one.studies]
-    return describe(figure, f"Waits. {', '.join(said) or 'None'}.")
+    texts = [f"{of[wait.of]} {wait_name(wait)} {wait.studies}" for wait in all_waits if wait.studies]
+    return describe(figure, f"Waits. {', '.join(texts) or 'None'}.")
 
 
 def bars(

@@ -28,21 +28,21 @@ def reliability(bins: Sequence[CalibrationBin], label: str, fit: CalibrationLine
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line(INK, "dot"), hoverinfo="skip", row=1, col=1)
     colour = LABEL_COLOURS.get(label, INK)
     figure.add_scatter(
-        x=[one.probability for one in bins],
-        y=[one.positive.value for one in bins],
-        error_y=reach([one.positive for one in bins]),
+        x=[bin_.probability for bin_ in bins],
+        y=[bin_.positive.value for bin_ in bins],
+        error_y=reach([bin_.positive for bin_ in bins]),
         mode="lines+markers",
         line=line(colour, width=2),
         marker={"size": 8},
-        text=[f"{interval(one.positive)} positive among {one.rows}" for one in bins],
+        text=[f"{interval(bin_.positive)} positive among {bin_.rows}" for bin_ in bins],
         hovertemplate="mean probability %{x:.4f}<br>%{text}<extra></extra>",
         row=1,
         col=1,
     )
-    places = [min(int(one.probability * BINS), BINS - 1) for one in bins]
+    places = [min(int(bin_.probability * BINS), BINS - 1) for bin_ in bins]
     figure.add_bar(
         x=[(place + 0.5) / BINS for place in places],
-        y=[one.rows for one in bins],
+        y=[bin_.rows for bin_ in bins],
         width=0.09,
         marker={"color": INK},
         text=[f"{place / BINS:.1f} to {(place + 1) / BINS:.1f}" for place in places],
@@ -59,13 +59,13 @@ def reliability(bins: Sequence[CalibrationBin], label: str, fit: CalibrationLine
 
 
 def _calibration_words(bins: Sequence[CalibrationBin], fit: CalibrationLine | None) -> str:
-    words = [
-        f"At a mean probability of {one.probability:.3f}: {interval(one.positive)} positive among {one.rows}."
-        for one in bins
+    sentences = [
+        f"At a mean probability of {bin_.probability:.3f}: {interval(bin_.positive)} positive among {bin_.rows}."
+        for bin_ in bins
     ]
     if fit is not None:
-        words.append(f"Slope {in_full(fit.slope)}, intercept {in_full(fit.intercept)}.")
-    return " ".join(words)
+        sentences.append(f"Slope {in_full(fit.slope)}, intercept {in_full(fit.intercept)}.")
+    return " ".join(sentences)
 
 
 def net_benefit(curve: DecisionCurve, label: str, name: str, threshold: float | None = None) -> go.Figure:
@@ -79,14 +79,14 @@ def net_benefit(curve: DecisionCurve, label: str, name: str, threshold: float | 
         ("None called positive", np.zeros_like(curve.threshold), line(INK, "dot")),
         (escape(name, quote=False), curve.net_benefit, line(LABEL_COLOURS.get(label, INK), width=2.5)),
     )
-    for said, values, look in lines:
+    for title, values, style in lines:
         figure.add_scatter(
             x=curve.threshold,
             y=values,
             mode="lines",
-            name=said,
-            line=look,
-            hovertemplate=f"{said}<br>threshold probability %{{x:.3g}}, net benefit %{{y:.4f}}<extra></extra>",
+            name=title,
+            line=style,
+            hovertemplate=f"{title}<br>threshold probability %{{x:.3g}}, net benefit %{{y:.4f}}<extra></extra>",
         )
     if threshold is not None and 0 <= threshold <= 1:
         figure.add_vline(x=threshold, line=line(INK), opacity=0.8)

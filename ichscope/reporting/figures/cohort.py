@@ -41,55 +41,55 @@ def figures(cohort: Cohort) -> dict[str, go.Figure]:
     }
 
 
-def prevalence(found: Sequence[Prevalence]) -> go.Figure:
+def prevalence(prevalences: Sequence[Prevalence]) -> go.Figure:
     """Share of studies with each label, with its interval: models as full circles, readers as open diamonds."""
     figure = dress(go.Figure(), 90 + 34 * len(LABELS), legend=True)
-    said = []
+    texts_of_all = []
     for by, offset, symbol in (("model", -0.16, "circle"), ("reader", 0.16, "diamond-open")):
-        known = [(one, share(one.positives, one.studies)) for one in found if one.by == by and one.studies]
-        texts = [f"{DISPLAY_NAMES[one.label]}, {_BY[by]}: {_of(one)}" for one, _ in known]
+        shares = [(row, share(row.positives, row.studies)) for row in prevalences if row.by == by and row.studies]
+        texts = [f"{DISPLAY_NAMES[row.label]}, {_BY[by]}: {_of(row)}" for row, _ in shares]
         figure.add_scatter(
             mode="markers",
             name=_BY[by],
-            x=[100 * (value.value or 0) for _, value in known],
-            y=[LABELS.index(one.label) + offset for one, _ in known],
+            x=[100 * (value.value or 0) for _, value in shares],
+            y=[LABELS.index(row.label) + offset for row, _ in shares],
             marker={
                 "symbol": symbol,
                 "size": 10,
-                "color": [LABEL_COLOURS[one.label] for one, _ in known],
+                "color": [LABEL_COLOURS[row.label] for row, _ in shares],
                 "line": {"width": 1.5},
             },
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [100 * ((value.high or 0) - (value.value or 0)) for _, value in known],
-                "arrayminus": [100 * ((value.value or 0) - (value.low or 0)) for _, value in known],
+                "array": [100 * ((value.high or 0) - (value.value or 0)) for _, value in shares],
+                "arrayminus": [100 * ((value.value or 0) - (value.low or 0)) for _, value in shares],
                 "color": INK,
                 "thickness": 1.5,
             },
             hovertext=texts,
             hovertemplate="%{hovertext}<extra></extra>",
         )
-        said += texts
+        texts_of_all += texts
     figure.update_xaxes(title="Share of studies (%), with 95 % interval", rangemode="tozero")
     names = [DISPLAY_NAMES[label] for label in LABELS]
     figure.update_yaxes(tickvals=list(range(len(LABELS))), ticktext=names, range=[len(LABELS) - 0.5, -0.5])
-    return describe(figure, f"Prevalence. {'; '.join(said) or 'Nothing is known.'}.")
+    return describe(figure, f"Prevalence. {'; '.join(texts_of_all) or 'Nothing is shares.'}.")
 
 
-def _of(one: Prevalence) -> str:
-    return f"{in_percent(share(one.positives, one.studies))}, {one.positives:,} of {one.studies:,} studies"
+def _of(row: Prevalence) -> str:
+    return f"{in_percent(share(row.positives, row.studies))}, {row.positives:,} of {row.studies:,} studies"
 
 
-def together(found: Sequence[Together]) -> go.Figure:
+def together(pairs: Sequence[Together]) -> go.Figure:
     """Of the studies with one subtype (rows), how many also have another (columns): by models, and by readers."""
-    kinds = [by for by in _BY if any(one.by == by and one.studies for one in found)] or ["model"]
+    kinds = [by for by in _BY if any(pair.by == by and pair.studies for pair in pairs)] or ["model"]
     figure = make_subplots(
         cols=len(kinds), shared_yaxes=True, subplot_titles=[_BY[by].capitalize() for by in kinds], rows=1
     )
     dress(figure, 300, titles=True)
     for column, by in enumerate(kinds, 1):
-        counts = {frozenset((one.a, one.b)): one.studies for one in found if one.by == by}
+        counts = {frozenset((pair.a, pair.b)): pair.studies for pair in pairs if pair.by == by}
         cells = [_cell(a, b, counts) for a in SUBTYPES for b in SUBTYPES]
         places = {"x": [cell.x for cell in cells], "y": [cell.y for cell in cells]}
         figure.add_heatmap(
@@ -119,8 +119,10 @@ def together(found: Sequence[Together]) -> go.Figure:
     figure.update_xaxes(title="also have", showgrid=False, type="category")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_yaxes(title="Studies with", col=1)
-    said = [f"{one.a} and {one.b} by {_BY[one.by]} {one.studies}" for one in found if one.a != one.b and one.studies]
-    return describe(figure, f"Subtypes together: {', '.join(said) or 'none'}.")
+    texts = [
+        f"{pair.a} and {pair.b} by {_BY[pair.by]} {pair.studies}" for pair in pairs if pair.a != pair.b and pair.studies
+    ]
+    return describe(figure, f"Subtypes together: {', '.join(texts) or 'none'}.")
 
 
 @dataclass(frozen=True)
@@ -138,26 +140,26 @@ def _cell(a: str, b: str, counts: Mapping[frozenset[str], int]) -> _Cell:
     both, alone = counts.get(frozenset((a, b)), 0), counts.get(frozenset((a,)), 0)
     if a == b:
         return _Cell(SHORT_NAMES[b], SHORT_NAMES[a], alone, None, f"{DISPLAY_NAMES[a]}: {alone:,} studies")
-    found = share(both, alone)
-    text = f"{DISPLAY_NAMES[a]} and {DISPLAY_NAMES[b]}: {both:,}<br>{in_percent(found)} of {alone:,}"
-    return _Cell(SHORT_NAMES[b], SHORT_NAMES[a], both, found.value, text)
+    of_row = share(both, alone)
+    text = f"{DISPLAY_NAMES[a]} and {DISPLAY_NAMES[b]}: {both:,}<br>{in_percent(of_row)} of {alone:,}"
+    return _Cell(SHORT_NAMES[b], SHORT_NAMES[a], both, of_row.value, text)
 
 
-def scores(found: Sequence[Bin]) -> go.Figure:
+def scores(bins_of_models: Sequence[Bin]) -> go.Figure:
     """How the probabilities of any haemorrhage are spread, a panel a model."""
-    models = list(dict.fromkeys(one.model for one in found)) or [""]
+    models = list(dict.fromkeys(bin_.model for bin_ in bins_of_models)) or [""]
     figure = make_subplots(rows=len(models), subplot_titles=models, shared_xaxes=True, vertical_spacing=0.16)
     dress(figure, max(HEIGHT, 150 * len(models)), titles=True)
     for row, model in enumerate(models, 1):
-        bins = [one for one in found if one.model == model]
-        whole = sum(one.studies for one in bins)
+        bins = [bin_ for bin_ in bins_of_models if bin_.model == model]
+        whole = sum(bin_.studies for bin_ in bins)
         bars(
             figure,
-            [(one.low + one.high) / 2 for one in bins],
-            [one.studies for one in bins],
-            [f"{one.low:.2f} to {one.high:.2f}<br>{part_of(one.studies, whole)}" for one in bins],
+            [(bin_.low + bin_.high) / 2 for bin_ in bins],
+            [bin_.studies for bin_ in bins],
+            [f"{bin_.low:.2f} to {bin_.high:.2f}<br>{part_of(bin_.studies, whole)}" for bin_ in bins],
             STATE_COLOURS["analysed"],
-            width=[one.high - one.low for one in bins],
+            width=[bin_.high - bin_.low for bin_ in bins],
             row=row,
             col=1,
         )

@@ -62,7 +62,7 @@ def share(part: int, whole: int) -> Estimate:
 
 def flagged(cohort: Cohort) -> Prevalence:
     """Say how many of the studies that a model looked at it flags."""
-    return next(one for one in cohort.prevalence if one.label == "any" and one.by == "model")
+    return next(row for row in cohort.prevalence if row.label == "any" and row.by == "model")
 
 
 def analysed(cohort: Cohort) -> int:
@@ -79,20 +79,20 @@ def percent(value: float) -> str:
     return ">99.9 %" if 0.9995 <= value < 1 else f"{100 * value:.3g} %"
 
 
-def in_percent(found: Estimate) -> str:
+def in_percent(estimate: Estimate) -> str:
     """Write a share with its interval.
 
     >>> in_percent(Estimate(0.25, 0.2, 0.301))
     '25 % (95 % CI 20 % to 30.1 %)'
     """
-    return found.reason if found.value is None else f"{percent(found.value)} ({limits(found)})"
+    return estimate.reason if estimate.value is None else f"{percent(estimate.value)} ({limits(estimate)})"
 
 
-def limits(found: Estimate) -> str:
+def limits(estimate: Estimate) -> str:
     """Write the interval of a share alone, or why there is none."""
-    if found.low is None or found.high is None:
-        return found.reason
-    return f"95 % CI {percent(found.low)} to {percent(found.high)}"
+    if estimate.low is None or estimate.high is None:
+        return estimate.reason
+    return f"95 % CI {percent(estimate.low)} to {percent(estimate.high)}"
 
 
 def part_of(part: int, whole: int) -> str:
@@ -104,13 +104,13 @@ def part_of(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,} studies, {percent(part / whole if whole else 0.0)}"
 
 
-def step_name(of: str, one: Share) -> str:
+def step_name(of: str, group: Share) -> str:
     """Name what the studies of a share have in common, without its unit.
 
     >>> step_name("age", Share(40, 3, 3, 1)), step_name("slice thickness", Share(1.5, 3, 3, 1))
     ('40-49', '1.5-2')
     """
-    value, width = one.value, BREAKDOWNS[of][1]
+    value, width = group.value, BREAKDOWNS[of][1]
     if value is None or value == "":
         return "unknown"
     if isinstance(value, str):
@@ -123,16 +123,16 @@ def step_name(of: str, one: Share) -> str:
     return f"{value:g}-{value + width - (0 if of == 'slice thickness' else 1):g}"
 
 
-def wait_name(one: Wait) -> str:
+def wait_name(wait: Wait) -> str:
     """Name a step of times, in the unit of its lower edge.
 
     >>> [wait_name(Wait("result", low, high, 1)) for low, high in ((0, 60), (900, 3600), (604800, None))]
     ['< 1 min', '15-60 min', '> 7 d']
     """
-    size, unit = _unit(one.low_s or one.high_s or 1)
-    if one.high_s is None:
-        return f"> {one.low_s / size:g} {unit}"
-    return f"{one.low_s / size:g}-{one.high_s / size:g} {unit}" if one.low_s else f"< {one.high_s / size:g} {unit}"
+    size, unit = _unit(wait.low_s or wait.high_s or 1)
+    if wait.high_s is None:
+        return f"> {wait.low_s / size:g} {unit}"
+    return f"{wait.low_s / size:g}-{wait.high_s / size:g} {unit}" if wait.low_s else f"< {wait.high_s / size:g} {unit}"
 
 
 def time_name(seconds: float) -> str:
@@ -153,18 +153,18 @@ def tables(cohort: Cohort) -> dict[str, list[dict[str, Any]]]:
     """Give every table of the cohort as rows for a file, by name."""
     return {
         "studies": [{"studies": cohort.total, "synthetic": cohort.synthetic}],
-        "days": [asdict(one) for one in cohort.days],
-        "reasons": [{"reason": reason_name(one), **asdict(one)} for one in cohort.reasons],
-        "prevalence": [_with_interval(one) for one in cohort.prevalence],
-        "co-occurrence": [asdict(one) for one in cohort.together],
-        "scores": [asdict(one) for one in cohort.scores],
-        "breakdowns": [{"of": of, **asdict(one)} for of, found in cohort.breakdowns.items() for one in found],
-        "waits": [asdict(one) for one in cohort.waits],
+        "days": [asdict(day) for day in cohort.days],
+        "reasons": [{"reason": reason_name(reason), **asdict(reason)} for reason in cohort.reasons],
+        "prevalence": [_with_interval(row) for row in cohort.prevalence],
+        "co-occurrence": [asdict(pair) for pair in cohort.together],
+        "scores": [asdict(bin_) for bin_ in cohort.scores],
+        "breakdowns": [{"of": of, **asdict(group)} for of, groups in cohort.breakdowns.items() for group in groups],
+        "waits": [asdict(wait) for wait in cohort.waits],
         "medians": [{"of": of, "seconds": seconds} for of, seconds in cohort.medians.items()],
     }
 
 
-def _with_interval(one: Prevalence) -> dict[str, Any]:
-    found = share(one.positives, one.studies)
-    limits = {"share": found.value, "low": found.low, "high": found.high, "interval": found.method}
-    return {"name": DISPLAY_NAMES[one.label], **asdict(one), **limits}
+def _with_interval(row: Prevalence) -> dict[str, Any]:
+    estimate = share(row.positives, row.studies)
+    limits = {"share": estimate.value, "low": estimate.low, "high": estimate.high, "interval": estimate.method}
+    return {"name": DISPLAY_NAMES[row.label], **asdict(row), **limits}

@@ -13,19 +13,18 @@ from plotly.subplots import make_subplots
 from ichscope.metrics import Confusion, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.sample import Floats, Ints
 from ichscope.reporting.figures.drawing import describe, reach
-from ichscope.reporting.figures.formatting import in_full, interval, label_name
+from ichscope.reporting.figures.formatting import group_name, in_full, interval, label_name
 from ichscope.reporting.figures.theme import GRID, INK, SHADES, SHORT_NAMES, TEMPLATE
 
 # From this share on the shade needs white letters.
 _DARK = 0.45
 _ROW_PX = 24
-_TITLES = {"kvp": "kVp"}
 _SHARES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 
 
-def confusion(found: Confusion, label: str) -> go.Figure:
+def confusion(matrix: Confusion, label: str) -> go.Figure:
     """Counts of truth by call, each with its share of the row: sensitivity and specificity on the diagonal."""
-    counts = np.array([[found.tp, found.fn], [found.fp, found.tn]])
+    counts = np.array([[matrix.tp, matrix.fn], [matrix.fp, matrix.tn]])
     truth, call = (
         (f"{escape(label_name(label), quote=False)}<br>by truth", "Not by truth"),
         ("Called positive", "Called negative"),
@@ -44,26 +43,26 @@ def confusion(found: Confusion, label: str) -> go.Figure:
         ]
         for i in range(2)
     ]
-    said = f"{found.tp} true positives, {found.fn} false negatives, {found.fp} false positives, {found.tn}"
-    return describe(figure, f"Confusion matrix of {label_name(label)}: {said} true negatives.")
+    text_ = f"{matrix.tp} true positives, {matrix.fn} false negatives, {matrix.fp} false positives, {matrix.tn}"
+    return describe(figure, f"Confusion matrix of {label_name(label)}: {text_} true negatives.")
 
 
-def joint(found: JointConfusion) -> go.Figure:
+def joint(matrix: JointConfusion) -> go.Figure:
     """Which combination of subtypes is taken for which: counts, shaded by their share of the row."""
-    names = [short_combination(name) for name in found.names]
-    shares = _row_shares(found.counts)
-    text = [[f"{count:,}" if count else "" for count in row] for row in found.counts]
+    names = [short_combination(name) for name in matrix.names]
+    shares = _row_shares(matrix.counts)
+    text = [[f"{count:,}" if count else "" for count in row] for row in matrix.counts]
     figure = _heat(shares, names, names, text, height=120 + 30 * len(names), size=12)
     figure.data[0].hovertext = [
         [
             f"truth {truth}, called {call}<br>{count:,}: {_percent(share)} of {row.sum():,}"
             for call, count, share in zip(names, row, line, strict=True)
         ]
-        for truth, row, line in zip(names, found.counts, shares, strict=True)
+        for truth, row, line in zip(names, matrix.counts, shares, strict=True)
     ]
     figure.update_xaxes(title="Called")
     figure.update_yaxes(title="By truth")
-    right, rows = int(np.trace(found.counts)), int(found.counts.sum())
+    right, rows = int(np.trace(matrix.counts)), int(matrix.counts.sum())
     return describe(figure, f"Subtypes by truth and as called: {right} of {rows} have the same combination.")
 
 
@@ -125,7 +124,7 @@ def forest(groups: Mapping[str, Sequence[Subgroup]], overall: Subgroup | None = 
     overall : all rows; its values are drawn as lines
     """
     rows = [("All", overall)] if overall else []
-    rows += [(group_name(by, one), one) for by, found in groups.items() for one in found]
+    rows += [(group_name(by, group), group) for by, subgroups in groups.items() for group in subgroups]
     places = list(range(len(rows)))
     figure = make_subplots(
         cols=3, shared_yaxes=True, horizontal_spacing=0.02, column_titles=list(_SHARES.values()), rows=1
@@ -133,51 +132,37 @@ def forest(groups: Mapping[str, Sequence[Subgroup]], overall: Subgroup | None = 
     figure.update_layout(template=TEMPLATE, height=90 + _ROW_PX * len(rows), margin={"t": 28})
     for column, (name, title) in enumerate(_SHARES.items(), 1):
         figure.add_scatter(
-            **_points([getattr(one, name) for _, one in rows], [text for text, _ in rows], title), row=1, col=column
+            **_points([getattr(group, name) for _, group in rows], [text for text, _ in rows], title), row=1, col=column
         )
         if overall and getattr(overall, name).value is not None:
             figure.add_vline(x=getattr(overall, name).value, line={"color": INK, "dash": "dot"}, row=1, col=column)
     figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], showgrid=True)
     figure.update_yaxes(autorange="reversed", showgrid=False, linecolor=GRID)
-    figure.update_yaxes(tickvals=places, ticktext=[_beside(text, one) for text, one in rows], row=1, col=1)
-    return describe(figure, "Subgroups. " + " ".join(_group_words(text, one) for text, one in rows))
+    figure.update_yaxes(tickvals=places, ticktext=[_beside(text, group) for text, group in rows], row=1, col=1)
+    return describe(figure, "Subgroups. " + " ".join(_group_words(text, group) for text, group in rows))
 
 
-def group_name(by: str, one: Subgroup) -> str:
-    """Write what rows are divided by, and which of them these are.
-
-    >>> group_name("slice thickness", Subgroup("5 mm", 0, 0, None, Estimate(None), Estimate(None), Estimate(None)))
-    'Slice thickness: 5 mm'
-    """
-    return f"{column_name(by)}: {one.name}"
-
-
-def column_name(by: str) -> str:
-    """Write what rows are divided by as a heading: Scanner, kVp."""
-    return _TITLES.get(by) or by[0].upper() + by[1:]
-
-
-def _points(found: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
+def _points(estimates: Sequence[Estimate], names: Sequence[str], title: str) -> dict[str, Any]:
     """Markers by place in the list; what has no value has none."""
-    there = [(place, one) for place, one in enumerate(found) if one.value is not None]
+    there = [(place, estimate) for place, estimate in enumerate(estimates) if estimate.value is not None]
     return {
-        "x": [one.value for _, one in there],
+        "x": [estimate.value for _, estimate in there],
         "y": [place for place, _ in there],
         "mode": "markers",
         "marker": {"symbol": "square", "size": 8, "color": "#3d9bd4"},
-        "error_x": reach([one for _, one in there]),
-        "text": [f"{escape(names[place], quote=False)}<br>{title} {interval(one)}" for place, one in there],
+        "error_x": reach([estimate for _, estimate in there]),
+        "text": [f"{escape(names[place], quote=False)}<br>{title} {interval(estimate)}" for place, estimate in there],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _beside(text: str, one: Subgroup) -> str:
-    number = "withheld" if one.withheld else f"n {one.rows:,}, {one.positives:,}+"
+def _beside(text: str, subgroup: Subgroup) -> str:
+    number = "withheld" if subgroup.withheld else f"n {subgroup.rows:,}, {subgroup.positives:,}+"
     return f"{escape(text, quote=False)} ({number})"
 
 
-def _group_words(text: str, one: Subgroup) -> str:
-    if one.withheld:
-        return f"{text}: withheld, {one.rows} rows."
-    shares = ", ".join(f"{title} {in_full(getattr(one, name))}" for name, title in _SHARES.items())
-    return f"{text}: {one.rows} rows, {one.positives} positive, {shares}."
+def _group_words(text: str, subgroup: Subgroup) -> str:
+    if subgroup.withheld:
+        return f"{text}: withheld, {subgroup.rows} rows."
+    shares = ", ".join(f"{title} {in_full(getattr(subgroup, name))}" for name, title in _SHARES.items())
+    return f"{text}: {subgroup.rows} rows, {subgroup.positives} positive, {shares}."

@@ -36,13 +36,13 @@ def line(colour: str, dash: str = "solid", width: float = 1.5) -> dict[str, Any]
     return {"color": colour, "dash": dash, "width": width}
 
 
-def reach(found: Sequence[Estimate], flipped: bool = False, **look: Any) -> dict[str, Any]:
+def reach(estimates: Sequence[Estimate], flipped: bool = False, **style: Any) -> dict[str, Any]:
     """Plotly's error bars of intervals, none where there is none.
 
     flipped : for figures of 1 - value
     """
-    limits = [one.limits() or (0.0, 0.0, 0.0) for one in found]
+    limits = [estimate.limits() or (0.0, 0.0, 0.0) for estimate in estimates]
     up, down = [high - value for value, _, high in limits], [value - low for value, low, _ in limits]
     if flipped:
         up, down = down, up
-    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, **look}
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, **style}

@@ -60,26 +60,26 @@ class Traced:
 
 def roc(traces: Iterable[Traced]) -> go.Figure:
     """ROC curves with their 95 % bands and the points at the thresholds; traces without a curve are left out."""
-    figure, words = _square("1 - specificity", "Sensitivity"), []
+    figure, sentences = _square("1 - specificity", "Sensitivity"), []
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line(GRID, "dot"), hoverinfo="skip", showlegend=False)
-    for one in traces:
-        if one.roc is None:
+    for trace in traces:
+        if trace.roc is None:
             continue
-        wrong = 1 - one.roc.specificity
-        if one.roc.band is not None:
-            _band(figure, one.roc.band, one)
-        kept = _told_apart(wrong, one.roc.sensitivity)
+        wrong = 1 - trace.roc.specificity
+        if trace.roc.band is not None:
+            _band(figure, trace.roc.band, trace)
+        kept = _told_apart(wrong, trace.roc.sensitivity)
         hover = "sensitivity %{y:.4f}, specificity %{customdata[1]:.4f}<br>threshold %{customdata[0]:.4g}"
-        beside = np.stack([one.roc.threshold[kept], one.roc.specificity[kept]], axis=1)
+        beside = np.stack([trace.roc.threshold[kept], trace.roc.specificity[kept]], axis=1)
         figure.add_scatter(
             x=wrong[kept],
-            y=one.roc.sensitivity[kept],
+            y=trace.roc.sensitivity[kept],
             customdata=beside,
-            **_curve(one, hover),
+            **_curve(trace, hover),
         )
-        if one.at is not None and None not in (one.at.sensitivity.value, one.at.specificity.value):
-            words.append(_point(figure, one, one.at, roc_space=True))
-    return describe(figure, " ".join(["ROC curve.", *words]))
+        if trace.at is not None and None not in (trace.at.sensitivity.value, trace.at.specificity.value):
+            sentences.append(_point(figure, trace, trace.at, roc_space=True))
+    return describe(figure, " ".join(["ROC curve.", *sentences]))
 
 
 def precision_recall(traces: Iterable[Traced], prevalence: float | None = None) -> go.Figure:
@@ -87,29 +87,29 @@ def precision_recall(traces: Iterable[Traced], prevalence: float | None = None) 
 
     prevalence : share of positives, 0 to 1; None for no line
     """
-    figure, words = _square("Sensitivity (recall)", "PPV (precision)"), []
+    figure, sentences = _square("Sensitivity (recall)", "PPV (precision)"), []
     if prevalence is not None:
         figure.add_hline(y=prevalence, line=line(INK, "dot"), opacity=0.6)
         figure.add_annotation(
             x=0, y=prevalence, text=f"prevalence {prevalence:.3f}", showarrow=False, xanchor="left", yanchor="bottom"
         )
-        words.append(f"Prevalence {prevalence:.3f}.")
-    for one in traces:
-        if one.pr is None:
+        sentences.append(f"Prevalence {prevalence:.3f}.")
+    for trace in traces:
+        if trace.pr is None:
             continue
-        if one.pr.band is not None:
-            _band(figure, one.pr.band, one)
-        kept = _told_apart(one.pr.sensitivity, one.pr.ppv)
+        if trace.pr.band is not None:
+            _band(figure, trace.pr.band, trace)
+        kept = _told_apart(trace.pr.sensitivity, trace.pr.ppv)
         hover = "sensitivity %{x:.4f}, PPV %{y:.4f}<br>threshold %{customdata:.4g}"
         figure.add_scatter(
-            x=one.pr.sensitivity[kept],
-            y=one.pr.ppv[kept],
-            customdata=one.pr.threshold[kept],
-            **_curve(one, hover, shape="vh"),  # between two scores there is no threshold to use
+            x=trace.pr.sensitivity[kept],
+            y=trace.pr.ppv[kept],
+            customdata=trace.pr.threshold[kept],
+            **_curve(trace, hover, shape="vh"),  # between two scores there is no threshold to use
         )
-        if one.at is not None and None not in (one.at.sensitivity.value, one.at.ppv.value):
-            words.append(_point(figure, one, one.at, roc_space=False))
-    return describe(figure, " ".join(["Precision-recall curve.", *words]))
+        if trace.at is not None and None not in (trace.at.sensitivity.value, trace.at.ppv.value):
+            sentences.append(_point(figure, trace, trace.at, roc_space=False))
+    return describe(figure, " ".join(["Precision-recall curve.", *sentences]))
 
 
 def _square(x: str, y: str) -> go.Figure:
@@ -119,17 +119,17 @@ def _square(x: str, y: str) -> go.Figure:
     return figure
 
 
-def _curve(one: Traced, hover: str, shape: str = "linear") -> dict[str, Any]:
+def _curve(trace: Traced, hover: str, shape: str = "linear") -> dict[str, Any]:
     return {
         "mode": "lines",
-        "name": one.shown,
-        "legendgroup": one.name,
-        "line": line(one.colour, one.dash, 2) | {"shape": shape},
-        "hovertemplate": f"{one.shown}<br>{hover}<extra></extra>",
+        "name": trace.shown,
+        "legendgroup": trace.name,
+        "line": line(trace.colour, trace.dash, 2) | {"shape": shape},
+        "hovertemplate": f"{trace.shown}<br>{hover}<extra></extra>",
     }
 
 
-def _band(figure: go.Figure, band: Band, one: Traced) -> None:
+def _band(figure: go.Figure, band: Band, trace: Traced) -> None:
     """A filled outline, there and back again."""
     x = np.concatenate([band.x, band.x[::-1]])
     y = np.concatenate([band.high, band.low[::-1]])
@@ -139,11 +139,11 @@ def _band(figure: go.Figure, band: Band, one: Traced) -> None:
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=_see_through(one.colour),
+        fillcolor=_see_through(trace.colour),
         hoverinfo="skip",
         showlegend=False,
-        legendgroup=one.name,
-        name=f"{one.shown}: 95 % band",
+        legendgroup=trace.name,
+        name=f"{trace.shown}: 95 % band",
     )
 
 
@@ -152,31 +152,31 @@ def _see_through(colour: str) -> str:
     return f"rgba({red}, {green}, {blue}, 0.22)"
 
 
-def _point(figure: go.Figure, one: Traced, at: AtThreshold, roc_space: bool) -> str:
+def _point(figure: go.Figure, trace: Traced, at: AtThreshold, roc_space: bool) -> str:
     """Draw the point at a threshold with both its intervals; gives it in words."""
     names = ("specificity", "sensitivity") if roc_space else ("sensitivity", "ppv")
     across, up = (getattr(at, name) for name in names)
     shares = [("PPV" if name == "ppv" else name, getattr(at, name)) for name in names[:: -1 if roc_space else 1]]
-    words = ", ".join(f"{name} {interval(found)}" for name, found in shares)
+    text = ", ".join(f"{name} {interval(estimate)}" for name, estimate in shares)
     figure.add_scatter(
         x=[1 - across.value if roc_space else across.value],
         y=[up.value],
         mode="markers",
-        name=f"{one.shown}: threshold {at.threshold:.4g}",
-        legendgroup=one.name,
+        name=f"{trace.shown}: threshold {at.threshold:.4g}",
+        legendgroup=trace.name,
         showlegend=False,
         marker={
             "symbol": "diamond",
             "size": 12,
-            "color": one.colour,
+            "color": trace.colour,
             "line": {"color": "#ffffff", "width": 2},
         },
         error_x=reach([across], flipped=roc_space, thickness=1, color=INK),
         error_y=reach([up], thickness=1, color=INK),
         cliponaxis=False,
-        hovertemplate=f"{one.shown} at threshold {at.threshold:.4g}<br>{words}<extra></extra>",
+        hovertemplate=f"{trace.shown} at threshold {at.threshold:.4g}<br>{text}<extra></extra>",
     )
-    return f"{one.name} at threshold {at.threshold:.4g}: {words}."
+    return f"{trace.name} at threshold {at.threshold:.4g}: {text}."
 
 
 def _told_apart(x: Floats, y: Floats) -> Bools:

@@ -66,7 +66,7 @@ def lines(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     {'fracture': ('#44AA99', 'dashdot'), 'any': ('#E69F00', 'solid')}
     """
     others = cycle(OTHER_LINES)
-    return {one: (LABEL_COLOURS[one], "solid") if one in LABEL_COLOURS else next(others) for one in labels}
+    return {label: (LABEL_COLOURS[label], "solid") if label in LABEL_COLOURS else next(others) for label in labels}
 
 
 def config(file_name: str, picture: str = "png") -> dict[str, object]:

@@ -11,10 +11,9 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import in_force
 from dashboard.table import linked
-from ichscope.evaluation.misclassified import errors
+from ichscope.evaluation.misclassified import misclassified
 from ichscope.labels import SUBTYPES
-from ichscope.reporting.figures.counts import column_name
-from ichscope.reporting.figures.formatting import label_name
+from ichscope.reporting.figures.formatting import column_name, label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES, number
 
 ROWS = 25
@@ -26,15 +25,15 @@ WORKLIST = "views/worklist.py"
 def browser(audit: Audit, label: str) -> None:
     """Place both lists; a click or Enter on a row opens its study in the worklist."""
     threshold, rows = in_force(audit, label), audit.rows(label)
-    found = errors(rows.truth, rows.probability, threshold)
-    lists = {"missed": ("False negatives", found.missed), "false alarms": ("False positives", found.false_alarms)}
-    there = bool((audit.audited.study[[*found.missed, *found.false_alarms]] >= 0).any())
+    wrong = misclassified(rows.truth, rows.probability, threshold)
+    lists = {"missed": ("False negatives", wrong.missed), "false alarms": ("False positives", wrong.false_alarms)}
+    there = bool((audit.evaluation_set.study[[*wrong.missed, *wrong.false_alarms]] >= 0).any())
     opens = "A click opens the study." if there else "None of these studies is in the store, so none can be opened."
     st.markdown(f"**{label_name(label)}** at threshold {threshold:.4g}, the worst first. {opens}")
     kind = st.segmented_control(
         "Errors",
         list(lists),
-        format_func=lambda one: f"{lists[one][0]}: {len(lists[one][1]):,}",
+        format_func=lambda kind: f"{lists[kind][0]}: {len(lists[kind][1]):,}",
         default="missed",
         required=True,
         key=f"{KEY}-errors",
@@ -69,9 +68,9 @@ def open_study(study: int, slice: int | None = None) -> None:
 def content(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, Any]:
     """What the browser shows: a head, and the cells of every row with the number of its study."""
     columns = _columns(audit, label, threshold, chosen)
-    studies = (int(audit.audited.study[row]) for row in chosen)
+    studies = (int(audit.evaluation_set.study[row]) for row in chosen)
     # From 1, as readers count; a row of a whole study has none.
-    slices = (int(audit.audited.slice[row]) + 1 or None for row in chosen)
+    slices = (int(audit.evaluation_set.slice[row]) + 1 or None for row in chosen)
     cells = zip(*columns.values(), strict=True)
     rows = [
         {"id": study, "slice": slice, "cells": [_cell(name, text) for name, text in zip(columns, line, strict=True)]}
@@ -86,11 +85,11 @@ def _cell(name: str, text: str) -> dict[str, str]:
 
 def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) -> dict[str, list[str]]:
     """What tells the rows apart, by column."""
-    audited, said = audit.audited, audit.rows(label).probability[chosen]
+    evaluation_set, probability = audit.evaluation_set, audit.rows(label).probability[chosen]
     columns = {
-        _KEYS[audit.unit]: [audited.keys[row] for row in chosen],
-        "Probability": [number(value) for value in said],
-        "From threshold": [f"{value - threshold:+.3f}" for value in said],
+        _KEYS[audit.unit]: [evaluation_set.keys[row] for row in chosen],
+        "Probability": [number(value) for value in probability],
+        "From threshold": [f"{value - threshold:+.3f}" for value in probability],
     }
     if any(kinds := _kinds(audit, chosen)):
         columns["Kinds by truth"] = kinds
@@ -98,7 +97,7 @@ def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) 
         beside = audit.rows(label, audit.second).probability[chosen]
         columns[audit.name(audit.second)] = ["" if value != value else number(value) for value in beside]
     if audit.unit == "slice":
-        columns["Slice"] = [f"{index + 1}" if index >= 0 else "" for index in audited.slice[chosen]]
+        columns["Slice"] = [f"{index + 1}" if index >= 0 else "" for index in evaluation_set.slice[chosen]]
     for name, texts in audit.by.items():
         columns[column_name(name)] = [texts.values[row] for row in chosen]
     return columns
@@ -106,5 +105,5 @@ def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) 
 
 def _kinds(audit: Audit, chosen: Sequence[int]) -> list[str]:
     """Subtypes that a row has by truth, in short."""
-    there = {label: values[chosen] == 1 for label, values in audit.audited.truth.items() if label in SUBTYPES}
+    there = {label: values[chosen] == 1 for label, values in audit.evaluation_set.truth.items() if label in SUBTYPES}
     return [", ".join(SHORT_NAMES[label] for label, hit in there.items() if hit[i]) for i in range(len(chosen))]

@@ -24,7 +24,7 @@ ALIKE = "study, however it is written"
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class ForeignTable:
     """A table of which is known what its columns are.
 
     roles : our name -> the column's own name
@@ -49,7 +49,7 @@ class Sheet:
         """Cells (rows,) of a column, all empty where there is no such column."""
         return self.table.texts(self.roles[role]) if role in self.roles else [""] * self.rows
 
-    def spelt_like(self, other: Sheet) -> Sheet:
+    def spelt_like(self, other: ForeignTable) -> ForeignTable:
         """Take over the other's spelling of labels that are none of ours."""
         spelling = {label_key(label): label for label in other.labels}
         return replace(
@@ -65,17 +65,17 @@ class Sheet:
         TableError
             if there is nothing, or a row leaves it empty
         """
-        found: dict[str, list[str]] = {}
+        ways: dict[str, list[str]] = {}
         if self.level == "study":
-            found = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
-            found |= {ALIKE: alike(found["study"])} if "study" in found else {}
+            ways = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
+            ways |= {ALIKE: alike(ways["study"])} if "study" in ways else {}
         else:
             if "sop" in self.roles:
-                found["sop"] = self.texts("sop")
+                ways["sop"] = self.texts("sop")
             if self.roles.keys() >= {"study", "slice"}:
                 both = zip(self.texts("study"), self.texts("slice"), strict=True)
-                found["study / slice"] = [f"{study} / {slice_}" for study, slice_ in both]
-        if not found:
+                ways["study / slice"] = [f"{study} / {slice_}" for study, slice_ in both]
+        if not ways:
             raise TableError(
                 f"{self.table.header}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
                 "'study' or 'sop', or the columns 'ID' and 'Label'"
@@ -83,10 +83,10 @@ class Sheet:
         for role in {"study", "sop"} & self.roles.keys():
             if empty := [row for row, cell in enumerate(self.texts(role)) if not cell]:
                 raise self.table.wrong(empty, self.roles[role], "a name")
-        return found
+        return ways
 
 
-def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
+def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> ForeignTable:
     """Read what readers found: a row a study, slice, or study and reader; labels, or readers' labels, as columns.
 
     columns : their name -> ours, where names differ; "" leaves the column out
@@ -96,12 +96,12 @@ def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> Sheet:
     TableError
         if the file cannot be used
     """
-    return _sheet(read_csv(path), columns, long_as=Table.truths)
+    return _foreign_table(read_csv(path), columns, long_as=Table.truths)
 
 
 def read_predictions(
     path: Path, level: Level, columns: Mapping[str, str] | None = None, percent: bool = False
-) -> Sheet:
+) -> ForeignTable:
     """Read probabilities: CSV of any tool, or JSON or CSV of `ichscope analyse`.
 
     level : what to take from JSON, which holds both
@@ -114,17 +114,17 @@ def read_predictions(
         if the file cannot be used
     """
     if path.suffix.lower() == ".json":
-        return _sheet(read_results(path, level), columns)
-    return _sheet(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
+        return _foreign_table(read_results(path, level), columns)
+    return _foreign_table(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
 
 
-def _sheet(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> Sheet:
+def _foreign_table(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> ForeignTable:
     table = _renamed(table, columns or {})
     by_plain_name = {plain(name): name for name in table.columns}
     if long_as and by_plain_name.keys() == {"id", "label"}:
         table = _renamed(_wide(table, by_plain_name["id"], by_plain_name["label"], long_as), columns or {})
     roles = roles_of(table.columns)
-    return Sheet(table, roles, label_columns([name for name in table.columns if name not in roles.values()]))
+    return ForeignTable(table, roles, label_columns([name for name in table.columns if name not in roles.values()]))
 
 
 def _renamed(table: Table, columns: Mapping[str, str]) -> Table:
@@ -163,12 +163,12 @@ def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints 
     rows : where these rows stand in the table, if they are not all of it
     """
     there = np.flatnonzero(~np.isnan(values))
-    one = np.full(int(group.max(initial=-1)) + 1, np.nan)
-    one[group[there[::-1]]] = values[there[::-1]]  # of several, the first
-    if len(differ := there[one[group[there]] != values[there]]):
+    single = np.full(int(group.max(initial=-1)) + 1, np.nan)
+    single[group[there[::-1]]] = values[there[::-1]]  # of several, the first
+    if len(differ := there[single[group[there]] != values[there]]):
         wrong = differ if rows is None else rows[differ]
         raise table.wrong(wrong.tolist(), column, "what an earlier row says of the same")
-    return one
+    return single
 
 
 def number(names: Iterable[Any]) -> tuple[list[Any], Ints]:
@@ -189,7 +189,7 @@ def first_rows(group: Ints) -> Ints:
     return np.unique(group, return_index=True)[1]
 
 
-def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] = ()) -> list[str]:
+def common_labels(truth_table: ForeignTable, predictions: ForeignTable, only: Collection[str] = ()) -> list[str]:
     """Labels that both have, ours first.
 
     A column of both that is no truth in any row (an age, a category) is no label.
@@ -201,38 +201,38 @@ def common_labels(truth_sheet: Sheet, predictions: Sheet, only: Collection[str] 
     TableError
         if there is none, or a wanted one is missing
     """
-    both = [label for label in truth_sheet.labels if label in predictions.labels]
+    both = [label for label in truth_table.labels if label in predictions.labels]
     for name in only:
-        for sheet in (truth_sheet, predictions):
-            if label_key(name) not in map(label_key, sheet.labels):
-                raise TableError(f"{sheet.table.header}: found no column of the label {name!r}, expected one")
+        for foreign in (truth_table, predictions):
+            if label_key(name) not in map(label_key, foreign.labels):
+                raise TableError(f"{foreign.table.header}: found no column of the label {name!r}, expected one")
     wanted = [label_key(name) for name in only]
-    found = [label for label in both if (label_key(label) in wanted if wanted else _is_label(label, truth_sheet))]
-    if not found:
-        files = f"{truth_sheet.table.header}, and {predictions.table.header}"
+    shared = [label for label in both if (label_key(label) in wanted if wanted else _is_label(label, truth_table))]
+    if not shared:
+        files = f"{truth_table.table.header}, and {predictions.table.header}"
         raise TableError(f"{files}: found no label that both have, expected columns such as {', '.join(LABELS)}")
-    for sheet in (truth_sheet, predictions):
-        for label in found:
-            refuse_doubles(sheet, label, readers=sheet is truth_sheet)
-    return by_place(found)
+    for foreign in (truth_table, predictions):
+        for label in shared:
+            refuse_doubles(foreign, label, readers=foreign is truth_table)
+    return by_place(shared)
 
 
-def labels_alone(sheet: Sheet, read: Callable[[str], Floats], readers: bool) -> tuple[list[str], list[str]]:
-    """Labels of a sheet that has no partner, ours first, and the other columns that are none.
+def labels_alone(foreign: ForeignTable, read: Callable[[str], Floats], readers: bool) -> tuple[list[str], list[str]]:
+    """Labels of a table that has no partner, ours first, and the other columns that are none.
 
     Columns that are none of ours are labels where every cell can be read as one and some are not empty.
 
     read : gives the values of a column (rows,), or raises TableError
     readers : whether a label may have several columns
     """
-    found, others = [], []
-    for label in sheet.labels:
-        if label in LABELS or all(_can_be_read(read, column) for column in sheet.labels[label]):
-            refuse_doubles(sheet, label, readers)
-            found.append(label)
+    labels, others = [], []
+    for label in foreign.labels:
+        if label in LABELS or all(_can_be_read(read, column) for column in foreign.labels[label]):
+            refuse_doubles(foreign, label, readers)
+            labels.append(label)
         else:
             others.append(label)
-    return by_place(found), others
+    return by_place(labels), others
 
 
 def _can_be_read(read: Callable[[str], Floats], column: str) -> bool:
@@ -247,29 +247,29 @@ def by_place(labels: Iterable[str]) -> list[str]:
     return sorted(labels, key=lambda label: LABELS.index(label) if label in LABELS else len(LABELS))
 
 
-def refuse_doubles(sheet: Sheet, label: str, readers: bool) -> None:
+def refuse_doubles(foreign: ForeignTable, label: str, readers: bool) -> None:
     """Refuse two columns of one label, unless they are those of several readers."""
-    columns = sheet.labels[label]
+    columns = foreign.labels[label]
     if len(columns) > 1 and not (readers and all(reader_of_column(name) for name in columns)):
-        found = " and ".join(map(repr, columns[:2]))
-        raise TableError(f"{sheet.table.header}: found the columns {found} of the label {label!r}, expected one")
+        names = " and ".join(map(repr, columns[:2]))
+        raise TableError(f"{foreign.table.header}: found the columns {names} of the label {label!r}, expected one")
 
 
-def unshared_labels(truth_sheet: Sheet, predictions: Sheet) -> list[str]:
+def unshared_labels(truth_table: ForeignTable, predictions: ForeignTable) -> list[str]:
     """Say which labels only one of the two has: a name may be misspelt. Of others than ours the truth's alone are."""
     of_one = [
-        (label, sheet.table.file)
+        (label, foreign.table.file)
         for label in LABELS
-        for sheet, other in ((truth_sheet, predictions), (predictions, truth_sheet))
-        if label in sheet.labels and label not in other.labels
+        for foreign, other in ((truth_table, predictions), (predictions, truth_table))
+        if label in foreign.labels and label not in other.labels
     ]
-    said = [f"{label}: only {file} has it" for label, file in of_one]
-    others = [label for label in truth_sheet.labels if label not in {*LABELS, *predictions.labels}]
-    if others := [label for label in others if _is_label(label, truth_sheet)]:
-        said.append(f"only {truth_sheet.table.file} has {', '.join(others)}")
-    return said
+    unshared = [f"{label}: only {file} has it" for label, file in of_one]
+    others = [label for label in truth_table.labels if label not in {*LABELS, *predictions.labels}]
+    if others := [label for label in others if _is_label(label, truth_table)]:
+        unshared.append(f"only {truth_table.table.file} has {', '.join(others)}")
+    return unshared
 
 
-def _is_label(label: str, sheet: Sheet) -> bool:
-    cells = (cell for column in sheet.labels[label] for cell in sheet.table.columns[column])
+def _is_label(label: str, foreign: ForeignTable) -> bool:
+    cells = (cell for column in foreign.labels[label] for cell in foreign.table.columns[column])
     return label in LABELS or any(str(cell).strip() and truth(cell) is not None for cell in cells)

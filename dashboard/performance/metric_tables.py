@@ -5,42 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.text import table
-from ichscope.commands.show_evaluation import FLATTERS, Notes
-from ichscope.evaluation.evaluate import CHOSEN_HERE, LabelFigures, Point
+from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, LabelMetrics
 from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
-from ichscope.reporting.figures.counts import group_name
-from ichscope.reporting.figures.formatting import NO_VALUE, interval, label_name
+from ichscope.reporting.figures.formatting import NO_VALUE, group_name, interval, label_name
+from ichscope.reporting.notes import FLATTERS, NumberedNotes
 from ichscope.reporting.report_tables import AT_THEIR_PREVALENCE, OWN
 
 
-def _cell(found: Estimate, notes: Notes) -> str:
+def _cell(estimate: Estimate, notes: NumberedNotes) -> str:
     """A value with its interval, and the number of what to beware of."""
-    return interval(found) + notes.mark(found.reason)
+    return interval(estimate) + notes.mark(estimate.reason)
 
 
-def _below(notes: Notes, first: str = "") -> str:
+def _below(notes: NumberedNotes, first: str = "") -> str:
     """What stands below a table."""
     return " ".join([*([first] if first else []), *(f"{line}." for line in notes.lines())])
 
 
-def ranking(found: Mapping[str, LabelFigures]) -> str:
+def ranking(by_label: Mapping[str, LabelMetrics]) -> str:
     """How well each label is ranked and calibrated."""
-    notes, rows = Notes(), []
-    for label, one in found.items():
-        counts = (f"{one.positives:,}", f"{one.negatives:,}", f"{one.unknown:,}")
-        values = (one.auc, one.average_precision, one.brier, one.calibration_slope)
-        rows.append((label_name(label), *counts, *(_cell(one, notes) for one in values)))
+    notes, rows = NumberedNotes(), []
+    for label, of_label in by_label.items():
+        counts = (f"{of_label.positives:,}", f"{of_label.negatives:,}", f"{of_label.unknown:,}")
+        values = (of_label.auc, of_label.average_precision, of_label.brier, of_label.calibration_slope)
+        rows.append((label_name(label), *counts, *(_cell(of_label, notes) for of_label in values)))
     columns = ("Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score", "Calibration slope")
-    methods = dict.fromkeys(one.auc.method for one in found.values() if one.auc.method)
+    methods = dict.fromkeys(of_label.auc.method for of_label in by_label.values() if of_label.auc.method)
     told = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods)}."
     return table(columns, rows, _below(notes, told if methods else ""))
 
 
-def own_points(found: Mapping[str, LabelFigures]) -> str:
+def own_points(by_label: Mapping[str, LabelMetrics]) -> str:
     """What each label's own threshold gives."""
-    notes, rows = Notes(), []
-    for label, one in found.items():
-        at = own_point(one)
+    notes, rows = NumberedNotes(), []
+    for label, of_label in by_label.items():
+        at = own_point(of_label)
         if at is None:
             rows.append((label_name(label) + notes.mark("the model brings no threshold"), *[NO_VALUE] * 9))
             continue
@@ -49,7 +48,7 @@ def own_points(found: Mapping[str, LabelFigures]) -> str:
         rows.append(
             (
                 *(label_name(label), f"{at.threshold:.4g}", *(f"{count:,}" for count in counts)),
-                *(_cell(one, notes) for one in shares),
+                *(_cell(of_label, notes) for of_label in shares),
             )
         )
     return table(
@@ -59,30 +58,30 @@ def own_points(found: Mapping[str, LabelFigures]) -> str:
     )
 
 
-def own_point(found: LabelFigures) -> AtThreshold | None:
+def own_point(label_metrics: LabelMetrics) -> AtThreshold | None:
     """What the model's own threshold gives."""
-    return next((point.found for point in found.operating_points if point.chosen_on == OWN), None)
+    return next((point.metrics for point in label_metrics.operating_points if point.chosen_on == OWN), None)
 
 
-def operating_points(points: Sequence[Point]) -> str:
+def operating_points(points: Sequence[EvaluatedPoint]) -> str:
     """Operating points of one label, each with the share of rows that it flags."""
-    notes, rows = Notes(), []
+    notes, rows = NumberedNotes(), []
     for point in points:
         name = point.name[0].upper() + point.name[1:]
-        if point.found is None:
+        if point.metrics is None:
             rows.append((name + notes.mark(point.reason), *[NO_VALUE] * 6))
             continue
         mark = notes.mark(FLATTERS if point.chosen_on == CHOSEN_HERE else "")
-        at = point.found
+        at = point.metrics
         shares = (at.sensitivity, at.specificity, at.ppv, at.npv, at.flagged)
-        rows.append((name + mark, f"{at.threshold:.4g}", *(_cell(one, notes) for one in shares)))
+        rows.append((name + mark, f"{at.threshold:.4g}", *(_cell(estimate, notes) for estimate in shares)))
     columns = ("Operating point", "Threshold", "Sensitivity", "Specificity", "PPV", "NPV", "Flagged")
     return table(columns, rows, _below(notes, AT_THEIR_PREVALENCE))
 
 
 def at_threshold(at: AtThreshold, elsewhere: PredictiveValues) -> str:
     """What a threshold gives here, and PPV, NPV and workload where another share bleeds."""
-    notes, c = Notes(), at.confusion
+    notes, c = NumberedNotes(), at.confusion
     there = f"at prevalence {100 * elsewhere.prevalence:.3g} %"
     rows = [
         ("Sensitivity", _cell(at.sensitivity, notes), f"{c.tp:,} of {c.tp + c.fn:,}"),
@@ -97,21 +96,21 @@ def at_threshold(at: AtThreshold, elsewhere: PredictiveValues) -> str:
     return table(("At this threshold", "Value (95 %)", "Rows"), rows, _below(notes))
 
 
-def calibration(found: LabelFigures) -> str:
+def calibration(label_metrics: LabelMetrics) -> str:
     """Whether probabilities mean what they say."""
-    notes = Notes()
+    notes = NumberedNotes()
     rows = [
-        ("Brier score, 0 is best", _cell(found.brier, notes)),
-        ("Expected calibration error, 0 is best", _cell(found.calibration_error, notes)),
-        ("Calibration slope, 1 is right", _cell(found.calibration_slope, notes)),
-        ("Calibration intercept, 0 is right", _cell(found.calibration_intercept, notes)),
+        ("Brier score, 0 is best", _cell(label_metrics.brier, notes)),
+        ("Expected calibration error, 0 is best", _cell(label_metrics.calibration_error, notes)),
+        ("Calibration slope, 1 is right", _cell(label_metrics.calibration_slope, notes)),
+        ("Calibration intercept, 0 is right", _cell(label_metrics.calibration_intercept, notes)),
     ]
     return table(("Calibration", "Value (95 %)"), rows, _below(notes))
 
 
 def log_loss(model: Estimate, floor: Estimate) -> str:
     """Weighted log loss of six labels beside what it must beat."""
-    notes = Notes()
+    notes = NumberedNotes()
     rows = [
         ("The model, 0 is best", _cell(model, notes)),
         ("Floor: each label's prevalence", _cell(floor, notes)),
@@ -119,13 +118,24 @@ def log_loss(model: Estimate, floor: Estimate) -> str:
     return table(("Weighted log loss, all six labels", "Value (95 %)"), rows, _below(notes))
 
 
-def comparisons(first: str, second: str, found: Mapping[str, AucComparison]) -> str:
+def comparisons(first: str, second: str, by_label: Mapping[str, AucComparison]) -> str:
     """Two models, label by label, with the paired test."""
-    notes, rows = Notes(), []
-    for label, one in found.items():
-        p = NO_VALUE if one.p is None else ("<0.0001" if one.p < 1e-4 else f"{one.p:.3g}")
-        rows.append((label_name(label), *(_cell(one, notes) for one in (one.first, one.second, one.difference)), p))
-    methods = dict.fromkeys(one.difference.method for one in found.values() if one.difference.method)
+    notes, rows = NumberedNotes(), []
+    for label, comparison in by_label.items():
+        p = NO_VALUE if comparison.p is None else ("<0.0001" if comparison.p < 1e-4 else f"{comparison.p:.3g}")
+        rows.append(
+            (
+                label_name(label),
+                *(
+                    _cell(comparison, notes)
+                    for comparison in (comparison.first, comparison.second, comparison.difference)
+                ),
+                p,
+            )
+        )
+    methods = dict.fromkeys(
+        comparison.difference.method for comparison in by_label.values() if comparison.difference.method
+    )
     test = f"Difference: {first} minus {second}, {' or '.join(methods)}, on the rows that both know." if methods else ""
     columns = ("Label", f"AUC of {first}", f"AUC of {second}", "Difference", "p")
     return table(columns, rows, _below(notes, test))
@@ -133,11 +143,11 @@ def comparisons(first: str, second: str, found: Mapping[str, AucComparison]) -> 
 
 def subgroups(overall: Subgroup, groups: Mapping[str, Sequence[Subgroup]]) -> str:
     """Subgroups with their numbers; those that are withheld keep their line."""
-    notes, rows = Notes(), []
-    named = [(group_name(by, one), one) for by, found in groups.items() for one in found]
+    notes, rows = NumberedNotes(), []
+    named = [(group_name(by, group), group) for by, subgroups_ in groups.items() for group in subgroups_]
     for name, group in [("All", overall), *named]:
         positives = NO_VALUE if group.positives is None else f"{group.positives:,}"
         counts = (f"{group.rows:,}", f"{group.patients:,}", positives)
         shares = (group.auc, group.sensitivity, group.specificity)
-        rows.append((name, *counts, *(_cell(one, notes) for one in shares)))
+        rows.append((name, *counts, *(_cell(estimate, notes) for estimate in shares)))
     return table(("Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity"), rows, _below(notes))
