@@ -258,7 +258,7 @@ def test_the_json_has_the_figures_of_the_page(store: Store, tmp_path: Path) -> N
     auc = metrics.roc_auc(audit.rows("any").truth, audit.rows("any").probability)
     assert found["any"]["auc"]["value"] == auc.value
     points = [one["name"] for one in found["any"]["operating_points"]]
-    assert points == [one.name for one in cached.figures(audit.rows("any"), 0.4).operating_points]
+    assert points == [one.name for one in cached.label_metrics(audit.rows("any"), 0.4).operating_points]
     assert interval(auc) in words(page())
 
 
