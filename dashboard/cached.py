@@ -112,7 +112,10 @@ def _audit(place: str, selection: Selection, second: str | None, state: tuple[ob
 
 # ---- what a threshold on the Performance page does not change, by the content of the arrays ----------------
 
-_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {LabelRows: attrgetter("sha256"), Texts: attrgetter("sha256")}
+_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
+    LabelRows: attrgetter("sha256"),
+    Texts: attrgetter("sha256"),
+}
 
 
 @st.cache_data(max_entries=64, show_spinner="Computing", hash_funcs=_BY_CONTENT)
