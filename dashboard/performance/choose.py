@@ -11,9 +11,9 @@ import streamlit as st
 from dashboard import filters
 from dashboard.times import when
 from ichscope.evaluation.selection import ModelSource, Selection, TruthSource
+from ichscope.levels import Level
 from ichscope.metrics import Rule
 from ichscope.store import Store
-from ichscope.tabular.table import Level
 
 KEY = "performance"
 _READERS = {"majority": "Majority of the readers", "any": "Any reader", "newest": "Newest review"}

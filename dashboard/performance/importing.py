@@ -17,13 +17,14 @@ from dashboard.performance.choose import KEY
 from dashboard.text import plain, sentence
 from dashboard.times import when
 from ichscope.labels import LABELS
+from ichscope.levels import Level
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.store import Store, StoreError
 from ichscope.tabular.foreign_table import read_predictions, read_truth
 from ichscope.tabular.importing import Imported, import_predictions, import_truth
 from ichscope.tabular.naming import meaning, reader_of_column
-from ichscope.tabular.table import Level, TableError
+from ichscope.tabular.table import TableError
 
 _KINDS = {"truth": "Truth", "predictions": "Predictions of another tool"}
 _ROLES = {

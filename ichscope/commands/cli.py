@@ -102,7 +102,8 @@ def evaluate(
         Path, typer.Option(metavar="FILE", help="CSV of any tool, or JSON or CSV of `ichscope analyse`.")
     ],
     level: Annotated[
-        Literal["study", "slice"] | None, typer.Option(help="What a figure is about; as the truth, if not given.")
+        Literal["study", "series", "slice"] | None,
+        typer.Option(help="What a row is about; as in the truth, if not given."),
     ] = None,
     readers: Annotated[
         Literal["majority", "any"] | None,

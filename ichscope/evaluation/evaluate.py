@@ -16,6 +16,7 @@ import numpy as np
 from ichscope import __version__, metrics
 from ichscope.evaluation.pairing import MatchedOutput, Pairing, Reading, pair
 from ichscope.labels import LABELS
+from ichscope.levels import PLURALS
 from ichscope.metrics import AtThreshold, AucComparison, Estimate
 from ichscope.models.card import file_sha256
 from ichscope.tabular.foreign_table import Floats, Ints
@@ -231,8 +232,11 @@ def _model_metrics(pairing: Pairing, output: MatchedOutput, wanted: WantedPoints
 def _rows(pairing: Pairing, output: MatchedOutput) -> dict[str, Any]:
     missing = [key for key, there in zip(pairing.truth.keys, output.matched, strict=True) if not there]
     notes = list(output.notes)
-    if pairing.level == "slice" and not output.grouped_by:
-        notes.append("neither file says whose slices these are: intervals take them as independent, and are too narrow")
+    if pairing.level != "study" and not output.grouped_by:
+        notes.append(
+            f"neither file says whose {PLURALS[pairing.level]} these are: intervals take them as independent, "
+            "and are too narrow"
+        )
     return {
         "matched": int(np.count_nonzero(output.matched)),
         "grouped_by": output.grouped_by or None,

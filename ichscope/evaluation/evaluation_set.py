@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.evaluation.pairing import MatchedOutput, Pairing
+from ichscope.levels import Level
 from ichscope.store import Adjustment
-from ichscope.tabular.table import Level
 from ichscope.tabular.values import LabelValues
 
 Cell = NDArray[np.float64]

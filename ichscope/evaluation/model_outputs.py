@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, highest, notes_of, taken
+from ichscope.levels import Level
 from ichscope.metrics import Rule, study_score
 from ichscope.store import Adjustment, ImportedRows, Rater, named_in
 from ichscope.store.audit_columns import InForce
 from ichscope.store.imported_tables import Keys
 from ichscope.tabular.foreign_table import Floats, Ints
-from ichscope.tabular.table import Level
 from ichscope.tabular.values import NAMELESS
 
 # More slices than a study has: a study and an index in one number.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.imaging.elements import short_hash
+from ichscope.levels import OTHER_SERIES, Level
 from ichscope.metrics import Rule
 from ichscope.tabular.foreign_table import (
     ALIKE,
@@ -24,17 +25,18 @@ from ichscope.tabular.foreign_table import (
     unshared_labels,
 )
 from ichscope.tabular.naming import alike
-from ichscope.tabular.table import Level, TableError, uncollected
+from ichscope.tabular.table import TableError, uncollected
 from ichscope.tabular.values import LabelValues, Readers, agreed, of_studies, predicted
 
 _HASH = "hash of the study's UID"
+_HASH_OF_SERIES = "hash of the series' UID"
 
 
 @dataclass(frozen=True)
 class Reading:
     """How two files are to be understood.
 
-    level : study or slice; None is that of the truth
+    level : study, series or slice; None is that of the truth
     only : names of labels; empty is all that both files have
     rule : how slices become studies; None is the model's own word for the study
     columns : their name of a column -> ours; "" leaves it out
@@ -90,35 +92,51 @@ def pair(truth_file: Path, predictions_file: Path, reading: Reading) -> Pairing:
     """
     truth_table = read_truth(truth_file, reading.columns)
     level = reading.level or truth_table.level
-    by_slice = level == "slice" or reading.rule is not None
-    predictions = read_predictions(predictions_file, "slice" if by_slice else "study", reading.columns, reading.percent)
-    predictions = predictions.spelt_like(truth_table)
+    predictions = read_predictions(
+        predictions_file, "slice" if reading.rule else level, reading.columns, reading.percent
+    ).spelt_like(truth_table)
+    if level == "study":
+        predictions = predictions.of_studies()
     _refuse_misfits(truth_table, predictions, level, reading)
     labels = common_labels(truth_table, predictions, reading.only)
-    if level == "slice":
-        ways = {way: (ids, predictions.ids.get(way, [])) for way, ids in truth_table.ids.items()}
-        way = _best(ways)
-        truth, models = agreed(truth_table, way, labels, reading.readers), predicted(predictions, way, labels)
-        names_of_truth: Sequence[str] = truth.keys
-    else:
+    if level == "study":
         truth = _truth_of_studies(truth_table, labels, reading, predictions_file)
-        ids = {"study": predictions.texts("study")} if reading.rule else predictions.ids
-        # ICHScope's own results name a study by the hash of its UID.
-        spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
-        ways = {
-            way: (spelt.get(way, truth.keys), theirs)
-            for way, theirs in (ids | {_HASH: predictions.texts("study")}).items()
-        }
-        way = _best(ways)
-        names_of_truth, models = (
-            ways[way][0],
-            _predicted_of_studies(predictions, "study" if way == _HASH else way, labels, reading),
-        )
+        way, names_of_truth, models = _match_studies(truth, predictions, labels, reading)
+    elif level == "series":
+        truth = agreed(truth_table, "series", labels, reading.readers)
+        way, names_of_truth = _match_series(truth, predictions)
+        models = predicted(predictions, "series", labels)
+    else:
+        way = _best({way: (ids, predictions.ids.get(way, [])) for way, ids in truth_table.ids.items()})
+        truth, models = agreed(truth_table, way, labels, reading.readers), predicted(predictions, way, labels)
+        names_of_truth = truth.keys
     truth.notes.extend(unshared_labels(truth_table, predictions))
     made = _pairing(level, way, truth, names_of_truth, models)
     if not any(output.matched.any() for output in made.models.values()):
         raise TableError(_strangers(level, truth_table, truth, predictions, models))
     return made
+
+
+def _match_studies(
+    truth: LabelValues, predictions: ForeignTable, labels: Sequence[str], reading: Reading
+) -> tuple[str, Sequence[str], dict[str, LabelValues]]:
+    """By what studies are matched, the truth's keys (rows,) as the predictions write them, and what each model says."""
+    ids = {"study": predictions.texts("study")} if reading.rule else predictions.ids
+    # ICHScope's own results name a study by the hash of its UID.
+    spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
+    ways = {
+        way: (spelt.get(way, truth.keys), theirs) for way, theirs in (ids | {_HASH: predictions.texts("study")}).items()
+    }
+    way = _best(ways)
+    return way, ways[way][0], _predicted_of_studies(predictions, "study" if way == _HASH else way, labels, reading)
+
+
+def _match_series(truth: LabelValues, predictions: ForeignTable) -> tuple[str, Sequence[str]]:
+    """By what series are matched, and the truth's keys (rows,) as the predictions write them."""
+    theirs = predictions.texts("series")
+    ways = {"series": (truth.keys, theirs), _HASH_OF_SERIES: ([short_hash(key) for key in truth.keys], theirs)}
+    way = _best(ways)
+    return way, ways[way][0]
 
 
 def _strangers(
@@ -144,12 +162,26 @@ def _refuse_misfits(truth: ForeignTable, predictions: ForeignTable, level: Level
             f"{truth.table.header}, and {header}: found no column to be read as {unknown[0]!r}, expected one"
         )
     for foreign in (truth, predictions):
-        if level == "slice" and foreign.level == "study":
-            raise TableError(f"{foreign.table.header}: found a row a study, expected a row a slice (a column 'sop')")
+        if level == "slice" and foreign.level != "slice":
+            raise TableError(
+                f"{foreign.table.header}: found a row a {foreign.level}, expected a row a slice (a column 'sop')"
+            )
+        if level == "series":
+            _refuse_other_than_series(foreign, reading)
+    if level == "study" and truth.level == "series":
+        raise TableError(f"{truth.table.header}: found a row a series, expected a row a study (a column 'study')")
     if level == "study" and predictions.level == "slice" and not reading.rule:
         raise TableError(f"{header}: found a row a slice, expected a row a study, or the rule to make one of slices")
-    if reading.rule and predictions.level == "study":
-        raise TableError(f"{header}: found a row a study, expected slices for the rule {reading.rule!r}")
+    if reading.rule and predictions.level != "slice":
+        raise TableError(f"{header}: found a row a {predictions.level}, expected slices for the rule {reading.rule!r}")
+
+
+def _refuse_other_than_series(foreign: ForeignTable, reading: Reading) -> None:
+    if reading.rule:
+        raise TableError(f"found the rule {reading.rule!r} at the level 'series', expected it at the level 'study'")
+    if foreign.level == "slice":
+        raise TableError(f"{foreign.table.header}: found a row a slice, expected a row a series (a column 'series')")
+    foreign.refuse_nameless_series()
 
 
 def _best(ways: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
@@ -163,14 +195,19 @@ def _truth_of_studies(
     foreign: ForeignTable, labels: Sequence[str], reading: Reading, predictions_file: Path
 ) -> LabelValues:
     """Truth by study; that of slices is put together, with the predictions saying whose slices they are if need be."""
-    if foreign.level == "study":
+    if foreign.level != "slice":
         return agreed(foreign, "study", labels, reading.readers)
     slices = agreed(foreign, next(iter(foreign.ids)), labels, reading.readers)
     if "study" in foreign.roles:
         return of_studies(slices)
     known = read_predictions(predictions_file, "slice", reading.columns)
-    study = dict(zip(known.ids.get("sop", []), known.texts("study"), strict=True))
     row = {key: i for i, key in enumerate(slices.keys)}
+    # Of a series that does not speak for its study only those slices count that the truth knows.
+    study = {
+        sop: of_study
+        for sop, of_study, role in zip(known.ids.get("sop", []), known.texts("study"), known.texts("role"), strict=True)
+        if role != OTHER_SERIES or sop in row
+    }
     # A slice that the truth does not know leaves its study unknown, unless another one bleeds.
     place = np.array([row.get(sop, len(row)) for sop in study], np.intp)
     labels_of = {label: np.append(values, np.nan)[place] for label, values in slices.labels.items()}
@@ -214,10 +251,10 @@ def _partners(level: Level, truth: LabelValues, names_of_truth: Sequence[str], v
 
 
 def _groups(level: Level, truth: LabelValues, values: LabelValues, row: Ints) -> tuple[Ints, str]:
-    """Whose row it is: the patient's, as either file says, else for slices the study's, else its own."""
+    """Whose row it is: the patient's, as either file says, else for series and slices the study's, else its own."""
     names: list[Any] = [""] * len(row)
     grouped_by = ""
-    for role in ("patient", *(["study"] if level == "slice" else [])):
+    for role in ("patient", *(["study"] if level != "study" else [])):
         theirs, ours = getattr(values, role), getattr(truth, role)
         names_of_role = [(theirs[there] if there >= 0 else "") or own for there, own in zip(row, ours, strict=True)]
         if all(names_of_role) and not grouped_by:

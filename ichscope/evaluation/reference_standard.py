@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, notes_of, taken
+from ichscope.levels import Level
 from ichscope.metrics import study_truth
 from ichscope.store.audit_columns import ReviewColumns
 from ichscope.tabular.foreign_table import Floats, Ints, number
-from ichscope.tabular.table import Level
 from ichscope.tabular.values import Annotation, Readers, agree
 
 _RULES: dict[str, Readers] = {"majority": "majority", "any": "any"}

@@ -14,12 +14,12 @@ from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredDa
 from ichscope.evaluation.model_outputs import ModelOutputs, model_outputs
 from ichscope.evaluation.reference_standard import imported, reviewed
 from ichscope.labels import LABELS
+from ichscope.levels import Level
 from ichscope.metrics import Rule
 from ichscope.store import Filter, Store
 from ichscope.store.imported_tables import Keys, as_texts
 from ichscope.tabular.foreign_table import by_place
 from ichscope.tabular.naming import label_key
-from ichscope.tabular.table import Level
 from ichscope.tabular.values import NAMELESS
 
 __all__ = [

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.labels import LABELS
+from ichscope.levels import OTHER_SERIES, Level
 from ichscope.tabular.naming import alike, label_columns, label_key, meaning, plain, reader_of_column, roles_of
-from ichscope.tabular.table import Level, Table, TableError, read_csv, read_results, truth
+from ichscope.tabular.table import Table, TableError, read_csv, read_results, truth
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -37,8 +38,10 @@ class ForeignTable:
 
     @property
     def level(self) -> Level:
-        """What a row is about."""
-        return "slice" if self.roles.keys() & {"sop", "slice"} else "study"
+        """What a row is about; one that names a study and its series is about the study until `--level series` asks."""
+        if self.roles.keys() & {"sop", "slice"}:
+            return "slice"
+        return "series" if "series" in self.roles and "study" not in self.roles else "study"
 
     @property
     def rows(self) -> int:
@@ -56,6 +59,30 @@ class ForeignTable:
             self, labels={spelling.get(label_key(label), label): columns for label, columns in self.labels.items()}
         )
 
+    def of_studies(self) -> ForeignTable:
+        """Leave out rows of series that do not speak for their study, where a column `role` says which those are."""
+        roles = self.texts("role")
+        kept = [row for row, role in enumerate(roles) if role != OTHER_SERIES]
+        if len(kept) == len(roles):
+            return self
+        left_out = len(roles) - len(kept)
+        table = self.table.chosen(kept)
+        note = f"{table.file}: {left_out} rows are of other series than those that speak for their studies"
+        return replace(self, table=replace(table, notes=[*table.notes, note]))
+
+    def refuse_nameless_series(self) -> None:
+        """Refuse a table without series, or with a row that names none.
+
+        Raises
+        ------
+        TableError
+            if there is no column, or an empty cell
+        """
+        if "series" not in self.roles:
+            raise TableError(f"{self.table.header}: found no column of series, expected one named 'series'")
+        if empty := [row for row, cell in enumerate(self.texts("series")) if not cell]:
+            raise self.table.wrong(empty, self.roles["series"], "a name")
+
     @cached_property
     def ids(self) -> dict[str, list[str]]:
         """By what a row can be known: name of the way -> (rows,).
@@ -66,7 +93,7 @@ class ForeignTable:
             if there is nothing, or a row leaves it empty
         """
         ways: dict[str, list[str]] = {}
-        if self.level == "study":
+        if self.level != "slice":
             ways = {role: self.texts(role) for role in ("study", "series", "name") if role in self.roles}
             ways |= {ALIKE: alike(ways["study"])} if "study" in ways else {}
         else:
@@ -104,7 +131,7 @@ def read_predictions(
 ) -> ForeignTable:
     """Read probabilities: CSV of any tool, or JSON or CSV of `ichscope analyse`.
 
-    level : what to take from JSON, which holds both
+    level : what to take from JSON, which holds series and slices; of studies only the series that speak for them
     columns : their name -> ours, where names differ
     percent : whether a CSV has them from 0 to 100
 
@@ -114,8 +141,10 @@ def read_predictions(
         if the file cannot be used
     """
     if path.suffix.lower() == ".json":
-        return _foreign_table(read_results(path, level), columns)
-    return _foreign_table(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
+        foreign = _foreign_table(read_results(path, level), columns)
+    else:
+        foreign = _foreign_table(replace(read_csv(path), percent=percent), columns, long_as=Table.probabilities)
+    return foreign.of_studies() if level == "study" else foreign
 
 
 def _foreign_table(table: Table, columns: Mapping[str, str] | None, long_as: Any = None) -> ForeignTable:

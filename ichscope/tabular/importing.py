@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from ichscope.labels import LABELS
+from ichscope.levels import Level
 from ichscope.models.card import file_sha256
 from ichscope.results import CSV_COLUMNS
 from ichscope.store import ImportedRows, Rater, Store
@@ -23,7 +25,7 @@ from ichscope.tabular.foreign_table import (
     read_truth,
 )
 from ichscope.tabular.naming import alike
-from ichscope.tabular.table import Level, TableError, uncollected
+from ichscope.tabular.table import TableError, uncollected
 from ichscope.tabular.values import annotations_by_reader, predicted
 
 # What `ichscope analyse` writes beside probabilities would pass for them.
@@ -203,7 +205,7 @@ def _write(
     reading: Mapping[str, str],
     notes: Sequence[str],
 ) -> Imported:
-    level: Level = "slice" if rows.slice.any() else "study"
+    level: Literal["study", "slice"] = "slice" if rows.slice.any() else "study"
     shown = name or path.name
     id, new = store.imported.add(kind, shown, file_sha256(path), level, rows, raters, reading=reading, notes=notes)
     known_keys = store.columns.slice_keys().key if level == "slice" else store.columns.studies().key

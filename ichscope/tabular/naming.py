@@ -18,7 +18,8 @@ _ROLES = {
     "patient": ("patient", "patientid"),
     "reader": ("reader", "readerid"),
     "model": ("model", "modelname"),
-    "series": ("series", "seriesinstanceuid"),
+    "series": ("series", "seriesid", "seriesinstanceuid", "seriesuid"),
+    "role": ("role",),
     "name": ("name",),
     "version": ("version", "modelversion"),
 }

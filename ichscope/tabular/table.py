@@ -11,17 +11,16 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.errors import IchscopeError
 from ichscope.labels import LABELS
-
-Level = Literal["study", "slice"]
+from ichscope.levels import Level
 
 # Columns need far less memory than rows, and filling them cell by cell is slow.
 _ROWS_AT_ONCE = 10_000
@@ -116,6 +115,11 @@ class Table:
         if None in meaning.values():
             raise self.wrong([row for row, cell in enumerate(cells) if meaning[cell] is None], column, expected)
         return np.fromiter((meaning[cell] for cell in cells), np.float64, len(cells))
+
+    def chosen(self, rows: Sequence[int]) -> Table:
+        """Only some rows, by their numbers."""
+        columns: dict[str, Sequence[Any]] = {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
+        return replace(self, columns=columns, lines=[self.lines[row] for row in rows])
 
     def wrong(self, rows: Sequence[int], column: str, expected: str) -> TableError:
         """Give the error about some rows of a column."""
@@ -287,12 +291,13 @@ def _rows(entry: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:
         same = {
             "study": entry["study"],
             "series": entry["series"],
+            "role": entry.get("role", ""),
             "name": entry.get("name", ""),
             "model": name,
             "version": model.get("version", ""),
             **{f"threshold_{label}": thresholds[label] for label in LABELS if label in thresholds},
         }
-        if level == "study":
+        if level != "slice":
             yield same | dict(model["probability"])
         else:
             # Pictures have no SOP Instance UID; their file is all they can be known by.

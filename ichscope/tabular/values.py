@@ -181,7 +181,8 @@ def _of_model(foreign: ForeignTable, by: str, values: dict[str, Floats], rows: I
     several = np.count_nonzero(np.bincount(key_of_group) > 1)
     notes = list(foreign.table.notes)
     if several:
-        notes.append(f"{several} studies have several series; the highest probability counts")
+        have = "1 study has" if several == 1 else f"{several} studies have"
+        notes.append(f"{have} several series; the highest probability counts")
     thresholds = _own_thresholds(foreign, list(values), rows)
     version = foreign.texts("version")[rows[0]]
     return LabelValues(keys, _first(study, key), _first(patient, key), highest, notes, thresholds, version)

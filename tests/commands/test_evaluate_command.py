@@ -373,7 +373,7 @@ def test_a_rule_can_replace_the_word_of_the_model(evaluate: Evaluate) -> None:
 def test_of_several_series_of_a_study_the_highest_probability_counts(evaluate: Evaluate) -> None:
     found = evaluate(WIDE, [*ENTRIES, entry("S2", 0.95, series="thin")], "--threshold", 0.9)
     model = found["models"]["cranioscan"]
-    assert model["notes"] == ["1 studies have several series; the highest probability counts"]
+    assert model["notes"] == ["1 study has several series; the highest probability counts"]
     assert model["labels"]["any"]["operating_points"][0]["confusion"]["tp"] == 2
 
 
@@ -518,3 +518,88 @@ def test_files_that_are_missing_or_no_text_are_named(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 2
         assert message in result.stderr
+
+
+SERIES_TRUTH = table(
+    "study,series,any", ["S0", "S0", "S1", "S1", "S2", "S3"], ["a", "b", "c", "d", "e", "f"], TRUTH[2:]
+)
+
+
+def series_entries() -> list[dict[str, Any]]:
+    """Two studies of two series, two of one; a role where asked for."""
+    named = (("S0", "a", 0.4), ("S0", "b", 0.5), ("S1", "c", 0.3), ("S1", "d", 0.2), ("S2", "e", 0.1), ("S3", "f", 0.7))
+    return [entry(study, probability, series=series) for study, series, probability in named]
+
+
+def test_at_the_level_of_series_every_series_is_a_row(evaluate: Evaluate, run: Run) -> None:
+    found = evaluate(SERIES_TRUTH, series_entries(), "--level", "series", "--threshold", 0.45)
+    assert (found["level"], found["matched_by"], found["truth"]["rows"]) == ("series", "series", 6)
+    model = only_model(found)
+    assert (model["matched"], model["grouped_by"]) == (6, "study")
+    measured = model["labels"]["any"]
+    assert measured["auc"]["value"] == pytest.approx(roc_auc_score(TRUTH[2:], [0.4, 0.5, 0.3, 0.2, 0.1, 0.7]))
+    assert measured["operating_points"][0]["confusion"] == {"tp": 1, "fn": 1, "fp": 1, "tn": 3}
+    assert "6 rows by series, intervals by study" in run(SERIES_TRUTH, series_entries(), "--level", "series").stdout
+
+
+def test_a_truth_of_series_alone_is_read_by_series(evaluate: Evaluate, refused: Callable[..., str]) -> None:
+    truth = SERIES_TRUTH.replace("study,", "patient,")
+    found = evaluate(truth, series_entries())
+    assert (found["level"], only_model(found)["grouped_by"]) == ("series", "patient")
+    alone = table("series,any", list("abcdef"), TRUTH[2:])
+    assert evaluate(alone, table("series,any", list("abcdef"), SCORE[2:]))["models"]["model"]["notes"] == [
+        "neither file says whose series these are: intervals take them as independent, and are too narrow"
+    ]
+    assert "found a row a series, expected a row a study" in refused(alone, series_entries(), "--level", "study")
+
+
+def test_series_are_known_by_the_hash_of_their_uid_too(evaluate: Evaluate) -> None:
+    entries = [{**one, "series": short_hash(one["series"])} for one in series_entries()]
+    found = evaluate(SERIES_TRUTH, entries, "--level", "series")
+    assert (found["matched_by"], only_model(found)["matched"]) == ("hash of the series' UID", 6)
+
+
+def test_at_the_level_of_studies_only_the_series_that_speaks_for_a_study_counts(evaluate: Evaluate) -> None:
+    """By hand: of S0 the first series with 0.4, of S1 the second with 0.2; the highest of all would be 0.5 and 0.3."""
+    speakers = {"a", "d", "e", "f"}
+    entries = [
+        {**one, "role": "speaks for the study" if one["series"] in speakers else "other series"}
+        for one in series_entries()
+    ]
+    truth = table("study,any", ["S0", "S1", "S2", "S3"], [1, 0, 0, 1])
+    model = only_model(evaluate(truth, entries, "--threshold", 0.45, "--threshold", 0.25))
+    assert model["notes"] == ["predictions.json: 2 rows are of other series than those that speak for their studies"]
+    points = [point["confusion"] for point in model["labels"]["any"]["operating_points"][:2]]
+    assert points == [{"tp": 1, "fn": 1, "fp": 0, "tn": 2}, {"tp": 2, "fn": 0, "fp": 0, "tn": 2}]
+    joined = only_model(evaluate(truth, series_entries(), "--threshold", 0.45))
+    assert joined["notes"] == ["2 studies have several series; the highest probability counts"]
+    assert joined["labels"]["any"]["operating_points"][0]["confusion"] == {"tp": 2, "fn": 0, "fp": 0, "tn": 2}
+
+
+def test_a_rule_takes_the_slices_of_the_series_that_speaks(evaluate: Evaluate) -> None:
+    entries = [
+        {**entry("S0", 0.5, [0.2, 0.3], "a"), "role": "speaks for the study"},
+        {**entry("S0", 0.5, [0.9], "b"), "role": "other series"},
+        {**entry("S1", 0.5, [0.4], "c"), "role": "speaks for the study"},
+    ]
+    truth = table("study,any", ["S0", "S1"], [0, 1])
+    model = only_model(evaluate(truth, entries, "--slices-to-study", "max", "--threshold", 0.35))
+    assert model["labels"]["any"]["operating_points"][0]["confusion"] == {"tp": 1, "fn": 0, "fp": 0, "tn": 1}
+
+
+@pytest.mark.parametrize(
+    ("truth", "predictions", "options", "message"),
+    [
+        (WIDE, table("study,series,any", STUDIES, STUDIES, SCORE), (), "truth.csv: line 1: found no column of series"),
+        (SERIES_TRUTH, PREDICTIONS, (), "predictions.csv: line 1: found no column of series, expected one named"),
+        (SERIES_TRUTH.replace("S1,c", "S1,"), "json", (), "truth.csv: line 4: series: found '', expected a name"),
+        (SERIES_TRUTH.replace("S1,c,0", "S1,b,1"), "json", (), "truth.csv: line 4: any: found '1', expected what"),
+        (SERIES_TRUTH, "json", ("--slices-to-study", "max"), "found the rule 'max' at the level 'series'"),
+        (table("sop,series,any", "ab", "cd", [0, 1]), "json", (), "found a row a slice, expected a row a series"),
+    ],
+)
+def test_what_names_no_series_is_refused_at_that_level(
+    refused: Callable[..., str], truth: str, predictions: Any, options: tuple[str, ...], message: str
+) -> None:
+    entries = series_entries() if predictions == "json" else predictions
+    assert message in refused(truth, entries, "--level", "series", *options)
