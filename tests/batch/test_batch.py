@@ -18,7 +18,7 @@ from ichscope import batch, phantom
 from ichscope.analyse import analyse
 from ichscope.batch import BatchError, Throughput, WorkerConfig, discovery, driver, workers
 from ichscope.batch.work_items import Files, Kept, Place, Refused, from_text, to_text
-from ichscope.imaging import intake
+from ichscope.imaging import sources
 from ichscope.imaging.intake import collect
 from ichscope.imaging.source import SourceError
 from ichscope.labels import SUBTYPES
@@ -441,13 +441,13 @@ def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(
     (tmp_path / "flat").mkdir()
     for number, file in enumerate(sorted(night.rglob("*.dcm"))):
         shutil.copy(file, tmp_path / "flat" / f"{number}.dcm")
-    monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 10)
+    monkeypatch.setattr(sources, "MAX_FILES_ON_DISK", 10)
     assert batch.run([tmp_path / "flat"], pool, store, setup).done == 1
     (row,) = store.worklist.page()
     assert row.status == "not analysed"
     assert "holds more than 10 files" in row.reasons[0]
     monkeypatch.undo()
-    monkeypatch.setattr(intake, "MAX_FILES", 10)  # for strangers only
+    monkeypatch.setattr(sources, "MAX_FILES", 10)  # for strangers only
     assert batch.run([tmp_path / "flat"], pool, store, setup).done == STUDIES
     assert [row.slices for row in store.worklist.page() if row.models] == [3] * STUDIES
 

@@ -11,7 +11,7 @@ from ichscope import batch, phantom
 from ichscope.batch import watch as watching
 from ichscope.batch.watch import Inbox, watch
 from ichscope.batch.work_items import Files, Place, Refused, Task
-from ichscope.imaging import intake
+from ichscope.imaging import sources
 from ichscope.store import Store
 from tests.support import tiny_model
 
@@ -108,7 +108,7 @@ def test_zips_broken_files_and_what_is_still_being_written(inbox: Inbox, clock: 
 
 
 def test_too_many_loose_files_are_said(inbox: Inbox, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_FILES_ON_DISK", 2)
+    monkeypatch.setattr(sources, "MAX_FILES_ON_DISK", 2)
     for number, data in enumerate(scan()):
         (inbox.folder / f"{number}.dcm").write_bytes(data)
     taken(inbox, clock, 0)

@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,11 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
-from ichscope.imaging import intake
+from ichscope.imaging import intake, sorting, sources
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.images import ImageError, read_pictures
 from ichscope.imaging.intake import Intake, collect, natural_order
-from ichscope.imaging.source import Source
+from ichscope.imaging.source import Source, SourceError
 from ichscope.phantom import Phantom, datasets, make, to_bytes
 
 
@@ -251,8 +253,8 @@ def bomb(kind: str) -> bytes:
 def test_bombs_and_encrypted_archives_are_not_unpacked(
     head: Phantom, monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
 ) -> None:
-    monkeypatch.setattr(intake, "MAX_FILES", 50)
-    monkeypatch.setattr(intake, "_SMALL_ZIP_BYTES", 1 << 24)
+    monkeypatch.setattr(sources, "MAX_FILES", 50)
+    monkeypatch.setattr(sources, "_SMALL_ZIP_BYTES", 1 << 24)
     found = collect([("bomb.zip", bomb(kind)), *uploads(datasets(head))])
     assert [(one.name, one.reason[: len(reason)]) for one in found.rejected] == [("bomb.zip", reason)]
     assert len(found.groups) == 1
@@ -282,7 +284,7 @@ def test_a_lying_archive_does_not_give_more_than_it_says() -> None:
 def test_of_too_many_files_none_is_taken_and_no_series_is_cut(
     head: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(intake, limit, 5)
+    monkeypatch.setattr(sources, limit, 5)
     write(tmp_path / "study", datasets(head))
     refused = Intake(
         (), (intake.Rejected("study", "holds more than 5 files; expected fewer at once, as in subfolders"),), ()
@@ -300,7 +302,7 @@ def write(folder: Path, files: list[Dataset]) -> None:
 
 
 def test_a_zip_on_disk_may_be_of_any_size(head: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_ZIP_BYTES", 1000)
+    monkeypatch.setattr(sources, "MAX_ZIP_BYTES", 1000)
     data = zipped(dict(uploads(datasets(head))))
     (tmp_path / "night.zip").write_bytes(data)
     assert [len(group.sources) for group in collect([tmp_path / "night.zip"]).groups] == [8]
@@ -308,7 +310,7 @@ def test_a_zip_on_disk_may_be_of_any_size(head: Phantom, tmp_path: Path, monkeyp
 
 
 def test_a_file_too_large_is_not_read(head: Phantom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 10_000)
+    monkeypatch.setattr(sorting, "MAX_FILE_BYTES", 10_000)
     found = collect([("a.dcm", to_bytes(datasets(head)[0]))])
     assert found.rejected[0].reason.startswith("has 0 MiB; expected at most")
 
@@ -337,3 +339,46 @@ def test_a_file_is_touched_once_and_only_its_head(
     monkeypatch.setattr(Source, "read", spy)
     assert len(collect([tmp_path]).groups[0].sources) == 8
     assert asked == [1 << 15] * 8
+
+
+@dataclass(frozen=True)
+class Server:
+    """A way in that the core does not know: whatever has these four members is taken."""
+
+    images: tuple[bytes, ...]
+    name: str = "archive"
+    most: int = 100
+    named: bool = False
+    reachable: bool = True
+
+    def files(self) -> Iterator[Source | intake.Rejected]:
+        if not self.reachable:
+            raise SourceError("does not answer")
+        for number, image in enumerate(self.images):
+            yield Source(f"{self.name}/{number}", data=image)
+        yield intake.Rejected(f"{self.name}/last", "was withdrawn")
+
+
+def test_another_way_in(head: Phantom) -> None:
+    images = tuple(map(to_bytes, datasets(head)))
+    taken = collect([Server(images)])
+    assert names(taken) == [[f"archive/{number}" for number in range(8)]]
+    assert taken.rejected == (intake.Rejected("archive/last", "was withdrawn"),)
+    assert collect([Server(images, reachable=False)]).rejected == (intake.Rejected("archive", "does not answer"),)
+    assert collect([Server(images, most=5)]).rejected[0].reason.startswith("holds more than 5 files")
+
+
+def test_each_thing_handed_over_has_its_way_in(tmp_path: Path) -> None:
+    file = tmp_path / "a.dcm"
+    file.write_bytes(b"")
+    given = (tmp_path, file, str(file), Source("x/a", data=b""), ("x/a", b""), Server(()))
+    kinds = (sources.FolderSource, sources.FileSource, sources.FileSource, sources.ListedSource, sources.UploadSource)
+    assert [type(sources.series_source(item)) for item in given] == [*kinds, Server]
+    assert [sources.series_source(item).name for item in given] == [
+        tmp_path.name,
+        "a.dcm",
+        "a.dcm",
+        "x",
+        "x",
+        "archive",
+    ]
