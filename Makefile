@@ -9,10 +9,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 INPUTS := pyproject.toml requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo int8 install test docs lint format lock clean
+.PHONY: help run demo int8 install test coverage docs lint format lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PORT=8501)
 	@echo "ICHScope: http://localhost:$(PORT)  (this computer only; stop with Ctrl+C)"
@@ -33,6 +33,12 @@ test: lint ## Check style, types and behaviour (everything, a process a core)
 docs: $(VENV)/.all-installed ## Build the documentation to site/; warnings and broken links are errors
 	$(BIN)/mkdocs build --quiet
 	@echo "Open site/index.html"
+
+coverage: $(VENV)/.all-installed ## Measure which branches the tests take (one process, without the browser)
+	mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -m "not browser"
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report --format=total
 
 lint: $(VENV)/.all-installed ## Check style and types
 	$(BIN)/ruff check .

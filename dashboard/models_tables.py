@@ -79,6 +79,6 @@ def safe(readme: str) -> str:
     r"""A card as Markdown that loads nothing: pictures become links, and no text becomes a formula.
 
     >>> safe("![x](http://y) costs $5")
-    '[x](http://y) costs \\\\$5'
+    '[x](http://y) costs \\$5'
     """
     return readme.replace("![", "[").replace("$", "\\$")

@@ -13,6 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from ichscope.phantom import Phantom
 
+# Nothing to run in here: builders, and what several tests share.
+collect_ignore_glob = ["support", "conftest.py", "*/conftest.py"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
