@@ -28,3 +28,19 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    OSError
+        if the folder is missing or cannot be written
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a pipe or device must not be replaced by a file
+        return
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

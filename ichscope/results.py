@@ -7,13 +7,11 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.atomic import replacing
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
@@ -182,19 +180,3 @@ def csv_cell(value: Any) -> Any:
     """Put a quote before a text that starts like a formula: a spreadsheet would run it, and names are from outside."""
     risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if risky else value
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    OSError
-        if the folder is missing or cannot be written
-    """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")  # a pipe or device must not be replaced by a file
-        return
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")

@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,37 +70,3 @@ def test_json_is_a_list_and_refuses_what_json_cannot_say() -> None:
     assert json.loads(results.json_text([{"name": "Schädel"}])) == [{"name": "Schädel"}]
     with pytest.raises(ValueError, match="JSON"):
         results.json_text([{"p": float("nan")}])
-
-
-def test_write_replaces_a_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    target = tmp_path / "out.json"
-    target.write_text("old")
-    results.write(target, "new")
-    assert target.read_text() == "new"
-    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
-
-
-def test_write_keeps_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    target = tmp_path / "out.json"
-    target.write_text("old")
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        results.write(target, "new")
-    assert target.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
-
-
-def test_write_follows_a_link(tmp_path: Path) -> None:
-    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
-    link.symlink_to(real)
-    results.write(link, "text")
-    assert link.is_symlink()
-    assert real.read_text() == "text"
-
-
-def test_write_to_a_device_does_not_replace_it() -> None:
-    results.write(Path(os.devnull), "text")
-    assert not Path(os.devnull).is_file()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,34 +11,42 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ichscope.commands.shared import NONE_ANALYSED, STOPPED, fail
+from ichscope.commands import running
+from ichscope.commands.shared import (
+    NONE_ANALYSED,
+    ColumnOption,
+    PercentOption,
+    SlicesToStudyOption,
+    TablesOption,
+    check_targets,
+    columns_of,
+    fail,
+    save,
+    save_all,
+)
 
 if TYPE_CHECKING:
     from ichscope.evaluation.selection import EvaluationSet, ModelSource, TruthSource
     from ichscope.reporting.report import EvaluationReport
-    from ichscope.store import Store
     from ichscope.tabular.importing import Imported
 
 _EXIT_CODES = """\b
 Exit code:
-  0  the file is in the store, be it now or since before
-  2  wrong use, or a file that cannot be used: nothing of it is in the store
+  0  the file is in the store, where it may have been before
+  2  wrong usage, or a file that cannot be used; nothing of it is in the store
   4  the store cannot be used
 """
 _REPORT_EXIT_CODES = """\b
 Exit code:
   0  the report is written
-  1  there is nothing to report: no truth, or no model that says anything of it
-  2  wrong use
+  1  there is nothing to report: no truth, or no model with results for it
+  2  wrong usage
   4  the store cannot be used
 """
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="THEIRS=OURS", help="What a column is, as scan_id=study or Blut=any; may be repeated."),
+NameOption = Annotated[
+    str, typer.Option(metavar="TEXT", help="What to call the import; by default the name of the file.")
 ]
-PercentOption = Annotated[bool, typer.Option("--percent", help="Probabilities are from 0 to 100.")]
-NameOption = Annotated[str, typer.Option(metavar="TEXT", help="What to call it; the file's name if not given.")]
 
 app = typer.Typer()
 
@@ -50,21 +57,23 @@ def import_truth(
     readers: Annotated[
         bool,
         typer.Option(
-            "--readers", help="Rows of the same study that name no reader are several readers', not a contradiction."
+            "--readers",
+            help="Rows of one study that name no reader come from several readers; they do not contradict each other.",
         ),
     ] = False,
     column: ColumnOption = None,
     name: NameOption = "",
 ) -> None:
-    """Take readers' labels into the store: a CSV with a column `study` or `sop`, or Kaggle's ID,Label.
+    """Import readers' labels into the store: a CSV with a column `study` or `sop`, or Kaggle's ID,Label.
 
-    Labels are columns by name; several readers are rows with a column `reader`, or columns as R1:SDH. The file comes
-    in whole or not at all. Whose truth counts (most readers, any, one of them) is chosen when figures are made.
+    Each label is a column. Several readers are told apart by a column `reader`, or by columns such as R1:SDH. The file
+    is imported whole or not at all. Whose truth counts (the majority, any reader, one of them) is chosen later, when
+    figures are made.
     """
     from ichscope.tabular import importing
 
     columns = columns_of(column)
-    with _store() as store, _tables():
+    with running.store(hint="") as store, _tables():
         _say(importing.import_truth(store, file, columns, nameless_readers=readers, name=name))
 
 
@@ -72,31 +81,32 @@ def import_truth(
 def import_predictions(
     file: FileArgument,
     level: Annotated[
-        Literal["study", "slice"], typer.Option(help="What to take from JSON of `ichscope analyse`, which has both.")
+        Literal["study", "slice"],
+        typer.Option(help="What to import from JSON of `ichscope analyse`, which holds both."),
     ] = "study",
     column: ColumnOption = None,
     percent: PercentOption = False,
     name: NameOption = "",
 ) -> None:
-    """Take any tool's probabilities into the store, to audit it without its images.
+    """Import the probabilities of any tool into the store, to audit it without its images.
 
-    A CSV with a column `study`, or `sop`, or `study` and `slice`; probabilities as columns by label; if wanted,
-    `patient`, `model` and `version`. Or JSON of `ichscope analyse`. A model that the file does not name has the
-    file's name.
+    A CSV with a column `study`, or `sop`, or `study` and `slice`, and a column of probabilities for each label;
+    `patient`, `model` and `version` are optional. JSON of `ichscope analyse` works, too. A model that the file does not
+    name is called after the file.
     """
     from ichscope.tabular import importing
 
     columns = columns_of(column)
-    with _store() as store, _tables():
+    with running.store(hint="") as store, _tables():
         _say(importing.import_predictions(store, file, columns, level=level, percent=percent, name=name))
 
 
 @app.command()
 def imports(
-    remove: Annotated[int | None, typer.Option(metavar="NUMBER", help="Remove this one.")] = None,
+    remove: Annotated[int | None, typer.Option(metavar="NUMBER", help="Remove the import with this number.")] = None,
 ) -> None:
-    """Show what was imported, or remove one of it."""
-    with _store() as store:
+    """List what was imported, or remove one import."""
+    with running.store(hint="") as store:
         tables = store.imported.tables()
         if remove is not None:
             if remove not in {table.id for table in tables}:
@@ -108,44 +118,49 @@ def imports(
         when = table.imported_at.strftime("%Y-%m-%d %H:%M")
         typer.echo(f"{table.id:<4}{table.kind:<12}{when}  {table.name}: {table.rows} rows by {table.level}; {raters}")
     if not tables:
-        typer.echo("Nothing was imported. `ichscope import-truth FILE` takes readers' labels in.")
+        typer.echo("Nothing was imported. `ichscope import-truth FILE` imports readers' labels.")
 
 
 @app.command(epilog=_REPORT_EXIT_CODES)
 def report(
-    output: Annotated[Path, typer.Option(metavar="FILE.html", help="The report; - is stdout.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.html", help="Where to write the report; - is stdout.")],
     truth: Annotated[
-        str, typer.Option(metavar="NAME", help="reviews, or number or name of an imported file; needed if several.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What counts as truth: reviews, or an imported file by number or name. Needed if there are several.",
+        ),
     ] = "",
     model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Name or name@version; may be repeated; all that say something, if not given."
+            metavar="NAME",
+            help="Name or name@version. May be given more than once; by default every model with results.",
         ),
     ] = None,
-    level: Annotated[Literal["study", "slice"], typer.Option(help="What a figure is about.")] = "study",
+    level: Annotated[Literal["study", "slice"], typer.Option(help="Evaluate studies or slices.")] = "study",
     readers: Annotated[
-        str, typer.Option(metavar="WHO", help="Whose truth counts: majority, any, newest (of reviews), or a name.")
+        str,
+        typer.Option(
+            metavar="WHO", help="Whose truth counts: majority, any, newest (reviews only), or a reader's name."
+        ),
     ] = "majority",
-    slices_to_study: Annotated[
-        Literal["max", "top-k", "noisy-or"] | None,
-        typer.Option(metavar="RULE", help="Make studies of slices: max, top-k (mean of the 3 highest), noisy-or."),
+    slices_to_study: SlicesToStudyOption = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only studies that arrived at this time or later (UTC).")
     ] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only studies that arrived from then on (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only studies that arrived before (UTC).")] = None,
-    scanner: Annotated[str | None, typer.Option(help="Only studies of this scanner.")] = None,
-    tables: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", file_okay=False, help="Write each table as CSV, and all as JSON.")
-    ] = None,
-    by: Annotated[str, typer.Option(metavar="TEXT", help="Who made the report.")] = "",
-    date: Annotated[str, typer.Option(metavar="TEXT", help="The date that it bears; now, if not given.")] = "",
+    until: Annotated[datetime | None, typer.Option(help="Only studies that arrived before this time (UTC).")] = None,
+    scanner: Annotated[str | None, typer.Option(help="Only studies from this scanner.")] = None,
+    tables: TablesOption = None,
+    by: Annotated[str, typer.Option(metavar="TEXT", help="Who made the report, to be printed on it.")] = "",
+    date: Annotated[str, typer.Option(metavar="TEXT", help="The date to print on the report; now by default.")] = "",
 ) -> None:
-    """Write how good the models are, on the truth in the store, as one HTML file that needs no network.
+    """Report how well the models do against the truth in the store, as one HTML file that needs no network.
 
-    Figures, tables, population, hashes, thresholds and versions. The same input and --date give the same bytes.
+    It holds figures, tables, the population, hashes, thresholds and versions. The same input and --date give the same
+    bytes. Beside the tables, --tables writes all figures as JSON.
     """
-    if output != Path("-") and (output.is_dir() or not output.resolve().parent.is_dir()):
-        raise typer.BadParameter(f"{output}: expected a file in a folder that exists", param_hint="--output")
+    check_targets(output, hint="--output")
     try:
         from ichscope.reporting import report as reports
     except ImportError:
@@ -153,7 +168,7 @@ def report(
     from ichscope.evaluation.selection import EvaluationError, Selection, load, model_sources, truth_sources
     from ichscope.store import Filter
 
-    with _store() as store:
+    with running.store(hint="") as store:
         source = _chosen_truth(truth_sources(store), truth)
         available = model_sources(store)
         models = _chosen_models(available, model) if model else _able(available, level, slices_to_study)
@@ -176,21 +191,10 @@ def report(
 
 
 def _write(made: EvaluationReport, output: Path, folder: Path | None) -> None:
-    from ichscope import results
-
-    if output == Path("-"):
-        sys.stdout.write(made.html())
-    files = {} if output == Path("-") else {output: made.html()}
+    save(output, made.html())
     if folder is not None:
-        files |= {folder / f"{table.key}.csv": table.csv() for table in made.tables}
-        files[folder / "figures.json"] = made.json()
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        for path, text in files.items():
-            results.write(path, text)
-    except OSError as error:
-        fail(f"a file could not be written ({error.strerror})")
+        tables = {f"{table.key}.csv": table.csv() for table in made.tables}
+        save_all(folder, tables | {"figures.json": made.json()})
 
 
 def _chosen_truth(sources: Sequence[TruthSource], wanted: str) -> TruthSource:
@@ -239,32 +243,6 @@ def _with_words(evaluation_set: EvaluationSet) -> EvaluationSet:
         if evaluation_set.missing[key] < len(evaluation_set.keys)
     }
     return replace(evaluation_set, models=speaking, missing={key: evaluation_set.missing[key] for key in speaking})
-
-
-def columns_of(pairs: Sequence[str] | None) -> dict[str, str]:
-    """Their name of a column -> ours, from options as `scan_id=study`."""
-    columns = {}
-    for text in pairs or ():
-        theirs, equals, ours = text.partition("=")
-        if not (theirs and equals and ours):
-            raise typer.BadParameter(f"{text!r}; expected THEIRS=OURS", param_hint="--column")
-        columns[theirs.strip()] = ours.strip()
-    return columns
-
-
-@contextmanager
-def _store() -> Iterator[Store]:
-    """Open the store; where it fails, the command says so and ends."""
-    from ichscope.store import Store, StoreError
-
-    try:
-        opened = Store.open()
-        try:
-            yield opened
-        finally:
-            opened.close()
-    except StoreError as error:
-        fail(str(error), STOPPED)
 
 
 @contextmanager

@@ -10,23 +10,33 @@ from typing import Annotated
 import typer
 
 from ichscope.commands import running
-from ichscope.commands.shared import SOME_NOT_ANALYSED, ModelOption, ModelsFolderOption, PicturesOption, ProviderOption
+from ichscope.commands.shared import (
+    SOME_NOT_ANALYSED,
+    ModelOption,
+    ModelsFolderOption,
+    PathsArgument,
+    PicturesOption,
+    ProviderOption,
+)
 
 _EXIT_CODES = """\b
 Exit code:
-  0  every series was analysed, be it with reservations ("limited"), now or before
-  1  none was, or there was none
-  2  wrong use, or a model that cannot be loaded
-  3  some were not
-  4  stopped: the disk is full, or the database or the workers are gone; the same command goes on later
+  0  every series was analysed, some perhaps with reservations ("limited"), now or earlier
+  1  no series was analysed, or there was none
+  2  wrong usage, or a model that cannot be loaded
+  3  some series were not analysed
+  4  stopped: the disk is full, or the database or the workers are gone; run the same command again to go on
 """
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 WorkersOption = Annotated[
-    int | None, typer.Option(min=1, max=256, metavar="N", help="Series at one time; by default, as cores allow.")
+    int | None,
+    typer.Option(
+        min=1, max=256, metavar="N", help="How many series to work on at a time; by default as many as the cores allow."
+    ),
 ]
 DaskOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Use a Dask cluster, as tcp://host:8786, instead of threads.")
+    str | None, typer.Option(metavar="ADDRESS", help="Use a Dask cluster, such as tcp://host:8786, instead of threads.")
 ]
 
 app = typer.Typer()
@@ -34,7 +44,7 @@ app = typer.Typer()
 
 @app.command(epilog=_EXIT_CODES)
 def batch(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
+    paths: PathsArgument,
     workers: WorkersOption = None,
     dask: DaskOption = None,
     model: ModelOption = None,
@@ -44,7 +54,7 @@ def batch(
 ) -> None:
     """Analyse many studies into the store, for the worklist.
 
-    What the store knows already is skipped. May be ended at any moment: the same command does what is missing.
+    What the store already has is skipped. It may be stopped at any moment: the same command does what is missing.
     """
     from ichscope.batch import begin
 
@@ -56,17 +66,21 @@ def batch(
 
 @app.command()
 def watch(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False)],
-    quiet: Annotated[float, typer.Option(metavar="S", min=0, help="Take a study after so many quiet seconds.")] = 30.0,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="The folder to watch.")
+    ],
+    quiet: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Analyse a study once nothing has changed for this many seconds.")
+    ] = 30.0,
     workers: WorkersOption = None,
     dask: DaskOption = None,
     model: ModelOption = None,
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Analyse what arrives in a folder, until ended with Ctrl+C.
+    """Analyse what arrives in a folder, until stopped with Ctrl+C.
 
-    A subfolder or a ZIP is taken as a whole, other files by series, each once nothing about it has changed for a while.
+    A subfolder or a ZIP archive is taken as a whole, other files by series, each once it has stopped changing.
     """
     from threading import Event
 
@@ -95,7 +109,9 @@ def watch(
 def rescore(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", exists=True, help="Files of studies whose volumes are not kept."),
+        typer.Argument(
+            metavar="[PATH]...", exists=True, help="Files of studies whose volumes are not kept in the store."
+        ),
     ] = None,
     workers: WorkersOption = None,
     dask: DaskOption = None,
@@ -103,9 +119,9 @@ def rescore(
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Add results of the models as they are now to the studies in the store.
+    """Run the current models on studies that are in the store already.
 
-    Without PATH, to those whose volumes are kept; with it, to those of its studies that the store knows.
+    Without PATH these are the studies whose volumes are kept; with PATH, those of its studies that the store has.
     """
     from ichscope.batch import begin, begin_rescore
 
@@ -121,14 +137,16 @@ def rescore(
 
 @app.command(epilog=_EXIT_CODES)
 def retry(
-    job: Annotated[int | None, typer.Argument(metavar="[JOB]", help="Its number; all jobs if not given.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(metavar="[JOB]", help="The number of the job; by default all jobs.")
+    ] = None,
     workers: WorkersOption = None,
     dask: DaskOption = None,
     model: ModelOption = None,
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Try again what failed, and do what an ended program left."""
+    """Try again what failed, and finish what an interrupted program left undone."""
     setup = running.setup(model, models_folder, provider)
     with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
         chosen = [store.jobs.get(job)] if job is not None else store.jobs.recent(limit=1000)
@@ -145,9 +163,9 @@ def retry(
 
 @app.command()
 def prune(
-    older_than: Annotated[str, typer.Option(metavar="TIME", help="Age as 30d, 12h or 8w.")],
+    older_than: Annotated[str, typer.Option(metavar="TIME", help="Age, such as 30d, 12h or 8w.")],
 ) -> None:
-    """Remove kept volumes of that age. Results and reviews stay; without its volume a study cannot be viewed."""
+    """Remove volumes of that age or older. Results and reviews stay; without its volume a study cannot be viewed."""
     age = _age(older_than)
     with running.store() as store:
         typer.echo(f"{store.results.prune(age)} volumes removed")
@@ -155,12 +173,14 @@ def prune(
 
 @app.command()
 def demo(
-    studies: Annotated[int | None, typer.Option(min=1, max=1000, help="As many as on the page by default.")] = None,
+    studies: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="How many; by default as many as the page makes.")
+    ] = None,
     model: ModelOption = None,
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Fill the store with synthetic studies of eight weeks and readers' labels, to see what the pages show."""
+    """Fill the store with eight weeks of synthetic studies and readers' labels, to see what the pages show."""
     from ichscope.batch import demo as demonstration
     from ichscope.commands import job_progress, terminal
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ichscope import __version__, results
+from ichscope import __version__
 from ichscope.commands import audit, batch, monitor
 from ichscope.commands.shared import (
     NONE_ANALYSED,
     SOME_NOT_ANALYSED,
+    STDOUT,
+    ColumnOption,
+    JsonOption,
     ModelOption,
     ModelsFolderOption,
+    PathsArgument,
+    PercentOption,
     PicturesOption,
     Provider,
     ProviderOption,
+    SlicesToStudyOption,
+    check_targets,
+    columns_of,
     fail,
+    save,
 )
 from ichscope.labels import SUBTYPES
 
@@ -29,10 +37,10 @@ if TYPE_CHECKING:
 
 _EXIT_CODES = """\b
 Exit code:
-  0  every series was analysed, be it with reservations ("limited")
-  1  none was, or there was none
-  2  wrong use, or a model that cannot be loaded
-  3  some were not
+  0  every series was analysed, some perhaps with reservations ("limited")
+  1  no series was analysed, or there was none
+  2  wrong usage, or a model that cannot be loaded
+  3  some series were not analysed
 """
 
 app = typer.Typer(
@@ -47,7 +55,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _main(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
         show_version()
@@ -56,15 +64,13 @@ def _main(
 
 @app.command(epilog=_EXIT_CODES)
 def analyse(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="File, folder or ZIP.")],
+    paths: PathsArgument,
     model: ModelOption = None,
     models_folder: ModelsFolderOption = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all, slice by slice; - is stdout.")
-    ] = None,
+    json_file: JsonOption = None,
     csv_file: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write a row per series and model; - is stdout."),
+        typer.Option("--csv", metavar="FILE", help="Write a row for each series and model; - is stdout."),
     ] = None,
     pictures_as_series: PicturesOption = False,
     provider: ProviderOption = "auto",
@@ -73,8 +79,9 @@ def analyse(
 
     Writes a table to the terminal, and JSON or CSV files where asked. Files appear whole or not at all.
     """
-    _check_targets(json_file, csv_file)
+    check_targets(json_file, csv_file)
     detectors = _load(model, models_folder, provider)
+    from ichscope import results
     from ichscope.analyse import analyse as analyse_inputs
     from ichscope.commands import terminal
 
@@ -87,82 +94,87 @@ def analyse(
             entries.append(result.to_json())
             rows.extend(results.csv_rows(result))
             report.add(result)
-    report.show(to_stderr=Path("-") in (json_file, csv_file))
-    _save(json_file, results.json_text(entries))
-    _save(csv_file, results.csv_text(rows))
+    report.show(to_stderr=STDOUT in (json_file, csv_file))
+    save(json_file, results.json_text(entries))
+    save(csv_file, results.csv_text(rows))
     raise typer.Exit(_exit_code([entry["status"] for entry in entries]))
 
 
 @app.command()
 def evaluate(
     truth: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV: a row a study or slice (or Kaggle's ID,Label), a column a label.")
+        Path,
+        typer.Option(
+            metavar="FILE", help="CSV with one row per study or slice and one column per label, or Kaggle's ID,Label."
+        ),
     ],
     predictions: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV of any tool, or JSON or CSV of `ichscope analyse`.")
+        Path, typer.Option(metavar="FILE", help="CSV from any tool, or JSON or CSV from `ichscope analyse`.")
     ],
     level: Annotated[
         Literal["study", "series", "slice"] | None,
-        typer.Option(help="What a row is about; as in the truth, if not given."),
+        typer.Option(help="What one row stands for; by default as in the truth."),
     ] = None,
     readers: Annotated[
         Literal["majority", "any"] | None,
-        typer.Option(help="Whose truth counts where several readers say something: most of them, or any."),
+        typer.Option(
+            help="What counts as positive where readers differ: what the majority says, or what any of them says."
+        ),
     ] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this label; may be repeated.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Evaluate only this label. May be given more than once.")
+    ] = None,
     threshold: Annotated[
-        list[float] | None, typer.Option(metavar="P", help="Show what this threshold gives; may be repeated.")
+        list[float] | None, typer.Option(metavar="P", help="Report this threshold. May be given more than once.")
     ] = None,
     sensitivity: Annotated[
         list[float],
-        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this sensitivity; may be repeated."),
-    ] = [0.9, 0.95],  # noqa: B006 - typer's way to say a default of several
+        typer.Option(
+            metavar="P", min=0, max=1, help="Report the threshold with this sensitivity. May be given more than once."
+        ),
+    ] = [0.9, 0.95],  # noqa: B006 - typer's way to give a default with several values
     specificity: Annotated[
         list[float] | None,
-        typer.Option(metavar="P", min=0, max=1, help="Show the threshold with this specificity; may be repeated."),
+        typer.Option(
+            metavar="P", min=0, max=1, help="Report the threshold with this specificity. May be given more than once."
+        ),
     ] = None,
-    slices_to_study: Annotated[
-        Literal["max", "top-k", "noisy-or"] | None,
-        typer.Option(metavar="RULE", help="Make studies of slices: max, top-k (mean of the 3 highest), noisy-or."),
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="THEIRS=OURS", help="What a column of either file is, as scan_id=study or Blut=any."),
-    ] = None,
-    percent: audit.PercentOption = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
-    ] = None,
+    slices_to_study: SlicesToStudyOption = None,
+    column: ColumnOption = None,
+    percent: PercentOption = False,
+    json_file: JsonOption = None,
 ) -> None:
     """Compare predictions with the truth: AUC, average precision, calibration and operating points, with intervals.
 
-    Needs no images and no model: both are tables. Every label that both have is evaluated.
+    Needs no images and no models: both inputs are tables. Every label found in both is evaluated.
     """
-    _check_targets(json_file)
+    check_targets(json_file)
     from ichscope.commands import show_evaluation
     from ichscope.evaluation.evaluate import WantedPoints, to_json_text
     from ichscope.evaluation.evaluate import evaluate as evaluate_files
     from ichscope.evaluation.pairing import Reading
     from ichscope.tabular.table import TableError
 
-    reading = Reading(level, readers, tuple(label or ()), slices_to_study, audit.columns_of(column), percent)
+    reading = Reading(level, readers, tuple(label or ()), slices_to_study, columns_of(column), percent)
     wanted = WantedPoints(tuple(threshold or ()), tuple(sensitivity), tuple(specificity or ()))
     try:
         evaluation = evaluate_files(truth, predictions, reading, wanted)
     except TableError as error:
         fail(str(error))
-    show_evaluation.show(evaluation, to_stderr=json_file == Path("-"))
-    _save(json_file, to_json_text(evaluation))
+    show_evaluation.show(evaluation, to_stderr=json_file == STDOUT)
+    save(json_file, to_json_text(evaluation))
 
 
 @app.command()
 def phantom(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="New or empty.")],
-    bleed: Annotated[str | None, typer.Option(metavar="KIND", help=f"One of: {', '.join(SUBTYPES)}.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another number, another head.")] = 0,
-    slices: Annotated[int, typer.Option(min=1, max=256)] = 32,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="A new or empty folder.")],
+    bleed: Annotated[
+        str | None, typer.Option(metavar="SUBTYPE", help=f"Haemorrhage to add: {', '.join(SUBTYPES)}.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Each number gives a different head.")] = 0,
+    slices: Annotated[int, typer.Option(min=1, max=256, help="How many slices to write.")] = 32,
 ) -> None:
-    """Write a synthetic head CT study, for trying things out."""
+    """Write a synthetic head CT study to try things out with."""
     if bleed is not None and bleed not in SUBTYPES:
         raise typer.BadParameter(f"{bleed!r}; expected one of {', '.join(SUBTYPES)}", param_hint="--bleed")
     if folder.is_dir() and any(folder.iterdir()):
@@ -182,9 +194,9 @@ app.add_typer(audit.app)
 @app.command("providers")
 def show_providers(
     models_folder: ModelsFolderOption = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again, even if the choice is known.")] = False,
 ) -> None:
-    """Show what the models can run on here, what was tried, and what was chosen and why."""
+    """Show what the models can run on here, what was measured, and what was chosen and why."""
     from ichscope.commands import show_providers as texts
     from ichscope.models import providers
     from ichscope.models.autotuning import choose
@@ -210,15 +222,6 @@ def show_version() -> None:
     typer.echo(f"ichscope {__version__}")
 
 
-def _check_targets(*targets: Path | None) -> None:
-    """Refuse before the work, not after it."""
-    if targets.count(Path("-")) > 1:
-        raise typer.BadParameter("only one of --json and --csv can go to stdout")
-    for target in targets:
-        if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
-            raise typer.BadParameter(f"{target}: expected a file in a folder that exists")
-
-
 def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:
     from ichscope.models.card import ModelError
     from ichscope.models.registry import load_detectors
@@ -227,18 +230,6 @@ def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) 
         return load_detectors(folder, names, provider)
     except ModelError as error:
         fail(str(error))
-
-
-def _save(target: Path | None, text: str) -> None:
-    if target is None:
-        return
-    if target == Path("-"):
-        sys.stdout.write(text)
-        return
-    try:
-        results.write(target, text)
-    except OSError as error:
-        fail(f"{target}: could not be written ({error.strerror})")
 
 
 def _exit_code(statuses: Sequence[str]) -> int:

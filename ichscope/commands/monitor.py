@@ -7,13 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ichscope.commands import running
-from ichscope.commands.shared import fail
+from ichscope.commands.shared import STDOUT, JsonOption, TablesOption, save, save_all
 
 if TYPE_CHECKING:
     from ichscope.monitor import Monitored
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 ALERT = 1
 _EXIT_CODES = """\b
 Exit code with --check:
-  0  quiet, or too few studies to say anything
+  0  no alert, or too few studies to tell
   1  an alert
-  2  wrong use
+  2  wrong usage
   4  the database cannot be read
 """
 
@@ -32,49 +31,51 @@ app = typer.Typer()
 
 @app.command(epilog=_EXIT_CODES)
 def monitor(
-    check: Annotated[bool, typer.Option("--check", help="Leave with exit code 1 where there is an alert.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with code 1 if there is an alert.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="First day of the current period, as 2026-03-01, or 7d for seven days ago."),
+        typer.Option(
+            metavar="DAY", help="First day of the current period, such as 2026-03-01, or 7d for seven days ago."
+        ),
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures; - is stdout.")
-    ] = None,
-    tables: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", file_okay=False, help="Write each table as CSV.")
-    ] = None,
+    json_file: JsonOption = None,
+    tables: TablesOption = None,
     set_limit: Annotated[
         str | None,
-        typer.Option("--set", metavar="RULE=VALUE", help="Set a limit first, as latency=600, or latency=default."),
+        typer.Option("--set", metavar="RULE=VALUE", help="Set a limit first, such as latency=600 or latency=default."),
     ] = None,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who sets it.")] = "",
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Why; stays beside the limit.")] = "",
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who sets the limit.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why it is set; kept with the limit.")] = "",
 ) -> None:
-    """Compare the studies of late with those of a reference period, and tell what raises an alert.
+    """Compare recent studies with those of a reference period, and show what raises an alert.
 
-    The reference are the first four weeks with enough studies, and the current period the last four, unless --since
-    says otherwise. Limits of alerts are set here with --set, or on the page Monitoring. Days are UTC.
+    The reference period is the first four weeks with enough studies, the current period the last four weeks unless
+    --since says otherwise. Limits are set with --set or on the page Monitoring. Days are in UTC.
     """
     first = _day(since)
     limit = _limit(set_limit, by, why) if set_limit is not None else None
-    from ichscope.monitor import MonitorError
+    from ichscope.monitor import MonitorError, csv_tables
     from ichscope.monitor import monitor as look
 
     try:
-        with running.store() as store:
+        with running.store(hint="") as store:
             if limit:
                 store.adjustments.set_limit(*limit, who=by, why=why)
             found = look(store, since=first)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)
-        _write(json_file, {"reason": str(error)})
+        save(json_file, _json_text({"reason": str(error)}))
         return
-    _write(json_file, to_json(found))
-    _write_tables(tables, found)
+    save(json_file, _json_text(to_json(found)))
+    save_all(tables, {f"{name}.csv": text for name, text in csv_tables(found).items()})
     for line in _lines(found):
-        typer.echo(line, err=json_file == Path("-"))
+        typer.echo(line, err=json_file == STDOUT)
     if check and found.alerts:
         raise typer.Exit(ALERT)
+
+
+def _json_text(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def _day(text: str | None) -> date | None:
@@ -114,35 +115,6 @@ def _lines(found: Monitored) -> list[str]:
     synthetic = ["All studies are synthetic."] if found.synthetic else []
     alerts = [f"ALERT {one.rule}: {one.text}" for one in found.alerts] or ["No alert."]
     return [head, *synthetic, *found.notes, *silent, *alerts]
-
-
-def _write(target: Path | None, found: Mapping[str, Any]) -> None:
-    if target is None:
-        return
-    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if target == Path("-"):
-        typer.echo(text, nl=False)
-        return
-    from ichscope import results
-
-    try:
-        results.write(target, text)
-    except OSError as error:
-        fail(f"{target}: could not be written ({error.strerror})")
-
-
-def _write_tables(folder: Path | None, found: Monitored) -> None:
-    if folder is None:
-        return
-    from ichscope import results
-    from ichscope.monitor import csv_tables
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in csv_tables(found).items():
-            results.write(folder / f"{name}.csv", text)
-    except OSError as error:
-        fail(f"{folder}: could not be written ({error.strerror})")
 
 
 def to_json(found: Monitored) -> dict[str, Any]:

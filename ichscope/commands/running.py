@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ichscope.batch import WorkerConfig
     from ichscope.store import Job, Store
 
-_GOES_ON = "What is done is kept; the same command goes on later."
+GOES_ON = "What is done is kept; the same command goes on later."
 
 
 def setup(names: list[str] | None, folder: Path | None, provider: str) -> WorkerConfig:
@@ -31,8 +31,8 @@ def setup(names: list[str] | None, folder: Path | None, provider: str) -> Worker
 
 
 @contextmanager
-def store() -> Iterator[Store]:
-    """Open the store; where it, the disk or the workers fail, the command says so and ends."""
+def store(hint: str = GOES_ON) -> Iterator[Store]:
+    """Open the store; where it, the disk or the workers fail, the command says so, with the hint, and ends."""
     from ichscope.batch import BatchError
     from ichscope.store import Store, StoreError
 
@@ -43,9 +43,9 @@ def store() -> Iterator[Store]:
         finally:
             opened.close()
     except (BatchError, StoreError) as error:
-        fail(f"{error} {_GOES_ON}", STOPPED)
+        fail(f"{error} {hint}".rstrip(), STOPPED)
     except OSError as error:
-        fail(f"{error.strerror}. {_GOES_ON}", STOPPED)
+        fail(f"{error.strerror}. {hint}".rstrip(), STOPPED)
 
 
 @contextmanager

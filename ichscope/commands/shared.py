@@ -1,22 +1,57 @@
-"""What several commands have in common: options, exit codes, and how they end."""
+"""What several commands have in common: options, exit codes, files they write, and how they end."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from ichscope.atomic import write_text
+
 NONE_ANALYSED, USAGE, SOME_NOT_ANALYSED, STOPPED = 1, 2, 3, 4
+STDOUT = Path("-")
 
 Provider = Literal["auto", "cpu", "cpu-int8", "openvino", "openvino-int8", "cuda", "tensorrt"]
-ModelOption = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this model; may be repeated.")]
-ModelsFolderOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Where the models are.")
+PathsArgument = Annotated[
+    list[Path], typer.Argument(metavar="PATH", exists=True, help="A file, a folder or a ZIP archive.")
 ]
-ProviderOption = Annotated[Provider, typer.Option(help="What the models run on; auto is the fastest here.")]
+ModelOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Run only this model. May be given more than once.")
+]
+ModelsFolderOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", exists=True, file_okay=False, help="Load the models from this folder."),
+]
+ProviderOption = Annotated[
+    Provider, typer.Option(help="What to run the models on; auto takes the fastest on this machine.")
+]
 PicturesOption = Annotated[
-    bool, typer.Option("--pictures-as-series", help="JPG/PNG files of a folder are slices of one series.")
+    bool,
+    typer.Option("--pictures-as-series", help="Treat the JPG and PNG files of a folder as the slices of one series."),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON; - is stdout.")
+]
+TablesOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", file_okay=False, help="Write each table as a CSV file to this folder.")
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="THEIRS=OURS",
+        help="What a column of the file means, such as scan_id=study or Blut=any. May be given more than once.",
+    ),
+]
+PercentOption = Annotated[bool, typer.Option("--percent", help="The file gives probabilities from 0 to 100.")]
+SlicesToStudyOption = Annotated[
+    Literal["max", "top-k", "noisy-or"] | None,
+    typer.Option(
+        metavar="RULE",
+        help="How slices are combined into a study: max, top-k (the mean of the 3 highest) or noisy-or.",
+    ),
 ]
 
 
@@ -24,3 +59,50 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     """Say what is wrong and leave."""
     typer.echo(f"Error: {message}", err=True)
     raise typer.Exit(code)
+
+
+def columns_of(pairs: list[str] | None) -> dict[str, str]:
+    """Their name of a column -> ours, from options such as `scan_id=study`."""
+    columns = {}
+    for text in pairs or ():
+        theirs, equals, ours = text.partition("=")
+        if not (theirs and equals and ours):
+            raise typer.BadParameter(f"{text!r}; expected THEIRS=OURS", param_hint="--column")
+        columns[theirs.strip()] = ours.strip()
+    return columns
+
+
+def check_targets(*targets: Path | None, hint: str | None = None) -> None:
+    """Refuse files that cannot be written before the work, not after it."""
+    if targets.count(STDOUT) > 1:
+        raise typer.BadParameter("only one of --json and --csv can go to stdout")
+    for target in targets:
+        if target not in (None, STDOUT) and (target.is_dir() or not target.resolve().parent.is_dir()):
+            raise typer.BadParameter(f"{target}: expected a file in a folder that exists", param_hint=hint)
+
+
+def save(target: Path | None, text: str) -> None:
+    """Write a text to a file, whole or not at all, or to stdout; to nowhere if no file was asked for."""
+    if target == STDOUT:
+        sys.stdout.write(text)
+    elif target is not None:
+        _write(target, text)
+
+
+def save_all(folder: Path | None, texts: Mapping[str, str]) -> None:
+    """Write texts by file name to a folder, which is made if need be; to nowhere if no folder was asked for."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{folder}: could not be created ({error.strerror})")
+    for name, text in texts.items():
+        _write(folder / name, text)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_text(file, text)
+    except OSError as error:
+        fail(f"{file}: could not be written ({error.strerror})")
