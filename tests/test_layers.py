@@ -27,7 +27,6 @@ LAYERS = (
 # Imports that break a rule still, and why. This list only ever gets shorter.
 _NOTES = "the notes beside figures stand with what the terminal shows"
 _DURATION = "words of a job's progress stand with what the terminal shows"
-_PAINTERS = "what a head is stands with how it is painted"
 KNOWN = {
     ("ichscope.reporting.report_tables", "ichscope.commands.show_evaluation"): _NOTES,
     ("dashboard.performance.tables", "ichscope.commands.show_evaluation"): _NOTES,
@@ -35,10 +34,6 @@ KNOWN = {
     ("dashboard.monitoring.tables", "ichscope.commands.job_progress"): _DURATION,
     ("dashboard.views.monitoring", "ichscope.commands.monitor"): "JSON of a report stands with its command",
     ("ichscope.monitor.rules", "ichscope.monitor.report"): "an alert and what it is about stand in different files",
-    ("ichscope.phantom.brain", "ichscope.phantom.bleeds"): _PAINTERS,
-    ("ichscope.phantom.brain", "ichscope.phantom.head"): _PAINTERS,
-    ("ichscope.phantom.bleeds", "ichscope.phantom.head"): _PAINTERS,
-    ("ichscope.phantom.skull", "ichscope.phantom.head"): _PAINTERS,
 }
 
 
