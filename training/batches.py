@@ -20,10 +20,12 @@ from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import intracranial, masked_gaussian
 from training.augment import DEFAULT, LOOKALIKE, Strength, augment
 from training.data import TrainingStudy
-from training.implants import VERSION, NoRoomError, decoy, implant
+from training.implants import VERSION, NoRoomError, implant, mimic
 
 IMPLANTED = "implanted"
-_DECOY = "decoy"
+# What mimics were called first. Files of kept ones and predictions have this word in their names, and it is part of
+# the seed: another would draw others.
+_MIMIC = "decoy"
 # Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
 # to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
 _SHARES = {
@@ -40,7 +42,7 @@ _NONE = ("", "")
 _BRIGHTER_HU = 8
 # Nearer to bone than this, in pixels, all is bright.
 _RIM_PX = 3
-# A slice with a bleed or decoy as it is kept: thousands of them are memory-mapped, not read.
+# A slice with a bleed or mimic as it is kept: thousands of them are memory-mapped, not read.
 _SLICE = np.dtype(
     [
         ("hu", np.int16, (INPUT_SIZE, INPUT_SIZE)),
@@ -56,10 +58,10 @@ _COVERED = 0.2
 def implanted(
     studies: Sequence[TrainingStudy], per_kind: int, seed: int, cache: Path, report: Callable[[str], None] = print
 ) -> list[TrainingStudy]:
-    """Put `per_kind` bleeds of every subtype, and as many decoys, into studies without a bleed; cached as made."""
+    """Put `per_kind` bleeds of every subtype, and as many mimics, into studies without a bleed; cached as made."""
     pool, folder = [], cache / f"implants-v{VERSION}"
     for done, study in enumerate(studies, 1):
-        for kind in (*SUBTYPES, _DECOY):
+        for kind in (*SUBTYPES, _MIMIC):
             for number in range(per_kind):
                 key = f"{study.study}-{kind}-{seed}-{number}".replace("/", "_")
                 made = _implanted(study, kind, folder / f"{key}.npy")
@@ -70,7 +72,7 @@ def implanted(
 
 
 def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | None:
-    """One study with a bleed or a decoy; None where there is no room for this kind. Its slices stay on disk."""
+    """One study with a bleed or a mimic; None where there is no room for this kind. Its slices stay on disk."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(zlib.crc32(path.stem.encode()))
@@ -97,8 +99,8 @@ def _implanted(study: TrainingStudy, kind: str, path: Path) -> TrainingStudy | N
 
 def _drawn(study: TrainingStudy, kind: str, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     spacing = study.spacing_mm or 5.0
-    if kind == _DECOY:
-        return decoy(study.hu, rng, spacing_mm=spacing), np.zeros(study.hu.shape, bool), study.labels
+    if kind == _MIMIC:
+        return mimic(study.hu, rng, spacing_mm=spacing), np.zeros(study.hu.shape, bool), study.labels
     return implant(study.hu, rng, kind, spacing_mm=spacing)
 
 
@@ -178,10 +180,10 @@ def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[list
     """
     pools: dict[str, dict[str, list[_Place]]] = {}
     for study in studies:
-        outlines = _outlines(study)
+        masks = _masks(study)
         for i in range(len(study.labels)):
             role, group = _role(study, i)
-            mask = None if outlines is None or role == "bleeding" else outlines[i : i + 1]
+            mask = None if masks is None or role == "bleeding" else masks[i : i + 1]
             place = _Place(study, i, mask)
             if role and not (parts and place.mask is None):
                 pools.setdefault(role, {}).setdefault(group, []).append(place)
@@ -204,8 +206,8 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     return ("normal", study.patient) if labels[0] == 0 else _NONE
 
 
-def _outlines(study: TrainingStudy) -> NDArray[np.uint8] | None:
-    """Give (n, h, w) outlines as evidence_target reads them, if it is known where a study bleeds, if it does."""
+def _masks(study: TrainingStudy) -> NDArray[np.uint8] | None:
+    """Give (n, h, w) masks as evidence_target reads them, if it is known where a study bleeds, if it does."""
     return lookalikes(study.hu) if is_normal(study) and not study.pictures else study.mask
 
 
@@ -221,7 +223,7 @@ def lookalikes(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
 
 
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) outlines and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
+    """(h, w) mask and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
 
     In the mask 0 is no blood, 1 is blood, 2 is unknown, 3 is none that looks like some. Where several subtypes are on
     one slice it does not say which is which: there they are unknown.

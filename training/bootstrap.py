@@ -19,7 +19,7 @@ _SMALLEST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ScoredRows:
     """Rows with known truth.
 
     truth : (n,) bool; probability : (n,); patient : (n,) names
@@ -34,7 +34,7 @@ class Rows:
     patient: NDArray[np.str_]
 
 
-def replicates(rows: Rows) -> dict[str, Floats]:
+def replicates(rows: ScoredRows) -> dict[str, Floats]:
     """(DRAWS,) of each metric, nan where a draw cannot give it.
 
     Shares at a threshold are not among them: where all rows agree, every draw does.
@@ -52,7 +52,7 @@ def draw(patient: NDArray[np.str_], seed: int = 0) -> tuple[NDArray[np.intp], Fl
     return number, drawn.astype(np.float64)
 
 
-def weighted(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
+def weighted(rows: ScoredRows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
     """(draws,) of each metric for patient weights (draws, patients); `patient` (n,) numbers them."""
     auc, ap = ranking(rows.truth, rows.score, patient, weight)
     return {"auc": auc, "ap": ap} | _means(rows, patient, weight)
@@ -81,7 +81,7 @@ def _areas(weight: Floats, truth: Floats, steps: NDArray[np.intp]) -> Floats:
     return np.stack([auc, ap])
 
 
-def _means(rows: Rows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
+def _means(rows: ScoredRows, patient: NDArray[np.intp], weight: Floats) -> dict[str, Floats]:
     """Metrics that are shares of sums over patients."""
 
     def total(values: NDArray[np.generic]) -> Floats:

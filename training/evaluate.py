@@ -30,11 +30,11 @@ from scipy.special import expit
 from ichscope import metrics
 from ichscope.metrics.calibration import KAGGLE_WEIGHTS
 from training.ablation import ablations
-from training.bootstrap import ECE_BINS, Rows, interval, replicates
+from training.bootstrap import ECE_BINS, ScoredRows, interval, replicates
 from training.estimates import value_of
+from training.metrics_tables import as_markdown
 from training.operating_points import Fitted, Judged, cross_fit, operating_points
 from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
-from training.tables import as_markdown
 
 METRICS_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "metrics.json", "metrics.md", "out_of_fold.csv"
 
@@ -109,9 +109,9 @@ def _called(labels: Sequence[str], judged: Judged, mine: NDArray[np.bool_]) -> d
     return called
 
 
-def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[np.bool_]], label: int) -> Rows:
+def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[np.bool_]], label: int) -> ScoredRows:
     known = np.isfinite(rows.truth[:, label])
-    return Rows(
+    return ScoredRows(
         rows.truth[known, label] == 1,
         p[known],
         rows.logit[known, label],
@@ -120,7 +120,7 @@ def _known(rows: Predictions, p: NDArray[np.float64], called: dict[str, NDArray[
     )
 
 
-def _metrics(samples: Sequence[Rows]) -> dict[str, Any]:
+def _metrics(samples: Sequence[ScoredRows]) -> dict[str, Any]:
     rows = samples[0]
     positives = int(rows.truth.sum())
     measures: dict[str, Any] = {
@@ -148,7 +148,7 @@ def _metrics(samples: Sequence[Rows]) -> dict[str, Any]:
     return measures | {"log_loss_floor": round(value_of(metrics.log_loss_floor(rows.truth[:, None], (1.0,))), 4)}
 
 
-_METRICS: dict[str, Callable[[Rows], metrics.Estimate]] = {
+_METRICS: dict[str, Callable[[ScoredRows], metrics.Estimate]] = {
     "auc": lambda rows: metrics.roc_auc(rows.truth, rows.score),
     "ap": lambda rows: metrics.average_precision(rows.truth, rows.score),
     "log_loss": lambda rows: metrics.weighted_log_loss(rows.truth[:, None], rows.probability[:, None], (1.0,)),

@@ -1,6 +1,6 @@
-"""Automatic outlines of haematomas for studies whose readers only marked the slices that show one.
+"""Pseudo-masks of haematomas for studies whose readers only marked the slices that show one.
 
-The outline has three classes, so that training can leave out every cell that grey values alone cannot settle:
+A pseudo-mask has three classes, so that training can leave out every cell that grey values alone cannot settle:
 NO_BLOOD, HAEMATOMA and UNKNOWN.
 """
 
@@ -51,21 +51,21 @@ class _Head:
     outside: NDArray[np.bool_]
 
 
-def outline_haematoma(hu: NDArray[np.int16], outlined: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Outline the haematoma of a study and what is surely no visible blood.
+def pseudo_mask(hu: NDArray[np.int16], marked: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Segment the haematoma of a study, and what is surely no visible blood, by grey values.
 
     Parameters
     ----------
     hu : (n, rows, columns) int16 HU of pictures that end at 0 and 80 HU, foot to head, 1 mm pixels
-    outlined : (n,) bool, slices in which a reader saw the haematoma
+    marked : (n,) bool, slices in which a reader saw the haematoma
 
     Returns
     -------
-    (n, rows, columns) uint8: NO_BLOOD, HAEMATOMA or UNKNOWN. The haematoma stays within outlined slices and
+    (n, rows, columns) uint8: NO_BLOOD, HAEMATOMA or UNKNOWN. The haematoma stays within marked slices and
     their neighbours. Blood it runs into (the ventricles, say) cannot be told from it and counts with it.
     """
     head = _map_head(hu)
-    near = ndimage.binary_dilation(outlined, iterations=1)
+    near = ndimage.binary_dilation(marked, iterations=1)
     tissue = head.smooth[head.inside & (near | ~near.any())[:, None, None]]
     if not tissue.size:
         return np.where(head.outside, NO_BLOOD, UNKNOWN).astype(np.uint8)
@@ -74,15 +74,15 @@ def outline_haematoma(hu: NDArray[np.int16], outlined: NDArray[np.bool_]) -> NDA
     haematoma = np.zeros(hu.shape, bool)
     if near.any():
         blood_hu = brain_hu + max(_BLOOD_MARGIN_HU, 3.5 * spread_hu)
-        haematoma[near] = _haematoma(head, near, outlined[near], brain_hu, blood_hu)
+        haematoma[near] = _haematoma(head, near, marked[near], brain_hu, blood_hu)
     # A reader saw blood, but none was found even nearby: it may be faint.
     around = _around(haematoma)
-    faint = outlined & ~around.any(axis=(1, 2))
+    faint = marked & ~around.any(axis=(1, 2))
     highest = np.where(faint, brain_hu + _FAINT_MARGIN_HU, normal_hu)[:, None, None]
-    outline = np.where(head.bone | head.outside | (head.smooth < highest), NO_BLOOD, UNKNOWN).astype(np.uint8)
-    outline[around] = UNKNOWN
-    outline[haematoma] = HAEMATOMA
-    return outline
+    mask = np.where(head.bone | head.outside | (head.smooth < highest), NO_BLOOD, UNKNOWN).astype(np.uint8)
+    mask[around] = UNKNOWN
+    mask[haematoma] = HAEMATOMA
+    return mask
 
 
 def _around(haematoma: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -149,14 +149,14 @@ def _sides(bone: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def _haematoma(
-    head: _Head, near: NDArray[np.bool_], outlined: NDArray[np.bool_], brain_hu: float, blood_hu: float
+    head: _Head, near: NDArray[np.bool_], marked: NDArray[np.bool_], brain_hu: float, blood_hu: float
 ) -> NDArray[np.bool_]:
     """The haematoma in the slices ``near``; its edge lies half-way between brain and its own HU."""
     smooth, inside, bone = head.smooth[near], head.inside[near], head.bone[near]
     candidate = inside & (smooth > blood_hu) & ~ndimage.maximum_filter(bone, (1, 7, 7))
     core = ndimage.minimum_filter(candidate, (1, _CORE_PX, _CORE_PX))
     seed = ndimage.maximum_filter(core, (1, _CORE_PX, _CORE_PX)) & candidate
-    chosen = _most_blood(seed, np.where(outlined[:, None, None], smooth - brain_hu, 0), head.saturated[near])
+    chosen = _most_blood(seed, np.where(marked[:, None, None], smooth - brain_hu, 0), head.saturated[near])
     if not chosen.any():
         return chosen
     edge_hu = max(blood_hu - 2, (brain_hu + float(np.median(smooth[chosen]))) / 2)
@@ -168,15 +168,15 @@ def _haematoma(
 def _most_blood(
     seed: NDArray[np.bool_], contrast: NDArray[np.float32], saturated: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """The component with most blood (area times contrast, in outlined slices), and others not much smaller.
+    """The component with most blood (area times contrast, in marked slices), and others not much smaller.
 
     A component with many white pixels is chalk.
     """
     components, count = ndimage.label(seed, _CUBE)
     blood = np.bincount(components.ravel(), contrast.ravel(), count + 1)
-    in_outlined = np.bincount(components.ravel(), contrast.ravel() > 0, count + 1)
+    in_marked = np.bincount(components.ravel(), contrast.ravel() > 0, count + 1)
     white = np.bincount(components.ravel(), saturated.ravel(), count + 1)
-    fits = (in_outlined >= _SMALLEST_HAEMATOMA_PX) & (white < _CHALK_SHARE * np.bincount(components.ravel()))
+    fits = (in_marked >= _SMALLEST_HAEMATOMA_PX) & (white < _CHALK_SHARE * np.bincount(components.ravel()))
     fits[0] = False
     keep = fits & (blood >= _SECOND_SHARE * blood[fits].max(initial=0))
     return np.asarray(keep[components])

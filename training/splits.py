@@ -14,7 +14,7 @@ from ichscope.atomic import replacing
 from ichscope.labels import LABELS
 from training.batches import IMPLANTED, implanted, is_normal
 from training.data import TrainingStudy, folds, load
-from training.pseudo_masks import outline_haematoma
+from training.pseudo_masks import pseudo_mask
 
 TRAINING_SOURCES = ("ct-ich", "phe-sich")
 # RSNA slices are never trained on: they show how a model does at other hospitals. The second has bleeds only.
@@ -76,21 +76,21 @@ def split(
 def for_training(study: TrainingStudy, cache: Path) -> TrainingStudy:
     """Hide `any` of a collection whose patients all bleed: it would teach that such pictures mean blood.
 
-    Instead their haematomas are outlined, so that a picture shows what blood is and what is none.
+    Instead their haematomas get pseudo-masks, so that a picture shows what blood is and what is none.
     """
     if study.source != ONE_SIDED:
         return study
     labels = study.labels.copy()
     labels[:, 0] = np.nan
-    return replace(study, labels=labels, mask=_outlines(study, cache / "outlines"))
+    return replace(study, labels=labels, mask=_kept_pseudo_mask(study, cache / "pseudo-masks"))
 
 
-def _outlines(study: TrainingStudy, cache: Path) -> NDArray[np.uint8]:
+def _kept_pseudo_mask(study: TrainingStudy, cache: Path) -> NDArray[np.uint8]:
     path = cache / f"{study.study.replace('/', '_')}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            np.savez_compressed(part, mask=outline_haematoma(study.hu, study.labels[:, _PARENCHYMA] == 1))
+            np.savez_compressed(part, mask=pseudo_mask(study.hu, study.labels[:, _PARENCHYMA] == 1))
     with np.load(path) as saved:
         mask: NDArray[np.uint8] = saved["mask"]
         return mask

@@ -5,16 +5,16 @@ import pytest
 
 from ichscope import metrics
 from training import bootstrap
-from training.bootstrap import Rows, draw, interval, replicates, weighted
+from training.bootstrap import ScoredRows, draw, interval, replicates, weighted
 
 
-def rows(n: int = 200, patients: int = 40, ties: bool = False) -> Rows:
+def rows(n: int = 200, patients: int = 40, ties: bool = False) -> ScoredRows:
     rng = np.random.default_rng(n)
     truth = rng.random(n) < 0.3
     p = 1 / (1 + np.exp(-rng.normal(-1 + 2 * truth, 1)))
     score = rng.normal(1.5 * truth, 1)
     p, score = (np.round(p, 1), np.round(score)) if ties else (p, score)
-    return Rows(truth, p, score, {}, rng.integers(0, patients, n).astype(str))
+    return ScoredRows(truth, p, score, {}, rng.integers(0, patients, n).astype(str))
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -41,7 +41,7 @@ def test_a_weight_is_as_many_copies_of_the_patient() -> None:
     picked = np.concatenate(
         [np.flatnonzero(number == i) for i, times in enumerate(weight[5]) for _ in range(int(times))]
     )
-    copies = Rows(some.truth[picked], some.probability[picked], some.score[picked], {}, some.patient[picked])
+    copies = ScoredRows(some.truth[picked], some.probability[picked], some.score[picked], {}, some.patient[picked])
     once = np.unique(copies.patient, return_inverse=True)[1]
     expected = weighted(copies, once, np.ones((1, once.max() + 1)))
     for name, values in replicates(some).items():
@@ -58,7 +58,7 @@ def test_intervals_respect_patients() -> None:
     """Twenty copies of a row are one patient's, and make nothing surer."""
     some = rows(80, 10**6)
     values = (np.repeat(column, 20) for column in (some.truth, some.probability, some.score))
-    copied = Rows(*values, {}, np.repeat(some.patient, 20))
+    copied = ScoredRows(*values, {}, np.repeat(some.patient, 20))
     widths = [np.ptp(interval([replicates(sample)["auc"]])) for sample in (some, copied)]
     assert widths[1] == pytest.approx(widths[0], abs=1e-6)
 
@@ -73,7 +73,7 @@ def test_an_interval_is_as_wide_as_theory_has_it() -> None:
 def test_draws_of_one_class_are_left_out_and_too_many_give_no_interval() -> None:
     truth = np.arange(4) == 0
     p = np.array([0.9, 0.1, 0.2, 0.3])
-    lonely = Rows(truth, p, p, {}, np.arange(4).astype(str))
+    lonely = ScoredRows(truth, p, p, {}, np.arange(4).astype(str))
     values = replicates(lonely)["auc"]
     assert 0.6 < np.isfinite(values).mean() < 0.75  # 1 - (3/4)^4
     assert interval([values]) == [1, 1]

@@ -80,7 +80,7 @@ def test_figures_can_be_recomputed_from_the_rows(
     for name in ("auc", "ap", "log_loss", "brier"):
         low, high = measures[f"{name}_95"]
         assert low <= measures[name] <= high, name
-    drawn = bootstrap.replicates(bootstrap.Rows(truth == 1, p, logit, {}, patients))
+    drawn = bootstrap.replicates(bootstrap.ScoredRows(truth == 1, p, logit, {}, patients))
     assert measures["auc_95"] == pytest.approx(bootstrap.interval([drawn["auc"]]), abs=1e-3)
     assert set(measures["at"]) == {"sensitivity 0.90", "sensitivity 0.95", "sensitivity 0.98", "Youden"}
 

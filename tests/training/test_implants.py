@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import study_anatomy
-from training.implants import NoRoomError, decoy, implant, mimics, vary_host
+from training.implants import NoRoomError, implant, mimic, mimics, vary_host
 from training.implants.artefacts import partial_volume
-from training.implants.lesion_painter import Bleed, paint
+from training.implants.lesion_painter import Lesion, paint
 from training.implants.scalp import swelling
 
 
@@ -141,11 +141,11 @@ def test_brain_without_ventricles_has_no_room_for_blood_in_them(normal):
 
 
 def test_decoys_change_the_study(normal, anatomy):
-    changed = sum(not np.array_equal(decoy(normal, np.random.default_rng(seed), anatomy), normal) for seed in range(10))
+    changed = sum(not np.array_equal(mimic(normal, np.random.default_rng(seed), anatomy), normal) for seed in range(10))
     assert changed >= 8
 
 
-@pytest.mark.parametrize("draw", [*mimics.LOOKALIKES[:4], mimics.LOOKALIKES[-1]], ids=lambda draw: draw.__name__)
+@pytest.mark.parametrize("draw", [*mimics.MIMICS[:4], mimics.MIMICS[-1]], ids=lambda draw: draw.__name__)
 def test_lookalikes_of_brain_and_fluid_bring_no_density_of_blood(normal, anatomy, draw):
     for seed in range(2):
         hu = normal.copy()
@@ -189,7 +189,7 @@ def test_one_slice_turns_in_its_plane_only(normal):
 
 def test_mixed_collection_is_outlined_as_a_whole(normal, anatomy):
     old = np.full(normal.shape, 26, np.float32)
-    crescent = Bleed(slice(0, 12), (anatomy.depth < 6) * anatomy.inside * np.float32(1), old, whole=True)
+    crescent = Lesion(slice(0, 12), (anatomy.depth < 6) * anatomy.inside * np.float32(1), old, whole=True)
     mask = paint(normal.copy(), anatomy, crescent)
     assert np.array_equal(mask, (crescent.fraction >= 0.4) & anatomy.inside)
     assert not paint(normal.copy(), anatomy, replace(crescent, whole=False)).any()

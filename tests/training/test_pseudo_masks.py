@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from training.pseudo_masks import HAEMATOMA, NO_BLOOD, UNKNOWN, outline_haematoma
+from training.pseudo_masks import HAEMATOMA, NO_BLOOD, UNKNOWN, pseudo_mask
 
 SLICES, SIZE = 9, 160
 BLEED = (70, 95)
@@ -33,9 +33,9 @@ def scan(bleeds=((3, 60), (4, 60), (5, 60)), radius=9, opening=False, extra=()):
 
 
 def labelled(*slices):
-    outlined = np.zeros(SLICES, bool)
-    outlined[list(slices)] = True
-    return outlined
+    marked = np.zeros(SLICES, bool)
+    marked[list(slices)] = True
+    return marked
 
 
 def dice(mask, truth):
@@ -45,80 +45,80 @@ def dice(mask, truth):
 @pytest.fixture(scope="module")
 def plain():
     hu = scan()
-    return SimpleNamespace(hu=hu, outline=outline_haematoma(hu, labelled(3, 4, 5)))
+    return SimpleNamespace(hu=hu, mask=pseudo_mask(hu, labelled(3, 4, 5)))
 
 
 def test_haematoma_is_outlined_in_its_slices(plain):
     truth = np.zeros(plain.hu.shape, bool)
     truth[3:6] = disc(*BLEED, 9)
-    assert dice(plain.outline == HAEMATOMA, truth) > 0.9
-    assert plain.outline.dtype == np.uint8
-    assert plain.outline.shape == plain.hu.shape
+    assert dice(plain.mask == HAEMATOMA, truth) > 0.9
+    assert plain.mask.dtype == np.uint8
+    assert plain.mask.shape == plain.hu.shape
 
 
 def test_rim_and_thinning_ends_are_unknown(plain):
-    haematoma = plain.outline[4] == HAEMATOMA
+    haematoma = plain.mask[4] == HAEMATOMA
     rim = ndimage.binary_dilation(haematoma, np.ones((3, 3)), iterations=2) & ~haematoma
-    assert (plain.outline[4][rim] == UNKNOWN).all()
-    assert (plain.outline[[1, 2, 6, 7]][:, disc(*BLEED, 8)] == UNKNOWN).all()
-    assert (plain.outline[[0, 8]][:, disc(*BLEED, 8)] == NO_BLOOD).mean() > 0.98
+    assert (plain.mask[4][rim] == UNKNOWN).all()
+    assert (plain.mask[[1, 2, 6, 7]][:, disc(*BLEED, 8)] == UNKNOWN).all()
+    assert (plain.mask[[0, 8]][:, disc(*BLEED, 8)] == NO_BLOOD).mean() > 0.98
 
 
 def test_brain_fluid_bone_scalp_and_air_are_no_blood(plain):
     far = disc(80, 80, 54) & ~disc(*BLEED, 14)
     for mask in (far, disc(80, 80, 63) & ~disc(80, 80, 60), ~disc(80, 80, 67)):
-        assert (plain.outline[:, mask] == NO_BLOOD).mean() > 0.98
+        assert (plain.mask[:, mask] == NO_BLOOD).mean() > 0.98
 
 
 @pytest.mark.parametrize("label", [(3, 4, 5), (3,), ()])
 def test_blood_is_never_called_no_blood(label):
-    outline = outline_haematoma(scan(), labelled(*label))
+    mask = pseudo_mask(scan(), labelled(*label))
     blood = disc(*BLEED, 9)
-    assert (outline[3:6][:, blood] != NO_BLOOD).all()
-    assert (outline == HAEMATOMA).any() == bool(label)
+    assert (mask[3:6][:, blood] != NO_BLOOD).all()
+    assert (mask == HAEMATOMA).any() == bool(label)
 
 
 def test_haematoma_stays_next_to_labelled_slices():
-    outline = outline_haematoma(scan([(i, 60) for i in range(1, 8)]), labelled(3))
-    assert np.flatnonzero((outline == HAEMATOMA).any(axis=(1, 2))).tolist() == [2, 3, 4]
-    assert (outline[[1, 5, 6, 7]][:, disc(*BLEED, 9)] == UNKNOWN).all()
+    mask = pseudo_mask(scan([(i, 60) for i in range(1, 8)]), labelled(3))
+    assert np.flatnonzero((mask == HAEMATOMA).any(axis=(1, 2))).tolist() == [2, 3, 4]
+    assert (mask[[1, 5, 6, 7]][:, disc(*BLEED, 9)] == UNKNOWN).all()
 
 
 def test_smaller_spots_and_falx_are_unknown():
     spot, falx = disc(100, 50, 3), np.zeros((SIZE, SIZE), bool)
     falx[100:135, 79:82] = True
-    outline = outline_haematoma(scan(extra=[(4, spot, 60), (4, falx, 60)]), labelled(3, 4, 5))
-    assert (outline[4][spot] == UNKNOWN).all()
-    assert (outline[4][falx] == UNKNOWN).all()
+    mask = pseudo_mask(scan(extra=[(4, spot, 60), (4, falx, 60)]), labelled(3, 4, 5))
+    assert (mask[4][spot] == UNKNOWN).all()
+    assert (mask[4][falx] == UNKNOWN).all()
 
 
 def test_larger_of_two_bleeds_wins_and_a_similar_one_counts():
-    outline = outline_haematoma(scan(extra=[(i, disc(100, 50, 8), 60) for i in (3, 4, 5)]), labelled(3, 4, 5))
-    assert (outline[4][disc(100, 50, 6)] == HAEMATOMA).all()
-    assert (outline[4][disc(*BLEED, 6)] == HAEMATOMA).all()
+    mask = pseudo_mask(scan(extra=[(i, disc(100, 50, 8), 60) for i in (3, 4, 5)]), labelled(3, 4, 5))
+    assert (mask[4][disc(100, 50, 6)] == HAEMATOMA).all()
+    assert (mask[4][disc(*BLEED, 6)] == HAEMATOMA).all()
 
 
 def test_chalk_is_no_haematoma():
     chalk = [(i, disc(98, 62, 10), 300) for i in (3, 4, 5)]
-    outline = outline_haematoma(scan(extra=chalk), labelled(3, 4, 5))
-    assert (outline[4][disc(98, 62, 8)] == UNKNOWN).all()
-    assert (outline[4][disc(*BLEED, 6)] == HAEMATOMA).all()
+    mask = pseudo_mask(scan(extra=chalk), labelled(3, 4, 5))
+    assert (mask[4][disc(98, 62, 8)] == UNKNOWN).all()
+    assert (mask[4][disc(*BLEED, 6)] == HAEMATOMA).all()
 
 
 def test_open_skull_still_holds_the_haematoma():
-    outline = outline_haematoma(scan(opening=True), labelled(3, 4, 5))
-    assert (outline[4][disc(*BLEED, 7)] == HAEMATOMA).all()
-    assert (outline[4][disc(80, 80, 50) & ~disc(*BLEED, 14)] == NO_BLOOD).mean() > 0.98
+    mask = pseudo_mask(scan(opening=True), labelled(3, 4, 5))
+    assert (mask[4][disc(*BLEED, 7)] == HAEMATOMA).all()
+    assert (mask[4][disc(80, 80, 50) & ~disc(*BLEED, 14)] == NO_BLOOD).mean() > 0.98
 
 
 def test_labelled_slice_with_faint_blood_is_left_open():
     faint = scan([(4, 40)])
     blood = disc(*BLEED, 8)
-    outline = outline_haematoma(faint, labelled(4))
-    assert not (outline == HAEMATOMA).any()
-    assert (outline[4][blood] == UNKNOWN).mean() > 0.8
+    mask = pseudo_mask(faint, labelled(4))
+    assert not (mask == HAEMATOMA).any()
+    assert (mask[4][blood] == UNKNOWN).mean() > 0.8
 
 
 def test_study_without_a_head_has_no_haematoma():
-    outline = outline_haematoma(np.zeros((3, 32, 32), np.int16), np.array([False, True, False]))
-    assert not (outline == HAEMATOMA).any()
+    mask = pseudo_mask(np.zeros((3, 32, 32), np.int16), np.array([False, True, False]))
+    assert not (mask == HAEMATOMA).any()

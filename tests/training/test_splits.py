@@ -28,13 +28,13 @@ COLLECTIONS = {
 
 @pytest.fixture
 def split(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory):
-    """Split the collections above; implants are their hosts, and outlines say nothing."""
+    """Split the collections above; implants are their hosts, and pseudo-masks say nothing."""
     root = tmp_path_factory.mktemp("collections")
     for name in COLLECTIONS:
         (root / name).mkdir()
     monkeypatch.setattr(splits, "load", lambda root, sources, cache: [s for name in sources for s in COLLECTIONS[name]])
     monkeypatch.setattr(splits, "implanted", lambda hosts, *_: [replace(host, source="implanted") for host in hosts])
-    monkeypatch.setattr(splits, "outline_haematoma", lambda hu, outlined: np.zeros(hu.shape, np.uint8))
+    monkeypatch.setattr(splits, "pseudo_mask", lambda hu, marked: np.zeros(hu.shape, np.uint8))
 
     def made(fold: int | None, without: str = "", cache: Path = Path("none"), sources=splits.TRAINING_SOURCES):
         return splits.split(root, cache, fold, 1, without, sources)
@@ -96,10 +96,10 @@ def test_hosts_are_some_hundreds_at_most() -> None:
     assert len(splits._hosts(normal[: splits.MOST_HOSTS - 1])) == splits.MOST_HOSTS - 1
 
 
-def test_pictures_are_outlined_once(split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudo_masks_of_pictures_are_made_once(split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [study for study in split(0, cache=tmp_path).training if study.pictures]
     assert all(study.mask is not None for study in first)
-    monkeypatch.setattr(splits, "outline_haematoma", lambda *_: pytest.fail("was outlined before"))
+    monkeypatch.setattr(splits, "pseudo_mask", lambda *_: pytest.fail("was made before"))
     again = [study for study in split(0, cache=tmp_path).training if study.pictures]
     np.testing.assert_array_equal(first[0].mask, again[0].mask)
 

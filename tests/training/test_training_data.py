@@ -14,7 +14,7 @@ from PIL import Image
 from ichscope.labels import LABELS
 from training import data, rsna_shaped
 from training.data import work
-from training.data.cache import Store, only_writer, read_index, restore
+from training.data.cache import CacheFolder, only_writer, read_index, restore
 
 HEADER = "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No,Fracture\n"
 NAN = float("nan")
@@ -117,9 +117,9 @@ def test_outlines_stay_with_their_studies(tmp_path):
     studies = [
         data.TrainingStudy("s", "p", f"{i}", hu + i, labels, outline if i == 2 else None, "ab") for i in range(4)
     ]
-    with Store(tmp_path) as store:
-        store.add(work.Reading("one", studies[:1], []))
-        store.add(work.Reading("rest", studies[1:], [data.Problem("file", "reason")]))
+    with CacheFolder(tmp_path) as store:
+        store.add(work.CollectionPart("one", studies[:1], []))
+        store.add(work.CollectionPart("rest", studies[1:], [data.Problem("file", "reason")]))
         assert read_index(tmp_path) is None
         store.finish(complete=True)
     again = restore(tmp_path, read_index(tmp_path)["studies"])

@@ -21,7 +21,7 @@ from ichscope.atomic import replacing
 from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS
 from training.data.study import TrainingStudy
-from training.data.work import Reading
+from training.data.work import CollectionPart
 
 _INDEXED = ("source", "patient", "study", "names", "spacing_mm", "pictures")
 _JOURNAL, _INDEX = "journal.jsonl", "index.json"
@@ -83,7 +83,7 @@ class _Growing:
         self._file.close()
 
 
-class Store:
+class CacheFolder:
     """A cache folder that is being filled; it goes on where an earlier run was stopped."""
 
     def __init__(self, folder: Path) -> None:
@@ -97,7 +97,7 @@ class Store:
         if (folder / "mask.npy").is_file():
             self._arrays["mask"] = self._open("mask")
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> CacheFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +113,7 @@ class Store:
         """How many studies there are."""
         return len(self._entries)
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: CollectionPart) -> None:
         """Write a piece: first the arrays, then the line that makes them count."""
         count, entries = self._count, []
         for study in reading.studies:

@@ -33,7 +33,7 @@ from ichscope.labels import LABELS
 from training.data.dicom import read_group, series_study
 from training.data.files import rows
 from training.data.study import Problem, TrainingStudy
-from training.data.work import Reading, Work
+from training.data.work import CollectionPart, Work
 
 _COLUMNS = {
     "any": "ICH",
@@ -62,7 +62,7 @@ class _Patient:
     labels: NDArray[np.float32]
 
 
-def cq500(root: Path, work: Work) -> Iterator[Reading]:
+def cq500(root: Path, work: Work) -> Iterator[CollectionPart]:
     """One study a patient of the folder `cq500`."""
     problems: list[Problem] = []
     truth = _majorities(root / "reads.csv", problems)
@@ -71,7 +71,7 @@ def cq500(root: Path, work: Work) -> Iterator[Reading]:
         problems.append(Problem(paths[number].name, "has no row in reads.csv: left out"))
     if missing := truth.keys() - paths.keys():
         problems.append(Problem("reads.csv", f"{len(missing)} of {len(truth)} scans are not here"))
-    yield Reading("reads", [], problems)
+    yield CollectionPart("reads", [], problems)
     patients = [_Patient(f"CQ500-CT-{n}", paths[n], truth[n]) for n in sorted(paths.keys() & truth.keys(), key=int)]
     left = [patient for patient in patients if patient.name not in work.done]
     yield from work.map(_read, left, "cq500, patients read", len(left))
@@ -102,12 +102,12 @@ def _majority(votes: list[str | None]) -> float:
     return math.nan
 
 
-def _read(patient: _Patient) -> Reading:
+def _read(patient: _Patient) -> CollectionPart:
     problems: list[Problem] = []
     study = _study(patient, problems)
     if study is None:
         problems.append(Problem(patient.path.name, "no plain axial series of a head: left out"))
-    return Reading(patient.name, [study] if study else [], problems)
+    return CollectionPart(patient.name, [study] if study else [], problems)
 
 
 def _study(patient: _Patient, problems: list[Problem]) -> TrainingStudy | None:

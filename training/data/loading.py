@@ -11,32 +11,32 @@ from typing import Any
 
 from ichscope.imaging.preprocess import INPUT_SIZE
 from training.data import pictures
-from training.data.cache import Store, only_writer, read_index, restore
+from training.data.cache import CacheFolder, only_writer, read_index, restore
 from training.data.cq500 import cq500
 from training.data.ct_ich import ct_ich
 from training.data.phe_sich import phe_sich
 from training.data.rsna_2019 import rsna_2019
 from training.data.rsna_samples import rsna_sample, rsna_sdh
 from training.data.study import Problem, TrainingStudy
-from training.data.work import Reading, Work
+from training.data.work import CollectionPart, Work
 
 ADAPTER_VERSION = 2
 # What `load` reads unless told otherwise: the collections that the published models were made with.
 SOURCES = ("ct-ich", "phe-sich", "rsna-sdh", "rsna-sample")
 DEFAULT_CACHE = Path(".cache/training")
 
-Adapter = Callable[[Path, Work], Iterator[Reading]]
+Adapter = Callable[[Path, Work], Iterator[CollectionPart]]
 
 
 def _in_one_go(adapter: Callable[[Path, list[Problem]], Iterator[TrainingStudy]]) -> Adapter:
     """An adapter of a small collection, which starts from the beginning in every run."""
 
-    def read(root: Path, work: Work) -> Iterator[Reading]:
+    def read(root: Path, work: Work) -> Iterator[CollectionPart]:
         left_out: list[Problem] = []
         for number, study in enumerate(adapter(root, left_out)):
-            yield Reading(str(number), [study], left_out.copy())
+            yield CollectionPart(str(number), [study], left_out.copy())
             left_out.clear()
-        yield Reading("end", [], left_out)
+        yield CollectionPart("end", [], left_out)
 
     return read
 
@@ -123,7 +123,7 @@ def _build(
     with only_writer(folder):
         index = read_index(folder)
         if index is None or not _enough(index, limit):
-            with Store(folder) as store:
+            with CacheFolder(folder) as store:
                 readings = ADAPTERS[source](home, Work(folder, store.done, executor, report))
                 store.finish(complete=_fill(store, readings, limit))
             index = read_index(folder)
@@ -131,7 +131,7 @@ def _build(
     return index
 
 
-def _fill(store: Store, readings: Iterator[Reading], limit: int | None) -> bool:
+def _fill(store: CacheFolder, readings: Iterator[CollectionPart], limit: int | None) -> bool:
     """Read until there is nothing left (True) or enough (False)."""
     while limit is None or store.studies < limit:
         reading = next(readings, None)

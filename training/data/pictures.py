@@ -24,7 +24,7 @@ from ichscope.imaging.intake import natural_order
 from ichscope.imaging.source import Source, digest
 from ichscope.labels import LABELS
 from training.data.study import Problem, training_study
-from training.data.work import Reading, Work
+from training.data.work import CollectionPart, Work
 
 _PARTS = {"training": ("training", "train"), "testing": ("testing", "test")}
 _BLEEDS = ("hemorrhage", "hemorrhagic", "intracranial hemorrhage", "brain hemorrhage", "bleeding", "bleed", "ich")
@@ -44,23 +44,23 @@ class _Picture:
     patient: str
 
 
-def training(root: Path, work: Work) -> Iterator[Reading]:
+def training(root: Path, work: Work) -> Iterator[CollectionPart]:
     """Pictures to train on."""
     return _readings(root, "training", work)
 
 
-def testing(root: Path, work: Work) -> Iterator[Reading]:
+def testing(root: Path, work: Work) -> Iterator[CollectionPart]:
     """Pictures to measure on, and never to train on."""
     return _readings(root, "testing", work)
 
 
-def _readings(root: Path, part: str, work: Work) -> Iterator[Reading]:
+def _readings(root: Path, part: str, work: Work) -> Iterator[CollectionPart]:
     pictures = [picture for name in _PARTS for picture in _listed(root, name)]
     problems: list[Problem] = []
     kept = [picture for picture in _without_copies(pictures, part, problems) if picture.part == part]
     if not kept:
         raise FileNotFoundError(f"{root}: found no pictures in {' or '.join(_PARTS[part])}/<class>, expected some")
-    yield Reading("copies", [], problems)
+    yield CollectionPart("copies", [], problems)
     left = [picture for picture in kept if picture.name not in work.done]
     yield from work.map(_read, left, f"pictures of {part}", len(left))
 
@@ -108,12 +108,12 @@ def _without_copies(pictures: list[_Picture], part: str, problems: list[Problem]
     return kept
 
 
-def _read(picture: _Picture) -> Reading:
+def _read(picture: _Picture) -> CollectionPart:
     try:
         series = read_pictures([Source(picture.name, path=picture.path)])
     except ImageError as error:
         reason = str(error).removeprefix(f"{picture.name}: ")
-        return Reading(picture.name, [], [Problem(picture.name, reason)])
+        return CollectionPart(picture.name, [], [Problem(picture.name, reason)])
     labels = np.full((1, len(LABELS)), np.nan if picture.bleeds else 0, np.float32)
     labels[0, 0] = picture.bleeds
     study = training_study(
@@ -125,4 +125,4 @@ def _read(picture: _Picture) -> Reading:
         [picture.name],
         pictures=True,
     )
-    return Reading(picture.name, [study], [Problem(picture.name, finding.text) for finding in series.findings])
+    return CollectionPart(picture.name, [study], [Problem(picture.name, finding.text) for finding in series.findings])

@@ -20,7 +20,7 @@ from training.data.cache import Journal
 from training.data.dicom import read_group, series_study
 from training.data.kaggle import kaggle_labels
 from training.data.study import UNKNOWN, Problem
-from training.data.work import Reading, Work
+from training.data.work import CollectionPart, Work
 
 _FOLDER, _TABLE, _NOTES = "stage_2_train", "stage_2_train.csv", "headers.jsonl"
 # Headers of this set have less than 1 KiB before the pixels.
@@ -49,7 +49,7 @@ class _Study:
     labels: dict[str, list[float] | None]
 
 
-def rsna_2019(root: Path, work: Work) -> Iterator[Reading]:
+def rsna_2019(root: Path, work: Work) -> Iterator[CollectionPart]:
     """Studies of the folder `rsna-2019`; patients have the names that they have in the samples of this set."""
     folder, table = root / _FOLDER, root / _TABLE
     if not folder.is_dir() or not table.is_file():
@@ -57,7 +57,7 @@ def rsna_2019(root: Path, work: Work) -> Iterator[Reading]:
     problems: list[Problem] = []
     labels = kaggle_labels(table, problems)
     studies = _by_study(_headers(folder, work), problems)
-    yield Reading("labels and headers", [], problems)
+    yield CollectionPart("labels and headers", [], problems)
     left = {key: headers for key, headers in sorted(studies.items()) if key not in work.done}
     jobs = (
         _Study(key, headers[0].patient, folder, {header.file: labels.get(_slice(header.file)) for header in headers})
@@ -108,7 +108,7 @@ def _by_study(headers: Iterator[_Header], problems: list[Problem]) -> dict[str, 
     return studies
 
 
-def _read(study: _Study) -> Reading:
+def _read(study: _Study) -> CollectionPart:
     """One training study for each volume of the study; nearly always that is one."""
     problems: list[Problem] = []
     intake = collect([study.folder / file for file in sorted(study.labels)])
@@ -126,4 +126,4 @@ def _read(study: _Study) -> Reading:
     bare = sum(labels is None for labels in study.labels.values())
     if bare:
         problems.append(Problem(study.key, f"{bare} of {len(study.labels)} slices have no row in {_TABLE}: unknown"))
-    return Reading(study.key, read, problems)
+    return CollectionPart(study.key, read, problems)

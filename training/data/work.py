@@ -20,7 +20,7 @@ _MOST_WAITING = 2 * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
-class Reading:
+class CollectionPart:
     """One step of reading a collection: the studies and problems of a piece that is done or not done as a whole.
 
     key : name of the piece, the same in every run

@@ -1,4 +1,4 @@
-"""Synthetic haemorrhages in HU on real slices without a bleed, with masks and labels, and decoys that are none.
+"""Synthetic haemorrhages in HU on real slices without a bleed, with masks and labels, and mimics that are none.
 
 A bleed is drawn as a fraction 0..1 of every voxel that is blood (so edges and end slices show partial volume)
 and a density in HU. Tissue is pushed aside first; the noise of the scan is kept on top.
@@ -18,13 +18,13 @@ from training.implants.epidural import epidural
 from training.implants.host import vary_host
 from training.implants.intraparenchymal import intraparenchymal
 from training.implants.intraventricular import intraventricular
-from training.implants.lesion_painter import Bleed, Field, NoRoomError, paint
-from training.implants.mimics import LOOKALIKES
+from training.implants.lesion_painter import Field, Lesion, NoRoomError, paint
+from training.implants.mimics import MIMICS
 from training.implants.scalp import swelling
 from training.implants.subarachnoid import subarachnoid
 from training.implants.subdural import subdural
 
-__all__ = ["VERSION", "Bleed", "NoRoomError", "decoy", "implant", "paint", "vary_host"]
+__all__ = ["VERSION", "Lesion", "NoRoomError", "implant", "mimic", "paint", "vary_host"]
 
 # Raised with every change of what is drawn: implants that are kept belong to the code that drew them.
 VERSION = 2
@@ -48,7 +48,7 @@ _ATTEMPTS = 5
 _SWOLLEN = 0.25
 # How often a study is turned before anything is drawn into it.
 _TURNED = 0.35
-# Decoys that are no brush work.
+# Mimics that are not painted as a lesion.
 _EDITS = (beam_hardening, motion, partial_volume, swelling)
 
 
@@ -98,36 +98,34 @@ def implant(
     return _swollen_at_times(out, head, rng, spacing_mm), mask, labels
 
 
-def decoy(
+def mimic(
     hu: NDArray[np.int16],
     rng: np.random.Generator,
     anatomy: Anatomy | None = None,
     spacing_mm: float = 5.0,
 ) -> NDArray[np.int16]:
-    """Put something that is no bleed into a study, by the same brush; its labels stay as they are.
+    """Put something that is no bleed into a study, by the same painter; its labels stay as they are.
 
     Fluid under the skull, a dark or equally dense patch of brain, pushed tissue, calcifications, dense falx or
     sinuses, bright cortex, streaks, motion, bone shining through, a swollen scalp: a model trained with these
-    cannot take the marks of the brush, or what comes with injury, for blood.
+    cannot take the marks of the painter, or what comes with injury, for blood.
     """
     out, head = _host(hu, rng, anatomy, spacing_mm)
-    refused = NoRoomError("no place for any decoy")
+    refused = NoRoomError("no place for any mimic")
     for _ in range(_ATTEMPTS):
         try:
-            return _swollen_at_times(_looking_like(out, head, rng, spacing_mm), head, rng, spacing_mm)
+            return _swollen_at_times(_mimicked(out, head, rng, spacing_mm), head, rng, spacing_mm)
         except NoRoomError as error:
             refused = error
     raise refused
 
 
-def _looking_like(
-    hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float
-) -> NDArray[np.int16]:
-    choice = int(rng.integers(len(LOOKALIKES) + len(_EDITS)))
-    if choice >= len(LOOKALIKES):
-        return _edited(hu, _EDITS[choice - len(LOOKALIKES)], head, rng, spacing_mm)
+def _mimicked(hu: NDArray[np.int16], head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> NDArray[np.int16]:
+    choice = int(rng.integers(len(MIMICS) + len(_EDITS)))
+    if choice >= len(MIMICS):
+        return _edited(hu, _EDITS[choice - len(MIMICS)], head, rng, spacing_mm)
     out = hu.copy()
-    paint(out, head, LOOKALIKES[choice](head, rng, spacing_mm))
+    paint(out, head, MIMICS[choice](head, rng, spacing_mm))
     return out
 
 
@@ -187,7 +185,7 @@ def _edited(
     return np.rint(edit(hu.astype(np.float32), head, rng, spacing_mm)).astype(np.int16)
 
 
-_DRAW: dict[str, Callable[[Anatomy, np.random.Generator, float], Bleed]] = {
+_DRAW: dict[str, Callable[[Anatomy, np.random.Generator, float], Lesion]] = {
     "epidural": epidural,
     "intraparenchymal": intraparenchymal,
     "intraventricular": intraventricular,

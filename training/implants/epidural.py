@@ -9,7 +9,7 @@ import numpy as np
 from training.anatomy import Anatomy
 from training.implants.lesion_painter import (
     THROUGH_SLICE,
-    Bleed,
+    Lesion,
     noise,
     offsets,
     on_inner_table,
@@ -20,7 +20,7 @@ from training.implants.lesion_painter import (
 )
 
 
-def epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def epidural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """A lens on the inner table: thick in the middle, ending where its outline does."""
     middle = pick_slice(head, rng, 0.3)
     half_width = float(np.exp(rng.uniform(np.log(9), np.log(52))))

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from training.anatomy import Anatomy
 from training.implants.lesion_painter import (
-    Bleed,
     Field,
+    Lesion,
     NoRoomError,
     blob,
     blurred,
@@ -21,7 +21,7 @@ from training.implants.lesion_painter import (
 )
 
 
-def intraparenchymal(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def intraparenchymal(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     if rng.random() < 0.3:
         return contusions(head, rng, spacing_mm)
     radius = float(np.exp(rng.uniform(np.log(1.6), np.log(25))))
@@ -47,7 +47,7 @@ def _parenchymal_centre(head: Anatomy, rng: np.random.Generator, middle: int, ra
     return float(row), float(column)
 
 
-def with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, body: Field, radius: float) -> Bleed:
+def with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, body: Field, radius: float) -> Lesion:
     """Soft edge, oedema and mass effect around a body given as distances (steps, n, rows, columns)."""
     inside = head.inside[part]
     room = inside & (head.depth[part] > 1.5)
@@ -65,7 +65,7 @@ def with_surroundings(head: Anatomy, rng: np.random.Generator, part: slice, body
     hu = density(rng, fraction, 50, 72) + rng.uniform(0, 5) * noise(rng, fraction.shape, (1, 3, 3))
     if radius < 5:
         hu = hu - rng.uniform(0, 5)
-    return Bleed(part, fraction, hu, push, oedema)
+    return Lesion(part, fraction, hu, push, oedema)
 
 
 def _radial_push(head: Anatomy, part: slice, distance: Field, most: float) -> tuple[Field, Field]:
@@ -78,7 +78,7 @@ def _radial_push(head: Anatomy, part: slice, distance: Field, most: float) -> tu
     return np.asarray(down * size, np.float32), np.asarray(across * size, np.float32)
 
 
-def contusions(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def contusions(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Small ragged bleeds in the cortex: base of the frontal lobes, poles and sides of the temporal, or elsewhere."""
     basal = rng.random() < 0.7
     middle = pick_slice(head, rng, 0.4, 0.0, 0.45 if basal else 0.9)
@@ -93,7 +93,7 @@ def contusions(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bl
             height = int(np.clip(middle + rng.normal(0, spread / 2 / spacing_mm), part.start, part.stop - 1))
             bodies.append(blob(head, rng, part, height, place, radius, spacing_mm))
     bleed = with_surroundings(head, rng, part, np.max(bodies, axis=0), 4.5)
-    return Bleed(part, bleed.fraction, bleed.hu - rng.uniform(0, 6), None, bleed.oedema)
+    return Lesion(part, bleed.fraction, bleed.hu - rng.uniform(0, 6), None, bleed.oedema)
 
 
 def _cortical_centre(head: Anatomy, rng: np.random.Generator, middle: int, basal: bool) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from training.anatomy import Anatomy, masked_gaussian
 from training.implants.lesion_painter import (
-    Bleed,
     Field,
+    Lesion,
     NoRoomError,
     blob,
     blurred,
@@ -19,7 +19,7 @@ from training.implants.lesion_painter import (
 )
 
 
-def intraventricular(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def intraventricular(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Blood settled at the back of the ventricles, or a cast or clot in them."""
     rooms = head.ventricles
     slices = np.flatnonzero(rooms.sum(axis=(1, 2)) >= 40)
@@ -41,7 +41,7 @@ def intraventricular(head: Anatomy, rng: np.random.Generator, spacing_mm: float)
     if not (fraction > 0.5).sum() >= 8:
         raise NoRoomError("too little room in the ventricles")
     hu = density(rng, fraction.astype(np.float32), 48, 74)
-    return Bleed(part, blurred(fraction.astype(np.float32), rng, head.inside[part]), hu)
+    return Lesion(part, blurred(fraction.astype(np.float32), rng, head.inside[part]), hu)
 
 
 def _settled(room: NDArray[np.bool_], rng: np.random.Generator) -> Field:

@@ -1,4 +1,4 @@
-"""The brush every bleed and decoy is painted with, and the shapes they share."""
+"""How every bleed and mimic is painted into slices, and the shapes they share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THROUGH_SLICE = (-1 / 3, 0.0, 1 / 3)
 
 
 @dataclass(frozen=True, eq=False)
-class Bleed:
+class Lesion:
     """What to paint into the slices ``part``.
 
     fraction : 0..1, how much of a voxel is blood; hu : density of that blood
@@ -38,7 +38,7 @@ class NoRoomError(Exception):
     """The study has no place for this kind of bleed (no brain found, no ventricles in view)."""
 
 
-def paint(hu: NDArray[np.int16], head: Anatomy, bleed: Bleed) -> NDArray[np.bool_]:
+def paint(hu: NDArray[np.int16], head: Anatomy, bleed: Lesion) -> NDArray[np.bool_]:
     """Paint a bleed into ``hu`` in place and return the mask (n, rows, columns) of blood that shows."""
     part, inside = bleed.part, head.inside[bleed.part]
     before = hu[part].astype(np.float32)
@@ -217,7 +217,7 @@ def blob(
 
 def on_inner_table(
     head: Anatomy, rng: np.random.Generator, part: slice, thickness: Field, hu: tuple[float, float]
-) -> Bleed:
+) -> Lesion:
     """Blood from the inner table to ``thickness`` (steps, n, rows, columns) pixels deep; brain moves inwards."""
     inside = head.inside[part]
     depth = head.depth[part].astype(np.float32)
@@ -232,7 +232,7 @@ def on_inner_table(
         moved = ndimage.gaussian_filter(moved, (0, 1.5, 1.5))
         down, across = gradient(depth)
         push = (down * moved).astype(np.float32), (across * moved).astype(np.float32)
-    return Bleed(part, blurred(fraction, rng, inside), density(rng, fraction, *hu), push)
+    return Lesion(part, blurred(fraction, rng, inside), density(rng, fraction, *hu), push)
 
 
 def surface_point(head: Anatomy, rng: np.random.Generator, middle: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What is no bleed but looks like one, by the same brush."""
+"""What is no bleed but looks like one, by the same painter."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from scipy import ndimage
 from training.anatomy import Anatomy
 from training.implants.epidural import epidural
 from training.implants.intraparenchymal import intraparenchymal
-from training.implants.lesion_painter import Bleed, Field, blob, blurred, noise, pick_slice, soft, span
+from training.implants.lesion_painter import Field, Lesion, blob, blurred, noise, pick_slice, soft, span
 from training.implants.subdural import subdural
 
 
-def _hygroma(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _hygroma(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     crescent = subdural(head, rng, spacing_mm)
     return replace(crescent, hu=_level(crescent, rng.uniform(4, 20)))
 
 
-def _infarct(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _infarct(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     patch = intraparenchymal(head, rng, spacing_mm)
     return replace(patch, hu=_level(patch, head.brain_hu - rng.uniform(3, 18)), oedema=None)
 
 
-def _same_density(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _same_density(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     draw = (epidural, intraparenchymal, subdural)[int(rng.integers(3))]
     patch = draw(head, rng, spacing_mm)
     return replace(patch, hu=_level(patch, head.brain_hu + rng.uniform(-3, 3)))
 
 
-def _shift_alone(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _shift_alone(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     bleed = intraparenchymal(head, rng, spacing_mm)
     return replace(bleed, fraction=np.zeros_like(bleed.fraction))
 
 
-def _calcifications(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _calcifications(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Small and denser than blood, where they are common: ventricle walls, midline, both deep nuclei."""
     middle = pick_slice(head, rng, 0.6, 0.2, 0.8)
     part = span(head, middle, 4.0, spacing_mm)
@@ -59,14 +59,14 @@ def _calcifications(head: Anatomy, rng: np.random.Generator, spacing_mm: float) 
             fraction = np.maximum(fraction, soft(body, 1.0).mean(axis=0))
     # Thick slices dilute calcium to the density of blood; so small a dilute spot would be an honest doubt.
     hu = np.full(fraction.shape, rng.uniform(150, 500), np.float32)
-    return Bleed(part, fraction * head.inside[part], hu)
+    return Lesion(part, fraction * head.inside[part], hu)
 
 
-def _level(bleed: Bleed, mean: float) -> Field:
+def _level(bleed: Lesion, mean: float) -> Field:
     return np.asarray(mean + np.clip(0.6 * (bleed.hu - bleed.hu.mean()), -7, 7), np.float32)
 
 
-def _dense_membranes(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _dense_membranes(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """A dense falx, thin and even, and at times dense edges of the tentorium."""
     part = _all_slices(head)
     side, along = head.frame(part)
@@ -81,10 +81,10 @@ def _dense_membranes(head: Anatomy, rng: np.random.Generator, spacing_mm: float)
         behind = soft(along - 14, 8) * soft(40 - np.abs(side), 10) * ((below > 0) & (below < 22))[:, None, None]
         fraction = np.maximum(fraction, soft(rng.uniform(0.4, 0.9) - leaf, 1.2) * behind)
     hu = np.full(fraction.shape, rng.uniform(48, 68), np.float32) + 3 * noise(rng, fraction.shape, (2, 6, 6))
-    return Bleed(part, blurred(np.asarray(fraction, np.float32), rng, head.inside[part]), np.asarray(hu, np.float32))
+    return Lesion(part, blurred(np.asarray(fraction, np.float32), rng, head.inside[part]), np.asarray(hu, np.float32))
 
 
-def _dense_sinuses(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _dense_sinuses(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Venous sinuses full of thick blood: the sagittal one at the back of the midline, the transverse lower down."""
     part = _all_slices(head)
     side, along = head.frame(part)
@@ -99,10 +99,10 @@ def _dense_sinuses(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -
     transverse = soft(0.9 * size - depth, 1.5) * low * soft(side * hand + rng.uniform(0, 8), 6)
     fraction = np.maximum(back, transverse).astype(np.float32)
     hu = rng.uniform(52, 68) + 2 * noise(rng, side.shape, (2, 4, 4))
-    return Bleed(part, blurred(fraction, rng, head.inside[part]), np.asarray(hu, np.float32))
+    return Lesion(part, blurred(fraction, rng, head.inside[part]), np.asarray(hu, np.float32))
 
 
-def _bright_cortex(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _bright_cortex(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Grey matter that stands out from dark white matter, all round or on one side."""
     part = _all_slices(head)
     depth = head.depth[part].astype(np.float32)
@@ -112,7 +112,7 @@ def _bright_cortex(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -
     shade = soft(depth - ribbon, 4) * np.clip((30 - depth) / 12, 0, 1)
     oedema = rng.uniform(2, 8) * shown * (0.4 * soft(ribbon - depth, 3) - shade)
     nothing = np.zeros(depth.shape, np.float32)
-    return Bleed(part, nothing, nothing, oedema=np.asarray(oedema, np.float32))
+    return Lesion(part, nothing, nothing, oedema=np.asarray(oedema, np.float32))
 
 
 def _all_slices(head: Anatomy) -> slice:
@@ -120,7 +120,7 @@ def _all_slices(head: Anatomy) -> slice:
     return slice(int(present[0]), int(present[-1]) + 1)
 
 
-LOOKALIKES = (
+MIMICS = (
     _hygroma,
     _infarct,
     _same_density,

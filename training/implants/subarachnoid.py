@@ -8,8 +8,8 @@ from scipy import ndimage
 
 from training.anatomy import Anatomy
 from training.implants.lesion_painter import (
-    Bleed,
     Field,
+    Lesion,
     NoRoomError,
     blurred,
     density,
@@ -36,12 +36,12 @@ _CISTERNS = (
 _SUPRASELLAR_BELOW_VERTEX_MM = (72.0, 92.0)
 
 
-def subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def subarachnoid(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Blood in sulci of one region, or in the cisterns and fissures around the brain's base."""
     return _basal(head, rng, spacing_mm) if rng.random() < 0.45 else _convexity(head, rng, spacing_mm)
 
 
-def _basal(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _basal(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """A star of cisterns and fissures, filled evenly or more on one side."""
     present = np.flatnonzero(head.inside.any(axis=(1, 2)))
     level = present[-1] - round(rng.uniform(*_SUPRASELLAR_BELOW_VERTEX_MM) / spacing_mm)
@@ -84,7 +84,7 @@ def _from_line(x: Field, y: Field, start: tuple[int, int], end: tuple[int, int])
     return np.asarray(np.hypot(x - start[0] - t * dx, y - start[1] - t * dy), np.float32)
 
 
-def _convexity(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _convexity(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """Blood in the sulci around a point of the surface, where they are open and, in part, where they are closed."""
     middle = pick_slice(head, rng, 0.35, 0.1, 1.0)
     reach = float(np.exp(rng.uniform(np.log(26), np.log(85))))
@@ -106,14 +106,14 @@ def _convexity(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bl
     return _painted_in(head, rng, part, fraction)
 
 
-def _painted_in(head: Anatomy, rng: np.random.Generator, part: slice, fraction: NDArray[np.floating]) -> Bleed:
+def _painted_in(head: Anatomy, rng: np.random.Generator, part: slice, fraction: NDArray[np.floating]) -> Lesion:
     # Most are seen on several slices; some are a single small streak.
     wanted = np.exp(rng.uniform(np.log(_SMALLEST_PX), np.log(_COMMON_PX)))
     if (fraction > 0.5).sum() < wanted:
         raise NoRoomError("no sulci or cisterns in the region")
     fraction = fraction.astype(np.float32)
     hu = density(rng, fraction, 48, 70)
-    return Bleed(part, blurred(fraction, rng, head.inside[part]), hu)
+    return Lesion(part, blurred(fraction, rng, head.inside[part]), hu)
 
 
 def _folds(head: Anatomy, rng: np.random.Generator, part: slice, depth: Field) -> Field:

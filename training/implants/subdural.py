@@ -9,8 +9,8 @@ import numpy as np
 from training.anatomy import Anatomy
 from training.implants.lesion_painter import (
     THROUGH_SLICE,
-    Bleed,
     Field,
+    Lesion,
     NoRoomError,
     blurred,
     density,
@@ -26,7 +26,7 @@ from training.implants.lesion_painter import (
 _TENTORIUM_NEEDS_MM = 95
 
 
-def subdural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def subdural(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     where = rng.random()
     if where < 0.16:
         return _parafalcine(head, rng, spacing_mm)
@@ -69,7 +69,7 @@ def _crescent(
     return np.stack([layer * step[:, None, None] for step in steps]).astype(np.float32)
 
 
-def _of_mixed_age(bleed: Bleed, rng: np.random.Generator) -> Bleed:
+def _of_mixed_age(bleed: Lesion, rng: np.random.Generator) -> Lesion:
     """Fresh blood in an old collection: settled behind, in patches, or between membranes."""
     old, shape = rng.uniform(20, 40), bleed.hu.shape
     rows = np.arange(shape[1], dtype=np.float32)[None, :, None]
@@ -83,7 +83,7 @@ def _of_mixed_age(bleed: Bleed, rng: np.random.Generator) -> Bleed:
     return replace(bleed, hu=np.asarray(hu, np.float32), whole=True)
 
 
-def _tentorial(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _tentorial(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """A layer on a leaf of the tentorium, which falls from the midline to the sides."""
     below_vertex, slope = rng.uniform(56, 74), rng.uniform(0.5, 0.95)
     top = int(np.flatnonzero(head.inside.any(axis=(1, 2)))[-1])
@@ -109,10 +109,10 @@ def _tentorial(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bl
     if not (fraction > 0.5).any():
         raise NoRoomError("no tentorium in view")
     fraction = fraction.astype(np.float32)
-    return Bleed(part, blurred(fraction, rng, head.inside[part]), density(rng, fraction, 52, 72))
+    return Lesion(part, blurred(fraction, rng, head.inside[part]), density(rng, fraction, 52, 72))
 
 
-def _parafalcine(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Bleed:
+def _parafalcine(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> Lesion:
     """A thin layer along the falx."""
     middle = pick_slice(head, rng, 0.35, 0.5, 1.0)
     half_height = rng.uniform(10, 42)
@@ -139,4 +139,4 @@ def _parafalcine(head: Anatomy, rng: np.random.Generator, spacing_mm: float) -> 
     if not (fraction > 0.5).any():
         raise NoRoomError("no falx in view")
     hu = density(rng, fraction.astype(np.float32), 50, 72)
-    return Bleed(part, blurred(fraction.astype(np.float32), rng, inside), hu)
+    return Lesion(part, blurred(fraction.astype(np.float32), rng, inside), hu)
