@@ -1,7 +1,13 @@
-"""The machine's own limit: how fast it multiplies matrices in fp32, bf16 and int8. Used by benchmarks.encoder."""
+"""The machine's own limit: how fast it multiplies matrices in fp32, bf16 and int8. benchmarks.encoder shows it, too.
+
+python -m benchmarks.gemm
+"""
 
 from __future__ import annotations
 
+import argparse
+import statistics
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +15,21 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import shared
 from ichscope.models import providers
 
 # Large enough for the full rate, small enough for the cache.
 SIDE = 2048
 OPERATIONS = 2 * SIDE**3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="how often each way is timed (default 7)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ichscope-gemm-") as folder:
+        for name, seconds in shared.take_turns(ways(Path(folder)), options.rounds).items():
+            print(shared.line(name, [f"{OPERATIONS / statistics.median(seconds) / 1e9:.0f} GFLOPS"]))
 
 
 def ways(folder: Path) -> dict[str, Callable[[], object]]:
@@ -50,3 +66,7 @@ def _model(kind: str, of: int, weight: np.ndarray, path: Path) -> Path:
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
     return path
+
+
+if __name__ == "__main__":
+    main()
