@@ -15,6 +15,7 @@ from markdown.extensions.toc import slugify
 
 from ichscope.commands.cli import app
 from ichscope.monitor import RULES
+from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -70,6 +71,11 @@ def test_links_of_other_markdown_files_lead_somewhere() -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    text = page("architecture.md")
+    assert not [room for rooms in LAYERS for room in rooms if room and f"`{room}`" not in text]
 
 
 def test_every_command_is_listed() -> None:
