@@ -24,6 +24,16 @@ def tables_zip(made: EvaluationReport) -> bytes:
     return zipped({f"{table.key}.csv": table.csv() for table in made.tables})
 
 
-def report(evaluation_set: EvaluationSet, selection: Mapping[str, str], by: str) -> EvaluationReport:
-    """The report on what the page shows; `by` is who asks for it, as far as that is known."""
-    return EvaluationReport(evaluation_set, About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection))
+def report(
+    evaluation_set: EvaluationSet,
+    selection: Mapping[str, str],
+    by: str,
+    moved: Mapping[str, Mapping[str, float]] | None = None,
+) -> EvaluationReport:
+    """The report on what the page shows.
+
+    by : who asks for it, as far as that is known
+    moved : thresholds that were moved on the page, by key of the model's source and label
+    """
+    about = About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection)
+    return EvaluationReport(evaluation_set, about, moved or {})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.text import table
-from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, LabelMetrics
+from ichscope.evaluation.evaluate import CHOSEN_HERE, OWN, EvaluatedPoint, LabelMetrics
 from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
 from ichscope.reporting.figures.formatting import NO_VALUE, group_name, interval, label_name
 from ichscope.reporting.notes import FLATTERS, NumberedNotes
-from ichscope.reporting.report_tables import AT_THEIR_PREVALENCE, OWN
+from ichscope.reporting.report_tables import AT_THEIR_PREVALENCE
 
 
 def _cell(estimate: Estimate, notes: NumberedNotes) -> str:

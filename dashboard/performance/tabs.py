@@ -13,7 +13,7 @@ from dashboard.performance import metric_tables
 from dashboard.performance.choose import KEY
 from dashboard.performance.files import csv_bytes, report, tables_zip
 from dashboard.performance.rows import Audit
-from dashboard.performance.threshold import draw, in_force
+from dashboard.performance.threshold import draw, in_force, moved
 from dashboard.text import plain, sentence
 from ichscope import metrics
 from ichscope.evaluation.evaluate import LabelMetrics
@@ -170,18 +170,16 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
     """Downloads of what all this is computed from, and what to know of it."""
     evaluation_set = audit.evaluation_set
     by = st.text_input("Your name, for the report", st.session_state.get("reader", ""), key=f"{KEY}-by", width=330)
+    moved_thresholds = moved(audit)
     with st.container(horizontal=True):
-        _download(
-            "Report as HTML", lambda: report(evaluation_set, selection, by).html(), "ichscope-report.html", "text/html"
-        )
+        made = partial(report, evaluation_set, selection, by, moved_thresholds)
+        _download("Report as HTML", lambda: made().html(), "ichscope-report.html", "text/html")
         _download("Rows as CSV", partial(csv_bytes, evaluation_set), "ichscope-rows.csv", "text/csv")
-        made = partial(report, evaluation_set, selection, by)
         _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
         _download("Tables as CSV", lambda: tables_zip(made()), "ichscope-tables.zip", "application/zip")
     st.caption(
-        "The report needs no network; files are made when asked for. It stands on each model's own thresholds, or on "
-        "the Youden point of these data, not on one that was moved on this page. Every figure of this page can be "
-        f"recomputed from the rows. SHA-256 of the data: {evaluation_set.sha256}"
+        f"The report opens without a network. {_thresholds_of_files(audit, moved_thresholds)} "
+        f"Every number on this page can be recomputed from the rows. SHA-256 of the data: {evaluation_set.sha256}"
     )
     for key, model in evaluation_set.models.items():
         point = f" Operating point: {plain(model.operating_point)}." if model.operating_point else ""
@@ -191,6 +189,19 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
         files = f" SHA-256: {plain(model.sha256)}." if model.sha256 else ""
         silent = evaluation_set.missing.get(key, 0)
         st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows of truth of which it says nothing: {silent:,}.")
+
+
+def _thresholds_of_files(audit: Audit, moved_thresholds: Mapping[str, Mapping[str, float]]) -> str:
+    """Which thresholds the report and the tables are made at."""
+    usual = "each model's own thresholds or, where it has none, the Youden point of these data"
+    if not moved_thresholds:
+        return f"Report and tables use {usual}."
+    values = "; ".join(
+        f"{plain(audit.name(key))}: "
+        + ", ".join(f"{plain(label_name(label))} {value:.4g}" for label, value in of_labels.items())
+        for key, of_labels in moved_thresholds.items()
+    )
+    return f"Report and tables use the thresholds that you moved ({values}), elsewhere {usual}."
 
 
 def _download(label: str, make: Callable[[], str | bytes], file: str, kind: str) -> None:

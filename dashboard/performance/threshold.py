@@ -10,10 +10,10 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
-from ichscope.evaluation.evaluate import LabelMetrics
+from ichscope.evaluation.evaluate import OWN, LabelMetrics
 from ichscope.reporting.figures import counts, performance, theme
 from ichscope.reporting.figures.performance import Traced
-from ichscope.reporting.report_tables import OWN, USUAL_PREVALENCE
+from ichscope.reporting.report_tables import USUAL_PREVALENCE
 
 _SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number", "prevalence"))
 
@@ -21,13 +21,29 @@ _SLIDER, _NUMBER, _PREVALENCE = (f"{KEY}-{name}" for name in ("slider", "number"
 def in_force(audit: Audit, label: str) -> float:
     """The threshold that is set for a label: the model's own until it is moved."""
     kept = st.session_state.setdefault(f"{KEY}-thresholds", {})
-    own = audit.own_threshold(label)
-    begin, _ = threshold_in_force(cached.label_metrics(audit.rows(label), own), own)
-    return float(kept.get(_place(audit, label), begin))
+    return float(kept.get(_place(audit, label), _beginning(audit, label)))
 
 
-def _place(audit: Audit, label: str) -> tuple[str, ...]:
-    return audit.first, label, audit.unit, *audit.chosen
+def moved(audit: Audit) -> dict[str, dict[str, float]]:
+    """Thresholds that were moved away from where they begin: key of the model -> label -> threshold."""
+    kept: dict[tuple[str, ...], float] = st.session_state.get(f"{KEY}-thresholds", {})
+    found: dict[str, dict[str, float]] = {}
+    for key in filter(None, (audit.first, audit.second)):
+        for label in audit.labels_of(key):
+            value = kept.get(_place(audit, label, key))
+            if value is not None and value != _beginning(audit, label, key):
+                found.setdefault(key, {})[label] = float(value)
+    return found
+
+
+def _place(audit: Audit, label: str, key: str | None = None) -> tuple[str, ...]:
+    return key or audit.first, label, audit.unit, *audit.chosen
+
+
+def _beginning(audit: Audit, label: str, key: str | None = None) -> float:
+    """Where the threshold of a label begins."""
+    own = audit.own_threshold(label, key)
+    return threshold_in_force(cached.label_metrics(audit.rows(label, key), own), own)[0]
 
 
 def _keep(place: tuple[str, ...], value: float) -> None:

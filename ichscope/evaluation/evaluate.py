@@ -24,6 +24,9 @@ from ichscope.tabular.values import LabelValues
 
 _FIRST_KEYS = 5
 CHOSEN_HERE = "these data"
+# Names of operating points: the model's own threshold, and one that a user moved while looking at the metrics.
+OWN = "the model's own"
+MOVED = "moved"
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,25 @@ def label_metrics(
     patients: Ints | None = None,
     wanted: WantedPoints | None = None,
     own_threshold: float | None = None,
+    moved_threshold: float | None = None,
 ) -> LabelMetrics:
-    """Metrics of one label; truth 0, 1 or nan and probability 0 to 1 or nan, (rows,) each."""
+    """Metrics of one label.
+
+    Parameters
+    ----------
+    truth : (rows,) 0, 1, or nan where unknown
+    probability : (rows,) 0 to 1, or nan where unknown
+    patients : (rows,) numbers of the patients that intervals go by; None where every row is another patient
+    own_threshold, moved_threshold : that of the model, and one that a user set beside it; points of their own
+
+    Examples
+    --------
+    >>> measured = label_metrics(np.array([0.0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]), own_threshold=0.5)
+    >>> measured.auc.value, [point.name for point in measured.operating_points][:1]
+    (0.75, ["the model's own"])
+    >>> measured.operating_points[0].metrics.confusion
+    Confusion(tp=1, fp=1, tn=1, fn=1)
+    """
     known = ~np.isnan(truth + probability)
     positives = int(np.count_nonzero(truth[known]))
     line = metrics.calibration_line(truth, probability, patients)
@@ -111,12 +131,18 @@ def label_metrics(
         calibration_error=metrics.expected_calibration_error(truth, probability, patients=patients),
         calibration_slope=line.slope,
         calibration_intercept=line.intercept,
-        operating_points=tuple(_points(truth, probability, patients, wanted or WantedPoints(), own_threshold)),
+        operating_points=tuple(
+            _points(truth, probability, patients, wanted or WantedPoints(), (own_threshold, moved_threshold))
+        ),
     )
 
 
 def _points(
-    truth: Floats, probability: Floats, patients: Ints | None, wanted: WantedPoints, own: float | None
+    truth: Floats,
+    probability: Floats,
+    patients: Ints | None,
+    wanted: WantedPoints,
+    in_force: tuple[float | None, float | None],
 ) -> list[EvaluatedPoint]:
     def at(name: str, chosen_on: str, threshold: float | None, reason: str = "") -> EvaluatedPoint:
         at_point = None if threshold is None else metrics.at_threshold(truth, probability, threshold, patients)
@@ -125,7 +151,11 @@ def _points(
     chosen = metrics.operating_points(truth, probability, wanted.sensitivities, wanted.specificities)
     return [
         *(at(f"threshold {value:g}", "given", value) for value in wanted.thresholds),
-        *([] if own is None else [at("the model's own", "the model's own", own)]),
+        *(
+            at(name, whence, value)
+            for name, whence, value in zip((OWN, MOVED), (OWN, "given"), in_force, strict=True)
+            if value is not None
+        ),
         *(at(point.name, CHOSEN_HERE, point.threshold, point.reason) for point in chosen),
     ]
 
@@ -201,14 +231,24 @@ def evaluate(
     return evaluate_pairing(pairing, header, wanted)
 
 
-def evaluate_pairing(pairing: Pairing, header: dict[str, Any], wanted: WantedPoints | None = None) -> Evaluation:
+def evaluate_pairing(
+    pairing: Pairing,
+    header: dict[str, Any],
+    wanted: WantedPoints | None = None,
+    moved: Mapping[str, Mapping[str, float]] | None = None,
+) -> Evaluation:
     """Find all metrics of all models, and compare each two of them.
 
     header : where truth and predictions come from; at least with `level` and `notes`
+    moved : model -> label -> a threshold that a user set while looking at the metrics
     """
+    moved = moved or {}
     return Evaluation(
         header=header,
-        models={name: _model_metrics(pairing, output, wanted) for name, output in pairing.models.items()},
+        models={
+            name: _model_metrics(pairing, output, wanted, moved.get(name, {}))
+            for name, output in pairing.models.items()
+        },
         comparisons={
             (a, b): _compare(pairing.truth, pairing.models[a], pairing.models[b])
             for a, b in combinations(pairing.models, 2)
@@ -216,13 +256,17 @@ def evaluate_pairing(pairing: Pairing, header: dict[str, Any], wanted: WantedPoi
     )
 
 
-def _model_metrics(pairing: Pairing, output: MatchedOutput, wanted: WantedPoints | None) -> ModelMetrics:
+def _model_metrics(
+    pairing: Pairing, output: MatchedOutput, wanted: WantedPoints | None, moved: Mapping[str, float]
+) -> ModelMetrics:
     there, group = output.matched, output.group[output.matched]
     truth = {label: values[there] for label, values in pairing.truth.labels.items()}
     probability = {label: values[there] for label, values in output.labels.items() if not np.isnan(values).all()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of the time is NumPy's, outside of Python's lock
         of_labels = pool.map(
-            lambda label: label_metrics(truth[label], probability[label], group, wanted, output.thresholds.get(label)),
+            lambda label: label_metrics(
+                truth[label], probability[label], group, wanted, output.thresholds.get(label), moved.get(label)
+            ),
             probability,
         )
         by_label = dict(zip(probability, of_labels, strict=True))

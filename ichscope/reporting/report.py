@@ -93,15 +93,24 @@ def _plain(value: Any) -> str:
 
 
 class EvaluationReport:
-    """All that a report says; made once, given out in three forms."""
+    """All that a report says; made once, given out in three forms.
 
-    def __init__(self, evaluation_set: EvaluationSet, about: About) -> None:
+    moved : thresholds that a user moved on the page Performance, by key of the model's source and label: they are in
+        force then. None where no page asks for the report
+    """
+
+    def __init__(
+        self, evaluation_set: EvaluationSet, about: About, moved: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
         self.evaluation_set, self.about = evaluation_set, about
+        self._on_a_page = moved is not None
+        names = evaluation_set.names()
+        self._moved = {names[key]: dict(of_labels) for key, of_labels in (moved or {}).items()}
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """All figures, as the page Performance has them."""
-        return evaluate_pairing(self.evaluation_set.pairing(), self._header(), SHOWN)
+        return evaluate_pairing(self.evaluation_set.pairing(), self._header(), SHOWN, self._moved)
 
     @cached_property
     def tables(self) -> list[ReportTable]:
@@ -129,6 +138,7 @@ class EvaluationReport:
             "data_sha256": self.evaluation_set.sha256,
             "software": {"python": platform.python_version(), **{name: version(name) for name in _SOFTWARE}},
             "notes": self.evaluation_set.notes,
+            **({"moved_thresholds": self._moved} if self._moved else {}),
         }
 
     def _page(self) -> Iterator[str]:
@@ -181,7 +191,8 @@ class EvaluationReport:
             yield f"{name}: " + ", ".join(
                 whence if len(by_name) == 1 else f"{whence} ({', '.join(labels)})" for whence, labels in by_name.items()
             )
-        yield "one that was moved on the page Performance does not count here"
+        if not self._on_a_page:
+            yield "thresholds moved on the page Performance do not count here"
 
     def _in_short(self) -> Iterator[str]:
         """What each model does with its first label."""

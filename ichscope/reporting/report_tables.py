@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ichscope import metrics
-from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
+from ichscope.evaluation.evaluate import CHOSEN_HERE, MOVED, OWN, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
 from ichscope.evaluation.selection import EvaluationSet
 from ichscope.labels import SUBTYPES
 from ichscope.metrics import AtThreshold, Estimate, JointConfusion, Subgroup
@@ -23,10 +23,15 @@ from ichscope.results import csv_cell
 
 Cell = str | int | float | Estimate | None
 
-OWN = "the model's own"
 ALL = "all"
 # Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
 USUAL_PREVALENCE = 0.1
+# Which operating point is in force, by its name, and what it is called then.
+_WHENCE = {
+    MOVED: "the threshold moved on the page",
+    OWN: "its own threshold",
+    "Youden": "the Youden point of these data",
+}
 AT_THEIR_PREVALENCE = "PPV, NPV and the share flagged are at the prevalence of these data."
 # Hashes and lists of thresholds may be broken anywhere.
 _LONG = 40
@@ -112,13 +117,14 @@ def all_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> list[Re
         _labels(evaluation_set),
         _models(evaluation_set),
         _set_thresholds(evaluation_set),
+        _moved_thresholds(evaluation),
         _ranking(evaluation),
     ]
     made += [
         _log_loss(evaluation),
         _points(evaluation),
         _elsewhere(evaluation),
-        _subgroups(evaluation_set, evaluation),
+        *_subgroup_tables(evaluation_set, evaluation),
         _comparisons(evaluation),
     ]
     return [table for table in made if table.rows]
@@ -189,6 +195,20 @@ def _set_thresholds(evaluation_set: EvaluationSet) -> ReportTable:
     columns = ("Model", "No.", "Label", "Threshold", "Who", "When (UTC)", "Why")
     about = "Of the operating points in force; all other thresholds are the model's own."
     return ReportTable("set_thresholds", "Thresholds set by users", columns, rows, about)
+
+
+def _moved_points(evaluation: Evaluation) -> Iterator[tuple[str, str, AtThreshold]]:
+    """Thresholds that a user moved: model, label, and what they give."""
+    for name, label, of_label in _of_labels(evaluation):
+        yield from (
+            (name, label, point.metrics) for point in of_label.operating_points if point.name == MOVED and point.metrics
+        )
+
+
+def _moved_thresholds(evaluation: Evaluation) -> ReportTable:
+    rows = [(name, label_name(label), at.threshold) for name, label, at in _moved_points(evaluation)]
+    about = "In force in this report, in place of the model's own."
+    return ReportTable("moved_thresholds", "Thresholds moved on the page", ("Model", "Label", "Threshold"), rows, about)
 
 
 def _of_labels(evaluation: Evaluation) -> Iterator[tuple[str, str, LabelMetrics]]:
@@ -266,17 +286,20 @@ class PointInForce:
 
 
 def point_in_force(label_metrics: LabelMetrics) -> PointInForce | None:
-    """The model's own threshold, or the Youden point where it brings none; None where there is neither."""
+    """The threshold that was moved, else the model's own, else the Youden point; None where there is none of them."""
+    return _first_of(label_metrics, _WHENCE)
+
+
+def _first_of(label_metrics: LabelMetrics, names: Iterable[str]) -> PointInForce | None:
     points = {point.name: point.metrics for point in label_metrics.operating_points if point.metrics}
-    name = OWN if OWN in points else "Youden"
-    if name not in points:
-        return None
-    return PointInForce("its own threshold" if name == OWN else "the Youden point of these data", points[name])
+    return next((PointInForce(_WHENCE[name], points[name]) for name in names if name in points), None)
 
 
 def subtype_points(labels: Mapping[str, LabelMetrics]) -> tuple[dict[str, float], str]:
-    """Thresholds in force of the subtypes that have one, and what they are, in words."""
-    points = {label: point for label in SUBTYPES if label in labels and (point := point_in_force(labels[label]))}
+    """Thresholds of the subtypes that have one, and what they are, in words; as on the page, none that was moved."""
+    points = {
+        label: point for label in SUBTYPES if label in labels and (point := _first_of(labels[label], (OWN, "Youden")))
+    }
     whence = " or ".join(dict.fromkeys(point.name for point in points.values()))
     return {label: point.metrics.threshold for label, point in points.items()}, whence
 
@@ -291,10 +314,12 @@ def joint(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> tuple
     return metrics.joint_confusion(truth, probability, tuple(thresholds.values()), tuple(thresholds)), whence
 
 
-def subgroups(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> dict[str, tuple[Subgroup, ...]]:
-    """All rows, then subgroups by each column that is known: the model's first label at the threshold in force."""
-    label = next(iter(model.labels), "")
-    point = point_in_force(model.labels[label]) if label else None
+def subgroups(
+    evaluation_set: EvaluationSet, key: str, model: ModelMetrics, label: str = ""
+) -> dict[str, tuple[Subgroup, ...]]:
+    """All rows, then subgroups by each column that is known: a label, the model's first, at the threshold in force."""
+    label = label or next(iter(model.labels), "")
+    point = point_in_force(model.labels[label]) if label in model.labels else None
     if point is None:
         return {}
     truth, probability = evaluation_set.truth[label], evaluation_set.models[key].probability[label]
@@ -306,18 +331,28 @@ def subgroups(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> d
     }
 
 
-def _subgroups(evaluation_set: EvaluationSet, evaluation: Evaluation) -> ReportTable:
+def _subgroup_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> Iterator[ReportTable]:
+    """One of the first label, and one of each other label whose threshold was moved."""
+    first = next((label for model in evaluation.models.values() for label in model.labels), "")
+    yield _subgroups(evaluation_set, evaluation, first, "subgroups", "Subgroups")
+    moved = dict.fromkeys(label for _, label, _ in _moved_points(evaluation) if label != first)
+    for number, label in enumerate(moved, 1):
+        yield _subgroups(evaluation_set, evaluation, label, f"subgroups_{number}", f"Subgroups: {label_name(label)}")
+
+
+def _subgroups(
+    evaluation_set: EvaluationSet, evaluation: Evaluation, label: str, key_of_table: str, title: str
+) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for key, name in evaluation_set.names().items():
-        for by, groups in subgroups(evaluation_set, key, evaluation.models[name]).items():
+        for by, groups in subgroups(evaluation_set, key, evaluation.models[name], label).items():
             for group in groups:
                 counts = (group.rows, group.patients, group.positives)
                 shown = "All" if by == ALL else group_name(by, group)
                 rows.append((name, shown, *counts, group.auc, group.sensitivity, group.specificity))
     columns = ("Model", "Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity")
-    label = next((label for model in evaluation.models.values() for label in model.labels), "")
     about = f"Of {label_name(label)}, at the threshold in force; small groups are withheld."
-    return ReportTable("subgroups", "Subgroups", columns, rows, about)
+    return ReportTable(key_of_table, title, columns, rows, about)
 
 
 def _comparisons(evaluation: Evaluation) -> ReportTable:

@@ -25,7 +25,7 @@ from ichscope.evaluation.misclassified import misclassified
 from ichscope.evaluation.selection import Selection, load, model_sources, truth_sources
 from ichscope.imaging.series import Header
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.reporting.figures.formatting import interval
+from ichscope.reporting.figures.formatting import interval, label_name
 from ichscope.store import Store
 from ichscope.tabular.importing import import_predictions, import_truth
 from tests.support import results_builder as build
@@ -141,6 +141,46 @@ def test_every_table_comes_as_csv(store: Store, tmp_path: Path) -> None:
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     assert files == {f"{table.key}.csv": table.csv() for table in made.tables}
     assert {"joint_confusion.csv", "calibration_bins.csv", "decision_curve.csv"} <= files.keys()
+
+
+def test_tables_of_a_moved_threshold_are_of_that_threshold(store: Store, tmp_path: Path) -> None:
+    sheets(store, tmp_path, 60)
+    audit = loaded(store)
+    name, rows = audit.name(), {label: audit.rows(label) for label in ("any", "subdural")}
+    moved = {"any": 0.71, "subdural": 0.22}
+    made = report(audit.evaluation_set, {}, "", {audit.first: moved})
+    tables = {table.key: table for table in made.tables}
+    usual = {table.key: table for table in report(audit.evaluation_set, {}, "").tables}
+    assert tables.keys() - usual.keys() == {"moved_thresholds", "subgroups_1"}
+    assert tables["moved_thresholds"].rows == [(name, "Any haemorrhage", 0.71), (name, "Subdural (SDH)", 0.22)]
+    for label, key in (("any", "subgroups"), ("subdural", "subgroups_1")):
+        of = rows[label]
+        at = metrics.at_threshold(of.truth, of.probability, moved[label], of.group)
+        assert tables[key].rows[0][-2:] == (at.sensitivity, at.specificity)
+        (point,) = [row for row in tables["operating_points"].rows if row[1:3] == (label_name(label), "moved")]
+        assert point[4:9] == (
+            0.71 if label == "any" else 0.22,
+            *(getattr(at.confusion, n) for n in ("tp", "fn", "fp", "tn")),
+        )
+        (elsewhere,) = [row for row in tables["elsewhere"].rows if row[1] == label_name(label)]
+        assert elsewhere[2:4] == ("the threshold moved on the page", moved[label])
+    same = [row for row in tables["operating_points"].rows if row[2] != "moved"]
+    assert same == usual["operating_points"].rows
+    for key in ("population", "figures", "joint_confusion", "calibration_bins", "decision_curve"):
+        assert tables[key].csv() == usual[key].csv()
+    assert json.loads(made.json())["moved_thresholds"] == {name: moved}
+    assert "0.71" in made.html()
+
+
+def test_the_page_exports_at_the_threshold_that_was_moved_on_it(store: Store) -> None:
+    reviewed(store, [True, False] * 4)
+    assert "Report and tables use each model's own thresholds" in words(page(tabs="Data"))
+    app = page(tabs="Threshold")
+    field = next(one for one in app.number_input if one.label == "Exact threshold")
+    app = shown(field.set_value(0.77).run())
+    app.session_state["performance-tabs"] = "Data"
+    text = words(shown(app.run()))
+    assert "Report and tables use the thresholds that you moved (cranioscan 1.0: Any haemorrhage 0.77)" in text
 
 
 # ---- nothing to show -----------------------------------------------------------------------------------------
