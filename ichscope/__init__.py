@@ -1,3 +1,3 @@
 """ICHScope core: head CT in, haemorrhage results out. For research and quality work, not for diagnosis."""
 
-__version__ = "0.1.0"
+__version__ = "0.4.0.dev0"

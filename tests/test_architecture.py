@@ -163,22 +163,3 @@ def test_repository_holds_no_data_and_no_huge_file() -> None:
 def test_tracked_files_name_no(what: str, pattern: str) -> None:
     found = {name: hit.group() for name, text in tracked_text().items() if (hit := re.search(pattern, text))}
     assert not found, f"{what}: {found}"
-
-
-def test_requirements_say_the_same_as_pyproject() -> None:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    declared = {*project["dependencies"], *(line for extra in extras for line in extra)}
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert {line for line in lines if line and not line.startswith("#")} == declared
-
-
-def test_lock_pins_the_lower_bounds() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split(" ;")[0].split("==") for line in lock if line and not line.startswith("#"))
-    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        if ">=" in line:
-            name, bound = line.split(">=")
-            assert pins.get(name) == bound, f"{name}: the lower bound {bound} is not the version that is tested"
