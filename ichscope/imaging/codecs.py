@@ -90,8 +90,8 @@ def _check_size(codestream: bytes, syntax: UID, form: FrameFormat, file: str) ->
     elif syntax != RLELossless:
         size = _jpeg_header(codestream)[:2]
     if size and size != (form.rows, form.columns):
-        found = f"an image of {size[1]} x {size[0]}"
-        raise DicomError.about(file, "PixelData", found, f"{form.columns} x {form.rows}")
+        actual = f"an image of {size[1]} x {size[0]}"
+        raise DicomError.about(file, "PixelData", actual, f"{form.columns} x {form.rows}")
 
 
 def _check_end(codestream: bytes, syntax: UID, file: str) -> None:

@@ -67,13 +67,13 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
     voxels = 0
     for source in sources:
         try:
-            frames += (found := read_frames(source.read(), source.name))
+            frames += (frames_of_file := read_frames(source.read(), source.name))
         except SourceError as error:
             failures.append(f"{source.name}: {error}")
         except DicomError as error:
             failures.append(str(error))
         else:
-            voxels += sum(frame.hu.size for frame in found)
+            voxels += sum(frame.hu.size for frame in frames_of_file)
         if voxels > MAX_VOXELS:
             raise DicomError(f"{source.name}: found more than {MAX_VOXELS >> 20} million pixels, expected a head CT")
     if not frames:
@@ -145,10 +145,10 @@ def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
     return kept, findings
 
 
-def _repeats(one: Frame, other: Frame) -> bool:
-    if one.position is None or other.position is None:
-        return one.order == other.order and np.array_equal(one.hu, other.hu)
-    return same_place(one.place, other.place)
+def _repeats(frame: Frame, other: Frame) -> bool:
+    if frame.position is None or other.position is None:
+        return frame.order == other.order and np.array_equal(frame.hu, other.hu)
+    return same_place(frame.place, other.place)
 
 
 def _spacing_findings(frames: list[Frame], places: list[float | None]) -> list[Finding]:

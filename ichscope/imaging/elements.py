@@ -41,9 +41,9 @@ class DicomError(IchscopeError):
     """A file or series that cannot be read as head CT; the message names file, tag, found and expected."""
 
     @classmethod
-    def about(cls, file: str, keyword: str, found: object, expected: str) -> DicomError:
+    def about(cls, file: str, keyword: str, actual: object, expected: str) -> DicomError:
         """The error about one tag of one file."""
-        return cls(f"{file}: {describe(keyword)}: found {found}, expected {expected}")
+        return cls(f"{file}: {describe(keyword)}: found {actual}, expected {expected}")
 
 
 def short_hash(*parts: str) -> str:
@@ -106,8 +106,8 @@ def parse(data: bytes, file: str, last_tag: int = _BEFORE_PIXELS) -> tuple[FileD
     try:
         dataset = read_partial(stream, stop, force=True)
     except PARSE_ERRORS as error:
-        found = f"a damaged DICOM header ({type(error).__name__})"
-        raise DicomError(f"{file}: found {found}, expected a whole one") from None
+        actual = f"a damaged DICOM header ({type(error).__name__})"
+        raise DicomError(f"{file}: found {actual}, expected a whole one") from None
     dataset.buffer = None  # or it keeps the whole file in memory
     return dataset, memoryview(data)[stream.tell() :] if beyond else memoryview(b"")
 
@@ -193,8 +193,8 @@ def numbers(dataset: Dataset, keyword: str, file: str, count: int | None = None)
         values = (math.nan,)
     if not all(map(math.isfinite, values)) or (count is not None and len(values) != count):
         wanted = "a number" if count in (None, 1) else f"{count} numbers"
-        found = "\\".join(words)[:24]
-        raise DicomError.about(file, keyword, found if set(found) <= _NUMERIC else "letters", wanted)
+        actual = "\\".join(words)[:24]
+        raise DicomError.about(file, keyword, actual if set(actual) <= _NUMERIC else "letters", wanted)
     return values
 
 

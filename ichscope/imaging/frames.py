@@ -124,9 +124,9 @@ def _pixels(dataset: Dataset, file: str) -> _Pixels:
         value = integer(dataset, keyword, file)
         value = default if value is None else value
         if value is None or not low <= value <= high:
-            found = "none" if value is None else value
+            actual = "none" if value is None else value
             expected = f"{low}" if low == high else f"a number from {low} to {high}"
-            raise DicomError.about(file, keyword, found, expected)
+            raise DicomError.about(file, keyword, actual, expected)
         return value
 
     rows, columns = required("Rows", 2, _LARGEST_SIDE), required("Columns", 2, _LARGEST_SIDE)
@@ -158,8 +158,8 @@ def _grouped(
     """Numbers of the frame's own groups, else of the shared ones, else of the image itself."""
     for group in groups:
         for item in items(group, sequence, file):
-            if found := numbers(item, keyword, file, count):
-                return found
+            if values := numbers(item, keyword, file, count):
+                return values
     return numbers(dataset, keyword, file, count)
 
 
@@ -178,13 +178,13 @@ def _shape(dataset: Dataset, groups: tuple[Dataset, ...], pixels: _Pixels, file:
 
 def _rescale(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> tuple[float, float]:
     def required(keyword: str, low: float, high: float) -> float:
-        found = _grouped(dataset, groups, "PixelValueTransformationSequence", keyword, 1, file)
-        if found is None:
+        values = _grouped(dataset, groups, "PixelValueTransformationSequence", keyword, 1, file)
+        if values is None:
             expected = "a number; without it there are no Hounsfield units"
             raise DicomError.about(file, keyword, "none", expected)
-        if not low <= abs(found[0]) <= high:
-            raise DicomError.about(file, keyword, found[0], f"a size from {low:g} to {high:g}")
-        return found[0]
+        if not low <= abs(values[0]) <= high:
+            raise DicomError.about(file, keyword, values[0], f"a size from {low:g} to {high:g}")
+        return values[0]
 
     return required("RescaleSlope", 1e-4, 1e4), required("RescaleIntercept", 0, 1e6)
 
@@ -217,8 +217,8 @@ def _stored(dataset: FileDataset, data: memoryview | None, pixels: _Pixels, file
     kind = kind.newbyteorder("<" if syntax.is_little_endian else ">")
     length = pixels.frames * pixels.rows * pixels.columns
     if len(data) < length * kind.itemsize:
-        found = f"{len(data)} bytes"
-        raise DicomError.about(file, "PixelData", found, f"{length * kind.itemsize} bytes ({expected})")
+        actual = f"{len(data)} bytes"
+        raise DicomError.about(file, "PixelData", actual, f"{length * kind.itemsize} bytes ({expected})")
     yield from np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
 
 

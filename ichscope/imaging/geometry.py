@@ -44,23 +44,23 @@ class Shape:
         return f"{self.columns} x {self.rows}{', ' + plane if plane else ''}"
 
 
-def _close(one: Numbers | None, other: Numbers | None, tolerance: float) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
+def _close(first: Numbers | None, second: Numbers | None, tolerance: float) -> bool:
+    if first is None or second is None:
+        return first is second
+    return all(abs(a - b) <= tolerance for a, b in zip(first, second, strict=True))
 
 
 def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
     """Indices of the shapes that fit together, the largest cluster first."""
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for index, shape in enumerate(shapes):
-        for members in found:
+        for members in groups:
             if shape.fits(shapes[members[0]]):
                 members.append(index)
                 break
         else:
-            found.append([index])
-    return sorted(found, key=len, reverse=True)
+            groups.append([index])
+    return sorted(groups, key=len, reverse=True)
 
 
 def normal(orientation: Numbers) -> NDArray[np.float64]:
@@ -116,9 +116,9 @@ def is_transposed(orientation: Numbers) -> bool:
     return abs(orientation[0]) < abs(orientation[3])
 
 
-def same_place(one: float | None, other: float | None) -> bool:
+def same_place(first: float | None, second: float | None) -> bool:
     """Whether two slices lie in the same place."""
-    return one is not None and other is not None and abs(one - other) < _SAME_PLACE_MM
+    return first is not None and second is not None and abs(first - second) < _SAME_PLACE_MM
 
 
 def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Finding]:

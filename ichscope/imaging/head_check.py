@@ -49,12 +49,12 @@ def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) 
         return f"no air is in the picture (lowest value {sample.min()} HU, air is -1000)"
     step = _step(hu)
     mm = (spacing_mm[0] * step, spacing_mm[1] * step) if spacing_mm else (0.0, 0.0)
-    measured = [measure for one in sample if (measure := _measure(one, mm)) is not None]
+    measured = [measure for image in sample if (measure := _measure(image, mm)) is not None]
     if not measured:
         return "there is nothing but air"
     if reason := _most([_complaint(measure) for measure in measured]):
         return reason
-    brain = [one.enclosed > _ENCLOSED and one.brain > _BRAIN_INSIDE for one in measured]
+    brain = [measure.enclosed > _ENCLOSED and measure.brain > _BRAIN_INSIDE for measure in measured]
     if len(measured) >= _ENOUGH_FOR_BRAIN and not any(brain):
         return "no slice shows brain inside a skull"
     return ""
@@ -62,7 +62,7 @@ def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) 
 
 def why_not_picture(hu: NDArray[np.int16]) -> str:
     """Reason why (slices, rows, columns) of pictures are no head CT in a brain window, or ""."""
-    return _most([_picture_complaint(one / WINDOW_WIDTH_HU) for one in _sample(hu)])
+    return _most([_picture_complaint(picture / WINDOW_WIDTH_HU) for picture in _sample(hu)])
 
 
 def _most(complaints: Sequence[str]) -> str:
@@ -123,16 +123,16 @@ def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
     )
 
 
-def _complaint(one: _Slice) -> str:
-    if one.lung > _MOST_LUNG:
+def _complaint(measure: _Slice) -> str:
+    if measure.lung > _MOST_LUNG:
         return "there is as much air inside the body as lungs have"
-    if one.extent_mm > _LONGEST_MM:
+    if measure.extent_mm > _LONGEST_MM:
         return f"the body is larger than a head (more than {_LONGEST_MM:.0f} mm)"
-    if one.area < _APEX_SHARE:
+    if measure.area < _APEX_SHARE:
         return ""
-    if one.bone < _LEAST_BONE:
+    if measure.bone < _LEAST_BONE:
         return "there is hardly any bone where a skull should be"
-    return "there is more fat than a head has" if one.fat > _MOST_FAT else ""
+    return "there is more fat than a head has" if measure.fat > _MOST_FAT else ""
 
 
 def _picture_complaint(grey: NDArray[np.float64]) -> str:

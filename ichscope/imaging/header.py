@@ -102,7 +102,7 @@ def _contrast(dataset: Dataset) -> str:
     agent = _word(dataset, "ContrastBolusAgent")
     if not agent:
         agents = _groups(dataset, "ContrastBolusAgentSequence")
-        agent = next(filter(None, (_word(one, "CodeMeaning") for one in agents)), "")
+        agent = next(filter(None, (_word(item, "CodeMeaning") for item in agents)), "")
     return "" if agent.upper() in _NO_CONTRAST else agent
 
 

@@ -64,7 +64,7 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
         more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
         raise ImageError(failures[0] + more if failures else "found no pictures, expected JPEG or PNG")
     usual = Counter(hu.shape for _, hu, _ in read).most_common(1)[0][0]
-    kept = [one for one in read if one[1].shape == usual]
+    kept = [entry for entry in read if entry[1].shape == usual]
     coloured = [source.name for source, _, colour in kept if colour]
     left_out = [f"{source.name} ({hu.shape[1]} x {hu.shape[0]})" for source, hu, _ in read if hu.shape != usual]
     identity = identity or picture_identity(files)
@@ -98,17 +98,17 @@ def _read(source: Source) -> tuple[NDArray[np.int16], bool]:
         # Pillow goes by content, so only these two decoders are let near it.
         with Image.open(BytesIO(source.read()), formats=["JPEG", "PNG"]) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                found = f"{picture.width} x {picture.height} pixels"
-                raise ImageError(f"{source.name}: found {found}, expected at most {MAX_PIXELS // 1_000_000} million")
+                actual = f"{picture.width} x {picture.height} pixels"
+                raise ImageError(f"{source.name}: found {actual}, expected at most {MAX_PIXELS // 1_000_000} million")
             if min(picture.size) < _SMALLEST_SIDE:
-                found = f"{picture.width} x {picture.height} pixels"
-                raise ImageError(f"{source.name}: found {found}, expected at least {_SMALLEST_SIDE} a side")
+                actual = f"{picture.width} x {picture.height} pixels"
+                raise ImageError(f"{source.name}: found {actual}, expected at least {_SMALLEST_SIDE} a side")
             grey, colour = _grey(ImageOps.exif_transpose(picture))
     except SourceError as error:
         raise ImageError(f"{source.name}: {error}") from None
     except _PICTURE_ERRORS as error:
-        found = "too many pixels" if "Bomb" in type(error).__name__ else "a damaged or different file"
-        raise ImageError(f"{source.name}: found {found}, expected a JPEG or PNG picture") from None
+        actual = "too many pixels" if "Bomb" in type(error).__name__ else "a damaged or different file"
+        raise ImageError(f"{source.name}: found {actual}, expected a JPEG or PNG picture") from None
     return np.rint(grey * WINDOW_WIDTH_HU).astype(np.int16), colour
 
 

@@ -106,9 +106,9 @@ def resample(hu: NDArray[np.int16], box: Box, size: int = INPUT_SIZE) -> NDArray
     left, right = columns[0].source.start, columns[-1].source.stop
     narrow = np.full((size, hu.shape[2]), _AIR_HU, np.float32)
     small = np.full((size, size), _AIR_HU, np.float32)
-    for i, one in enumerate(hu):
+    for i, image in enumerate(hu):
         for row in rows:
-            part = one[row.source, left:right].astype(np.float32)
+            part = image[row.source, left:right].astype(np.float32)
             narrow[row.target, left:right] = row.weight @ part
         for column in columns:
             small[:, column.target] = narrow[:, column.source] @ column.weight.T

@@ -1,6 +1,6 @@
 """Ways in: whatever holds the files of series hands them over one by one, by the name that the user knows.
 
-A new way in (DICOMweb, a PACS query) is one class more with the three members of `SeriesSource`.
+A new way in (DICOMweb, a PACS query) is one class more with the members of `SeriesSource`.
 """
 
 from __future__ import annotations

@@ -125,13 +125,13 @@ def _runs(series: Sequence[SeriesFacts], values: Sequence[tuple[int, ...]]) -> l
     return runs
 
 
-def _is_part(one: SeriesFacts, whole: SeriesFacts) -> bool:
+def _is_part(part: SeriesFacts, whole: SeriesFacts) -> bool:
     """Whether a series has fewer slices than another of its reconstruction, and covers less where that is known."""
-    if one.slices >= whole.slices:
+    if part.slices >= whole.slices:
         return False
-    if one.extent_mm is None or whole.extent_mm is None:
+    if part.extent_mm is None or whole.extent_mm is None:
         return True
-    return one.extent_mm < whole.extent_mm - (one.slice_thickness_mm or 0) / 2
+    return part.extent_mm < whole.extent_mm - (part.slice_thickness_mm or 0) / 2
 
 
 def _loss(best: Iterable[_Rank], other: Iterable[_Rank], run: tuple[float, ...]) -> str:
