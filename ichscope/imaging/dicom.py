@@ -46,7 +46,47 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     Raises
     ------
     DicomError
-        if nothing is left that is CT in Hounsfield units
+        if nothing is left that is CT in Hounsfield units, or the files are of several series
+
+    Notes
+    -----
+    What must hold, and what happens where it does not. References are to DICOM PS3.3.
+
+    Every file on its own, else it is left out and named:
+
+    - Modality is CT or absent [1]_; Samples per Pixel is 1, Rows and Columns 2 to 8192, Bits Allocated 8, 16 or 32,
+      with Bits Stored and High Bit within them [2]_;
+    - Rescale Slope and Rescale Intercept are there, and Rescale Type, if given, is HU, HU_MOD or US: without them
+      there are no Hounsfield units [1]_ [3]_;
+    - Image Orientation (Patient), if given, is two directions at a right angle, and Pixel Spacing two distances [4]_.
+
+    All files together:
+
+    - Study Instance UID and Series Instance UID are the same [5]_, else it is an error;
+    - Rows, Columns, Image Orientation (Patient), Pixel Spacing and LOCALIZER in Image Type [6]_ are the same: the
+      largest set that agrees is the volume, the others are left out and named;
+    - no two slices have the same place along the slice normal, by Image Position (Patient) [4]_: the first is used;
+    - slices without a position stand in the order of Instance Number, with a warning;
+    - distances are even and no slice is missing, else there is a warning.
+
+    References
+    ----------
+    .. [1] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.8.2.html
+    .. [2] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.3.html
+    .. [3] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.11.html
+    .. [4] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.2.html
+    .. [5] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.3.html
+    .. [6] https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.6.html
+
+    Examples
+    --------
+    >>> from ichscope.phantom import datasets, make, to_bytes
+    >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
+    >>> series = read_series(files)
+    >>> series.hu.shape, str(series.hu.dtype), series.kind
+    ((4, 64, 64), 'int16', 'ct')
+    >>> [image.position_mm for image in series.slices] == sorted(image.position_mm for image in series.slices)
+    True
     """
     files = as_sources(sources)
     frames, findings = _read_all(files)

@@ -47,7 +47,13 @@ class DicomError(IchscopeError):
 
 
 def short_hash(*parts: str) -> str:
-    """16 hexadecimal digits that stand for identifiers in every output."""
+    """16 hexadecimal digits that stand for identifiers in every output.
+
+    Examples
+    --------
+    >>> short_hash("1.2.3")
+    'c47f5b18b8a430e6'
+    """
     # A path whose bytes are no UTF-8 has surrogates in their place.
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
@@ -58,13 +64,33 @@ def _tag(keyword: str) -> BaseTag:
 
 
 def describe(keyword: str) -> str:
-    """Name and number of a tag, as 'Rescale Slope (0028,1053)'."""
+    """Name and number of a tag, as 'Rescale Slope (0028,1053)'.
+
+    References
+    ----------
+    PS3.6 6, the registry of data elements
+
+    Examples
+    --------
+    >>> describe("RescaleSlope")
+    'Rescale Slope (0028,1053)'
+    """
     tag = _tag(keyword)
     return f"{dictionary_description(tag)} ({tag.group:04X},{tag.elem:04X})"
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file has 'DICM' at byte 128 or, without preamble, starts with an element of group 0002 or 0008."""
+    """Whether a file has 'DICM' at byte 128 or, without preamble, starts with an element of group 0002 or 0008.
+
+    References
+    ----------
+    PS3.10 7.1, the file meta information
+
+    Examples
+    --------
+    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"Dear colleague,")
+    (True, False)
+    """
     if head[128:132] == b"DICM":
         return True
     group, element = head[:2], head[2:4]
@@ -90,6 +116,18 @@ def parse(data: bytes, file: str, last_tag: int = _BEFORE_PIXELS) -> tuple[FileD
     ------
     DicomError
         if this is not DICOM, or damaged beyond reading
+
+    References
+    ----------
+    PS3.5 7 for elements, A.5 for deflated files
+
+    Examples
+    --------
+    >>> from ichscope.phantom import datasets, make, to_bytes
+    >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
+    >>> dataset, rest = parse(files[0], "IM0001")
+    >>> text(dataset, "Modality"), pixel_data(dataset, rest) is not None
+    ('CT', True)
     """
     beyond = False
 
@@ -156,7 +194,15 @@ def _encodings(dataset: Dataset) -> list[str]:
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """The values of a text element, without padding and NULs (no database takes them); () where absent or empty."""
+    """The values of a text element, without padding and NULs (no database takes them); () where absent or empty.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    >>> texts(dataset, "ImageType"), texts(dataset, "Modality")
+    (('ORIGINAL', 'PRIMARY'), ())
+    """
     value, _ = _raw(dataset, keyword)
     if isinstance(value, bytes):
         value = decode_bytes(value, _encodings(dataset), _TEXT_DELIMITERS)
@@ -168,12 +214,20 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """The first value of a text element, or ""."""
+    """The first value of a text element, or "".
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.ImageType = ["ORIGINAL", "PRIMARY"]
+    >>> text(dataset, "ImageType"), text(dataset, "Modality")
+    ('ORIGINAL', '')
+    """
     return next(iter(texts(dataset, keyword)), "")
 
 
 def numbers(dataset: Dataset, keyword: str, file: str, count: int | None = None) -> tuple[float, ...] | None:
-    """The values of a decimal or integer string element.
+    r"""The values of a decimal or integer string element.
 
     Returns
     -------
@@ -183,6 +237,16 @@ def numbers(dataset: Dataset, keyword: str, file: str, count: int | None = None)
     ------
     DicomError
         if a value is not a finite number, or there are not `count` of them
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.PixelSpacing = [0.5, 0.5]
+    >>> numbers(dataset, "PixelSpacing", "IM0001", 2)
+    (0.5, 0.5)
+    >>> numbers(dataset, "PixelSpacing", "IM0001", 3)
+    Traceback (most recent call last):
+    ichscope.imaging.elements.DicomError: IM0001: Pixel Spacing (0028,0030): found 0.5\0.5, expected 3 numbers
     """
     words = texts(dataset, keyword)
     if not words:
@@ -199,7 +263,15 @@ def numbers(dataset: Dataset, keyword: str, file: str, count: int | None = None)
 
 
 def number(dataset: Dataset, keyword: str, file: str) -> float | None:
-    """The value of a decimal or integer string element of one value, None where absent; see `numbers`."""
+    """The value of a decimal or integer string element of one value, None where absent; see `numbers`.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.SliceThickness = 5
+    >>> number(dataset, "SliceThickness", "IM0001"), number(dataset, "KVP", "IM0001")
+    (5.0, None)
+    """
     values = numbers(dataset, keyword, file, 1)
     return values[0] if values else None
 
@@ -211,6 +283,13 @@ def integer(dataset: Dataset, keyword: str, file: str) -> int | None:
     ------
     DicomError
         if it has another length
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.Rows = 512
+    >>> integer(dataset, "Rows", "IM0001"), integer(dataset, "Columns", "IM0001")
+    (512, None)
     """
     value, little = _raw(dataset, keyword)
     if value is None or value == b"":
@@ -229,6 +308,11 @@ def items(dataset: Dataset, keyword: str, file: str) -> list[Dataset]:
     ------
     DicomError
         if the sequence is damaged
+
+    Examples
+    --------
+    >>> items(Dataset(), "SharedFunctionalGroupsSequence", "IM0001")
+    []
     """
     if _raw(dataset, keyword)[0] is None:
         return []

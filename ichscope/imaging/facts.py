@@ -36,7 +36,15 @@ class ImageFacts:
 
 
 def series_facts(images: Sequence[ImageFacts]) -> SeriesFacts:
-    """Facts of the series that these images make up; where they differ, what most of them say."""
+    """Facts of the series that these images make up; where they differ, what most of them say.
+
+    Examples
+    --------
+    >>> images = [ImageFacts("CT", position=(0, 0, z), slice_thickness_mm=5) for z in (0, 5, 10)]
+    >>> facts = series_facts(images)
+    >>> facts.extent_mm, facts.slices, facts.original
+    (15.0, 3, None)
+    """
     thickness = [image.slice_thickness_mm for image in images if image.slice_thickness_mm]
     numbers = [image.series_number for image in images if image.series_number is not None]
     typical = median(thickness) if thickness else None

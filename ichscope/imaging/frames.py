@@ -86,6 +86,18 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     ------
     DicomError
         if it is no CT image, lacks what HU needs, or is damaged
+
+    References
+    ----------
+    PS3.3 C.7.6.3 Image Pixel, C.8.2.1 CT Image, C.8.15 Enhanced CT, C.11.1 Modality LUT; PS3.5 8 for pixels
+
+    Examples
+    --------
+    >>> from ichscope.phantom import datasets, make, to_bytes
+    >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
+    >>> [frame] = read_frames(files[0], "IM0001")
+    >>> frame.hu.shape, frame.shape.rows, frame.place is not None
+    ((64, 64), 64, True)
     """
     dataset, rest = parse(data, file)
     _check_kind(dataset, file)

@@ -51,7 +51,13 @@ def _close(first: Numbers | None, second: Numbers | None, tolerance: float) -> b
 
 
 def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
-    """Indices of the shapes that fit together, the largest cluster first."""
+    """Indices of the shapes that fit together, the largest cluster first.
+
+    Examples
+    --------
+    >>> clusters([Shape(64, 64, localizer=True), Shape(512, 512), Shape(512, 512)])
+    [[1, 2], [0]]
+    """
     groups: list[list[int]] = []
     for index, shape in enumerate(shapes):
         for members in groups:
@@ -64,7 +70,17 @@ def clusters(shapes: Sequence[Shape]) -> list[list[int]]:
 
 
 def normal(orientation: Numbers) -> NDArray[np.float64]:
-    """Unit normal of a slice, pointing to the head (or, of an upright slice, to left or back)."""
+    """Unit normal of a slice, pointing to the head (or, of an upright slice, to left or back).
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1
+
+    Examples
+    --------
+    >>> normal((1, 0, 0, 0, 1, 0)).tolist()
+    [0.0, 0.0, 1.0]
+    """
     rx, ry, rz, cx, cy, cz = orientation
     vector = np.array([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx], float)
     vector /= np.linalg.norm(vector)
@@ -73,37 +89,82 @@ def normal(orientation: Numbers) -> NDArray[np.float64]:
 
 
 def is_direction(orientation: Numbers) -> bool:
-    """Whether these six numbers are two unit vectors at a right angle."""
+    """Whether these six numbers are two unit vectors at a right angle.
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1
+
+    Examples
+    --------
+    >>> is_direction((1, 0, 0, 0, 1, 0)), is_direction((1, 0, 0, 1, 0, 0))
+    (True, False)
+    """
     row, column = orientation[:3], orientation[3:]
     across = sum(a * b for a, b in zip(row, column, strict=True))
     return abs(math.hypot(*row) - 1) < 0.02 and abs(math.hypot(*column) - 1) < 0.02 and abs(across) < 0.02
 
 
 def plane_name(orientation: Numbers | None) -> str:
-    """'axial', 'coronal' or 'sagittal', whichever is nearest; "" where unknown."""
+    """'axial', 'coronal' or 'sagittal', whichever is nearest; "" where unknown.
+
+    Examples
+    --------
+    >>> plane_name((1, 0, 0, 0, 1, 0)), plane_name((1, 0, 0, 0, 0, -1)), plane_name(None)
+    ('axial', 'coronal', '')
+    """
     if orientation is None:
         return ""
     return ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(normal(orientation))))]
 
 
 def is_axial(orientation: Numbers) -> bool:
-    """Whether the slice is within 45 degrees of axial."""
+    """Whether the slice is within 45 degrees of axial.
+
+    Examples
+    --------
+    >>> is_axial((1, 0, 0, 0, 1, 0)), is_axial((1, 0, 0, 0, 0, -1))
+    (True, False)
+    """
     return bool(abs(normal(orientation)[2]) >= _AXIAL)
 
 
 def tilt_degrees(orientation: Numbers) -> float:
-    """Angle between the slice's normal and the body axis about the left-right axis, signed."""
+    """Angle between the slice's normal and the body axis about the left-right axis, signed.
+
+    Examples
+    --------
+    >>> round(tilt_degrees((1, 0, 0, 0, 0.9659, 0.2588)))
+    15
+    """
     _, y, z = normal(orientation)
     return float(np.rad2deg(np.arctan2(-y, z)))
 
 
 def position_mm(position: Numbers, orientation: Numbers | None) -> float:
-    """Place of a slice along the slice normal; of a tilted slice this is not its z."""
+    """Place of a slice along the slice normal; of a tilted slice this is not its z.
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1
+
+    Examples
+    --------
+    >>> position_mm((-100, -100, 35), (1, 0, 0, 0, 1, 0))
+    35.0
+    """
     return float(np.dot(position, normal(orientation))) if orientation else float(position[2])
 
 
 def upright(volume: NDArray[np.int16], orientation: Numbers) -> NDArray[np.int16]:
-    """View of (slices, rows, columns) whose rows run to the back and columns to the left of the patient."""
+    """View of (slices, rows, columns) whose rows run to the back and columns to the left of the patient.
+
+    Examples
+    --------
+    >>> rows_to_the_front = (1, 0, 0, 0, -1, 0)
+    >>> upright(np.array([[[1, 2], [3, 4]]], np.int16), rows_to_the_front).tolist()
+    [[[3, 4], [1, 2]]]
+    """
     along_columns, along_rows = np.array(orientation[:3]), np.array(orientation[3:])
     if abs(along_columns[0]) < abs(along_rows[0]):
         volume = volume.transpose(0, 2, 1)
@@ -112,12 +173,24 @@ def upright(volume: NDArray[np.int16], orientation: Numbers) -> NDArray[np.int16
 
 
 def is_transposed(orientation: Numbers) -> bool:
-    """Whether `upright` exchanges rows and columns."""
+    """Whether `upright` exchanges rows and columns.
+
+    Examples
+    --------
+    >>> is_transposed((1, 0, 0, 0, 1, 0)), is_transposed((0, 1, 0, 1, 0, 0))
+    (False, True)
+    """
     return abs(orientation[0]) < abs(orientation[3])
 
 
 def same_place(first: float | None, second: float | None) -> bool:
-    """Whether two slices lie in the same place."""
+    """Whether two slices lie in the same place.
+
+    Examples
+    --------
+    >>> same_place(10.0, 10.01), same_place(10.0, 15.0), same_place(None, None)
+    (True, False, False)
+    """
     return first is not None and second is not None and abs(first - second) < _SAME_PLACE_MM
 
 
@@ -125,6 +198,12 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
     """Find missing slices and uneven spacing in sorted positions in mm.
 
     A gap of a whole multiple of the usual distance is a missing slice; anything else is uneven spacing.
+
+    Examples
+    --------
+    >>> [finding] = check_spacing([0, 5, 10, 20, 25], ["a", "b", "c", "d", "e"])
+    >>> finding.text
+    '1 slice seems to be missing (after c): gap of 10.0 mm where slices are 5.0 mm apart.'
     """
     steps = np.diff(positions)
     if len(steps) < 2:

@@ -43,7 +43,13 @@ class _Slice:
 
 
 def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> str:
-    """Reason why (slices, rows, columns) HU are no head CT, or ""."""
+    """Reason why (slices, rows, columns) HU are no head CT, or "".
+
+    Examples
+    --------
+    >>> why_not_head(np.full((3, 64, 64), -1000, np.int16), (0.5, 0.5))
+    'there is nothing but air'
+    """
     sample = _sample(hu)
     if sample.min() > _AIR_HU:
         return f"no air is in the picture (lowest value {sample.min()} HU, air is -1000)"
@@ -61,7 +67,13 @@ def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) 
 
 
 def why_not_picture(hu: NDArray[np.int16]) -> str:
-    """Reason why (slices, rows, columns) of pictures are no head CT in a brain window, or ""."""
+    """Reason why (slices, rows, columns) of pictures are no head CT in a brain window, or "".
+
+    Examples
+    --------
+    >>> why_not_picture(np.zeros((1, 112, 112), np.int16))
+    'the picture is (almost) black'
+    """
     return _most([_picture_complaint(picture / WINDOW_WIDTH_HU) for picture in _sample(hu)])
 
 

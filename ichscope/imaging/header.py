@@ -17,7 +17,22 @@ _LONGEST = 64
 
 
 def header_of(dataset: Dataset, shared: Dataset) -> Header:
-    """Header facts of an image; `shared` are the shared functional groups of an Enhanced one, or empty."""
+    """Header facts of an image; `shared` are the shared functional groups of an Enhanced one, or empty.
+
+    References
+    ----------
+    PS3.3 C.7.1.1 Patient, C.7.2.1 and C.7.2.2 Study, C.7.5.1 Equipment, C.8.2.1 CT Image
+
+    Examples
+    --------
+    >>> from ichscope.phantom import datasets, make, to_bytes
+    >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
+    >>> from ichscope.imaging.elements import parse
+    >>> dataset, _ = parse(files[0], "IM0001")
+    >>> header = header_of(dataset, Dataset())
+    >>> header.modality, header.kernel
+    ('CT', 'SYNTHETIC')
+    """
     acquisition = (dataset, *_groups(shared, "CTAcquisitionDetailsSequence"))
     exposure = (dataset, *_groups(shared, "CTXRayDetailsSequence"))
     measures = (dataset, *_groups(shared, "PixelMeasuresSequence"))

@@ -33,6 +33,13 @@ def identity_of(study_uid: str, series_uid: str, sources: Sequence[Source], volu
 
 
 def picture_identity(sources: Sequence[Source]) -> Identity:
-    """Keys of pictures: their contents', since they bear no identifiers; each is a study of its own."""
+    """Keys of pictures: their contents', since they bear no identifiers; each is a study of its own.
+
+    Examples
+    --------
+    >>> identity = picture_identity([Source("a.png", data=b"picture")])
+    >>> identity.study == identity.series
+    True
+    """
     key = short_hash(digest(sources))
     return Identity(key, key)

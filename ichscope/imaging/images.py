@@ -51,6 +51,14 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
     ------
     ImageError
         if no picture can be read
+
+    Examples
+    --------
+    >>> picture = BytesIO()
+    >>> Image.new("L", (80, 64), 128).save(picture, "PNG")
+    >>> series = read_pictures([picture.getvalue()])
+    >>> series.hu.shape, int(series.hu[0, 0, 0]), series.kind
+    ((1, 64, 80), 40, 'picture')
     """
     files = as_sources(sources)
     read: list[tuple[Source, NDArray[np.int16], bool]] = []

@@ -43,6 +43,14 @@ def model_input(
     Returns
     -------
     (slices, size, size) int16 HU, and the box of the original slice that it covers
+
+    Examples
+    --------
+    >>> hu = np.full((2, 128, 128), -1000, np.int16)
+    >>> hu[:, 32:96, 32:96] = 40
+    >>> seen, box = model_input(hu, size=56)
+    >>> seen.shape, int(seen[0, 28, 28]), int(seen[0, 0, 0])
+    ((2, 56, 56), 40, -1000)
     """
     box = head_box(hu, pixel_spacing_mm)
     return resample(hu, box, size), box
@@ -53,6 +61,11 @@ def head_box(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float] | None
 
     The largest connected component above 15 HU is the head; its typical (90th percentile) extents over the
     slices give the box, so that a shoulder or a head holder in a few slices does not shrink the head.
+
+    Examples
+    --------
+    >>> head_box(np.full((2, 128, 128), -1000, np.int16)).height
+    143.36
     """
     rows, columns = hu.shape[1:]
     row_mm, column_mm = pixel_spacing_mm or (1.0, 1.0)
@@ -97,7 +110,14 @@ def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def resample(hu: NDArray[np.int16], box: Box, size: int = INPUT_SIZE) -> NDArray[np.int16]:
-    """Resample the box of every slice to (slices, size, size); outside the slice is air."""
+    """Resample the box of every slice to (slices, size, size); outside the slice is air.
+
+    Examples
+    --------
+    >>> hu = np.full((1, 64, 64), 40, np.int16)
+    >>> resample(hu, Box(0, 0, 64, 64), 32).shape
+    (1, 32, 32)
+    """
     rows = _bands(hu.shape[1], box.top, box.height, size)
     columns = _bands(hu.shape[2], box.left, box.width, size)
     out = np.full((len(hu), size, size), _AIR_HU, np.int16)

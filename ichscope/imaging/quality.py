@@ -25,14 +25,29 @@ FEW_SLICES = 5
 
 
 def assess(series: Series) -> tuple[Finding, ...]:
-    """All findings about a series: those of reading and those of the checks here, the gravest first."""
+    """All findings about a series: those of reading and those of the checks here, the gravest first.
+
+    Examples
+    --------
+    >>> from ichscope.imaging.dicom import read_series
+    >>> from ichscope.phantom import datasets, make, to_bytes
+    >>> series = read_series([to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))])
+    >>> [finding.code for finding in assess(series) if finding.level != "ok"]
+    ['few-slices']
+    """
     checks = _picture_checks(series) if series.kind == "picture" else _ct_checks(series)
     order = ("not analysable", "warning", "ok")
     return tuple(sorted((*series.findings, *checks), key=lambda finding: order.index(finding.level)))
 
 
 def status(findings: Iterable[Finding]) -> Status:
-    """What the findings amount to: one "not analysable" decides, one "warning" limits."""
+    """What the findings amount to: one "not analysable" decides, one "warning" limits.
+
+    Examples
+    --------
+    >>> str(status([Finding("ok", "plane", "Slices are axial."), Finding("warning", "age", "Under 18.")]))
+    'limited'
+    """
     levels = {finding.level for finding in findings}
     if "not analysable" in levels:
         return "not analysed"

@@ -81,7 +81,14 @@ class _TooManyFilesError(Exception):
 
 
 def sort_files(sources: Iterable[SeriesSource]) -> SortedFiles:
-    """Sort all files of these sources; of too many none is taken, and one reason says so."""
+    """Sort all files of these sources; of too many none is taken, and one reason says so.
+
+    Examples
+    --------
+    >>> from ichscope.imaging.sources import UploadSource
+    >>> sort_files([UploadSource("a/notes.txt", b"text"), UploadSource("a/1.dcm", b"")]).ignored
+    ['a/notes.txt']
+    """
     files = SortedFiles()
     for source in sources:
         try:

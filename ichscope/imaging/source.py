@@ -119,7 +119,13 @@ class Source:
 
 
 def as_sources(items: Sequence[Source | Path | bytes]) -> list[Source]:
-    """Give plain paths and bytes a name: the file's own, or their number."""
+    """Give plain paths and bytes a name: the file's own, or their number.
+
+    Examples
+    --------
+    >>> [source.name for source in as_sources([b"...", Path("a/IM2")])]
+    ['image 1', 'IM2']
+    """
     return [
         item
         if isinstance(item, Source)
@@ -131,7 +137,13 @@ def as_sources(items: Sequence[Source | Path | bytes]) -> list[Source]:
 
 
 def digest(sources: Sequence[Source]) -> str:
-    """SHA-256 over the contents of files in this order, as hexadecimal; of an unreadable one, over its name."""
+    """SHA-256 over the contents of files in this order, as hexadecimal; of an unreadable one, over its name.
+
+    Examples
+    --------
+    >>> digest([Source("a", data=b"1")]) == digest([Source("b", data=b"1")])
+    True
+    """
     total = hashlib.sha256()
     for source in sources:
         try:
@@ -143,7 +155,13 @@ def digest(sources: Sequence[Source]) -> str:
 
 
 def name_some(names: Sequence[str], most: int = 3) -> str:
-    """The first few names, and how many more."""
+    """The first few names, and how many more.
+
+    Examples
+    --------
+    >>> name_some(["a", "b", "c", "d"])
+    'a; b; c; and 1 more.'
+    """
     more = f"; and {len(names) - most} more" if len(names) > most else ""
     return "; ".join(names[:most]) + more + "."
 

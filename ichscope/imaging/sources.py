@@ -221,7 +221,17 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """All regular files below a folder; links to folders are not followed, devices and pipes not opened."""
+    """All regular files below a folder; links to folders are not followed, devices and pipes not opened.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("IM10", "IM2"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     [file.name for file in walk(Path(folder))]
+    ['IM2', 'IM10']
+    """
     for place, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if name.lower() not in STRAY_FOLDERS), key=natural_order)
         for name in sorted(files, key=natural_order):
@@ -230,7 +240,13 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def clean_name(name: str) -> str:
-    """A relative name with forward slashes; drive, root and '..' are gone."""
+    r"""A relative name with forward slashes; drive, root and '..' are gone.
+
+    Examples
+    --------
+    >>> clean_name("C:\\..\\a/./IM1")
+    'a/IM1'
+    """
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return "/".join(part for i, part in enumerate(parts) if i or not part.endswith(":")) or "unnamed"
 
