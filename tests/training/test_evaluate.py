@@ -47,7 +47,7 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name] or "nan") for row in rows])
 
 
-# ---------------------------------------------------------------- figures
+# ---------------------------------------------------------------- metrics
 
 
 def test_every_collection_level_and_label_is_measured(report: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def test_every_collection_level_and_label_is_measured(report: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("level", ["slice", "study"])
-def test_figures_can_be_recomputed_from_the_rows(
+def test_metrics_can_be_recomputed_from_the_rows(
     report: dict[str, Any], table: list[dict[str, str]], level: str
 ) -> None:
     rows = [row for row in table if row["source"] == "ct-ich" and bool(row["slice"]) == (level == "slice")]
