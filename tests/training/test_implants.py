@@ -140,7 +140,7 @@ def test_brain_without_ventricles_has_no_room_for_blood_in_them(normal):
         implant(solid, np.random.default_rng(0), "intraventricular", companion=0)
 
 
-def test_decoys_change_the_study(normal, anatomy):
+def test_mimics_change_the_study(normal, anatomy):
     changed = sum(not np.array_equal(mimic(normal, np.random.default_rng(seed), anatomy), normal) for seed in range(10))
     assert changed >= 8
 
