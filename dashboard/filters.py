@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -25,12 +25,15 @@ AGREEMENT_WORDS: Final = {
     "agree": "Reader agrees",
     "disagree": "Reader disagrees",
     "conflict": "Readers differ",
-    "noted": "Noted",
+    "noted": "Note only",
 }
 _REVIEWED: Final = {"reviewed": "Reviewed"}
 _ORIGINS: Final = {False: "Patients", True: "Synthetic"}
-_CODES: Final = "A code stands for the name: the same institution has the same one, and nobody can tell which it is."
-_BY: Final = {"model": "a model", "reader": "the newest review"}
+_CODES: Final = "Each code stands for one institution. The name cannot be recovered from it."
+_BY: Final = {"model": "A model", "reader": "The latest review"}
+_QUALITY: Final = {True: "Poor", False: "Not poor"}
+# A choice of its own beside the names; those of the store are stripped, so none is a space.
+_UNKNOWN: Final = " "
 # A session's value for each part of the filter that limits nothing.
 _UNSET: Final[Mapping[str, Any]] = {
     "key": "",
@@ -47,6 +50,7 @@ _UNSET: Final[Mapping[str, Any]] = {
     "reader": None,
     "job": None,
     "synthetic": None,
+    "poor_quality": None,
 }
 STATES: Final = {"priority": "Priority", "status": "Analysis", "agreement": "Review"}
 
@@ -98,14 +102,15 @@ def current(key: str) -> Filter:
         by=value["by"],
         since=times.start(since) if since else None,
         until=times.end(until) if until else None,
-        scanner=value["scanner"],
-        institution=value["institution"],
+        scanner=_name(value["scanner"]),
+        institution=_name(value["institution"]),
         model=model,
         version=version,
         reader=value["reader"],
         job=value["job"],
-        # False is a choice here, not the lack of one.
+        # False is a choice of these two, not the lack of one.
         synthetic=st.session_state.get(f"{key}-synthetic"),
+        poor_quality=st.session_state.get(f"{key}-poor_quality"),
         key=value["key"],
     )
 
@@ -127,21 +132,25 @@ def _kept(key: str, name: str) -> dict[str, Any]:
     return {"key": f"{key}-{name}", "persist_state": "session"}
 
 
+def _name(value: str | None) -> str | None:
+    return "" if value == _UNKNOWN else value
+
+
 def _day(value: Any) -> date | None:
     return value if isinstance(value, date) else None
 
 
-def pills(key: str, name: str, words: Mapping[Any, str], counts: Mapping[Any, int] | None = None) -> None:
+def pills(key: str, name: str, names: Mapping[Any, str], counts: Mapping[Any, int] | None = None) -> None:
     """Place one of STATES, several of which may hold at once; with counts, each says how many studies it has."""
 
-    def said(one: Any) -> str:
-        return words[one] if counts is None else f"{words[one]} **{counts.get(one, 0):,}**"
+    def counted(state: Any) -> str:
+        return names[state] if counts is None else f"{names[state]} **{counts.get(state, 0):,}**"
 
     st.pills(
         STATES[name],
-        list(words),
+        list(names),
         selection_mode="single" if name == "agreement" else "multi",
-        format_func=said,
+        format_func=counted,
         # The counts make plain what these are; the words are for screen readers.
         label_visibility="visible" if counts is None else "collapsed",
         **_kept(key, name),
@@ -149,12 +158,12 @@ def pills(key: str, name: str, words: Mapping[Any, str], counts: Mapping[Any, in
 
 
 def _states(key: str) -> None:
-    for name, words in (
+    for name, names in (
         ("priority", PRIORITY_WORDS),
         ("status", STATUS_WORDS),
         ("agreement", _REVIEWED | AGREEMENT_WORDS),
     ):
-        pills(key, name, words)
+        pills(key, name, names)
 
 
 def _label(key: str) -> None:
@@ -171,23 +180,32 @@ def _rest(key: str, choices: Choices, jobs: Mapping[int, str]) -> None:
     left, right = st.columns(2)
     with left:
         st.date_input("Arrived from", value=None, **_kept(key, "since"))
-        _select(key, "scanner", "Scanner", {name: name for name in choices.scanners})
-        _select(key, "model", "Model and version", {one: " ".join(one) for one in choices.models})
-        _select(key, "job", "Came in with", jobs)
+        _select(key, "scanner", "Scanner", _with_unknown(choices.scanners))
+        _select(key, "model", "Model and version", {model: " ".join(model) for model in choices.models})
+        _select(key, "job", "Added by", jobs)
     with right:
         st.date_input("Arrived until", value=None, **_kept(key, "until"))
-        _select(key, "institution", "Institution", {name: name for name in choices.institutions}, _CODES)
+        _select(key, "institution", "Institution", _with_unknown(choices.institutions), _CODES)
         _select(key, "reader", "Reviewed by", {name: name for name in choices.readers})
-    st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.__getitem__, **_kept(key, "synthetic"))
+    with left:
+        st.pills("Origin", list(_ORIGINS), format_func=_ORIGINS.__getitem__, **_kept(key, "synthetic"))
+    with right:
+        st.pills(
+            "Image quality by readers", list(_QUALITY), format_func=_QUALITY.__getitem__, **_kept(key, "poor_quality")
+        )
 
 
-def _select(key: str, name: str, label: str, words: Mapping[Any, str], help: str | None = None) -> None:
+def _with_unknown(names: Sequence[str]) -> dict[str, str]:
+    return {name: name for name in names} | {_UNKNOWN: "Unknown"}
+
+
+def _select(key: str, name: str, label: str, names: Mapping[Any, str], help: str | None = None) -> None:
     st.selectbox(
         label,
-        list(words),
+        list(names),
         index=None,
         placeholder="All",
-        format_func=lambda one: words.get(one, ""),
+        format_func=lambda choice: names.get(choice, ""),
         help=help,
         **_kept(key, name),
     )

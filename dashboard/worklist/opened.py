@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import panels
+from dashboard import menu, panels
 from dashboard.text import count, plain
 from dashboard.times import when
 from dashboard.worklist import review, review_session
@@ -38,6 +38,7 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         if there is no such study, or the database fails
     """
     row = store.worklist.row(study)
+    menu.on_own_link(partial(open_study, None))
     result, damage = _result(store, row)
     left, right = st.columns([7, 3], gap="medium")
     with right:

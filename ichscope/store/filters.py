@@ -69,6 +69,9 @@ def _elsewhere(wanted: Filter) -> Sequence[Condition]:
     found: list[Condition] = []
     if wanted.reader:
         found.append(Study.id.in_(select(Review.study_id).where(Review.reader == wanted.reader)))
+    if wanted.poor_quality is not None:
+        poor = Study.id.in_(select(Review.study_id).where(Review.poor_quality))
+        found.append(poor if wanted.poor_quality else ~poor)
     if wanted.job is not None:
         found.append(
             Study.id.in_(select(JobItem.study_id).where(JobItem.job_id == wanted.job, JobItem.state == "done"))

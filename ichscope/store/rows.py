@@ -21,7 +21,9 @@ class Filter:
 
     label, by : the label is positive, as the current model results say or the newest review
     since, until : of the arrival, `until` excluded
-    scanner, institution, model, version, reader : as in Choices; a current result of the model, a review by the reader
+    scanner, institution : as in Choices, or "" for those that are not known
+    model, version, reader : as in Choices; a current result of the model, a review by the reader
+    poor_quality : a reader says so of the study, or none does
     agreement : also "reviewed", which is all but "unreviewed"
     key : the start of a study key, or a whole Study Instance UID, or a key of `ichscope analyse`
     job : studies that this ingest brought
@@ -42,6 +44,7 @@ class Filter:
     key: str = ""
     job: int | None = None
     synthetic: bool | None = None
+    poor_quality: bool | None = None
 
 
 @dataclass(frozen=True)

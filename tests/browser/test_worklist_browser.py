@@ -135,6 +135,15 @@ def test_the_address_says_the_slice(page: Page, address: str, store: Store) -> N
     expect_study(page, 4)
 
 
+def test_the_menu_leads_from_a_study_to_the_list(page: Page, address: str, store: Store) -> None:
+    open_study(page, address, 2)
+    page.get_by_role("link", name="Worklist").click()
+    expect(page.locator(".studies a")).to_have_count(5)
+    expect(page).to_have_url(address)
+    page.locator(".studies a").nth(2).click()
+    expect_study(page, 3)
+
+
 def test_the_csv_file_holds_the_list(page: Page, address: str, tmp_path: Path) -> None:
     page.goto(address)
     page.locator(".studies a").first.wait_for()

@@ -186,6 +186,20 @@ def test_filters_behind_the_button_hold_together(store: Store) -> None:
     assert field(app, "selectbox", "Model and version").options == ["cranioscan 1.0"]
 
 
+def test_what_is_not_known_and_poor_quality_can_be_filtered(store: Store) -> None:
+    unknown = cases.add(store, "unknown", 0.9)
+    poor = cases.add(store, "poor", 0.1, header=Header(manufacturer="Maker", scanner="One", institution="County"))
+    store.reviews.add(poor, "Ann", agree=True, poor_quality=True)
+    for place in ("Scanner", "Institution"):
+        app = start()
+        field(app, "selectbox", place).set_value(" ").run()
+        assert ids(app) == [unknown], place
+    app = choose(start(), "Image quality by readers", True)
+    assert ids(app) == [poor]
+    assert ids(choose(app, "Image quality by readers", False)) == [unknown]
+    assert len(ids(click(app, "Clear filters"))) == 2
+
+
 def test_days_of_arrival_are_whole_days(store: Store) -> None:
     first, second, _ = (cases.add(store, hours, 0.9, hours=hours) for hours in (0, 16.9, 17.1))
     app = start()

@@ -136,6 +136,18 @@ def test_filter_by_reader_model_and_job(store: Store) -> None:
         assert sorted(row.id for row in store.worklist.page(wanted)) == expected, wanted
 
 
+def test_filter_by_poor_quality(store: Store) -> None:
+    good, poor, unreviewed = (add(store, name, build.model("cranioscan")) for name in ("good", "poor", "unreviewed"))
+    store.reviews.add(good, "Ann", agree=True)
+    store.reviews.add(poor, "Ann", agree=True, poor_quality=True)
+    # One reader is enough, and stays so when another finds it good.
+    store.reviews.add(poor, "Bob", agree=True)
+    for wanted, expected in ((True, [poor]), (False, [good, unreviewed]), (None, [good, poor, unreviewed])):
+        found = store.worklist.page(Filter(poor_quality=wanted))
+        assert sorted(row.id for row in found) == expected, wanted
+    assert store.worklist.counts(Filter(poor_quality=True)).agreement == {"agree": 1}
+
+
 def test_choices_are_what_there_is(filled: Store) -> None:
     choices = filled.worklist.choices()
     assert choices.scanners == ("Aquilion", "Maker", "Maker Aquilion", "Maker Revolution", "Revolution")
