@@ -87,6 +87,12 @@ def test_imports_point_one_way(package: str) -> None:
     assert not wrong
 
 
+def test_tests_mirror_the_packages() -> None:
+    packages = {path.parent.name for path in (*ROOT.glob("*/__init__.py"), *ROOT.glob("ichscope/*/__init__.py"))}
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/*.py")}
+    assert folders <= packages | {"browser", "support"}
+
+
 def test_export_takes_only_model_functions_and_names_of_files_from_training() -> None:
     """What a run's files are called is said once, in training; all else that export needs are the models."""
     wrong = {
