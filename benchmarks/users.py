@@ -25,7 +25,7 @@ from ichscope.analyse import analyse
 from ichscope.batch import WorkerConfig, workers
 from ichscope.imaging.intake import collect
 from ichscope.models.detector import Detector
-from ichscope.models.registry import shared_detectors
+from ichscope.models.registry import REGISTRY
 
 TOGETHER, FAIR = 1.0, 1.5
 
@@ -36,7 +36,7 @@ def main() -> int:
     options = _parse()
     report: dict[str, Any] = {"machine": shared.machine()}
     print(shared.conditions(report["machine"]))
-    detectors = shared_detectors(options.models.resolve(), provider=options.provider)
+    detectors = REGISTRY.get(options.models, provider=options.provider).detectors
     report["models"] = {name: f"{detector.card.version} on {detector.provider}" for name, detector in detectors.items()}
     files = _study(options.slices)
     _check(files, detectors)

@@ -22,9 +22,8 @@ from ichscope.evaluation.selection import Selection, load
 from ichscope.home import database_url
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
 from ichscope.metrics.sample import Floats
-from ichscope.models.card import CARD_FILE, file_sha256
 from ichscope.models.detector import Detector
-from ichscope.models.registry import default_models_folder, shared_detectors
+from ichscope.models.registry import REGISTRY
 from ichscope.monitor import Monitored, Period, monitor
 from ichscope.reporting.figures.cohort import figures as cohort_figures
 from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
@@ -32,22 +31,16 @@ from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
 Upload = tuple[str, bytes]
 
 
-def detectors() -> dict[str, Detector]:
-    """One session a model for the whole process; a changed card loads anew.
+def detectors() -> Mapping[str, Detector]:
+    """One session a model for the whole process, the background's, too; a changed card loads anew.
 
     Raises
     ------
     ichscope.models.card.ModelError
         if a model is not what its card says
     """
-    folder = default_models_folder().resolve()
-    cards = sorted(folder.glob(f"*/{CARD_FILE}"))
-    return _detectors(str(folder), tuple(file_sha256(card) for card in cards))
-
-
-@st.cache_resource(max_entries=1, show_spinner="Loading the models")
-def _detectors(folder: str, cards: tuple[str, ...]) -> dict[str, Detector]:
-    return shared_detectors(Path(folder))  # the background works with the same
+    with st.spinner("Loading the models"):  # shown only where it takes a while
+        return REGISTRY.get().detectors
 
 
 @st.cache_data(max_entries=3, show_spinner="Making a synthetic study")

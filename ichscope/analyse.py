@@ -20,6 +20,7 @@ from ichscope.imaging.series import Finding, Level
 from ichscope.labels import LABELS
 from ichscope.models.card import ENCODER_FILE, HEAD_FILE, ModelError
 from ichscope.models.detector import Detector, Encoding, Prediction
+from ichscope.models.scheduler import Priority
 from ichscope.results import ModelResult, SeriesResult
 
 Progress = Callable[[int, int, str], None]
@@ -41,7 +42,12 @@ def analyse(
         yield analyse_group(group, detectors, progress)
 
 
-def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Progress | None = None) -> SeriesResult:
+def analyse_group(
+    group: Group,
+    detectors: Mapping[str, Detector],
+    progress: Progress | None = None,
+    priority: Priority = "interactive",
+) -> SeriesResult:
     """Read one series, judge whether it may be analysed, and run every model on it.
 
     Never raises for bad input, nor for a model that fails: both become a status and a reason.
@@ -62,7 +68,7 @@ def analyse_group(group: Group, detectors: Mapping[str, Detector], progress: Pro
         reasons = _reasons(findings)
         return SeriesResult(group.study, group.key, name, status, reasons, findings, series.slices, volume=series)
     hu, box = prepared.result()
-    models, failures = run_models(hu, detectors, progress, name)
+    models, failures = run_models(hu, detectors, progress, name, priority)
     findings = (*failures, *findings)
     status, reasons = quality.status(findings), _reasons(findings)
     return SeriesResult(group.study, group.key, name, status, reasons, findings, series.slices, models, box, series)
@@ -73,7 +79,11 @@ def _reasons(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 
 def run_models(
-    hu: NDArray[np.int16], detectors: Mapping[str, Detector], progress: Progress | None = None, name: str = ""
+    hu: NDArray[np.int16],
+    detectors: Mapping[str, Detector],
+    progress: Progress | None = None,
+    name: str = "",
+    priority: Priority = "interactive",
 ) -> tuple[dict[str, ModelResult], list[Finding]]:
     """Run every model on (slices, size, size) int16 HU of preprocess.model_input.
 
@@ -90,7 +100,7 @@ def run_models(
         start = time.perf_counter()
         shared = next((same for other, theirs in done if (same := detector.share(other, theirs))), None)
         try:
-            prediction = detector.run(hu, _counter(progress, number, len(detectors), name), shared)
+            prediction = detector.run(hu, _counter(progress, number, len(detectors), name), shared, priority)
         except ModelError as error:
             failures.append(str(error))
             continue

@@ -93,9 +93,9 @@ def test_models_with_one_encoder_run_it_once(
     tiny_model.build(tmp_path, "cerebroscan", theirs)
     encoded, encode = [], Detector.encode
 
-    def counted(self: Detector, *arguments):
+    def counted(self: Detector, *arguments, **named):
         encoded.append(self.card.name)
-        return encode(self, *arguments)
+        return encode(self, *arguments, **named)
 
     monkeypatch.setattr(Detector, "encode", counted)
     seen: list[tuple[int, int]] = []

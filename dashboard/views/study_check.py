@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def page() -> None:
         _run(inputs, detectors, st.session_state.get("as_series", False))
 
 
-def _detectors() -> dict[str, Detector] | None:
+def _detectors() -> Mapping[str, Detector] | None:
     try:
         return cached.detectors()
     except ModelError as error:

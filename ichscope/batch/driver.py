@@ -44,7 +44,6 @@ class Driver:
         self._store, self._executor, self._setup, self._ahead = store, executor, setup, ahead
         self._progress = progress
         self._job = store.jobs.get(job)
-        self._cards = setup.cards()
         self._files = ThreadPoolExecutor(2, "ichscope-files")
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
         self._kept_at = self._told_at = time.monotonic()
@@ -125,7 +124,7 @@ class Driver:
         """Whether these models have said all they can: a result each, or the series is unfit for any."""
         if seen.status == "not analysed":
             return "model-failed" not in seen.findings
-        return all(card.version in seen.models.get(card.name, ()) for card in self._cards.values())
+        return all(card.version in seen.models.get(card.name, ()) for card in self._setup.cards().values())
 
     def _analysed(self, item: Item, ready: Ready, result: SeriesResult) -> None:
         if not self._setup.voxels:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,13 @@ from ichscope.analyse import analyse_group, run_models
 from ichscope.home import keep_volumes
 from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
-from ichscope.models.card import CARD_FILE, ModelCard
-from ichscope.models.detector import Detector, Encoding
+from ichscope.models.card import ModelCard
+from ichscope.models.detector import Detector
 from ichscope.models.providers import cores
-from ichscope.models.registry import default_models_folder, shared_detectors
+from ichscope.models.registry import REGISTRY, default_models_folder
 from ichscope.results import ModelResult, SeriesResult
 
 _MOST_WORKERS = 8
-
-# One study at a time: two would only get in each other's way, while others may be decoded beside.
-_turn = threading.Lock()
-_loading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,16 +37,15 @@ class WorkerConfig:
     provider: str = "auto"
     voxels: bool = field(default_factory=keep_volumes)
 
-    def cards(self) -> dict[str, ModelCard]:
-        """Read the cards of the models, by name.
+    def cards(self) -> Mapping[str, ModelCard]:
+        """Give the cards of the models as they are now, by name.
 
         Raises
         ------
         ModelError
             if one is no card
         """
-        folders = sorted(path.parent for path in self.models_folder.glob(f"*/{CARD_FILE}"))
-        return {one.name: ModelCard.read(one) for one in folders if not self.names or one.name in self.names}
+        return REGISTRY.cards(self.models_folder, self.names)
 
 
 def usual_workers() -> int:
@@ -66,26 +59,19 @@ def executor(workers: int | None = None) -> ThreadPoolExecutor:
 
 
 def detectors(setup: WorkerConfig) -> Mapping[str, Detector]:
-    """Give this process' models, loaded at the first call.
+    """Give this process' models, loaded at the first call and anew where a card has changed.
 
     Raises
     ------
     ModelError
         if there is none, a named one is missing, or one cannot be trusted
     """
-    with _loading:
-        return _detectors(setup)
-
-
-@lru_cache(maxsize=1)
-def _detectors(setup: WorkerConfig) -> Mapping[str, Detector]:
-    loaded = shared_detectors(setup.models_folder, setup.names, setup.provider)
-    return {name: _InTurn(detector) for name, detector in loaded.items()}
+    return REGISTRY.get(setup.models_folder, setup.names, setup.provider).detectors
 
 
 def analyse(setup: WorkerConfig, group: Group) -> SeriesResult:
     """Analyse one series; without its voxels where these are not kept."""
-    result = analyse_group(group, detectors(setup))
+    result = analyse_group(group, detectors(setup), priority="background")
     if setup.voxels or result.volume is None:
         return result
     return replace(result, volume=replace(result.volume, hu=np.empty((0, 0, 0), np.int16)))
@@ -93,23 +79,4 @@ def analyse(setup: WorkerConfig, group: Group) -> SeriesResult:
 
 def score(setup: WorkerConfig, hu: NDArray[np.int16]) -> tuple[dict[str, ModelResult], list[Finding]]:
     """Run the models on (slices, size, size) int16 HU of preprocess.model_input; as run_models gives it."""
-    return run_models(hu, detectors(setup))
-
-
-class _InTurn(Detector):
-    """A detector that waits for its turn among all workers of the process, and steps back for people who wait."""
-
-    _background = True
-
-    def __init__(self, loaded: Detector) -> None:
-        self.__dict__.update(vars(loaded))
-
-    def encode(
-        self,
-        hu: NDArray[np.int16],
-        progress: Callable[[int, int], None] | None = None,
-        micro_batch: int | None = None,
-    ) -> Encoding:
-        """Run the encoder on one series, alone in this process; heads are quick and wait for nobody."""
-        with _turn:
-            return super().encode(hu, progress, micro_batch)
+    return run_models(hu, detectors(setup), priority="background")

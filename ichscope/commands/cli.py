@@ -31,7 +31,7 @@ from ichscope.commands.shared import (
 from ichscope.labels import SUBTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ichscope.models.detector import Detector
 
@@ -222,12 +222,12 @@ def show_version() -> None:
     typer.echo(f"ichscope {__version__}")
 
 
-def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> dict[str, Detector]:
+def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> Mapping[str, Detector]:
     from ichscope.models.card import ModelError
-    from ichscope.models.registry import load_detectors
+    from ichscope.models.registry import REGISTRY
 
     try:
-        return load_detectors(folder, names, provider)
+        return REGISTRY.get(folder, names, provider).detectors
     except ModelError as error:
         fail(str(error))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE as ENCODER_FILE
 from ichscope.models.card import HEAD_FILE as HEAD_FILE
 from ichscope.models.card import ModelCard, ModelError
-from ichscope.models.scheduler import EncoderScheduler
+from ichscope.models.scheduler import EncoderScheduler, Priority
 
 # Small batches stay in the CPU's cache; `selftest` measures which is best where the user does not choose.
 MICRO_BATCH = autotuning.MICRO_BATCH
@@ -66,6 +65,7 @@ class Detector:
         has 8-bit weights, "openvino-int8" and "cpu-int8"
     leader : a model that `leads` this one: its session serves both, on its provider
     followers : folders of models that this one will lead, which have a say in "auto"
+    scheduler : whose turn it is among all encoders that share it; one of its own where none is given
 
     Raises
     ------
@@ -73,14 +73,16 @@ class Detector:
         if the files do not match their card, or the provider cannot be had
     """
 
-    # Of all models of the process. A class that works in the background says so.
-    _turns = EncoderScheduler()
-    _background = False
     provider: str
     _encoder: providers.Encoder
 
     def __init__(
-        self, folder: Path, provider: str = "auto", leader: Detector | None = None, followers: Sequence[Path] = ()
+        self,
+        folder: Path,
+        provider: str = "auto",
+        leader: Detector | None = None,
+        followers: Sequence[Path] = (),
+        scheduler: EncoderScheduler | None = None,
     ) -> None:
         self.card = ModelCard.read(folder)
         for name in (ENCODER_FILE, HEAD_FILE):
@@ -88,6 +90,7 @@ class Detector:
                 raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
         self.card.verify(folder)
         self.micro_batch = MICRO_BATCH
+        self._scheduler = scheduler or EncoderScheduler()
         try:
             # The head is a thousandth of the work: it stays on the CPU in full precision everywhere.
             self._head = providers.session(folder / HEAD_FILE, providers.choose("cpu"), threads=1)
@@ -119,6 +122,7 @@ class Detector:
         hu: NDArray[np.int16],
         progress: Callable[[int, int], None] | None = None,
         encoding: Encoding | None = None,
+        priority: Priority = "interactive",
     ) -> Prediction:
         """Predict one series.
 
@@ -127,6 +131,7 @@ class Detector:
         hu : (slices, size, size) int16 HU from preprocess.model_input, at least one slice
         progress : called with (slices done, slices) after every micro-batch
         encoding : of the same series by an encoder that this model `shares`, which then need not run again
+        priority : "background" steps back while a person waits; heads are quick and wait for nobody
 
         Raises
         ------
@@ -134,8 +139,7 @@ class Detector:
             if ONNX Runtime fails (out of memory, a graphics card that was lost) or gives what is no probability
         """
         start = time.perf_counter()
-        with nullcontext() if self._background else self._turns.waiting():
-            encoding = encoding or self.encode(hu, progress)
+        encoding = encoding or self.encode(hu, progress, priority=priority)
         encoded = time.perf_counter()
         slice_probability, study_probability = self._run(
             self._head, ["slice_probability", "study_probability"], "features", encoding.features
@@ -156,18 +160,20 @@ class Detector:
         hu: NDArray[np.int16],
         progress: Callable[[int, int], None] | None = None,
         micro_batch: int | None = None,
+        priority: Priority = "interactive",
     ) -> Encoding:
         """Run the encoder alone on (slices, size, size) int16 HU."""
         features, evidence = [], []
         size = micro_batch or self.micro_batch
-        for at in range(0, len(hu), size):
-            some = hu[at : at + size]
-            with self._turns.turn(self._background):
-                of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
-            features.append(of_some)
-            evidence.append(seen if self._columns is None else seen[..., self._columns])
-            if progress:
-                progress(at + len(some), len(hu))
+        with self._scheduler.study(priority):
+            for at in range(0, len(hu), size):
+                some = hu[at : at + size]
+                with self._scheduler.turn(priority):
+                    of_some, seen = self._run(self._encoder, ["features", "evidence"], "hu", some)
+                features.append(of_some)
+                evidence.append(seen if self._columns is None else seen[..., self._columns])
+                if progress:
+                    progress(at + len(some), len(hu))
         return Encoding(np.concatenate(features), np.concatenate(evidence))
 
     def _run(

@@ -6,14 +6,18 @@ import heapq
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Lock
+from typing import Literal
+
+Priority = Literal["interactive", "background"]
 
 
 class EncoderScheduler:
-    """EncoderScheduler of a process, each in the order of asking; who works in the background steps back for who waits.
+    """Turns of all encoders of a process, each in the order of asking; the background steps back for a person.
 
-    Someone waits from the beginning of `waiting` to its end, so that the background does not slip in between the
-    micro-batches of a study that a person looks forward to.
+    A person waits from the beginning of `study` to its end, so that the background does not slip in between the
+    micro-batches of a study that somebody looks forward to. Of the background's own studies one is encoded at a time:
+    two would only get in each other's way.
     """
 
     def __init__(self) -> None:
@@ -21,10 +25,16 @@ class EncoderScheduler:
         self._numbers = itertools.count()
         self._queue: list[tuple[bool, int]] = []
         self._busy, self._people = False, 0
+        self._background_study = Lock()
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Keep the background back until a person has an answer."""
+    def study(self, priority: Priority = "interactive") -> Iterator[None]:
+        """Encode a study: a person's keeps the background back, one of the background waits for the one before."""
+        with self._waiting() if priority == "interactive" else self._background_study:
+            yield
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
         with self._changed:
             self._people += 1
         try:
@@ -35,9 +45,9 @@ class EncoderScheduler:
                 self._changed.notify_all()
 
     @contextmanager
-    def turn(self, background: bool = False) -> Iterator[None]:
+    def turn(self, priority: Priority = "interactive") -> Iterator[None]:
         """Wait for one's turn, and have it."""
-        place = (background, next(self._numbers))
+        place = (priority == "background", next(self._numbers))
         with self._changed:
             heapq.heappush(self._queue, place)
             try:

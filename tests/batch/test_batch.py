@@ -7,12 +7,14 @@ import sqlite3
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from ichscope import batch, phantom
 from ichscope.analyse import analyse
@@ -22,8 +24,11 @@ from ichscope.imaging import sources
 from ichscope.imaging.intake import collect
 from ichscope.imaging.source import SourceError
 from ichscope.labels import SUBTYPES
+from ichscope.models.card import ModelCard, file_sha256
 from ichscope.models.detector import Detector
+from ichscope.models.registry import REGISTRY
 from ichscope.store import Filter, Job, Jobs, Results, Store, StoreError, volumes
+from ichscope.store.tables import Result
 from tests.support import tiny_model
 from tests.support.killed_runs import survive
 
@@ -154,6 +159,30 @@ def new_version(models: Path, folder: Path) -> WorkerConfig:
     card = folder / "newer" / "cranioscan" / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"version": "2"}))
     return WorkerConfig(folder / "newer", provider="cpu")
+
+
+def test_a_model_replaced_while_the_process_runs_leaves_each_result_with_the_files_that_gave_it(
+    store: Store, night: Path, pool, models: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(models / "cranioscan", tmp_path / "models" / "cranioscan"))
+    setup = WorkerConfig(tmp_path / "models", provider="cpu")
+    batch.run([night / "SMITH^JOHN 0"], pool, store, setup)
+    before = ModelCard.read(folder)
+    with (folder / "head.onnx").open("ab") as file:
+        file.write(b"\x3a\x00")  # an empty graph, which protobuf joins with the one there is
+    after = replace(before, version="2", sha256=before.sha256 | {"head.onnx": file_sha256(folder / "head.onnx")})
+    after.write(folder)
+    batch.run([night], pool, store, setup)
+    expected = {(card.version, card.sha256["encoder.onnx"], card.sha256["head.onnx"]) for card in (before, after)}
+    assert stored_hashes(store) == expected
+    assert {row.models[0].version for row in store.worklist.page()} == {"2"}
+
+
+def stored_hashes(store: Store) -> set[tuple[str, str, str]]:
+    """Version, and hashes of encoder and head, of every result."""
+    with store.database.reading() as session:
+        rows = session.execute(select(Result.version, Result.encoder_sha256, Result.head_sha256))
+        return {(version, encoder, head) for version, encoder, head in rows}
 
 
 def test_rescore_takes_the_kept_volumes(
@@ -334,13 +363,14 @@ def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: WorkerConfig
     (detector,) = workers.detectors(setup).values()
     hu = np.zeros((2, 224, 224), np.int16)
     encoding = detector.encode(hu)
-    with ThreadPoolExecutor(1) as thread, workers._turn:  # as while another study is encoded
-        assert len(thread.submit(detector.run, hu, None, encoding).result(60).slice_probability) == 2
-        waiting = thread.submit(detector.run, hu)
-        assert not wait([waiting], 0.2).done
-        workers._turn.release()
-        assert len(waiting.result(60).slice_probability) == 2
-        workers._turn.acquire()
+    with ThreadPoolExecutor(1) as thread:
+        with REGISTRY.scheduler.study("background"):  # as while another study is encoded
+            head_alone = thread.submit(detector.run, hu, encoding=encoding, priority="background")
+            assert len(head_alone.result(60).slice_probability) == 2
+            waiting = thread.submit(workers.score, setup, hu)
+            assert not wait([waiting], 0.2).done
+        models, _ = waiting.result(60)
+    assert len(models["cranioscan"].slice_probability["any"]) == 2
 
 
 def test_progress_and_stop(
