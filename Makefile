@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 INPUTS := pyproject.toml requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo int8 install test coverage docs lint format lock clean
+.PHONY: help run demo install test coverage docs lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +20,6 @@ run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PO
 
 demo: $(VENV)/.run-installed ## Fill the store with synthetic studies and readers' labels, to try the pages with
 	$(BIN)/ichscope demo
-
-int8: $(VENV)/.run-installed ## Make the models' 8-bit weights, for CPUs that are faster with them
-	@$(INSTALL) onnx
-	$(BIN)/python -m training.quantise models/cranioscan
 
 install: $(VENV)/.all-installed ## Install everything: dashboard, training, documentation, tests
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.markdown import table, with_interval
-from ichscope.models.card import ModelCard, ModelError, OperatingPoint
+from ichscope.models.card import ENCODER_FILE, ModelCard, ModelError, OperatingPoint
 from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
@@ -274,7 +274,8 @@ def _full_set() -> str:
 
 def _files(card: ModelCard) -> str:
     worst = ", ".join(f"{name} {value:.1e}" for name, value in card.parity["largest_difference"].items())
-    hashes = table(["file", "SHA-256"], [[name, f"`{value}`"] for name, value in card.sha256.items()])
+    places = {ENCODER_FILE: f"../{card.encoder_of}/{ENCODER_FILE}"} if card.encoder_of else {}
+    hashes = table(["file", "SHA-256"], [[places.get(name, name), f"`{sha}`"] for name, sha in card.sha256.items()])
     software = ", ".join(f"{name} {version}" for name, version in card.software.items())
     return (
         f"{hashes}\n\nWeights are stored in {card.parity['weights_stored_as']} and computed in fp32. Largest difference"
@@ -293,8 +294,8 @@ def _int8(card: ModelCard) -> str:
     ]
     worst = measured["largest change"]
     return (
-        "`encoder.int8.onnx` is for processors that are faster with it; where it is not here, "
-        f"`python -m training.quantise` makes it (SHA-256 `{card.int8['sha256']}`). Ranges come from "
+        f"`encoder.int8.onnx` (SHA-256 `{card.int8['sha256']}`) is for processors that are faster with it; "
+        "`python -m training.quantise` makes it from the ranges in `card.json`. Ranges come from "
         f"{card.int8['calibrated on patients']} patients, the figures from {measured['patients']} others, by which it "
         "was also chosen, of several ways, which layers keep fp32. A "
         f"probability changes by at most {worst['slice']:.3f} (slices) and {worst['study']:.3f} (studies). AUCs with "

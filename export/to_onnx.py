@@ -3,7 +3,8 @@
     python -m export.to_onnx runs/cranioscan --version 0.2.0
 
 takes the weights of runs/cranioscan/final, what `training.evaluate` and `training.evidence` wrote beside it, and
-writes models/cranioscan/ with encoder.onnx, head.onnx, card.json and README.md. Nothing is written, and the exit code
+writes models/cranioscan/ with encoder.onnx, head.onnx, card.json and README.md; a model whose encoder a published one
+beside it has, too, gets none of its own. Nothing is written, and the exit code
 is 1, if a file is not valid ONNX, does not load, is too large, or if a probability differs from Keras' by more than
 1e-4 (2e-3 where weights are stored in fp16) at any of several batch sizes and study lengths.
 """
@@ -16,6 +17,8 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,14 @@ from ichscope import phantom
 from ichscope.imaging.preprocess import INPUT_SIZE, model_input
 from ichscope.labels import SUBTYPES
 from ichscope.models import providers
-from ichscope.models.card import ModelCard, OperatingPoint, file_sha256
+from ichscope.models.card import (
+    CARD_FILE,
+    ModelCard,
+    ModelError,
+    OperatingPoint,
+    file_sha256,
+    shares_encoder_with,
+)
 from ichscope.models.detector import ENCODER_FILE, HEAD_FILE
 from training import models, onnx_files
 from training.evaluate import METRICS_FILE
@@ -53,7 +63,7 @@ def export(runs: Path, target: Path, version: str) -> ModelCard:
 
     Raises
     ------
-    ParityError, ProviderError, onnx.checker.ValidationError, ValueError
+    ParityError, ProviderError, ModelError, onnx.checker.ValidationError, ValueError
         if the files must not be published; `target` is then as it was
     """
     config = json.loads((runs / _FINAL / CONFIG_FILE).read_text())
@@ -68,6 +78,7 @@ def export(runs: Path, target: Path, version: str) -> ModelCard:
         parity = check_parity(encoder, head, built, TOLERANCE_HALF if half else TOLERANCE)
         parity["weights_stored_as"] = "fp16" if half else "fp32"
         card = _card(config, metrics, built, version, parity, file_sha256(encoder_weights(runs, config)))
+        card = _share_encoder(card, target, built)
         card.write(built)
         (built / "README.md").write_text(readme(card), encoding="utf-8")
         if target.exists():
@@ -118,13 +129,35 @@ def _keep_unchanged(published: Path, new: Path) -> None:
     """
     if not published.is_file():
         return
-    hu, names, cpu = _heads(max(SLICES)), ["features", "evidence"], providers.choose("cpu")
     try:
-        before, after = (providers.session(path, cpu).run(names, {"hu": hu}) for path in (published, new))
+        equal = _equal(published, new)
     except providers.ProviderError:  # one is no model: parity will tell of the new one
         return
-    if all(np.array_equal(old, fresh) for old, fresh in zip(before, after, strict=True)):
+    if equal:
         shutil.copyfile(published, new)
+
+
+def _equal(published: Path, new: Path, columns: Sequence[int] | None = None) -> bool:
+    """Whether two encoders compute the same in every bit; of the first one's evidence, these columns."""
+    hu, names, cpu = _heads(max(SLICES)), ["features", "evidence"], providers.choose("cpu")
+    before, after = (providers.session(path, cpu).run(names, {"hu": hu}) for path in (published, new))
+    evidence = before[1] if columns is None else before[1][..., columns]
+    return np.array_equal(before[0], after[0]) and np.array_equal(evidence, after[1])
+
+
+def _share_encoder(card: ModelCard, target: Path, built: Path) -> ModelCard:
+    """Leave the encoder to a published model beside this one that has the same: files are large, one serves both."""
+    for folder in sorted(path.parent for path in target.parent.glob(f"*/{CARD_FILE}")):
+        if folder.name == target.name:
+            continue
+        other = ModelCard.read(folder)
+        if other.encoder_of or not shares_encoder_with(other, card):
+            continue
+        if _equal(folder / ENCODER_FILE, built / ENCODER_FILE, [other.labels.index(label) for label in card.labels]):
+            (built / ENCODER_FILE).unlink()
+            hashes = card.sha256 | {ENCODER_FILE: other.sha256[ENCODER_FILE]}
+            return replace(card, encoder_of=folder.name, sha256=hashes)
+    return card
 
 
 def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dict[str, Any]:
@@ -226,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     target = options.models / config["model"]
     try:
         card = export(options.runs, target, options.version)
-    except (ParityError, providers.ProviderError, onnx.checker.ValidationError, ValueError) as error:
+    except (ParityError, providers.ProviderError, ModelError, onnx.checker.ValidationError, ValueError) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
     print(f"{target}: {card.name} {card.version}, parity {card.parity['largest_difference']}")

@@ -5,12 +5,11 @@
 
 `python -m export.model_card models/cranioscan` puts what the card says then into its README, too.
 
-The file is large and can be made again, so a repository may hold the card alone: the card keeps the ranges of every
-map, from which the same versions of the tools make the same bytes. Ranges come from patients that trained; the change
-of AUC and of probabilities is measured on other patients and on slices of another hospital. Some of these patients
-trained the model, too, where it was trained on all: what 8 bits change does not depend on that, how good it is does.
-Which layers stay as they are was chosen by the same patients, of a dozen ways; what such a choice flatters is small.
-The file is kept only if no AUC that enough pairs stand behind changes by more than 0.002.
+The card keeps the ranges of every map, from which the same versions of the tools make the same bytes. Ranges come from
+patients that trained; the change of AUC and of probabilities is measured on other patients and on slices of another
+hospital. Some of these patients trained the model, too, where it was trained on all: what 8 bits change does not depend
+on that, how good it is does. Which layers stay as they are was chosen by the same patients, of a dozen ways; what such
+a choice flatters is small. The file is kept only if no AUC that enough pairs stand behind changes by more than 0.002.
 """
 
 from __future__ import annotations
@@ -243,6 +242,12 @@ def rebuild(folder: Path) -> None:
         made.replace(folder / INT8_FILE)
 
 
+def _refuse_shared(folder: Path) -> None:
+    """A model that runs another's encoder runs that one's 8-bit weights."""
+    if owner := ModelCard.read(folder).encoder_of:
+        raise ModelError(f"{folder / CARD_FILE}: expected an encoder of its own, found that of {owner}: quantise that")
+
+
 def _batches(hu: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
     return (hu[at : at + _BATCH] for at in range(0, len(hu), _BATCH))
 
@@ -260,6 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--patients", type=int, default=8, help="to find ranges on (default 8); the rest measure")
     options = parser.parse_args(arguments)
     try:
+        _refuse_shared(options.folder)
         if options.data is None:
             rebuild(options.folder)
             return 0

@@ -109,7 +109,7 @@ def _samples() -> Inputs | None:
 # ---- from inputs to results ----------------------------------------------------------------------------
 
 
-def _run(inputs: Inputs, detectors: dict[str, Detector], as_series: bool) -> None:
+def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> None:
     bar = st.progress(0.0, "Reading the files")
 
     def progress(done: int, total: int, text: str) -> None:

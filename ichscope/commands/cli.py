@@ -205,7 +205,7 @@ def show_providers(
 
     try:
         for names, folders in encoder_groups(models_folder).items():
-            said = texts.verdict(names, choose(folders, again)) + texts.unmade(folders[0])
+            said = texts.verdict(names, choose(folders, again))
             typer.echo("\n".join(said) + "\n")
     except (ModelError, providers.ProviderError) as error:
         fail(str(error))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ichscope.models.autotuning import Trial, Verdict
-from ichscope.models.card import ModelCard
 
 
 def verdict(names: Sequence[str], found: Verdict) -> list[str]:
@@ -18,14 +16,6 @@ def verdict(names: Sequence[str], found: Verdict) -> list[str]:
         f"  tried on {found.tested_at[:10]} on {machine['processor']}, {machine['cores']} cores; {versions}",
         *(f"  {trial.label:<16}{_said(trial)}" for trial in found.trials),
     ]
-
-
-def unmade(folder: Path) -> list[str]:
-    """Say that a model's 8-bit weights could be made, where its card knows how and they are not here."""
-    card = ModelCard.read(folder)
-    if not card.int8 or card.int8_file(folder):
-        return []
-    return [f"  8-bit weights of {card.name} are not here; many CPUs are faster with them: make int8"]
 
 
 def _said(trial: Trial) -> str:

@@ -94,7 +94,7 @@ def choose(folders: Sequence[Path], again: bool = False) -> Verdict:
     """
     cards = [ModelCard.read(folder) for folder in folders]
     candidates = _candidates(folders[0], cards[0])
-    file = home() / FOLDER / f"{_key(cards, candidates)}.json"
+    file = home() / FOLDER / f"{_key([cards[0].encoder_card(folders[0]), *cards], candidates)}.json"
     if not again and (saved := _read(file)):
         return saved
     verdict = _try(folders, cards, candidates)
@@ -133,7 +133,7 @@ def encoder_file(folder: Path, card: ModelCard, provider: Provider) -> Path:
         if that is the one of 8-bit weights, and it is not there
     """
     if not provider.int8:
-        return folder / ENCODER_FILE
+        return card.encoder_folder(folder) / ENCODER_FILE
     if (path := card.int8_file(folder)) is None:
         raise ProviderError(f"{folder}: expected a file of 8-bit weights that the card knows, found none")
     return path

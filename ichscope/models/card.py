@@ -50,6 +50,7 @@ class ModelCard:
     slice_thresholds : as thresholds, on the probability of a slice; empty in older cards
     encoder_weights : SHA-256 of the trained weights of the encoder: models with the same one have the same features
     int8 : of encoder.int8.onnx, where there is one: its "sha256", and what it changes on patients held back
+    encoder_of : the model in the folder beside this one whose encoder it runs; "" with an encoder.onnx of its own
     failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
 
@@ -72,6 +73,7 @@ class ModelCard:
     failures: list[dict[str, Any]] = field(default_factory=list)
     encoder_weights: str = ""
     int8: dict[str, Any] = field(default_factory=dict)
+    encoder_of: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
@@ -106,15 +108,21 @@ class ModelCard:
         names = [point.name for point in self.operating_points]
         if self.default_point not in names:
             return f"expected the default point among {', '.join(names)}, found {self.default_point!r}"
+        # A card must not point out of the models' folder.
+        if self.encoder_of != Path(self.encoder_of).name or self.encoder_of == "..":
+            return f"expected the name of a model beside this one as encoder_of, found {self.encoder_of!r}"
         return ""
 
     def write(self, folder: Path) -> None:
         """Write card.json into a model folder."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        values = asdict(self)
+        if not self.encoder_of:
+            del values["encoder_of"]
+        text = json.dumps(values, indent=2, ensure_ascii=False)
         (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
     def verify(self, folder: Path) -> None:
-        """Compare the files of the folder with their hashes.
+        """Compare the files of the folder, and an encoder that lies beside it, with their hashes.
 
         Raises
         ------
@@ -122,7 +130,29 @@ class ModelCard:
             if a file is missing or differs from what the card says
         """
         for name, expected in self.sha256.items():
-            _verify(folder / name, expected)
+            _verify((self.encoder_folder(folder) if name == ENCODER_FILE else folder) / name, expected)
+
+    def encoder_folder(self, folder: Path) -> Path:
+        """Where the encoder lies: in the model's own folder, or in the one beside it that the card names."""
+        return folder.absolute().parent / self.encoder_of if self.encoder_of else folder
+
+    def encoder_card(self, folder: Path) -> ModelCard:
+        """The card of the model that the encoder belongs to: this one, or that of the folder beside it.
+
+        Raises
+        ------
+        ModelError
+            if that is no card, or its encoder does not serve this model
+        """
+        if not self.encoder_of:
+            return self
+        other = ModelCard.read(self.encoder_folder(folder))
+        if other.encoder_of or not shares_encoder_with(other, self):
+            raise ModelError(
+                f"{folder / CARD_FILE}: expected that {self.encoder_of} has an encoder of the same weights for all of"
+                f" its labels, found another in {self.encoder_folder(folder) / CARD_FILE}"
+            )
+        return other
 
     def int8_file(self, folder: Path) -> Path | None:
         """The encoder with 8-bit weights, compared with its hash; None where the model has none, or it is not here.
@@ -130,13 +160,22 @@ class ModelCard:
         Raises
         ------
         ModelError
-            if it differs from what the card says
+            if it differs from what the card says, or as encoder_card
         """
-        path, expected = folder / INT8_FILE, self.int8.get("sha256")
+        path, expected = self.encoder_folder(folder) / INT8_FILE, self.encoder_card(folder).int8.get("sha256")
         if not expected or not path.is_file():
             return None
         _verify(path, expected)
         return path
+
+
+def shares_encoder_with(leader: ModelCard, other: ModelCard) -> bool:
+    """Whether the encoder of one model serves another, too: the same weights, and evidence of all its labels.
+
+    Cards say which weights an encoder was made from; `export` holds the files to them.
+    """
+    same = leader.encoder_weights == other.encoder_weights != ""
+    return same and set(other.labels) <= set(leader.labels)
 
 
 def _verify(path: Path, expected: str) -> None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE as ENCODER_FILE
 from ichscope.models.card import HEAD_FILE as HEAD_FILE
-from ichscope.models.card import ModelCard, ModelError
+from ichscope.models.card import ModelCard, ModelError, shares_encoder_with
 from ichscope.models.scheduler import EncoderScheduler, Priority
 
-# Small batches stay in the CPU's cache; `selftest` measures which is best where the user does not choose.
+# Small batches stay in the CPU's cache; `autotuning` measures which is best where the user does not choose.
 MICRO_BATCH = autotuning.MICRO_BATCH
 
 
@@ -60,10 +60,11 @@ class Detector:
 
     Parameters
     ----------
-    folder : a folder below models/ with encoder.onnx, head.onnx and card.json
-    provider : "auto" (what `selftest` found best here), or "tensorrt", "cuda", "openvino", "cpu" and, where the model
+    folder : a folder below models/ with encoder.onnx, head.onnx and card.json; the card may name the folder beside it
+        whose encoder.onnx the model runs
+    provider : "auto" (what `autotuning` found best here), or "tensorrt", "cuda", "openvino", "cpu" and, where the model
         has 8-bit weights, "openvino-int8" and "cpu-int8"
-    leader : a model that `leads` this one: its session serves both, on its provider
+    leader : a model whose encoder this one `shares`: its session serves both, on its provider
     followers : folders of models that this one will lead, which have a say in "auto"
     scheduler : whose turn it is among all encoders that share it; one of its own where none is given
 
@@ -75,6 +76,7 @@ class Detector:
 
     provider: str
     _encoder: providers.Encoder
+    _seen_labels: tuple[str, ...]
 
     def __init__(
         self,
@@ -89,6 +91,8 @@ class Detector:
             if name not in self.card.sha256:
                 raise ModelError(f"{folder / 'card.json'}: expected a SHA-256 of {name}, found none")
         self.card.verify(folder)
+        self._seen_labels = leader._seen_labels if leader else self.card.encoder_card(folder).labels
+        self._columns = _columns(self._seen_labels, self.card.labels)
         self.micro_batch = MICRO_BATCH
         self._scheduler = scheduler or EncoderScheduler()
         try:
@@ -102,7 +106,6 @@ class Detector:
                 self._open(folder, providers.choose(provider))
         except providers.ProviderError as error:
             raise ModelError(str(error)) from None
-        self._columns = _columns(leader.card, self.card) if leader else None
 
     def _open(self, folder: Path, provider: providers.Provider) -> None:
         self._encoder = providers.Encoder(autotuning.encoder_file(folder, self.card, provider), provider)
@@ -151,9 +154,10 @@ class Detector:
 
     def share(self, other: Detector, encoding: Encoding) -> Encoding | None:
         """Give another model's encoding as this model's own would be; None if their encoders differ."""
-        if self.provider != other.provider or not leads(other.card, self.card):
+        if self.provider != other.provider or not shares_encoder_with(other.card, self.card):
             return None
-        return Encoding(encoding.features, encoding.evidence[..., _columns(other.card, self.card)])
+        columns = _columns(other.card.labels, self.card.labels)
+        return encoding if columns is None else Encoding(encoding.features, encoding.evidence[..., columns])
 
     def encode(
         self,
@@ -186,15 +190,6 @@ class Detector:
         return found
 
 
-def leads(leader: ModelCard, other: ModelCard) -> bool:
-    """Whether the encoder of one model serves another, too: the same weights, and evidence of all its labels.
-
-    Cards say which weights an encoder was made from; `export` holds the files to them.
-    """
-    same = leader.encoder_weights == other.encoder_weights != ""
-    return same and set(other.labels) <= set(leader.labels)
-
-
-def _columns(leader: ModelCard, other: ModelCard) -> list[int]:
-    """Where in one model's evidence another's labels are."""
-    return [leader.labels.index(label) for label in other.labels]
+def _columns(seen: Sequence[str], labels: Sequence[str]) -> list[int] | None:
+    """Where in an encoder's evidence a model's labels are; None where they are all, in their order."""
+    return None if tuple(seen) == tuple(labels) else [seen.index(label) for label in labels]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ichscope.models.card import CARD_FILE, ModelCard, ModelError, file_sha256
-from ichscope.models.detector import Detector, leads
+from ichscope.models.card import CARD_FILE, ModelCard, ModelError, file_sha256, shares_encoder_with
+from ichscope.models.detector import Detector
 from ichscope.models.scheduler import EncoderScheduler
 
 # Models of one card that stay loaded beside those in use: each holds some hundred MB.
@@ -128,6 +128,6 @@ def encoder_groups(
     cards = {name: ModelCard.read(folder / name) for name in found if not names or name in names}
     groups: dict[str, list[str]] = {}
     for name in sorted(cards, key=lambda name: -len(cards[name].labels)):
-        leader = next((one for one in groups if leads(cards[one], cards[name])), name)
+        leader = next((one for one in groups if shares_encoder_with(cards[one], cards[name])), name)
         groups.setdefault(leader, []).append(name)
     return {tuple(group): tuple(folder / name for name in group) for group in groups.values()}

@@ -389,15 +389,32 @@ def test_a_published_file_that_is_changed_later_is_not_loaded(published: Path, t
         Detector(folder, "cpu")
 
 
-def test_a_model_may_share_the_encoder_of_another(run: Path, published: Path, tmp_path: Path) -> None:
-    """Its evidence is of its own labels alone, in its own order."""
+@pytest.fixture
+def sharing(run: Path, published: Path, tmp_path: Path) -> Path:
+    """The run of another model on the encoder of the first."""
     folder = tmp_path / "cerebroscan"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("encoder.weights.h5"))
     config = json.loads((folder / "final" / "config.json").read_text())
-    config |= {"labels": ["any"], "encoder_labels": LABELS, "head": "lstm", "options": {"encoder": str(run)}}
-    width = onnx.load(published / ENCODER_FILE).graph
-    features = next(value for value in width.output if value.name == "features").type.tensor_type.shape.dim[1].dim_value
-    models.sequence_head("lstm", features, ["any"], LABELS).save_weights(folder / "final" / "head.weights.h5")
+    config |= {"model": "cerebroscan", "labels": ["any"], "encoder_labels": LABELS, "head": "lstm"}
+    config |= {"options": {"encoder": str(run)}}
+    (folder / "final" / "config.json").write_text(json.dumps(config))
+    calibration = {level: [[1.0, 0.0]] for level in ("slice", "study")}
+    (folder / "metrics.json").write_text(json.dumps(metrics() | {"calibration": calibration}))
+    head = models.sequence_head("lstm", features_of(published), ["any"], LABELS)
+    head.save_weights(folder / "final" / "head.weights.h5")
+    return folder
+
+
+def features_of(published: Path) -> int:
+    """How many features the published encoder gives."""
+    outputs = onnx.load(published / ENCODER_FILE).graph.output
+    return next(value for value in outputs if value.name == "features").type.tensor_type.shape.dim[1].dim_value
+
+
+def test_a_model_may_share_the_encoder_of_another(run: Path, published: Path, sharing: Path) -> None:
+    """Its evidence is of its own labels alone, in its own order."""
+    folder, features = sharing, features_of(published)
+    config = json.loads((folder / "final" / "config.json").read_text())
     assert to_onnx.encoder_weights(folder, config) == run / "final" / "encoder.weights.h5"
     calibration = {"calibration": {level: [[1.0, 0.0]] for level in ("slice", "study")}}
     encoder, head = to_onnx._functions(folder, config, calibration)
@@ -407,6 +424,27 @@ def test_a_model_may_share_the_encoder_of_another(run: Path, published: Path, tm
     theirs = providers.session(published / ENCODER_FILE, providers.choose("cpu")).run(["evidence"], {"hu": hu})[0]
     np.testing.assert_allclose(evidence[..., 0], theirs[..., 0], atol=1e-4)
     assert head.input_signature[0].shape[1] == features
+
+
+@pytest.mark.parametrize("weights", ["same", "other"])
+def test_one_encoder_file_is_published_for_both(
+    published: Path, sharing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    monkeypatch.setattr(to_onnx, "SLICES", SLICES)
+    shelf = tmp_path / "models"
+    shutil.copytree(published, shelf / "cranioscan")
+    first = ModelCard.read(published)
+    if weights == "other":
+        replace(first, encoder_weights="other").write(shelf / "cranioscan")
+    assert to_onnx.main([str(sharing), "--models", str(shelf), "--version", "1"]) == 0
+    folder = shelf / "cerebroscan"
+    card = ModelCard.read(folder)
+    shared = weights == "same"
+    assert (folder / ENCODER_FILE).exists() is not shared
+    assert card.encoder_of == ("cranioscan" if shared else "")
+    assert (card.sha256[ENCODER_FILE] == first.sha256[ENCODER_FILE]) is shared
+    assert ("../cranioscan/encoder.onnx" in (folder / "README.md").read_text(encoding="utf-8")) is shared
+    assert Detector(folder, "cpu").run(to_onnx._heads(2)).evidence.shape == (2, 28, 28, 1)
 
 
 # ---------------------------------------------------------------- convolutions

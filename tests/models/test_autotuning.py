@@ -249,6 +249,22 @@ def test_models_with_one_encoder_choose_together_and_open_it_once(
     np.testing.assert_array_equal(led.features, alone.features)
 
 
+@pytest.mark.parametrize("provider", ["cpu", "auto"])
+def test_a_model_without_an_encoder_file_says_the_same_with_the_one_beside_it(tmp_path: Path, provider: str) -> None:
+    for name in ("cranioscan", "cerebroscan"):
+        tiny_model.build(tmp_path, name, "same")
+    folder = tmp_path / "cerebroscan"
+    hu = np.random.default_rng(0).integers(20, 90, (3, 224, 224)).astype(np.int16)
+    own = Detector(folder, "cpu").run(hu)
+    tiny_model.share(folder, "cranioscan")
+    for detector in (Detector(folder, provider), load_detectors(tmp_path, provider=provider)["cerebroscan"]):
+        shared = detector.run(hu)
+        assert shared.evidence.shape == own.evidence.shape
+        np.testing.assert_allclose(shared.evidence, own.evidence, atol=1e-2)
+        np.testing.assert_allclose(shared.study_probability, own.study_probability, atol=1e-2)
+    assert list(load_detectors(tmp_path, ["cerebroscan"], "cpu")) == ["cerebroscan"], "its leader need not be loaded"
+
+
 def test_models_with_other_encoders_choose_each_for_itself(tmp_path: Path) -> None:
     tiny_model.build(tmp_path, "cranioscan", "one")
     tiny_model.build(tmp_path, "cerebroscan", "another")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ichscope.labels import LABELS
-from ichscope.models.card import CARD_FILE, ModelCard, ModelError, OperatingPoint, file_sha256
+from ichscope.models.card import CARD_FILE, INT8_FILE, ModelCard, ModelError, OperatingPoint, file_sha256
 from tests.support import tiny_model
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 @pytest.fixture
@@ -101,6 +103,71 @@ def test_a_missing_file_is_found(folder: Path) -> None:
     (folder / "head.onnx").unlink()
     with pytest.raises(ModelError, match=r"head\.onnx: expected a file .* found none"):
         ModelCard.read(folder).verify(folder)
+
+
+# ---------------------------------------------------------------- an encoder of the folder beside
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Path:
+    """A model that runs the encoder of the one beside it."""
+    tiny_model.build(tmp_path, "cranioscan", "same")
+    return tiny_model.share(tiny_model.build(tmp_path, "cerebroscan", "same"), "cranioscan")
+
+
+def test_an_encoder_beside_is_verified_with_the_folder(follower: Path) -> None:
+    card = ModelCard.read(follower)
+    assert not (follower / "encoder.onnx").exists()
+    card.verify(follower)
+    assert card.encoder_card(follower).name == "cranioscan"
+    with (card.encoder_folder(follower) / "encoder.onnx").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ModelError, match=r"cranioscan/encoder\.onnx: expected SHA-256"):
+        card.verify(follower)
+
+
+def test_a_model_has_the_8_bit_weights_of_its_encoder(follower: Path) -> None:
+    leader = follower.parent / "cranioscan"
+    assert ModelCard.read(follower).int8_file(follower) is None
+    (leader / INT8_FILE).write_bytes(b"8 bits")
+    replace(ModelCard.read(leader), int8={"sha256": file_sha256(leader / INT8_FILE)}).write(leader)
+    assert ModelCard.read(follower).int8_file(follower) == leader.absolute() / INT8_FILE
+
+
+@pytest.mark.parametrize("change", [{"encoder_weights": "other"}, {"labels": ("any",)}, {"encoder_of": "cerebroscan"}])
+def test_an_encoder_that_does_not_serve_the_model_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    leader = tiny_model.build(tmp_path, "cerebroscan", "same")
+    follower = tiny_model.share(tiny_model.build(tmp_path, "cranioscan", "same"), "cerebroscan")
+    replace(ModelCard.read(leader), **change).write(leader)
+    with pytest.raises(ModelError, match="expected that cerebroscan has an encoder of the same weights"):
+        ModelCard.read(follower).encoder_card(follower)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "..", "/etc", "a/b", "."])
+def test_a_card_does_not_point_out_of_the_folder_of_models(follower: Path, name: str) -> None:
+    replace(ModelCard.read(follower), encoder_of=name).write(follower)
+    with pytest.raises(ModelError, match="name of a model beside this one"):
+        ModelCard.read(follower)
+
+
+# ---------------------------------------------------------------- what is published
+
+
+@pytest.mark.parametrize("name", ["cranioscan", "cerebroscan"])
+def test_a_published_card_is_written_as_it_is_read(tmp_path: Path, name: str) -> None:
+    ModelCard.read(MODELS / name).write(tmp_path)
+    assert (tmp_path / CARD_FILE).read_bytes() == (MODELS / name / CARD_FILE).read_bytes()
+
+
+def test_one_encoder_is_published_for_both_models_with_its_8_bit_weights() -> None:
+    assert sorted(path.relative_to(MODELS).as_posix() for path in MODELS.rglob("encoder*")) == [
+        "cranioscan/encoder.int8.onnx",
+        "cranioscan/encoder.onnx",
+    ]
+    for folder in (MODELS / "cranioscan", MODELS / "cerebroscan"):
+        card = ModelCard.read(folder)
+        card.verify(folder)
+        assert card.int8_file(folder) is not None
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

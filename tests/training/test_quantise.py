@@ -210,6 +210,12 @@ def test_the_card_alone_is_enough_to_make_the_file_again(folder: Path) -> None:
     )
 
 
+def test_a_model_that_runs_anothers_encoder_is_not_quantised(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace(ModelCard.read(folder), encoder_of="cranioscan").write(folder)
+    assert quantising.main([str(folder)]) == 1
+    assert "found that of cranioscan: quantise that" in capsys.readouterr().err
+
+
 def test_a_card_without_ranges_cannot_make_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert quantising.main([str(folder)]) == 1
     assert "expected ranges for 8-bit weights, found none" in capsys.readouterr().err
