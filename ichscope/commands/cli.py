@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ichscope import __version__
-from ichscope.commands import audit, batch, monitor
+from ichscope.commands import batch, imports, monitor
+from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
     SOME_NOT_ANALYSED,
@@ -188,7 +189,8 @@ def phantom(
 
 app.add_typer(batch.app)
 app.add_typer(monitor.app)
-app.add_typer(audit.app)
+app.add_typer(imports.app)
+app.add_typer(report_command.app)
 
 
 @app.command("providers")

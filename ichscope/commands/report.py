@@ -1,9 +1,8 @@
-"""Commands of an audit over the store: files of truth and of predictions come in, a report goes out."""
+"""`ichscope report`: how well the models do against the truth in the store, as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +13,9 @@ import typer
 from ichscope.commands import running
 from ichscope.commands.shared import (
     NONE_ANALYSED,
-    ColumnOption,
-    PercentOption,
     SlicesToStudyOption,
     TablesOption,
     check_targets,
-    columns_of,
     fail,
     save,
     save_all,
@@ -28,100 +24,19 @@ from ichscope.commands.shared import (
 if TYPE_CHECKING:
     from ichscope.evaluation.selection import EvaluationSet, ModelSource, TruthSource
     from ichscope.reporting.report import EvaluationReport
-    from ichscope.tabular.importing import Imported
 
 _EXIT_CODES = """\b
-Exit code:
-  0  the file is in the store, where it may have been before
-  2  wrong usage, or a file that cannot be used; nothing of it is in the store
-  4  the store cannot be used
-"""
-_REPORT_EXIT_CODES = """\b
 Exit code:
   0  the report is written
   1  there is nothing to report: no truth, or no model with results for it
   2  wrong usage
   4  the store cannot be used
 """
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
-NameOption = Annotated[
-    str, typer.Option(metavar="TEXT", help="What to call the import; by default the name of the file.")
-]
 
 app = typer.Typer()
 
 
-@app.command("import-truth", epilog=_EXIT_CODES)
-def import_truth(
-    file: FileArgument,
-    readers: Annotated[
-        bool,
-        typer.Option(
-            "--readers",
-            help="Rows of one study that name no reader come from several readers; they do not contradict each other.",
-        ),
-    ] = False,
-    column: ColumnOption = None,
-    name: NameOption = "",
-) -> None:
-    """Import readers' labels into the store: a CSV with a column `study` or `sop`, or Kaggle's ID,Label.
-
-    Each label is a column. Several readers are told apart by a column `reader`, or by columns such as R1:SDH. The file
-    is imported whole or not at all. Whose truth counts (the majority, any reader, one of them) is chosen later, when
-    figures are made.
-    """
-    from ichscope.tabular import importing
-
-    columns = columns_of(column)
-    with running.store(hint="") as store, _tables():
-        _say(importing.import_truth(store, file, columns, nameless_readers=readers, name=name))
-
-
-@app.command("import-predictions", epilog=_EXIT_CODES)
-def import_predictions(
-    file: FileArgument,
-    level: Annotated[
-        Literal["study", "slice"],
-        typer.Option(help="What to import from JSON of `ichscope analyse`, which holds both."),
-    ] = "study",
-    column: ColumnOption = None,
-    percent: PercentOption = False,
-    name: NameOption = "",
-) -> None:
-    """Import the probabilities of any tool into the store, to audit it without its images.
-
-    A CSV with a column `study`, or `sop`, or `study` and `slice`, and a column of probabilities for each label;
-    `patient`, `model` and `version` are optional. JSON of `ichscope analyse` works, too. A model that the file does not
-    name is called after the file.
-    """
-    from ichscope.tabular import importing
-
-    columns = columns_of(column)
-    with running.store(hint="") as store, _tables():
-        _say(importing.import_predictions(store, file, columns, level=level, percent=percent, name=name))
-
-
-@app.command()
-def imports(
-    remove: Annotated[int | None, typer.Option(metavar="NUMBER", help="Remove the import with this number.")] = None,
-) -> None:
-    """List what was imported, or remove one import."""
-    with running.store(hint="") as store:
-        tables = store.imported.tables()
-        if remove is not None:
-            if remove not in {table.id for table in tables}:
-                fail(f"there is no imported file number {remove}")
-            store.imported.remove(remove)
-            return
-    for table in tables:
-        raters = ", ".join(rater.name or "one reader" for rater in table.raters)
-        when = table.imported_at.strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{table.id:<4}{table.kind:<12}{when}  {table.name}: {table.rows} rows by {table.level}; {raters}")
-    if not tables:
-        typer.echo("Nothing was imported. `ichscope import-truth FILE` imports readers' labels.")
-
-
-@app.command(epilog=_REPORT_EXIT_CODES)
+@app.command(epilog=_EXIT_CODES)
 def report(
     output: Annotated[Path, typer.Option(metavar="FILE.html", help="Where to write the report; - is stdout.")],
     truth: Annotated[
@@ -243,30 +158,3 @@ def _with_words(evaluation_set: EvaluationSet) -> EvaluationSet:
         if evaluation_set.missing[key] < len(evaluation_set.keys)
     }
     return replace(evaluation_set, models=speaking, missing={key: evaluation_set.missing[key] for key in speaking})
-
-
-@contextmanager
-def _tables() -> Iterator[None]:
-    """Say what is wrong with a file."""
-    from ichscope.tabular.table import TableError
-
-    try:
-        yield
-    except TableError as error:
-        fail(str(error))
-
-
-def _say(imported: Imported) -> None:
-    """Say what came in."""
-    from ichscope.tabular.values import NAMELESS
-
-    unit = "studies" if imported.level == "study" else "slices"
-    before = "" if imported.new else " (was there already)"
-    rows = f"{imported.rows} {unit}, {imported.matched} of them in the store"
-    typer.echo(f"Number {imported.id}{before}: {imported.name}, {rows}")
-    who = "Readers" if imported.kind == "truth" else "Models"
-    named = (rater if rater not in ("", NAMELESS) else "not named" for rater in imported.raters)
-    typer.echo(f"{who}: {', '.join(named)}")
-    typer.echo(f"Labels: {', '.join(imported.labels)}")
-    for note in imported.notes:
-        typer.echo(f"Note: {note}")
