@@ -59,7 +59,7 @@ def main() -> int:
         ways |= {label: _by_runtime(session, hu, options.batch) for label, session in sessions.items()}
         ways |= {f"GEMM {name}": way for name, way in gemm.ways(Path(folder)).items()}
         taken = shared.take_turns(ways, options.rounds)
-        plain = next(path for provider, path in files.items() if not provider.int8)
+        plain = next(path for provider, path in files.items() if not provider.needs_int8)
         report |= {"slices": len(hu), "batch": options.batch, "gigaflops_a_slice": _operations(plain) / 1e9}
         report["ways"] = summary(taken, len(hu), _operations(plain))
         print("\n" + table(report))
@@ -162,7 +162,7 @@ def _openvino(files: Mapping[Provider, Path], hu: Slices, batch: int) -> Ways:
         import openvino
     except ImportError:
         return {}
-    by_precision = {"int8" if provider.int8 else "fp32": path for provider, path in files.items()}
+    by_precision = {"int8" if provider.needs_int8 else "fp32": path for provider, path in files.items()}
     if providers.has_bf16():
         by_precision["bf16"] = by_precision["fp32"]
     ways: Ways = {}

@@ -21,7 +21,6 @@ from ichscope.commands.shared import (
     PathsArgument,
     PercentOption,
     PicturesOption,
-    Provider,
     ProviderOption,
     SlicesToStudyOption,
     check_targets,
@@ -213,7 +212,7 @@ def show_providers(
         fail(str(error))
     typer.echo("To be had by --provider, the usually fastest first:")
     for found in (*providers.for_int8(), *providers.available()):
-        typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.int8 else ''}")
+        typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.needs_int8 else ''}")
     for choice, why in providers.missing().items():
         typer.echo(f"{choice:<15}not here: {why}")
 
@@ -224,7 +223,7 @@ def show_version() -> None:
     typer.echo(f"ichscope {__version__}")
 
 
-def _load(names: Sequence[str] | None, folder: Path | None, provider: Provider) -> Mapping[str, Detector]:
+def _load(names: Sequence[str] | None, folder: Path | None, provider: str) -> Mapping[str, Detector]:
     from ichscope.models.card import ModelError
     from ichscope.models.registry import REGISTRY
 

@@ -14,7 +14,18 @@ from ichscope.atomic import write_text
 NONE_ANALYSED, USAGE, SOME_NOT_ANALYSED, STOPPED = 1, 2, 3, 4
 STDOUT = Path("-")
 
-Provider = Literal["auto", "cpu", "cpu-int8", "openvino", "openvino-int8", "cuda", "tensorrt"]
+
+def _known_provider(choice: str) -> str:
+    """Refuse a name that no provider has; what runs models is loaded only where another than `auto` is asked for."""
+    if choice != "auto":
+        from ichscope.models import providers
+
+        if choice not in providers.choices():
+            names = ", ".join(providers.choices())
+            raise typer.BadParameter(f"expected one of {names}, found {choice!r}")
+    return choice
+
+
 PathsArgument = Annotated[
     list[Path], typer.Argument(metavar="PATH", exists=True, help="A file, a folder or a ZIP archive.")
 ]
@@ -26,7 +37,12 @@ ModelsFolderOption = Annotated[
     typer.Option(metavar="DIR", exists=True, file_okay=False, help="Load the models from this folder."),
 ]
 ProviderOption = Annotated[
-    Provider, typer.Option(help="What to run the models on; auto takes the fastest on this machine.")
+    str,
+    typer.Option(
+        metavar="NAME",
+        callback=_known_provider,
+        help="What to run the models on, by its name in `ichscope providers`; auto takes the fastest on this machine.",
+    ),
 ]
 PicturesOption = Annotated[
     bool,

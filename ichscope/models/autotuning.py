@@ -132,7 +132,7 @@ def encoder_file(folder: Path, card: ModelCard, provider: Provider) -> Path:
     ProviderError
         if that is the one of 8-bit weights, and it is not there
     """
-    if not provider.int8:
+    if not provider.needs_int8:
         return card.encoder_folder(folder) / ENCODER_FILE
     if (path := card.int8_file(folder)) is None:
         raise ProviderError(f"{folder}: expected a file of 8-bit weights that the card knows, found none")

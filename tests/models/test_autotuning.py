@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
 from ichscope.models.detector import Detector
-from ichscope.models.providers import Provider, ProviderError
+from ichscope.models.providers import Cpu, Provider, ProviderError
 from ichscope.models.registry import encoder_groups, load_detectors
 from tests.support import tiny_model
 
-CPU = providers.choose("cpu")
-FAST = Provider("openvino", "Fast fp32", "CPUExecutionProvider")
-OTHER = Provider("cuda", "Other fp32", "CPUExecutionProvider")
-
 Open = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Pretended(Cpu):
+    """The CPU under another name; what a file opens to may be given."""
+
+    opens: Open = Cpu.open
+
+    def open(self, path: Path, options: Any) -> Any:
+        return self.opens(self, path, options)
+
+
+CPU = Pretended()
+FAST = Pretended("openvino", "Fast fp32", int8_label="OpenVINO int8")
+OTHER = Pretended("cuda", "Other fp32", int8_label="")
 
 
 @pytest.fixture(autouse=True)
@@ -51,23 +63,22 @@ def model(tmp_path: Path) -> Path:
 def there(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let these providers be there; what a file opens to may be given by choice."""
 
-    def pretend(*found: Provider, **opens: Open) -> None:
-        monkeypatch.setattr(providers, "available", lambda: found)
-        for provider in found:
-            monkeypatch.setitem(providers._OPEN, provider.choice, opens.get(provider.choice, providers._on_cpu))
+    def pretend(*given: Pretended, **opens: Open) -> None:
+        here = tuple(replace(provider, opens=opens.get(provider.choice, Cpu.open)) for provider in given)
+        monkeypatch.setattr(providers, "available", lambda: here)
 
     return pretend
 
 
-def fails(path: Path, provider: Provider, options: Any) -> Any:
-    raise providers.state.RuntimeException(f"{provider.label}: a library is missing")
+def fails(provider: Provider, path: Path, options: Any) -> Any:
+    raise state.RuntimeException(f"{provider.label}: a library is missing")
 
 
 def changed(by: float) -> Open:
     """A provider whose features, and so its probabilities, are off."""
 
-    def opened(path: Path, provider: Provider, options: Any) -> Any:
-        real = providers._on_cpu(path, CPU, options)
+    def opened(provider: Pretended, path: Path, options: Any) -> Any:
+        real = Cpu.open(provider, path, options)
 
         def run(outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
             features, *more = real.run(outputs, inputs)
@@ -231,9 +242,9 @@ def test_models_with_one_encoder_choose_together_and_open_it_once(
         tiny_model.build(tmp_path / "pair", name, "same")
     encoders: list[Path] = []
 
-    def counted(path: Path, provider: Provider, options: Any) -> Any:
+    def counted(provider: Pretended, path: Path, options: Any) -> Any:
         encoders.append(path)
-        return providers._on_cpu(path, provider, options)
+        return Cpu.open(provider, path, options)
 
     there(FAST, CPU, openvino=counted)
     assert list(encoder_groups(tmp_path / "pair")) == [("cranioscan", "cerebroscan")]

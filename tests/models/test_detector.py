@@ -12,6 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS
@@ -180,14 +181,13 @@ def test_cuda_that_is_not_there_is_refused_not_replaced(folder: Path) -> None:
 
 
 def test_auto_takes_the_best_that_opens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = providers.Provider("cuda", "CUDA fp32", "CUDAExecutionProvider")
-    cpu = providers.choose("cpu")
+    cuda, cpu = providers.Cuda(), providers.choose("cpu")
 
     def fails(*_: object) -> None:
-        raise providers.state.Fail("no libcudnn")
+        raise state.Fail("no libcudnn")
 
     monkeypatch.setattr(providers, "available", lambda: (cuda, cpu))
-    monkeypatch.setitem(providers._OPEN, "cuda", fails)
+    monkeypatch.setattr(providers.Cuda, "open", fails)
     assert Detector(folder).provider == "CPU fp32"
 
 

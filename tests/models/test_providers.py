@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,15 +14,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from ichscope.models import providers
-from ichscope.models.providers import Provider, ProviderError
+from ichscope.models.providers import Cpu, Cuda, OpenVino, Provider, ProviderError, TensorRt, cuda, openvino, sessions
 from tests.support import tiny_model
 
-CPU = Provider("cpu", "CPU fp32", "CPUExecutionProvider")
-CUDA = Provider("cuda", "CUDA fp32", "CUDAExecutionProvider")
-TENSORRT = Provider("tensorrt", "TensorRT fp16", "TensorrtExecutionProvider")
-OPENVINO = Provider("openvino", "OpenVINO bf16", "OpenVINOExecutionProvider")
+CPU, CUDA, TENSORRT = Cpu(), Cuda(), TensorRt()
+OPENVINO = OpenVino(label="OpenVINO bf16", precision="bf16")
 HEAD = np.array([[0.25], [0.75]], np.float32)
 
 
@@ -31,8 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pretend(monkeypatch: pytest.MonkeyPatch, *there: Provider) -> None:
     """Let `available` find these providers, whatever the machine has."""
     by_choice = {provider.choice: provider for provider in there}
-    found = {name: by_choice.get(name, "it is elsewhere") for name in providers.CHOICES}
-    monkeypatch.setattr(providers, "_FIND", {name: lambda one=one: one for name, one in found.items()})
+    monkeypatch.setattr(providers, "_find", lambda kind: by_choice.get(kind.choice, "it is elsewhere"))
 
 
 class Recorded:
@@ -70,8 +71,12 @@ def test_what_is_available_can_open_a_file(model: Path) -> None:
         ((CPU, OPENVINO, CUDA, TENSORRT), "auto", TENSORRT),
         ((CPU, OPENVINO, CUDA), "cpu", CPU),
         ((CPU, OPENVINO, CUDA), "openvino", OPENVINO),
-        ((CPU, CUDA), "cpu-int8", Provider("cpu-int8", "CPU int8", CPU.runtime_name)),
-        ((CPU, OPENVINO), "openvino-int8", Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name)),
+        ((CPU, CUDA), "cpu-int8", replace(CPU, choice="cpu-int8", label="CPU int8", needs_int8=True)),
+        (
+            (CPU, OPENVINO),
+            "openvino-int8",
+            replace(OPENVINO, choice="openvino-int8", label="OpenVINO int8", needs_int8=True),
+        ),
     ],
 )
 def test_choose(monkeypatch: pytest.MonkeyPatch, there: tuple, choice: str, expected: Provider) -> None:
@@ -104,7 +109,7 @@ def test_cuda_needs_a_card_besides_its_name_in_the_list(
     monkeypatch.setattr(ort, "get_ep_devices", lambda: [SimpleNamespace(device=gpu)] if vendor else [])
     monkeypatch.setattr(ort, "get_available_providers", lambda: names)
     monkeypatch.setattr(Path, "exists", lambda path: driver and path == Path("/proc/driver/nvidia/version"))
-    assert providers._cuda.__wrapped__() == expected
+    assert Cuda.find() == expected
 
 
 def test_cuda_is_not_claimed_here_without_a_card() -> None:
@@ -147,11 +152,11 @@ def test_an_openvino_plugin_that_does_not_load_is_not_there(monkeypatch: pytest.
     pytest.importorskip("onnxruntime_ep_openvino")
 
     def fails(name: str, library: str) -> None:
-        raise providers.state.Fail("built for another ONNX Runtime")
+        raise state.Fail("built for another ONNX Runtime")
 
     monkeypatch.setattr(ort, "get_ep_devices", list)
     monkeypatch.setattr(ort, "register_execution_provider_library", fails)
-    assert "does not fit" in providers._openvino.__wrapped__()
+    assert "does not fit" in OpenVino.find()
 
 
 def test_an_openvino_plugin_that_does_not_take_the_processor_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +164,14 @@ def test_an_openvino_plugin_that_does_not_take_the_processor_is_not_there(monkey
     cpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.CPU, vendor="AMD")
     monkeypatch.setattr(ort, "get_ep_devices", lambda: [SimpleNamespace(ep_name=CPU.runtime_name, device=cpu)])
     monkeypatch.setattr(ort, "register_execution_provider_library", lambda name, library: None)
-    assert "Intel" in providers._openvino.__wrapped__()
+    assert "Intel" in OpenVino.find()
+
+
+def test_every_provider_has_names_of_its_own_that_can_be_asked_for() -> None:
+    names = providers.choices()
+    assert len(set(names)) == len(names)
+    assert {"auto", *(provider.choice for provider in (*providers.available(), *providers.for_int8()))} <= set(names)
+    assert set(providers.missing()) <= set(names)
 
 
 def test_what_is_missing_has_a_reason_and_what_is_there_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,23 +233,28 @@ def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(
 
 
 def test_tensorrt_needs_its_library_besides_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "_unusable", lambda name: "")
+    monkeypatch.setattr(cuda, "unusable", lambda name: "")
     for found, expected in [(None, "TensorRT's library is not installed"), ("libnvinfer.so.10", TENSORRT)]:
-        monkeypatch.setattr(providers.ctypes.util, "find_library", lambda name, found=found: found)
-        monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
-        assert providers._tensorrt.__wrapped__() == expected
-    monkeypatch.setattr(providers, "_unusable", lambda name: "no card")
-    assert providers._tensorrt.__wrapped__() == "no card"
+        monkeypatch.setattr(ctypes.util, "find_library", lambda name, found=found: found)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        assert TensorRt.find() == expected
+    monkeypatch.setattr(cuda, "unusable", lambda name: "no card")
+    assert TensorRt.find() == "no card"
 
 
 @pytest.mark.parametrize("has", [True, False])
 def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, has: bool
 ) -> None:
-    monkeypatch.setattr(providers, "has_bf16", lambda: has)
-    found = providers._openvino_options(Provider("openvino-int8", "OpenVINO int8", OPENVINO.runtime_name), 2, 1)
-    hint = json.loads(found["load_config"])["CPU"]["INFERENCE_PRECISION_HINT"]
-    assert hint == ("bf16" if has else "f32")
+    cpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.CPU, vendor="Intel")
+    monkeypatch.setattr(ort, "get_ep_devices", lambda: [SimpleNamespace(ep_name="OpenVINO", device=cpu)])
+    plugin = SimpleNamespace(get_ep_name=lambda: "OpenVINO", get_library_path=lambda: "")
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_openvino", plugin)
+    monkeypatch.setattr(openvino, "has_bf16", lambda: has)
+    precision, label = ("bf16", "OpenVINO bf16") if has else ("f32", "OpenVINO fp32")
+    plain = OpenVino(label=label, runtime_name="OpenVINO", precision=precision)
+    assert OpenVino.find() == plain
+    assert plain.for_int8() == replace(plain, choice="openvino-int8", label="OpenVINO int8", needs_int8=True)
 
 
 def test_opening_on_cuda_leaves_stdout_to_results(
@@ -256,9 +273,9 @@ def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.Monk
         providers.session(Path("encoder.onnx"), CUDA)
 
 
-@pytest.mark.parametrize(("label", "precision"), [("OpenVINO bf16", "bf16"), ("OpenVINO fp32", "f32")])
+@pytest.mark.parametrize("provider", [OPENVINO, OpenVino(), OPENVINO.for_int8(), OpenVino().for_int8()])
 def test_openvino_is_asked_for_its_cpu_precision_and_threads(
-    monkeypatch: pytest.MonkeyPatch, label: str, precision: str
+    monkeypatch: pytest.MonkeyPatch, provider: OpenVino
 ) -> None:
     kinds = (ort.OrtHardwareDeviceType.GPU, ort.OrtHardwareDeviceType.CPU)
     devices = [SimpleNamespace(ep_name=OPENVINO.runtime_name, device=SimpleNamespace(type=kind)) for kind in kinds]
@@ -269,10 +286,10 @@ def test_openvino_is_asked_for_its_cpu_precision_and_threads(
     monkeypatch.setattr(ort, "get_ep_devices", lambda: devices)
     monkeypatch.setattr(ort, "SessionOptions", lambda: options)
     monkeypatch.setattr(ort, "InferenceSession", Recorded([OPENVINO.runtime_name]))
-    providers.session(Path("encoder.onnx"), Provider("openvino", label, OPENVINO.runtime_name), threads=4, streams=2)
+    providers.session(Path("encoder.onnx"), provider, threads=4, streams=2)
     ((chosen, wanted),) = asked
     assert chosen == devices[1:]
-    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": "4", "NUM_STREAMS": "2"}
+    hints = {"INFERENCE_PRECISION_HINT": provider.precision, "INFERENCE_NUM_THREADS": "4", "NUM_STREAMS": "2"}
     assert json.loads(wanted["load_config"]) == {"CPU": hints}
 
 
@@ -310,7 +327,7 @@ def test_what_one_part_raises_is_raised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("provider", "streams"), [(CPU, 2), (OPENVINO, 2), (CUDA, 1)])
 def test_parts_run_side_by_side_on_cpus(monkeypatch: pytest.MonkeyPatch, provider: Provider, streams: int) -> None:
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(providers, "session", lambda *given: asked.append(given))
+    monkeypatch.setattr(sessions, "session", lambda *given: asked.append(given))
     providers.Encoder(Path("encoder.onnx"), provider, 2)
     assert asked == [(Path("encoder.onnx"), provider, 2, streams)]
 
