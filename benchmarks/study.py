@@ -142,8 +142,8 @@ def _real_total(files: Files, name: str, detector: Detector) -> Seconds:
     """Time what users call, instead of the sum of what was taken apart."""
     seconds: Seconds = {}
     with _timed(seconds, "total"):
-        (result,) = analyse(files, {name: detector})
-    assert result.models, result.reasons
+        (study,) = analyse(files, {name: detector})
+    assert study.speaks.models, study.speaks.reasons
     return seconds
 
 

@@ -69,8 +69,8 @@ def _study(slices: int) -> Files:
 
 
 def _check(files: Files, detectors: Mapping[str, Detector]) -> None:
-    (result,) = analyse(files, detectors)
-    assert result.models, result.reasons
+    (study,) = analyse(files, detectors)
+    assert study.speaks.models, study.speaks.reasons
 
 
 def _user(

@@ -104,6 +104,18 @@ class Background:
         self.ask(job)
         return job
 
+    def analyse_series(self, series: int) -> int:
+        """Have a stored series analysed that no model has judged; gives the job.
+
+        Raises
+        ------
+        StoreError
+            if the store cannot be written
+        """
+        job = batch.begin_analysis(self.store, series)
+        self.ask(job)
+        return job
+
     def demonstrate(self) -> None:
         """Have the demonstration made and analysed."""
         self._demonstrate, self.making = True, (0, demo.STUDIES)

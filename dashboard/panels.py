@@ -12,7 +12,7 @@ from dashboard.verdict import agreement, in_reading_order, ordered, reasons, ver
 from ichscope import results as files
 from ichscope.reporting.figures import study, theme
 from ichscope.reporting.figures.theme import number
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, StudyResult
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
 _LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents analysis"}
@@ -25,8 +25,9 @@ def warm_up() -> None:
         st.plotly_chart(study.probability_bars({}, {}), theme=None, key="warm-up-chart")
 
 
-def choose(results: list[SeriesResult]) -> SeriesResult:
-    """A list with the headline of every series and every rejected file; the one that the reader picks."""
+def choose(studies: list[StudyResult]) -> StudyResult:
+    """A list with the headline of every study and every rejected file; the one that the reader picks."""
+    results = [study.speaks for study in studies]
     levels = [verdict(result).level for result in results]
     summary = ", ".join(f"{levels.count(level)} {word}" for level, word in _SHORT.items() if level in levels)
     with st.container(height=_LIST_HEIGHT if len(results) > 2 else "content", border=True):
@@ -38,7 +39,7 @@ def choose(results: list[SeriesResult]) -> SeriesResult:
             key="chosen",
             width="stretch",
         )
-    return results[index or 0]
+    return studies[index or 0]
 
 
 def _caption(result: SeriesResult) -> str:
@@ -128,9 +129,9 @@ def quality(result: SeriesResult) -> None:
     st.markdown("\n".join(lines))
 
 
-def downloads(results: list[SeriesResult]) -> None:
+def downloads(studies: list[StudyResult]) -> None:
     """All results of this upload as files; made by the browser's click, without a new run of the page."""
-    entries = in_reading_order(results)
+    entries = [result for study in in_reading_order(studies) for result in study.series]
     rows = [row for result in entries for row in files.csv_rows(result)]
     kinds = {
         "JSON": (files.json_text(result.to_json() for result in entries), "application/json"),

@@ -30,9 +30,9 @@ def sentence(text: str) -> str:
     return f"{text}." if text and not text.endswith((".", "!", "?")) else text
 
 
-def count(number: int, noun: str) -> str:
-    """Number and noun: 1 slice, 32 slices."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def count(number: int, noun: str, several: str = "") -> str:
+    """Number and noun: 1 slice, 32 slices; `several` where the plural has no s."""
+    return f"{number} {noun if number == 1 else several or noun + 's'}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from dashboard.text import sentence
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.reporting.figures.theme import number
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, StudyResult
 
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
@@ -70,11 +70,7 @@ def ordered(result: SeriesResult) -> list[ModelResult]:
 
 def positive_subtypes(model: ModelResult) -> list[str]:
     """Subtypes at or above their own thresholds, the most probable first."""
-    positive = [
-        label
-        for label, value in model.probability.items()
-        if label != "any" and value >= model.thresholds.get(label, 2)
-    ]
+    positive = [label for label in model.positive_labels if label != "any"]
     return sorted(positive, key=lambda label: -model.probability[label])
 
 
@@ -93,6 +89,10 @@ def agreement(models: Sequence[ModelResult]) -> tuple[Literal["ok", "warning"], 
     return "ok", "Both models flag this series." if flags == {True} else "Neither model flags this series."
 
 
-def in_reading_order(results: Sequence[SeriesResult]) -> list[SeriesResult]:
+def in_reading_order(studies: Sequence[StudyResult]) -> list[StudyResult]:
     """Flagged first, then not flagged, then not analysed; whole series before single slices."""
-    return sorted(results, key=lambda result: (_ORDER.index(verdict(result).level), -len(result.slices)))
+
+    def place(study: StudyResult) -> tuple[int, int]:
+        return _ORDER.index(verdict(study.speaks).level), -len(study.speaks.slices)
+
+    return sorted(studies, key=place)

@@ -1,4 +1,4 @@
-"""One study, start to end: files in, results out. Bad input becomes a result with its reason."""
+"""Studies, start to end: files in, results out. Bad input becomes a result with its reason."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from ichscope.imaging.images import ImageError, read_pictures
 from ichscope.imaging.intake import Group, Rejected, collect
 from ichscope.imaging.preprocess import model_input
 from ichscope.imaging.series import Finding, Level
+from ichscope.imaging.speaker import speaker
 from ichscope.labels import LABELS
 from ichscope.models.card import ENCODER_FILE, HEAD_FILE, ModelError
 from ichscope.models.detector import Detector, Encoding, Prediction
 from ichscope.models.scheduler import Priority
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import LEFT_TO_ANOTHER, OTHER_SERIES, ModelResult, Role, SeriesResult, StudyResult, reasons_of
 
 Progress = Callable[[int, int, str], None]
 
@@ -31,15 +33,38 @@ def analyse(
     detectors: Mapping[str, Detector],
     pictures_as_series: bool = False,
     progress: Progress | None = None,
-) -> Iterator[SeriesResult]:
-    """Analyse everything in files, folders and ZIPs: one result a series, and one a file that is unreadable.
+    all_series: bool = False,
+) -> Iterator[StudyResult]:
+    """Analyse everything in files, folders and ZIPs: one result a study, and one a file that is unreadable.
 
     progress : called with (slices done, slices, series name)
+    all_series : run the models on every series, not only on the one that speaks for its study
     """
-    found = collect(inputs, pictures_as_series=pictures_as_series)
-    yield from (_rejected(file) for file in found.rejected)
-    for group in found.groups:
-        yield analyse_group(group, detectors, progress)
+    intake = collect(inputs, pictures_as_series=pictures_as_series)
+    yield from (_rejected(file) for file in intake.rejected)
+    for groups in intake.studies:
+        yield analyse_study(groups, detectors, progress, all_series)
+
+
+def analyse_study(
+    groups: Sequence[Group],
+    detectors: Mapping[str, Detector],
+    progress: Progress | None = None,
+    all_series: bool = False,
+) -> StudyResult:
+    """Analyse the series of one study, the first of `groups` that can be; the others are read and checked only."""
+    results: list[SeriesResult] = []
+    for group in groups:
+        judged = any(result.models for result in results)
+        results.append(analyse_group(group, detectors, progress, read_only=judged and not all_series))
+    choice = speaker([group.facts for group in groups], [bool(result.models) for result in results])
+    speaks, *others = (results[index] for index in choice.order)
+    return StudyResult(
+        series=(
+            replace(speaks, role=Role.SPEAKS, role_reason=choice.reason),
+            *(replace(result, role=Role.OTHER) for result in others),
+        )
+    )
 
 
 def analyse_group(
@@ -47,35 +72,83 @@ def analyse_group(
     detectors: Mapping[str, Detector],
     progress: Progress | None = None,
     priority: Priority = "interactive",
+    read_only: bool = False,
 ) -> SeriesResult:
     """Read one series, judge whether it may be analysed, and run every model on it.
 
     Never raises for bad input, nor for a model that fails: both become a status and a reason.
+
+    read_only : run no model, because another series speaks for the study
     """
     name = series_name(group)
     try:
         read = read_series if group.kind == "ct" else read_pictures
         series = read(group.sources, group.identity)
     except (DicomError, ImageError) as error:
-        finding = Finding("not analysable", "unreadable", str(error))
-        return SeriesResult(group.study, group.key, name, "not analysed", (str(error),), (finding,))
+        return unreadable(group.study, group.key, name, str(error))
     # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
     with ThreadPoolExecutor(1) as beside:
         prepared = beside.submit(model_input, series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
         findings = quality.assess(series)
     status = quality.status(findings)
+    checked = SeriesResult(
+        study=group.study,
+        series=group.key,
+        name=name,
+        status=status,
+        reasons=reasons_of(findings),
+        findings=findings,
+        slices=series.slices,
+        volume=series,
+    )
     if status == "not analysed":
-        reasons = _reasons(findings)
-        return SeriesResult(group.study, group.key, name, status, reasons, findings, series.slices, volume=series)
+        return checked
     hu, box = prepared.result()
-    models, failures = run_models(hu, detectors, progress, name, priority)
-    findings = (*failures, *findings)
-    status, reasons = quality.status(findings), _reasons(findings)
-    return SeriesResult(group.study, group.key, name, status, reasons, findings, series.slices, models, box, series)
+    if read_only:
+        return left_to_another(replace(checked, box=box))
+    return _judged(replace(checked, box=box), hu, detectors, progress, priority)
 
 
-def _reasons(findings: Iterable[Finding]) -> tuple[str, ...]:
-    return tuple(finding.text for finding in findings if finding.level != "ok")
+def judge(checked: SeriesResult, detectors: Mapping[str, Detector], progress: Progress | None = None) -> SeriesResult:
+    """Run every model on a series that was read and checked only, because another one speaks for its study.
+
+    Raises
+    ------
+    ValueError
+        if the result carries no voxels
+    """
+    if (series := checked.volume) is None:
+        raise ValueError(f"{checked.name}: expected a series with voxels, found none")
+    hu, box = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+    findings = tuple(finding for finding in checked.findings if finding.code != OTHER_SERIES)
+    return _judged(replace(checked, findings=findings, box=box), hu, detectors, progress, "interactive")
+
+
+def _judged(
+    checked: SeriesResult,
+    hu: NDArray[np.int16],
+    detectors: Mapping[str, Detector],
+    progress: Progress | None,
+    priority: Priority,
+) -> SeriesResult:
+    models, failures = run_models(hu, detectors, progress, checked.name, priority)
+    findings = (*failures, *checked.findings)
+    status, reasons = quality.status(findings), reasons_of(findings)
+    return replace(checked, status=status, reasons=reasons, findings=findings, models=models)
+
+
+def unreadable(study: str, series: str, name: str, reason: str) -> SeriesResult:
+    """The result of what cannot be read: its reason."""
+    finding = Finding("not analysable", "unreadable", reason)
+    return SeriesResult(
+        study=study, series=series, name=name, status="not analysed", reasons=(reason,), findings=(finding,)
+    )
+
+
+def left_to_another(checked: SeriesResult) -> SeriesResult:
+    """The result of a series that could be analysed, and was not, because another one speaks for its study."""
+    findings = (*checked.findings, Finding("ok", OTHER_SERIES, LEFT_TO_ANOTHER))
+    return replace(checked, status="not analysed", reasons=reasons_of(findings), findings=findings)
 
 
 def run_models(
@@ -149,6 +222,5 @@ def _by_label(labels: Sequence[str], prediction: Prediction) -> dict[str, NDArra
     return {label: prediction.slice_probability[:, labels.index(label)] for label in LABELS if label in labels}
 
 
-def _rejected(file: Rejected) -> SeriesResult:
-    finding = Finding("not analysable", "unreadable", file.reason)
-    return SeriesResult("", "", file.name, "not analysed", (file.reason,), (finding,))
+def _rejected(file: Rejected) -> StudyResult:
+    return StudyResult(series=(unreadable("", "", file.name, file.reason),))

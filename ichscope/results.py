@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -79,11 +80,29 @@ class ModelResult:
         )
 
 
-@dataclass(frozen=True, eq=False)
+class Role(StrEnum):
+    """What a series is to its study."""
+
+    SPEAKS = "speaks for the study"
+    OTHER = "other series"
+
+
+# The finding of a series that was left alone because another one speaks for its study; no failure.
+OTHER_SERIES = "other-series"
+LEFT_TO_ANOTHER = "Not analysed, because another series speaks for the study; it can be analysed on request."
+
+
+def reasons_of(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Why a result is limited or missing, in words: every finding that is no good news."""
+    return tuple(finding.text for finding in findings if finding.level != "ok" or finding.code == OTHER_SERIES)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SeriesResult:
     """The result of one series: status "analysed", "limited" or "not analysed", why, and what each model says.
 
     name : the file or folder as the user knows it
+    role, role_reason : whether it speaks for its study, and why
     box : the square of each slice that the models saw, and that the evidence covers
     volume : the series itself, for viewing; None where it could not be read
     """
@@ -92,6 +111,8 @@ class SeriesResult:
     series: str
     name: str
     status: str
+    role: Role = Role.SPEAKS
+    role_reason: str = ""
     reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     slices: tuple[Slice, ...] = ()
@@ -99,12 +120,19 @@ class SeriesResult:
     box: Box | None = None
     volume: Series | None = None
 
+    @property
+    def left_to_another(self) -> bool:
+        """Whether no model was asked, because another series speaks for the study; that is no failure."""
+        return any(finding.code == OTHER_SERIES for finding in self.findings)
+
     def to_json(self) -> dict[str, Any]:
         """Give the result as plain values, in the form that `ichscope analyse --json` promises."""
         return {
             "study": self.study,
             "series": self.series,
             "name": self.name,
+            "role": str(self.role),
+            "role_reason": self.role_reason,
             "status": self.status,
             "reasons": list(self.reasons),
             "slices": len(self.slices),
@@ -123,14 +151,50 @@ class SeriesResult:
             "probability": {label: round(p, 6) for label, p in model.probability.items()},
             "per_slice": [
                 {
-                    "file": one.file,
-                    "sop": one.sop,
-                    "position_mm": one.position_mm,
+                    "file": place.file,
+                    "sop": place.sop,
+                    "position_mm": place.position_mm,
                     "probability": {label: round(float(p[i]), 6) for label, p in model.slice_probability.items()},
                 }
-                for i, one in enumerate(self.slices)
+                for i, place in enumerate(self.slices)
             ],
         }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyResult:
+    """The results of one examination's series, the one that speaks for it first; its verdict is the study's."""
+
+    series: tuple[SeriesResult, ...]
+
+    @property
+    def study(self) -> str:
+        """Short hash that stands for the study; "" where no file was read."""
+        return self.series[0].study
+
+    @property
+    def speaks(self) -> SeriesResult:
+        """The series that speaks for the study."""
+        return self.series[0]
+
+    @property
+    def others(self) -> tuple[SeriesResult, ...]:
+        """All other series."""
+        return self.series[1:]
+
+    @property
+    def status(self) -> str:
+        """As of the series that speaks."""
+        return self.speaks.status
+
+    @property
+    def flagged(self) -> bool:
+        """Whether any model flags the study."""
+        return any(model.flagged for model in self.speaks.models.values())
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Give an entry a series, in the form that `ichscope analyse --json` promises."""
+        return [result.to_json() for result in self.series]
 
 
 def json_text(results: Iterable[Mapping[str, Any]]) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from ichscope import phantom, results
-from ichscope.analyse import analyse, analyse_group, series_name
+from ichscope.analyse import analyse as analyse_studies
+from ichscope.analyse import analyse_group, series_name
 from ichscope.imaging.intake import Group, Source, collect
 from ichscope.imaging.preprocess import model_input
 from ichscope.labels import LABELS
@@ -61,6 +62,11 @@ def bleeding() -> Phantom:
 @pytest.fixture(scope="module")
 def good(bleeding: Phantom) -> list[File]:
     return files(bleeding, "good")
+
+
+def analyse(*inputs: Any, **options: Any) -> Iterator[SeriesResult]:
+    """The results of all series, study by study."""
+    return (result for study in analyse_studies(*inputs, **options) for result in study.series)
 
 
 def one(inputs: list[File], detectors: Mapping[str, Detector], **options: Any) -> SeriesResult:
@@ -168,6 +174,60 @@ def test_pictures_are_limited(bleeding: Phantom, detectors: dict[str, Detector])
     assert (together.status, len(together.slices)) == ("limited", 2)
 
 
+# ---------------------------------------------------------------- studies with several series
+
+
+@pytest.fixture(scope="module")
+def examination(bleeding: Phantom) -> list[File]:
+    """A thick soft-tissue series, the same with a bone kernel, and a scout: one study, three series."""
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    bone = files(bleeding, "e/bone", **study, SeriesInstanceUID="1.2.3.4.1", ConvolutionKernel="H70h", SeriesNumber=2)
+    soft = files(bleeding, "e/soft", **study, SeriesInstanceUID="1.2.3.4.2", ConvolutionKernel="H31s", SeriesNumber=3)
+    side = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}
+    scout = files(bleeding, "e/scout", **study, SeriesInstanceUID="1.2.3.4.3", SeriesNumber=1, **side)
+    return [*scout, *bone, *soft]
+
+
+def test_of_several_series_one_speaks_and_the_others_say_why_they_are_silent(
+    examination: list[File], detectors: dict[str, Detector]
+) -> None:
+    (study,) = analyse_studies(examination, detectors)
+    assert [result.name for result in study.series] == ["e/soft", "e/bone", "e/scout"]
+    assert (study.speaks.name, study.status, study.flagged) == ("e/soft", "analysed", True)
+    assert study.speaks.role_reason.startswith("original axial soft-tissue series")
+    assert "a bone kernel" in study.speaks.role_reason
+    bone, scout = study.others
+    assert (bone.models, scout.models) == ({}, {})
+    assert bone.left_to_another
+    assert bone.volume is not None, "it can be opened"
+    assert bone.reasons == (
+        "Not analysed, because another series speaks for the study; it can be analysed on request.",
+    )
+    assert not scout.left_to_another, "a scout cannot be analysed at all"
+    entries = study.to_json()
+    assert [entry["role"] for entry in entries] == ["speaks for the study", "other series", "other series"]
+    assert [entry["status"] for entry in entries] == ["analysed", "not analysed", "not analysed"]
+    assert len({entry["study"] for entry in entries}) == 1
+
+
+def test_all_series_are_analysed_on_request(examination: list[File], detectors: dict[str, Detector]) -> None:
+    (study,) = analyse_studies(examination, detectors, all_series=True)
+    assert [set(result.models) for result in study.series] == [set(detectors), set(detectors), set()]
+    assert study.speaks.name == "e/soft"
+
+
+def test_where_the_best_series_cannot_be_analysed_the_next_one_speaks(
+    bleeding: Phantom, detectors: dict[str, Detector]
+) -> None:
+    study = {"StudyInstanceUID": "1.2.3.5"}
+    agent = {"ContrastBolusAgent": "Iomeron", "ConvolutionKernel": "H31s"}
+    broken = files(bleeding, "e/1", **study, SeriesInstanceUID="1.2.3.5.1", RescaleSlope=None, **agent)
+    bone = files(bleeding, "e/2", **study, SeriesInstanceUID="1.2.3.5.2", ConvolutionKernel="H70h")
+    (result,) = analyse_studies([*broken, *bone], detectors)
+    assert (result.speaks.name, result.status) == ("e/2", "analysed")
+    assert "would come first but could not be analysed" in result.speaks.role_reason
+
+
 # ---------------------------------------------------------------- JSON as ARCHITECTURE.md gives it
 
 
@@ -175,7 +235,8 @@ def test_json_is_what_programs_rely_on(bleeding: Phantom, detectors: dict[str, D
     inputs = list(reversed(files(bleeding, "study")))
     result = one(inputs, detectors)
     entry = json.loads(results.json_text([result.to_json()]))[0]
-    assert set(entry) == {"study", "series", "name", "status", "reasons", "slices", "models"}
+    assert set(entry) == {"study", "series", "name", "role", "role_reason", "status", "reasons", "slices", "models"}
+    assert (entry["role"], entry["role_reason"]) == ("speaks for the study", "the only series")
     assert (entry["status"], entry["reasons"], entry["slices"]) == ("analysed", [], 8)
     assert entry["study"] == result.study
     assert entry["series"] == result.series

@@ -15,14 +15,14 @@ if "results" not in st.session_state:
     st.title("Study check")
     st.write(f"Checks a head CT for signs of haemorrhage. **{NOT_FOR_DIAGNOSIS}.**")
 
-from dashboard import cached, panels, server_folder, uploads
+from dashboard import cached, panels, series, server_folder, uploads
 from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import in_reading_order
-from ichscope.analyse import analyse
+from ichscope.analyse import analyse, judge
 from ichscope.models.card import ModelError
 from ichscope.models.detector import Detector
-from ichscope.results import SeriesResult
+from ichscope.results import Role, SeriesResult, StudyResult
 from ichscope.store import StoreError, Thresholds, judged
 
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
@@ -89,7 +89,7 @@ def _upload() -> Inputs | None:
     )
     st.session_state["uploaded"] = [file.file_id for file in files]
     st.caption(
-        "Up to 200 MB a file. Several studies at once are fine; each series gets its own result. "
+        "Up to 200 MB a file. Several studies at once are fine. "
         f"For more than about {MANY_FILES} files, use a ZIP or a folder on the server."
     )
     return [(file.name, file.getvalue()) for file in files] or ([folder] if folder else None)
@@ -120,15 +120,16 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
 
     thresholds = _thresholds()
     analysed = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress)
-    results = [_judged(result, thresholds) for result in analysed]
-    if not results:
+    studies = [StudyResult(series=tuple(_judged(result, thresholds) for result in study.series)) for study in analysed]
+    if not studies:
         bar.empty()
         st.warning("No CT series or picture was found. Expected DICOM files, JPG or PNG pictures, or a ZIP of them.")
         return
     st.session_state.pop("chosen", None)
-    st.session_state["results"] = in_reading_order(results)
+    st.session_state["results"] = in_reading_order(studies)
     # Kept only where a second reading makes sense: pictures that were read one by one.
-    pictures = [result for result in results if result.volume is not None and result.volume.kind == "picture"]
+    shown = [study.speaks.volume for study in studies]
+    pictures = [volume for volume in shown if volume is not None and volume.kind == "picture"]
     st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
     # The next uploader is a new one: the old one's files are gone.
     uploads.free(st.session_state.pop("uploaded", ()))
@@ -152,15 +153,19 @@ def _judged(result: SeriesResult, thresholds: Thresholds) -> SeriesResult:
 # ---- from results to the screen ------------------------------------------------------------------------
 
 
-def _show(results: list[SeriesResult]) -> None:
+def _show(studies: list[StudyResult]) -> None:
     left, right = st.columns([7, 3], gap="medium")
     with right:
         with st.container(horizontal=True):
             st.button("New study", type="primary", on_click=_clear, icon=":material/arrow_back:")
-            panels.downloads(results)
+            panels.downloads(studies)
         _again()
-        result = panels.choose(results) if len(results) > 1 else results[0]
+        study = panels.choose(studies) if len(studies) > 1 else studies[0]
+        names = series.names_of_results(study)
+        result = study.series[series.choose(names, f"series-{study.study}", study.speaks.role_reason)]
         panels.identity(result, st.session_state.get("synthetic", False))
+        if result is not study.speaks:
+            _other_series(studies, study, result)
     # The answer and the pictures are sent first: the browser needs longest for the first chart.
     with left:
         panels.headline(result)
@@ -168,6 +173,28 @@ def _show(results: list[SeriesResult]) -> None:
     with right:
         panels.models(result)
         panels.quality(result)
+
+
+def _other_series(studies: list[StudyResult], study: StudyResult, result: SeriesResult) -> None:
+    """What can be done with a series that does not speak for its study."""
+    if result.left_to_another and st.button("Analyse this series", type="primary"):
+        detectors = _detectors()
+        if detectors is not None:
+            with st.spinner("Analysing this series"):
+                judged_now = _judged(judge(result, detectors), _thresholds())
+            others = [judged_now if other is result else other for other in study.series]
+            _replace(studies, study, others)
+    if result.models and st.button("Let this series speak for the study"):
+        speaks = replace(result, role=Role.SPEAKS, role_reason="chosen on this page")
+        others = [replace(other, role=Role.OTHER) for other in study.series if other is not result]
+        st.session_state.pop(f"series-{study.study}", None)
+        _replace(studies, study, [speaks, *others])
+
+
+def _replace(studies: list[StudyResult], study: StudyResult, series: list[SeriesResult]) -> None:
+    changed = StudyResult(series=tuple(series))
+    st.session_state["results"] = [changed if other is study else other for other in studies]
+    st.rerun()
 
 
 def _again() -> None:

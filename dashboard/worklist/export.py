@@ -11,8 +11,9 @@ from ichscope.results import csv_text
 from ichscope.store import Filter, ModelRow, Order, Store, WorklistRow
 
 _FACTS = (
-    *("study_key", "series_key", "arrived_at", "analysed_at", "status", "priority", "score", "reasons", "synthetic"),
-    *("slices", "age_years", "sex", "scanner", "institution", "kvp", "slice_thickness_mm", "kernel"),
+    *("study_key", "series_count", "series_reason", "arrived_at", "analysed_at", "status", "priority", "score"),
+    *("reasons", "synthetic", "slices", "age_years", "sex", "scanner", "institution", "kvp", "slice_thickness_mm"),
+    "kernel",
 )
 _REVIEW = ("agreement", "reviews", "reviewed_at", "readers", "poor_quality", "comments")
 _LISTS = ("reasons", "readers", "comments")

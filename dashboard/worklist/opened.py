@@ -8,18 +8,20 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import menu, panels
+from dashboard import cached, menu, panels, series
 from dashboard.text import count, plain
 from dashboard.times import when
 from dashboard.worklist import review, review_session
 from ichscope.results import SeriesResult
-from ichscope.store import Filter, Neighbours, Order, Store, StoreError, WorklistRow
+from ichscope.store import Filter, Neighbours, Order, SeriesRow, Store, StoreError, WorklistRow
 
 _NO_PICTURES = (
     "**The images of this study are not stored.** They were removed to save space, or storing them is switched off. "
     "Results and reviews are kept."
 )
 _NO_SLICES = "No images: nothing could be read as a slice."
+# The series that was last asked for here.
+_ASKED = "series-asked-for"
 
 Open = Callable[[int | None], None]
 
@@ -39,33 +41,54 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
     """
     row = store.worklist.row(study)
     menu.on_own_link(partial(open_study, None))
-    result, damage = _result(store, row)
+    rows = store.series.of(study)
     left, right = st.columns([7, 3], gap="medium")
     with right:
         _way(store.worklist.neighbours(study, filter, order), open_study)
+        shown = rows[series.choose(series.names_of_rows(rows), f"series-{study}", row.series_reason)]
+        result, damage = _result(store, shown)
         panels.identity(result, row.synthetic)
+        if not shown.speaks:
+            _other_series(store, row, shown)
     # Answer and pictures are sent before the buttons that judge them.
     with left:
         panels.headline(result)
         if damage:
             st.warning(plain(damage))
-        elif row.has_volume:
+        elif shown.has_volume:
             panels.pictures(result)
         else:
-            st.info(_NO_PICTURES if row.slices else _NO_SLICES)
+            st.info(_NO_PICTURES if shown.slices else _NO_SLICES)
     with right:
-        review.panel(store, row, partial(_follow, store, study, filter, order, open_study))
+        review.panel(store, row, shown, partial(_follow, store, study, filter, order, open_study))
         panels.models(result)
         panels.quality(result)
         st.caption(plain(_facts(row)))
 
 
-def _result(store: Store, row: WorklistRow) -> tuple[SeriesResult, str]:
+def _result(store: Store, shown: SeriesRow) -> tuple[SeriesResult, str]:
     """The result, and why its pictures cannot be had: a damaged file must not hide what was found."""
     try:
-        return store.results.load(row.id, voxels=row.has_volume), ""
+        return store.results.load_series(shown.id, voxels=shown.has_volume), ""
     except StoreError as error:
-        return store.results.load(row.id, voxels=False), str(error)
+        return store.results.load_series(shown.id, voxels=False), str(error)
+
+
+def _other_series(store: Store, row: WorklistRow, shown: SeriesRow) -> None:
+    """What can be done with a series that does not speak for its study."""
+    if shown.left_to_another and shown.has_volume:
+        if st.button("Analyse this series", key=f"analyse-{shown.id}"):
+            cached.background().analyse_series(shown.id)
+            st.session_state[_ASKED] = shown.id
+        if st.session_state.get(_ASKED) == shown.id:
+            st.caption("Being analysed. Open the study again in a few seconds to see the result.")
+    elif shown.analysed:
+        name = review_session.reader()
+        help_text = None if name else "Enter your name below first: the choice is kept with it."
+        if st.button("Let this series speak for the study", disabled=not name, help=help_text):
+            store.series.choose(row.id, shown.id, name)
+            st.session_state.pop(f"series-{row.id}", None)
+            st.rerun()
 
 
 def _way(near: Neighbours, open_study: Open) -> None:

@@ -13,21 +13,22 @@ from dashboard.times import when
 from dashboard.worklist import review_draft
 from dashboard.worklist.review_session import READER, ReviewSession, chosen, current, marked, reader, refresh, submit
 from ichscope.labels import DISPLAY_NAMES, LABELS
-from ichscope.store import Review, Store, StoreError, WorklistRow
+from ichscope.store import Review, SeriesRow, Store, StoreError, WorklistRow
 
 _YES_NO = {True: "Yes", False: "No"}
 
 
 @st.fragment
-def panel(store: Store, row: WorklistRow, follow: Callable[[], None]) -> None:
+def panel(store: Store, row: WorklistRow, series: SeriesRow, follow: Callable[[], None]) -> None:
     """Place the form and the history.
 
     Parameters
     ----------
+    series : the one that is shown, whose slices can be marked
     follow : asks for the next study, or the list; the page is run again after it
     """
     try:
-        now = current(store, row)
+        now = current(store, row, series)
     except StoreError as error:
         st.error(plain(str(error)))
         return

@@ -14,7 +14,7 @@ from dashboard.times import when
 from dashboard.worklist import review_draft
 from dashboard.worklist.review_draft import ReviewDraft
 from ichscope.labels import DISPLAY_NAMES, LABELS
-from ichscope.store import Review, Store, StoreError, WorklistRow
+from ichscope.store import Review, SeriesRow, Store, StoreError, WorklistRow
 
 # A key that is held down must not agree on one study after the other.
 LOOK_S = 1.0
@@ -28,6 +28,7 @@ _SESSION = "review-session"
 class ReviewSession:
     """One study while it is open on one page.
 
+    series : the one that is shown, whose slices the reader marks
     start : the reviews when it was opened, or when its reader last saved; the form begins with the reader's own
     shown : the reviews that the reader has seen
     news : those of others that came in between
@@ -36,6 +37,7 @@ class ReviewSession:
     """
 
     row: WorklistRow
+    series: SeriesRow
     start: tuple[Review, ...]
     shown: tuple[Review, ...]
     news: list[Review] = field(default_factory=list)
@@ -77,7 +79,7 @@ def reader() -> str:
     return str(st.session_state.get(READER) or "").strip()
 
 
-def current(store: Store, row: WorklistRow) -> ReviewSession:
+def current(store: Store, row: WorklistRow, series: SeriesRow) -> ReviewSession:
     """The session that goes on, or a new one.
 
     Raises
@@ -93,8 +95,8 @@ def current(store: Store, row: WorklistRow) -> ReviewSession:
     if now is None or now.row.id != row.id:
         reviews = store.reviews.of(row.id)
         # With nothing to agree with, the labels are what a reader came for.
-        now = st.session_state[_SESSION] = ReviewSession(row, reviews, reviews, form=row.found["any"] is None)
-    now.row = row
+        now = st.session_state[_SESSION] = ReviewSession(row, series, reviews, reviews, form=row.found["any"] is None)
+    now.row, now.series = row, series
     return now
 
 
@@ -126,7 +128,7 @@ def marked(session: ReviewSession, labels: Sequence[str]) -> tuple[dict[int, tup
     wrong = ""
     for label in labels:
         try:
-            slices[label] = review_draft.slice_numbers(session.value(f"slices-{label}") or "", session.row.slices)
+            slices[label] = review_draft.slice_numbers(session.value(f"slices-{label}") or "", session.series.slices)
         except ValueError as error:
             wrong = f"{DISPLAY_NAMES[label]}: {error}"
     return review_draft.by_slice(slices), wrong
@@ -175,6 +177,7 @@ def _save(store: Store, session: ReviewSession, draft: ReviewDraft, agree: bool)
             agree=True if agree else review_draft.agrees(labels, session.row.found),
             labels=labels,
             marks=draft.marks,
+            series=session.series.id,
             poor_quality=draft.poor_quality,
             comment=draft.comment,
             based_on=session.shown[-1].id if session.shown else None,

@@ -85,6 +85,8 @@ def _reviewed(row: WorklistRow) -> str:
 def notes(row: WorklistRow) -> list[str]:
     """What else a reader must know before opening a study."""
     texts = ["Synthetic"] if row.synthetic else []
+    if row.series_count > 1:
+        texts.append(count(row.series_count, "series", "series"))
     if row.status != "analysed":
         texts.append(": ".join([STATUS_WORDS[row.status], *row.reasons[:1]]))
         texts.extend(row.reasons[1:])

@@ -6,8 +6,19 @@ takes up the job does exactly what is missing. Workers only compute; the process
 
 from ichscope.batch.driver import BatchError
 from ichscope.batch.ingest import AHEAD, begin, run, work
-from ichscope.batch.rescore import begin_rescore
+from ichscope.batch.rescore import begin_analysis, begin_rescore
 from ichscope.batch.throughput import Throughput
 from ichscope.batch.workers import WorkerConfig, executor
 
-__all__ = ["AHEAD", "BatchError", "Throughput", "WorkerConfig", "begin", "begin_rescore", "executor", "run", "work"]
+__all__ = [
+    "AHEAD",
+    "BatchError",
+    "Throughput",
+    "WorkerConfig",
+    "begin",
+    "begin_analysis",
+    "begin_rescore",
+    "executor",
+    "run",
+    "work",
+]

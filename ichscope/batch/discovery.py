@@ -1,4 +1,4 @@
-"""Places into series: one item a series, one a file that should have been readable, none for strays."""
+"""Places into studies: one item a study, one a file that should have been readable, none for strays."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A study whose volume is kept, with what its models see: (slices, size, size) int16 HU."""
+    """A series whose volume is kept, with what its models see: (slices, size, size) int16 HU."""
 
-    study: int
+    series: int
     result: SeriesResult
     hu: NDArray[np.int16]
 
 
-Started = list[Task] | Ready | Refused | Stored
+Started = list[Task] | Files | Refused | Stored
 
 
 def start(store: Store, locator: str) -> Started:
@@ -58,11 +58,9 @@ def start(store: Store, locator: str) -> Started:
     match task := from_text(locator):
         case Place():
             return look(task)
-        case Files():
-            return prepare(task.group)
         case Kept():
-            return load(store, task.study)
-        case Refused():
+            return load(store, task.series)
+        case Files() | Refused():
             return task
 
 
@@ -71,7 +69,7 @@ def look(place: Place) -> list[Task]:
 
     Returns
     -------
-    what is there to do: series, files that are refused, and parts of a folder that is too large to be sorted at once
+    what is there to do: studies, files that are refused, and parts of a folder that is too large to be sorted at once
     """
     if not place.path.is_dir():
         return tasks(collect([place.path], place.pictures_as_series), place.path)
@@ -92,11 +90,12 @@ def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
 def tasks(found: Intake, place: Path) -> list[Task]:
     """Give the tasks of what was found in a place."""
     refused = [Refused(place, file.name, file.reason) for file in found.rejected]
-    return [*(Files(group, stamp(group.sources)) for group in found.groups), *refused]
+    studies = (Files(groups) for groups in found.studies)
+    return [*(replace(study, stamp=stamp(study.sources)) for study in studies), *refused]
 
 
 def stamp(files: Sequence[Source]) -> str:
-    """Sizes and times of files: what makes a series that has changed another item; one that has not, the same."""
+    """Sizes and times of files: what makes a study that has changed another item; one that has not, the same."""
     try:
         found = [path_of(source).stat() for source in files]
     except OSError:  # gone meanwhile, which the next step will tell
@@ -118,7 +117,7 @@ def prepare(group: Group) -> Ready:
     return Ready(group, content_hash(group.sources), _changed_at(group))
 
 
-def load(store: Store, study: int) -> Stored:
+def load(store: Store, series: int) -> Stored:
     """Read a kept volume and make the models' input of it.
 
     Raises
@@ -128,15 +127,15 @@ def load(store: Store, study: int) -> Stored:
     StoreError
         if the store cannot be read
     """
-    store.results.load(study, voxels=False)  # where the store itself fails, all fail, not this one
+    store.results.load_series(series, voxels=False)  # where the store itself fails, all fail, not this one
     try:
-        result = store.results.load(study)
+        result = store.results.load_series(series)
     except StoreError as error:
         raise SourceError(str(error)) from None
-    if (series := result.volume) is None:
+    if (volume := result.volume) is None:
         raise SourceError("its volume is no longer kept")
-    hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
-    return Stored(study, replace(result, volume=None), hu)
+    hu, _ = model_input(volume.hu, volume.spacing_mm[1:] if volume.spacing_mm else None)
+    return Stored(series, replace(result, volume=None), hu)
 
 
 def patient_id(group: Group, result: SeriesResult) -> str | None:

@@ -6,23 +6,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from ichscope.analyse import unreadable
 from ichscope.batch import discovery, workers
 from ichscope.batch.discovery import Ready, Stored
-from ichscope.batch.work_items import Refused, to_text
+from ichscope.batch.work_items import Files, Refused, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.errors import IchscopeError
 from ichscope.imaging import quality
+from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
 from ichscope.imaging.source import SourceError
 from ichscope.models.card import ModelError
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import OTHER_SERIES, ModelResult, SeriesResult
 from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError, volumes
 
 _POLL_S = 0.5
@@ -35,13 +37,27 @@ class BatchError(IchscopeError):
     """The batch cannot go on; the message says why. What was recorded stays, and the rest can be taken up later."""
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What is left to do of a study.
+
+    groups : its series that are still to be looked at, the best first
+    judged : whether a model has judged one of those before: the others are then read only
+    study : its number in the store, as soon as one of its series is there
+    """
+
+    groups: tuple[Group, ...]
+    judged: bool = False
+    study: int | None = None
+
+
 class Driver:
     """One process' work on one job. Workers compute, two threads read and write files, and only `run` writes rows."""
 
     def __init__(
-        self, store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int, progress: Progress | None
+        self, store: Store, job: int, executor: Executor, config: WorkerConfig, ahead: int, progress: Progress | None
     ) -> None:
-        self._store, self._executor, self._setup, self._ahead = store, executor, setup, ahead
+        self._store, self._executor, self._config, self._ahead = store, executor, config, ahead
         self._progress = progress
         self._job = store.jobs.get(job)
         self._files = ThreadPoolExecutor(2, "ichscope-files")
@@ -105,38 +121,53 @@ class Driver:
             case Refused():
                 self._record_refused(item, found)
             case Stored():
-                scored = self._executor.submit(workers.score, self._setup, found.hu)
+                scored = self._executor.submit(workers.score, self._config, found.hu)
                 self._later(item, scored, self._scored, found)
-            case Ready():
-                self._analyse(item, found)
+            case Files():
+                self._prepare(item, _Left(found.groups))
 
-    def _analyse(self, item: Item, ready: Ready) -> None:
+    def _prepare(self, item: Item, left: _Left) -> None:
+        """Begin with the next series of a study: hash its files."""
+        self._later(item, self._files.submit(discovery.prepare, left.groups[0]), self._analyse, left)
+
+    def _analyse(self, item: Item, left: _Left, ready: Ready) -> None:
         seen = self._store.results.seen(ready.content)
-        if seen and self._known(seen):
-            self._store.jobs.done(item.id, seen.study)
+        if seen and self._known(seen, left):
+            self._go_to_next(item, left, judged=bool(seen.models), study=seen.study)
         elif seen is None and self._job.options.get("known only"):
+            self._go_to_next(item, left, judged=False, study=left.study)
+        else:
+            future = self._executor.submit(workers.analyse, self._config, ready.group, left.judged)
+            self._later(item, future, self._analysed, left, ready)
+
+    def _known(self, seen: Seen, left: _Left) -> bool:
+        """Whether these models have said all they can: a result each, or the series is unfit, or not to be judged."""
+        if seen.status == "not analysed":
+            return "model-failed" not in seen.findings and (left.judged or OTHER_SERIES not in seen.findings)
+        return all(card.version in seen.models.get(card.name, ()) for card in self._config.cards().values())
+
+    def _go_to_next(self, item: Item, left: _Left, *, judged: bool, study: int | None) -> None:
+        """Go on with the study's next series, or end its item."""
+        left = _Left(left.groups[1:], left.judged or judged, study)
+        if left.groups:
+            self._prepare(item, left)
+        elif study is None:
             self._store.jobs.drop(item.id)
         else:
-            future = self._executor.submit(workers.analyse, self._setup, ready.group)
-            self._later(item, future, self._analysed, ready)
+            self._store.jobs.done(item.id, study)
 
-    def _known(self, seen: Seen) -> bool:
-        """Whether these models have said all they can: a result each, or the series is unfit for any."""
-        if seen.status == "not analysed":
-            return "model-failed" not in seen.findings
-        return all(card.version in seen.models.get(card.name, ()) for card in self._setup.cards().values())
-
-    def _analysed(self, item: Item, ready: Ready, result: SeriesResult) -> None:
-        if not self._setup.voxels:
-            self._record(item, ready, result, None)
+    def _analysed(self, item: Item, left: _Left, ready: Ready, result: SeriesResult) -> None:
+        if not self._config.voxels:
+            self._record(item, left, ready, result, None)
         else:
             future = self._files.submit(save_volume, self._store.volumes, ready.content, result)
-            self._later(item, future, self._record, ready, result)
+            self._later(item, future, self._record, left, ready, result)
 
-    def _record(self, item: Item, ready: Ready, result: SeriesResult, volume: str | None) -> None:
+    def _record(self, item: Item, left: _Left, ready: Ready, result: SeriesResult, volume: str | None) -> None:
         failure = _failure(result.findings)
         names = [source.name for source in ready.group.sources]
-        self._store.results.record(
+        is_last = len(left.groups) == 1
+        study = self._store.results.record(
             result,
             ready.content,
             files=names,
@@ -144,14 +175,15 @@ class Driver:
             volume=volume,
             arrived_at=max(self._job.created_at, min(ready.changed_at or self._job.created_at, datetime.now(UTC))),
             synthetic=bool(self._job.options.get("synthetic")),
-            item=None if failure else item.id,
+            item=item.id if is_last and not failure else None,
         )
         if failure:
             self._store.jobs.fail(item.id, failure, names)
+        elif not is_last:
+            self._go_to_next(item, left, judged=bool(result.models), study=study)
 
     def _record_refused(self, item: Item, task: Refused) -> None:
-        finding = Finding("not analysable", "unreadable", task.reason)
-        result = SeriesResult("", "", task.name, "not analysed", (task.reason,), (finding,))
+        result = unreadable("", "", task.name, task.reason)
         content = discovery.refused_content(task)
         self._store.results.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
 
@@ -160,10 +192,11 @@ class Driver:
         if failure := _failure(failures):
             self._store.jobs.fail(item.id, failure)
             return
-        # Whatever a model could not do before, it has done now.
-        findings = tuple(one for one in kept.result.findings if one.code != "model-failed")
+        # Whatever a model could not do before, or was not asked to do, it has done now.
+        settled = ("model-failed", OTHER_SERIES)
+        findings = tuple(finding for finding in kept.result.findings if finding.code not in settled)
         result = replace(kept.result, models=models, findings=findings, status=quality.status(findings))
-        self._store.results.rescore(kept.study, result, item=item.id)
+        self._store.results.rescore(kept.series, result, item=item.id)
 
     def _tell(self) -> None:
         now = time.monotonic()

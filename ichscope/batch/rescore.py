@@ -11,7 +11,7 @@ from ichscope.store import Store
 
 
 def begin_rescore(store: Store, setup: WorkerConfig) -> int:
-    """Make a job of the studies whose volume is kept and that lack a result of these models' versions.
+    """Make a job of the series whose volume is kept and that lack a result of these models' versions.
 
     The unfinished one of the same versions is taken up.
 
@@ -29,7 +29,21 @@ def begin_rescore(store: Store, setup: WorkerConfig) -> int:
     job = take_up(store, mark)
     if job is None:
         job = store.jobs.start("rescore", "Models of today for all studies", {"inputs": mark})
-    store.jobs.add_items(job, (to_text(Kept(study)) for study in _outdated(store, versions)))
+    store.jobs.add_items(job, (to_text(Kept(series)) for series in _outdated(store, versions)))
+    store.jobs.mark_listed(job)
+    return job
+
+
+def begin_analysis(store: Store, series: int) -> int:
+    """Make a job of one series whose volume is kept, that no model has judged yet; `work` does it.
+
+    Raises
+    ------
+    StoreError
+        if the store cannot be read or written
+    """
+    job = store.jobs.start("rescore", "One series on request")
+    store.jobs.add_items(job, [to_text(Kept(series))])
     store.jobs.mark_listed(job)
     return job
 

@@ -105,8 +105,8 @@ class _Since:
 class Inbox:
     """What has arrived in a folder and is quiet.
 
-    A subfolder or a ZIP is taken as a whole. Other files directly in the folder are told apart by series, and each
-    series is taken when all its files are quiet. What changes after that is taken again.
+    A subfolder or a ZIP is taken as a whole. Other files directly in the folder are told apart by study, and each
+    study is taken when all its files are quiet. What changes after that is taken again.
 
     Parameters
     ----------
@@ -149,12 +149,12 @@ class Inbox:
         return known if known and known.stamp == stamp else _Since(stamp, self._clock())
 
     def _loose(self, files: list[Path], quiet: set[Path], fresh: set[Path]) -> list[Task]:
-        """Sort all loose files, since one that comes late belongs to a series with those that were taken before."""
+        """Sort all loose files, since one that comes late belongs to a study with those that were taken before."""
         found: list[Task] = []
         for task in tasks(collect(sources(self.folder, files)), self.folder):
             paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
             if isinstance(task, Files):
-                paths = {path_of(source) for source in task.group.sources}
+                paths = {path_of(source) for source in task.sources}
             # Of too many files none is taken, and the folder's one row says so.
             too_many = isinstance(task, Refused) and task.name == self.folder.name
             if too_many or (paths <= quiet and paths & fresh):

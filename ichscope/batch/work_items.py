@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zipfile import ZipInfo
 
 from ichscope.imaging.intake import Group, Source
+from ichscope.imaging.series import SeriesFacts
 from ichscope.imaging.source import Archive, SourceError
 
 
@@ -30,10 +31,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one series; another stamp makes them a new item, as when they have changed."""
+    """The files of one study, by series, the one that speaks for it first.
 
-    group: Group
+    stamp : another one makes them a new item, as when they have changed
+    """
+
+    groups: tuple[Group, ...]
     stamp: str = ""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files of all series."""
+        return tuple(source for group in self.groups for source in group.sources)
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class Kept:
-    """A study whose volume is kept, for the models of today."""
+    """A series whose volume is kept, for the models of today."""
 
-    study: int
+    series: int
 
 
 Task = Place | Files | Refused | Kept
@@ -59,45 +68,54 @@ def to_text(task: Task) -> str:
     """Write a task as JSON. The same task always gives the same text: by it the store tells what it has."""
     match task:
         case Place():
-            found: dict[str, Any] = {"place": str(task.path), "stamp": task.stamp}
-            found |= {"pictures": task.pictures_as_series, "shallow": task.shallow}
+            values: dict[str, Any] = {"place": str(task.path), "stamp": task.stamp}
+            values |= {"pictures": task.pictures_as_series, "shallow": task.shallow}
         case Files():
-            found = _files(task.group) | {"stamp": task.stamp}
+            values = {"groups": [_group_to_json(group) for group in task.groups], "stamp": task.stamp}
         case Refused():
-            found = {"refused": task.name, "reason": task.reason, "place": str(task.path)}
+            values = {"refused": task.name, "reason": task.reason, "place": str(task.path)}
         case Kept():
-            found = {"study": task.study}
-    return json.dumps(found, separators=(",", ":"))
+            values = {"kept": task.series}
+    return json.dumps(values, separators=(",", ":"))
 
 
 def from_text(text: str) -> Task:
-    """Read what to_text wrote.
+    """Read what to_text wrote, also before a study could have several series.
 
     Raises
     ------
     SourceError
         if an archive is no longer what it was
     """
-    found = json.loads(text)
-    if "study" in found:
-        return Kept(found["study"])
-    if "refused" in found:
-        return Refused(Path(found["place"]), found["refused"], found["reason"])
-    if "place" in found:
-        return Place(Path(found["place"]), found["stamp"], found["pictures"], found["shallow"])
-    sources = tuple(_source(Path(found["root"]), found["prefix"], one) for one in found["files"])
-    kind: Literal["ct", "picture"] = found["kind"]
-    return Files(Group(kind, found["series"][0], found["series"][1], sources), found["stamp"])
+    values = json.loads(text)
+    match values:
+        case {"kept": series} | {"study": series}:
+            return Kept(series)
+        case {"refused": name, "reason": reason, "place": place}:
+            return Refused(Path(place), name, reason)
+        case {"place": place, "stamp": stamp}:
+            return Place(Path(place), stamp, values["pictures"], values["shallow"])
+        case {"groups": groups, "stamp": stamp}:
+            return Files(tuple(map(_group_from_json, groups)), stamp)
+    return Files((_group_from_json(values),), values["stamp"])
 
 
-def _files(group: Group) -> dict[str, Any]:
+def _group_to_json(group: Group) -> dict[str, Any]:
     """Say what the files have in common once: a name is mostly the prefix and the path below the root."""
     paths = [path_of(source) for source in group.sources]
     root = os.path.commonpath([path.parent for path in paths])
     relative = [path.relative_to(root).as_posix() for path in paths]
     prefix = group.sources[0].name.removesuffix(relative[0])
     files = [_entry(source, below, prefix) for source, below in zip(group.sources, relative, strict=True)]
-    return {"root": root, "prefix": prefix, "files": files, "kind": group.kind, "series": [group.study, group.key]}
+    series = [group.study, group.key]
+    facts = asdict(group.facts)
+    return {"root": root, "prefix": prefix, "files": files, "kind": group.kind, "series": series, "facts": facts}
+
+
+def _group_from_json(values: dict[str, Any]) -> Group:
+    sources = tuple(_source(Path(values["root"]), values["prefix"], entry) for entry in values["files"])
+    study, series = values["series"]
+    return Group(values["kind"], study, series, sources, SeriesFacts(**values.get("facts", {})))
 
 
 def path_of(source: Source) -> Path:

@@ -69,9 +69,9 @@ def detectors(setup: WorkerConfig) -> Mapping[str, Detector]:
     return REGISTRY.get(setup.models_folder, setup.names, setup.provider).detectors
 
 
-def analyse(setup: WorkerConfig, group: Group) -> SeriesResult:
-    """Analyse one series; without its voxels where these are not kept."""
-    result = analyse_group(group, detectors(setup), priority="background")
+def analyse(setup: WorkerConfig, group: Group, read_only: bool = False) -> SeriesResult:
+    """Analyse one series, or read and check it only; without its voxels where these are not kept."""
+    result = analyse_group(group, detectors(setup), priority="background", read_only=read_only)
     if setup.voxels or result.volume is None:
         return result
     return replace(result, volume=replace(result.volume, hu=np.empty((0, 0, 0), np.int16)))

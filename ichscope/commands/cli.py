@@ -14,6 +14,7 @@ from ichscope.commands.shared import (
     NONE_ANALYSED,
     SOME_NOT_ANALYSED,
     STDOUT,
+    AllSeriesOption,
     ColumnOption,
     JsonOption,
     ModelOption,
@@ -73,9 +74,12 @@ def analyse(
         typer.Option("--csv", metavar="FILE", help="Write a row for each series and model; - is stdout."),
     ] = None,
     pictures_as_series: PicturesOption = False,
+    all_series: AllSeriesOption = False,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Analyse head CT series and show the result of each.
+    """Analyse head CT studies and show the result of each.
+
+    Of a study with several series the one that speaks for it is analysed; the others are listed.
 
     Writes a table to the terminal, and JSON or CSV files where asked. Files appear whole or not at all.
     """
@@ -87,17 +91,19 @@ def analyse(
 
     entries: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
+    statuses: list[str] = []
     report = terminal.Report(detectors)
     with terminal.progress() as progress:
-        for result in analyse_inputs(paths, detectors, pictures_as_series, progress):
-            # Only what will be written is kept: the pixels of one series at a time stay in memory.
-            entries.append(result.to_json())
-            rows.extend(results.csv_rows(result))
-            report.add(result)
+        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series):
+            # Only what will be written is kept: the pixels of one study at a time stay in memory.
+            entries.extend(study.to_json())
+            rows.extend(row for result in study.series for row in results.csv_rows(result))
+            statuses.append(study.status)
+            report.add(study)
     report.show(to_stderr=STDOUT in (json_file, csv_file))
     save(json_file, results.json_text(entries))
     save(csv_file, results.csv_text(rows))
-    raise typer.Exit(_exit_code([entry["status"] for entry in entries]))
+    raise typer.Exit(_exit_code(statuses))
 
 
 @app.command()

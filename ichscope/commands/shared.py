@@ -71,6 +71,12 @@ SlicesToStudyOption = Annotated[
 ]
 
 
+AllSeriesOption = Annotated[
+    bool,
+    typer.Option("--all-series", help="Run the models on every series of a study, not only on one."),
+]
+
+
 def fail(message: str, code: int = USAGE) -> NoReturn:
     """Say what is wrong and leave."""
     typer.echo(f"Error: {message}", err=True)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, StudyResult
 
 # The field's own abbreviations; a column has no room for the names.
 _SHORT = dict(zip(SUBTYPES, ("EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
@@ -31,34 +31,41 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 class Report:
-    """A table that grows by a row a series; reasons that several series share are said once, below it."""
+    """A table that grows by a row a series, study by study; reasons that several series share are said once, below."""
 
     def __init__(self, detectors: Mapping[str, Detector]) -> None:
         self._models = {name: f"{name} {d.card.version} on {d.provider}" for name, d in detectors.items()}
         self._notes: dict[str, int] = {}
         self._statuses: list[str] = []
+        self._series = 0
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("Series", overflow="fold")
         self._table.add_column("Slices", justify="right")
         for heading in ("Status", *self._models):
             self._table.add_column(heading)
 
-    def add(self, result: SeriesResult) -> None:
-        """Take one result into the table; its arrays are not kept."""
+    def add(self, study: StudyResult) -> None:
+        """Take the results of one study into the table; their arrays are not kept."""
+        for result in study.series:
+            self._add_series(result)
+        self._statuses.append(study.status)
+        self._series += len(study.series)
+
+    def _add_series(self, result: SeriesResult) -> None:
         numbers = [str(self._notes.setdefault(reason, len(self._notes) + 1)) for reason in result.reasons]
-        status = result.status + (f" ({', '.join(numbers)})" if numbers else "")
+        status = "other series" if result.left_to_another else result.status
+        status += f" ({', '.join(numbers)})" if numbers else ""
         verdicts = [_verdict(result.models.get(name)) for name in self._models]
         self._table.add_row(escape(plain(result.name)), str(len(result.slices)), status, *verdicts)
-        self._statuses.append(result.status)
 
     def show(self, to_stderr: bool = False) -> None:
-        """Print the table, the notes and how many series there were."""
+        """Print the table, the notes and how many studies there were."""
         console = Console(stderr=to_stderr, highlight=False)
         if self._statuses:
             console.print(self._table)
         for reason, number in self._notes.items():
             console.print(f"({number}) {escape(plain(reason))}", soft_wrap=True)
-        console.print(_count(self._statuses))
+        console.print(_count(self._statuses, self._series))
         console.print(f"{', '.join(self._models.values())}. Research use only, not for diagnosis.", soft_wrap=True)
 
 
@@ -68,21 +75,19 @@ def plain(text: str) -> str:
 
 
 def _verdict(model: ModelResult | None) -> str:
-    """Say `flagged 0.93 SDH`, with the kinds of bleed that are above their own thresholds."""
+    """Say `flagged 0.93 SDH`, with the subtypes that reach their own thresholds."""
     if model is None:
         return ""
     score = f"{model.probability['any']:.2f}"
     if not model.flagged:
         return f"not flagged {score}"
-    kinds = [
-        short
-        for label, short in _SHORT.items()
-        if label in model.thresholds and model.probability.get(label, 0.0) >= model.thresholds[label]
-    ]
+    kinds = [short for label, short in _SHORT.items() if model.reaches(label)]
     return " ".join((f"[bold red]flagged[/] {score}", *kinds))
 
 
-def _count(statuses: Sequence[str]) -> str:
+def _count(statuses: Sequence[str], series: int) -> str:
     if not statuses:
         return "Found nothing to analyse: no CT series and no JPG or PNG picture."
-    return f"{len(statuses)} series: " + ", ".join(f"{statuses.count(s)} {s}" for s in _STATUSES)
+    studies = "1 study" if len(statuses) == 1 else f"{len(statuses)} studies"
+    several = f" with {series} series" if series > len(statuses) else ""
+    return f"{studies}{several}: " + ", ".join(f"{statuses.count(status)} {status}" for status in _STATUSES)

@@ -40,12 +40,17 @@ class _Rank:
     words: str
 
 
-def speaker(series: Sequence[SeriesFacts]) -> Choice:
+def speaker(series: Sequence[SeriesFacts], analysed: Sequence[bool] = ()) -> Choice:
     """Choose the series that speaks for its study.
 
     CT before pictures; original axial soft-tissue series before bone kernels, derived images and other planes; then
     slices as thick as the models know; then the whole head before a part; of one reconstruction the complete run
     before a part of it; then the earlier series. What a header does not say ranks between good and bad.
+
+    Parameters
+    ----------
+    series : of one study, as they came
+    analysed : which of them a model has judged, where that is known; others speak only where none was judged
 
     Raises
     ------
@@ -66,12 +71,24 @@ slices of 0.6 mm')
     values = [tuple(rank.value for rank in each) for each in ranks]
     runs = _runs(series, values)
     order = tuple(sorted(range(len(series)), key=lambda index: (values[index], runs[index])))
+    if any(analysed) and not analysed[order[0]]:
+        return _fallback(series, order, analysed)
     best, *others = order
     if not others:
         return Choice(best, order, "the only series")
     losses = [_loss(ranks[best], ranks[other], runs[other]) for other in others]
     before = f"chosen before {len(others)} other{'s' * (len(others) > 1)}: {_listed(losses)}"
     return Choice(best, order, f"{_described(series[best])}; {before}")
+
+
+def _fallback(series: Sequence[SeriesFacts], order: tuple[int, ...], analysed: Sequence[bool]) -> Choice:
+    """The first in order that a model could judge."""
+    best = next(index for index in order if analysed[index])
+    better = order.index(best)
+    reason = (
+        f"{_described(series[best])}; {better} other{'s' * (better > 1)} would come first but could not be analysed"
+    )
+    return Choice(best, (best, *(index for index in order if index != best)), reason)
 
 
 def _ranks(facts: SeriesFacts) -> list[_Rank]:

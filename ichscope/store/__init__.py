@@ -32,8 +32,11 @@ from ichscope.store.rows import (
     Review,
     Saved,
     Seen,
+    SeriesChoice,
+    SeriesRow,
     WorklistRow,
 )
+from ichscope.store.series import StudySeries
 from ichscope.store.tables import Setting
 from ichscope.store.worklist import Worklist
 
@@ -77,9 +80,12 @@ __all__ = [
     "Reviews",
     "Saved",
     "Seen",
+    "SeriesChoice",
+    "SeriesRow",
     "Share",
     "Store",
     "StoreError",
+    "StudySeries",
     "Thresholds",
     "Together",
     "ValueUnfitError",
@@ -99,7 +105,7 @@ class Store:
     database fails.
 
     keys : what stands for identifiers
-    results, worklist, reviews, cohorts, jobs, imported, columns, adjustments, arrivals : its parts, a repository each
+    results, series, worklist, reviews, cohorts, jobs, imported, columns, adjustments, arrivals : a repository each
     volumes : folder of the voxels that are kept
     """
 
@@ -107,6 +113,7 @@ class Store:
         self.database, self.keys = database, keys
         self.volumes = folder / places.VOLUMES_FOLDER
         self.results = Results(database, keys, self.volumes)
+        self.series = StudySeries(database)
         self.worklist = Worklist(database, keys)
         self.reviews = Reviews(database)
         self.cohorts = Cohorts(database, keys)

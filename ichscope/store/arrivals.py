@@ -139,14 +139,14 @@ class Arrivals:
         """Results of the studies that arrived in a period, those of each version of a model apart."""
         within = _within(since, until, synthetic)
         columns = (
-            *(Result.study_id, type_coerce(Result.current, Integer), Result.probability_any),
+            *(Study.id, type_coerce(Result.current, Integer), Result.probability_any),
             *(type_coerce(Result.flagged, Integer), Result.seconds, type_coerce(Result.created_at, BigInteger)),
         )
         with self._database.reading() as session:
             versions = session.execute(select(*_VERSION).distinct().order_by(*_VERSION)).all()
         found = []
         for model, version in versions:
-            chosen = select(*columns).join(Study, Study.id == Result.study_id)
+            chosen = select(*columns).join(Study, Study.series_id == Result.series_id)
             chosen = chosen.where(Result.model == model, Result.version == version, *within)
             numbers = np.array(self._rows(chosen), np.float64).reshape(-1, len(columns))
             found.append(ArrivalResults(model, version, *numbers.T))
@@ -154,8 +154,8 @@ class Arrivals:
 
     def reasons(self, since: datetime, until: datetime, synthetic: bool) -> list[tuple[str, int]]:
         """Why studies of a period were not analysed: codes of findings, each with its number of studies."""
-        studies = func.count(Finding.study_id.distinct())
-        of_study = and_(Finding.study_id == Study.id, Finding.level == "not analysable")
+        studies = func.count(Study.id.distinct())
+        of_study = and_(Finding.series_id == Study.series_id, Finding.level == "not analysable")
         chosen = select(Finding.code, studies).join(Study, of_study).where(*_within(since, until, synthetic))
         with self._database.reading() as session:
             found = session.execute(chosen.group_by(Finding.code).order_by(studies.desc(), Finding.code))

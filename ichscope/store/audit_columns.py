@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _NO_KEY = '"' + "0" * 16 + '"'
 _JSON_SIGNS = str.maketrans("", "", '[]", ')
+# Of a study, what its speaking series has: one study, one unit.
+_SPEAKS = Study.series_id == Result.series_id
 _PROBABILITIES = tuple(getattr(Result, f"probability_{label}") for label in LABELS)
 
 
@@ -118,7 +120,8 @@ class AuditColumns:
     def model_versions(self) -> list[ModelVersion]:
         """All versions of all models that have results."""
         names = (Result.model, Result.version)
-        counts = select(*names, func.count().label("studies"), func.max(Result.id).label("newest")).group_by(*names)
+        counts = select(*names, func.count().label("studies"), func.max(Result.id).label("newest"))
+        counts = counts.join(Study, _SPEAKS).group_by(*names)
         with self._database.reading() as session:
             found = session.execute(counts.order_by(*names)).all()
             of_one = select(Result.id, Result.slice_labels, *_PROBABILITIES)
@@ -161,11 +164,12 @@ class AuditColumns:
     def results(self, model: str, version: str) -> ResultColumns:
         """What a version of a model says of all studies."""
         how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
-        found = self._columns(select(*how).where(*_of(model, version)).distinct())
+        found = self._columns(select(*how).join(Study, _SPEAKS).where(*_of(model, version)).distinct())
         ways = list(zip(*found, strict=True))
         same = [and_(*(column == value for column, value in zip(how, way, strict=True))) for way in ways]
         number = case(*((fits, i) for i, fits in enumerate(same)), else_=0) if len(ways) > 1 else literal(0)
-        chosen = select(Result.study_id, *_PROBABILITIES, number).where(*_of(model, version)).order_by(Result.id)
+        chosen = select(Study.id, *_PROBABILITIES, number).join(Result, _SPEAKS).where(*_of(model, version))
+        chosen = chosen.order_by(Result.id)
         study, *cells, way = self._numbers(chosen)
         probability = dict(zip(LABELS, cells, strict=True))
         made_with = tuple(InForce(json.loads(thresholds), *rest) for thresholds, *rest in ways)
@@ -174,7 +178,7 @@ class AuditColumns:
     def slice_probabilities(self, model: str, version: str) -> SliceColumns:
         """What a version of a model says of all slices; keys are not told (0)."""
         names = cast(Result.slice_labels, Text)
-        chosen = select(Result.study_id, names, Result.slice_probability).where(*_of(model, version))
+        chosen = select(Study.id, names, Result.slice_probability).join(Result, _SPEAKS).where(*_of(model, version))
         study, texts, blobs = self._columns(chosen)
         # Versions of a model know the same labels in every study.
         labels = json.loads(texts[-1]) if texts else []
@@ -188,7 +192,8 @@ class AuditColumns:
 
     def slice_keys(self) -> SliceColumns:
         """The keys of all slices that have one, the newest study's first; probabilities are not told."""
-        chosen = select(Volume.study_id, cast(Volume.slice_keys, Text)).order_by(Volume.study_id.desc())
+        chosen = select(Study.id, cast(Volume.slice_keys, Text)).join(Volume, Volume.series_id == Study.series_id)
+        chosen = chosen.order_by(Study.id.desc())
         study, texts = self._columns(chosen)
         of_study, index = _places(study, [text.count('"') // 2 for text in texts])
         digits = "".join(texts).replace('""', _NO_KEY).translate(_JSON_SIGNS)

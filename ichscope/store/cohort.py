@@ -115,10 +115,14 @@ def _days(session: Session, limits: Sequence[Condition]) -> tuple[Day, ...]:
 
 
 def _reasons(session: Session, limits: Sequence[Condition]) -> tuple[Reason, ...]:
-    studies = func.count(Finding.study_id.distinct())
-    chosen = select(Finding.code, Finding.level, studies).where(Finding.level.in_(("not analysable", "warning")))
+    studies = func.count(Finding.series_id.distinct())
+    chosen = (
+        select(Finding.code, Finding.level, studies)
+        .join(Study, Study.series_id == Finding.series_id)
+        .where(Finding.level.in_(("not analysable", "warning")))
+    )
     if limits:
-        chosen = chosen.where(Finding.study_id.in_(select(Study.id).where(*limits)))
+        chosen = chosen.where(*limits)
     chosen = chosen.group_by(Finding.level, Finding.code).order_by(studies.desc(), Finding.code)
     return tuple(Reason(*row) for row in session.execute(chosen))
 
@@ -138,9 +142,10 @@ def _labels(session: Session, limits: Sequence[Condition], by: By) -> tuple[list
 
 def _scores(session: Session, limits: Sequence[Condition]) -> tuple[Bin, ...]:
     number = case((Result.probability_any >= 1, BINS - 1), else_=floored(Result.probability_any * float(BINS)))
-    chosen = select(Result.model, number, func.count()).where(Result.current, Result.probability_any.is_not(None))
+    chosen = select(Result.model, number, func.count()).join(Study, Study.series_id == Result.series_id)
+    chosen = chosen.where(Result.current, Result.probability_any.is_not(None))
     if limits:
-        chosen = chosen.where(Result.study_id.in_(select(Study.id).where(*limits)))
+        chosen = chosen.where(*limits)
     found = session.execute(chosen.group_by(Result.model, number).order_by(Result.model, number))
     return tuple(Bin(model, at / BINS, (at + 1) / BINS, count) for model, at, count in found)
 

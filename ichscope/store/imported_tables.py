@@ -17,21 +17,29 @@ from ichscope.store import tables
 from ichscope.store.database import Database, StoreError, insert_for
 
 Kind = Literal["truth", "predictions"]
-Level = Literal["study", "slice"]
+Level = Literal["study", "series", "slice"]
 # Keyed hashes as numbers; 0 is none.
 Keys = NDArray[np.uint64]
 
 _DIGITS = 16
 _NONE = "0" * _DIGITS
+# What a row may be about, in the order of ImportedRows.
+_KEYS = ("study", "slice", "patient", "series")
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedRows:
-    """What the rows of a sheet are about, (rows,) each, 0 where unknown."""
+    """What the rows of an imported table are about, (rows,) each, 0 where unknown."""
 
     study: Keys
     slice: Keys
     patient: Keys
+    series: Keys
+
+    @classmethod
+    def of(cls, study: Keys, slice: Keys, patient: Keys, series: Keys | None = None) -> ImportedRows:
+        """Rows that may name no series."""
+        return cls(study, slice, patient, np.zeros_like(study) if series is None else series)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +121,7 @@ class ImportedTables:
             "imported_at": datetime.now(UTC),
             "rows": len(rows.study),
             "notes": list(notes),
-            **{f"{what}_keys": getattr(rows, what).astype(">u8").tobytes() for what in ("study", "slice", "patient")},
+            **{f"{what}_keys": getattr(rows, what).astype(">u8").tobytes() for what in _KEYS},
         }
         with self._database.writing() as session:
             insert = (
@@ -154,7 +162,7 @@ class ImportedTables:
         StoreError
             if there is no such file
         """
-        columns = (tables.ImportedTable.study_keys, tables.ImportedTable.slice_keys, tables.ImportedTable.patient_keys)
+        columns = [getattr(tables.ImportedTable, f"{what}_keys") for what in _KEYS]
         with self._database.reading() as session:
             found = session.execute(select(*columns).where(tables.ImportedTable.id == sheet)).first()
         if found is None:
@@ -206,12 +214,12 @@ def _rater_row(sheet: int, rater: Rater, rows: ImportedRows) -> tables.Rater:
         thresholds=rater.thresholds,
         labels=list(rater.labels),
         places=_packed(rater.rows, "<i4"),
-        said=_packed(list(rater.labels.values()), "<f8"),
+        values=_packed(list(rater.labels.values()), "<f8"),
     )
 
 
 def _rater(row: tables.Rater) -> Rater:
-    said = _unpacked(row.said, "<f8").reshape(len(row.labels), -1)
+    said = _unpacked(row.values, "<f8").reshape(len(row.labels), -1)
     labels = dict(zip(row.labels, said, strict=True))
     return Rater(row.name, _unpacked(row.places, "<i4").astype(np.intp), labels, row.version, dict(row.thresholds))
 

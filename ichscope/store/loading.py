@@ -12,9 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ichscope.imaging.preprocess import Box
-from ichscope.imaging.series import Finding, Header, Series, Slice
+from ichscope.imaging.series import Finding, Header, Series, SeriesFacts, Slice
 from ichscope.labels import LABELS
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, Role, SeriesResult, reasons_of
 from ichscope.store import tables, volumes
 from ichscope.store.database import Database, StoreError
 from ichscope.store.entries import probabilities
@@ -26,8 +26,8 @@ class ResultLoader:
     def __init__(self, database: Database, volumes_folder: Path) -> None:
         self._database, self._volumes = database, volumes_folder
 
-    def load(self, study: int, voxels: bool = True) -> SeriesResult:
-        """The result of a study, as `ichscope.analyse` made it, but without names of files and patients.
+    def load(self, series: int, voxels: bool = True) -> SeriesResult:
+        """The result of a series, as `ichscope.analyse` made it, but without names of files and patients.
 
         Parameters
         ----------
@@ -36,27 +36,38 @@ class ResultLoader:
         Raises
         ------
         StoreError
-            if there is no such study, or its volume is damaged
+            if there is no such series, or its volume is damaged
         """
         with self._database.reading() as session:
-            row = session.get(tables.Study, study)
+            row = session.get(tables.Series, series)
             if row is None:
-                raise StoreError(f"There is no study number {study}.")
-            found = _all(session, tables.Finding, study, tables.Finding.place)
-            results = [one for one in _all(session, tables.Result, study, tables.Result.model) if one.current]
-            volume = session.get_one(tables.Volume, study)
-        findings = tuple(Finding(one.level, one.code, one.text) for one in found)
+                raise StoreError(f"There is no series number {series}.")
+            study = session.get_one(tables.Study, row.study_id)
+            rows = _all(session, tables.Finding, series, tables.Finding.place)
+            results = [result for result in _all(session, tables.Result, series, tables.Result.model) if result.current]
+            volume = session.get_one(tables.Volume, series)
+        findings = tuple(Finding(finding.level, finding.code, finding.text) for finding in rows)
         slices = _slices(volume)
         path = volume.path if voxels else None
         try:
-            models = {one.model: self._model(one, path, len(slices)) for one in results}
-            series = self._series(row, volume, path, slices) if path else None
+            models = {result.model: self._model(result, path, len(slices)) for result in results}
+            kept = self._series(study.study_key, row, volume, path, slices) if path else None
         except volumes.VolumeError as error:
-            raise StoreError(f"Study {row.study_key} cannot be shown: {error}.") from None
-        reasons = tuple(one.text for one in findings if one.level != "ok")
-        box = Box(*volume.box) if volume.box else None
+            raise StoreError(f"Study {study.study_key} cannot be shown: {error}.") from None
+        speaks = study.series_id == series
         return SeriesResult(
-            row.study_key, row.series_key, row.study_key, row.status, reasons, findings, slices, models, box, series
+            study=study.study_key,
+            series=row.series_key,
+            name=study.study_key,
+            status=row.status,
+            role=Role.SPEAKS if speaks else Role.OTHER,
+            role_reason=study.series_reason if speaks else "",
+            reasons=reasons_of(findings),
+            findings=findings,
+            slices=slices,
+            models=models,
+            box=Box(*volume.box) if volume.box else None,
+            volume=kept,
         )
 
     def _model(self, row: tables.Result, path: str | None, slices: int) -> ModelResult:
@@ -77,7 +88,9 @@ class ResultLoader:
             head_sha256=row.head_sha256,
         )
 
-    def _series(self, row: tables.Study, volume: tables.Volume, path: str, slices: tuple[Slice, ...]) -> Series:
+    def _series(
+        self, study: str, row: tables.Series, volume: tables.Volume, path: str, slices: tuple[Slice, ...]
+    ) -> Series:
         header = Header(
             manufacturer=row.manufacturer,
             scanner=row.scanner,
@@ -89,20 +102,21 @@ class ResultLoader:
         )
         spacing: Any = tuple(volume.spacing) if volume.spacing else None
         return Series(
-            study=row.study_key,
+            study=study,
             key=row.series_key,
-            kind="picture" if volume.kind == "picture" else "ct",
+            kind="picture" if row.kind == "picture" else "ct",
             hu=volumes.read(self._volumes, path),
             slices=slices,
             spacing_mm=spacing,
             # Rows, columns and slices of every kept volume run as imaging.series says, whatever the files' did.
             orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0) if volume.oriented else None,
             header=header,
+            facts=SeriesFacts(**row.facts),
         )
 
 
-def _all(session: Session, table: Any, study: int, order: Any) -> Sequence[Any]:
-    return session.scalars(select(table).where(table.study_id == study).order_by(order)).all()
+def _all(session: Session, table: Any, series: int, order: Any) -> Sequence[Any]:
+    return session.scalars(select(table).where(table.series_id == series).order_by(order)).all()
 
 
 def _slices(volume: tables.Volume) -> tuple[Slice, ...]:

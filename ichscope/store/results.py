@@ -1,25 +1,28 @@
-"""Results into the store: each study in one transaction, once, however often it comes."""
+"""Results into the store: each series in one transaction, once, however often it comes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from ichscope.imaging.series import Header
+from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.results import SeriesResult
 from ichscope.store import priority, volumes
 from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
-from ichscope.store.entries import add_results, fill_facts, packed, write_findings
+from ichscope.store.entries import add_results, packed, write_findings
 from ichscope.store.jobs import finish
 from ichscope.store.loading import ResultLoader
 from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Seen
-from ichscope.store.tables import Finding, Result, Study, Volume
+from ichscope.store.series import elect, fill_facts
+from ichscope.store.tables import Finding, Result, Series, Study, Volume
 
 
 class Results:
@@ -30,19 +33,29 @@ class Results:
         self._loader = ResultLoader(database, volumes_folder)
 
     def load(self, study: int, voxels: bool = True) -> SeriesResult:
-        """The result of a study, without names of files and patients; as ResultLoader.load."""
-        return self._loader.load(study, voxels)
+        """The result of the series that speaks for a study; as ResultLoader.load."""
+        with self._database.reading() as session:
+            series = session.scalar(select(Study.series_id).where(Study.id == study))
+        if series is None:
+            raise StoreError(f"There is no study number {study}.")
+        return self.load_series(series, voxels)
+
+    def load_series(self, series: int, voxels: bool = True) -> SeriesResult:
+        """The result of a series, without names of files and patients; as ResultLoader.load."""
+        return self._loader.load(series, voxels)
 
     def seen(self, content: str) -> Seen | None:
         """What is known of the series with this content (content_hash), or None."""
+        known = select(Series.id, Series.study_id, Series.status).where(Series.content == content)
         with self._database.reading() as session:
-            study = session.execute(select(Study.id, Study.status).where(Study.content == content)).first()
-            if study is None:
+            series = session.execute(known).first()
+            if series is None:
                 return None
-            rows = session.execute(select(Result.model, Result.version).where(Result.study_id == study.id)).all()
-            codes = session.scalars(select(Finding.code).where(Finding.study_id == study.id)).all()
-        versions = {row.model: frozenset(one.version for one in rows if one.model == row.model) for row in rows}
-        return Seen(study.id, study.status, versions, frozenset(codes))
+            results = select(Result.model, Result.version).where(Result.series_id == series.id)
+            rows = session.execute(results).all()
+            codes = session.scalars(select(Finding.code).where(Finding.series_id == series.id)).all()
+        versions = {row.model: frozenset(other.version for other in rows if other.model == row.model) for row in rows}
+        return Seen(series.study_id, series.id, series.status, versions, frozenset(codes))
 
     def record(
         self,
@@ -58,7 +71,7 @@ class Results:
     ) -> int:
         """Write a result, and that its item is done, in one transaction.
 
-        The same content is the same study: its facts and findings become those of this result, a new version of
+        The same content is the same series: its facts and findings become those of this result, a new version of
         a model adds a result and takes over, and reviews stay. A result without models replaces none that has some.
 
         Parameters
@@ -80,54 +93,65 @@ class Results:
         """
         now = datetime.now(UTC)
         with self._database.writing() as session:
-            study = _locked(session, content, arrived_at or now, synthetic)
-            first = not _has_results(session, study.id)
-            if result.models or first:
-                self._describe(session, study, result, files, patient_id, volume)
-                add_results(session, study, result, now)
-                study.analysed_at = now
-                study.first_result_at = now if first else study.first_result_at
+            study, series = self._locked(session, result, content, patient_id, arrived_at or now, synthetic)
+            if result.models or not _has_results(session, Series.id == series.id):
+                if not _has_results(session, Series.study_id == study.id):
+                    study.first_result_at = now
+                self._describe(session, series, result, files, volume)
+                add_results(session, series.id, result, now)
+                study.analysed_at = series.analysed_at = now
+                elect(session, study)
             if item is not None:
                 finish(session, item, study.id, now)
             return study.id
 
-    def _describe(
+    def _locked(
         self,
         session: Session,
-        study: Study,
         result: SeriesResult,
-        files: Sequence[str],
+        content: str,
         patient_id: str | None,
-        volume: str | None,
+        arrived_at: datetime,
+        synthetic: bool,
+    ) -> tuple[Study, Series]:
+        """The rows of a study and of its series with a content, made if they are new, and kept from all others."""
+        known = session.execute(select(Series.id, Series.study_id).where(Series.content == content)).first()
+        patient = self._keys.patient(patient_id or "")
+        if known is None:
+            key = self._keys.study(result.study) if result.study else self._keys.hash("study", content)
+            study = _study_of(session, key, patient, arrived_at, synthetic)
+            new = _new_series(study.id, content, arrived_at)
+            session.execute(insert_for(session)(Series).values(new).on_conflict_do_nothing(index_elements=["content"]))
+            known = session.execute(select(Series.id, Series.study_id).where(Series.content == content)).one()
+        study = session.scalars(select(Study).where(Study.id == known.study_id).with_for_update()).one()
+        study.patient_key = study.patient_key or patient or None
+        study.arrived_at = min(study.arrived_at, arrived_at)
+        return study, session.scalars(select(Series).where(Series.id == known.id).with_for_update()).one()
+
+    def _describe(
+        self, session: Session, row: Series, result: SeriesResult, files: Sequence[str], volume: str | None
     ) -> None:
         series = result.volume
-        study.study_key = self._keys.study(result.study) if result.study else self._keys.hash("study", study.content)
-        study.series_key = self._keys.hash("series", result.series or study.content)
-        study.patient_key = self._keys.hash("patient", patient_id or "") or study.patient_key
-        study.status = result.status
-        study.slices = len(result.slices)
+        row.series_key = self._keys.hash("series", result.series or row.content)
+        row.status = result.status
+        row.slices = len(result.slices)
+        row.kind = series.kind if series else ""
         header = series.header if series else Header()
-        fill_facts(study, header)
-        study.institution = self._keys.site(header.institution)
-        write_findings(session, study, result, files)
-        kept = session.get(Volume, study.id) or Volume(study_id=study.id, path=None)
+        fill_facts(row, header, series.facts if series else SeriesFacts(slices=len(result.slices)))
+        row.institution = self._keys.site(header.institution)
+        write_findings(session, row.id, result, files)
+        kept = session.get(Volume, row.id) or Volume(series_id=row.id, path=None)
         kept.path = volume or kept.path
-        kept.kind = series.kind if series else ""
         kept.oriented = bool(series and series.orientation is not None)
         kept.spacing = list(series.spacing_mm) if series and series.spacing_mm else None
-        kept.positions = packed([np.nan if (z := one.position_mm) is None else z for one in result.slices], "<f8")
-        kept.slice_keys = [self._keys.slice(one.sop) for one in result.slices]
+        places = [place.position_mm for place in result.slices]
+        kept.positions = packed([np.nan if place is None else place for place in places], "<f8")
+        kept.slice_keys = [self._keys.slice(place.sop) for place in result.slices]
         kept.box = [box.top, box.left, box.height, box.width] if (box := result.box) else None
         session.add(kept)
 
-    def rescore(
-        self,
-        study: int,
-        result: SeriesResult,
-        *,
-        item: int | None = None,
-    ) -> None:
-        """Add results of models of another version to a study of the store, which result() gave.
+    def rescore(self, series: int, result: SeriesResult, *, item: int | None = None) -> None:
+        """Add results of models, as of another version, to a series of the store, which load_series() gave.
 
         Parameters
         ----------
@@ -137,20 +161,22 @@ class Results:
         Raises
         ------
         StoreError
-            if the study is not there, or the database or the evidence cannot be written
+            if the series is not there, or the database or the evidence cannot be written
         """
         now = datetime.now(UTC)
         with self._database.writing() as session:
-            row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
-            if row is None:
-                raise StoreError(f"There is no study number {study}.")
-            if path := session.scalar(select(Volume.path).where(Volume.study_id == study)):
+            study = session.scalars(_study_of_series(series).with_for_update(of=Study)).first()
+            if study is None:
+                raise StoreError(f"There is no series number {series}.")
+            row = session.get_one(Series, series)
+            if path := session.scalar(select(Volume.path).where(Volume.series_id == series)):
                 self._keep_evidence(path, result)
-            row.status, row.analysed_at = result.status, now
-            write_findings(session, row, result, [])
-            add_results(session, row, result, now)
+            row.status, row.analysed_at, study.analysed_at = result.status, now, now
+            write_findings(session, series, result, [])
+            add_results(session, series, result, now)
+            elect(session, study)
             if item is not None:
-                finish(session, item, study, now)
+                finish(session, item, study.id, now)
 
     def _keep_evidence(self, path: str, result: SeriesResult) -> None:
         try:
@@ -174,11 +200,14 @@ class Results:
             row.arrived_at, row.analysed_at = arrived_at, row.analysed_at + shift
             if row.first_result_at:
                 row.first_result_at += shift
-            for result in session.scalars(select(Result).where(Result.study_id == study)):
+            for series in session.scalars(select(Series).where(Series.study_id == study)):
+                series.arrived_at, series.analysed_at = series.arrived_at + shift, series.analysed_at + shift
+            of_study = select(Result).join(Series, Series.id == Result.series_id).where(Series.study_id == study)
+            for result in session.scalars(of_study):
                 result.created_at += shift
 
     def outdated(self, versions: Mapping[str, str], after: int = 0, limit: int = 500) -> list[int]:
-        """Studies with a kept volume that lack a result of one of these models in this version, by id.
+        """Series that a model has judged, with a kept volume, that lack a result of one of these versions, by id.
 
         Parameters
         ----------
@@ -186,14 +215,15 @@ class Results:
         after : the last id of the page before
         """
         lacks = [
-            ~exists().where(Result.study_id == Study.id, Result.model == name, Result.version == version)
+            ~exists().where(Result.series_id == Series.id, Result.model == name, Result.version == version)
             for name, version in versions.items()
         ]
-        chosen = select(Study.id).join(Volume, Volume.study_id == Study.id)
+        chosen = select(Series.id).join(Volume, Volume.series_id == Series.id)
         # What could not be judged once cannot be judged by another model either.
-        chosen = chosen.where(Volume.path.is_not(None), Study.priority != "not analysed", Study.id > after, or_(*lacks))
+        judged = exists().where(Result.series_id == Series.id)
+        chosen = chosen.where(Volume.path.is_not(None), judged, Series.id > after, or_(*lacks))
         with self._database.reading() as session:
-            return list(session.scalars(chosen.order_by(Study.id).limit(limit)))
+            return list(session.scalars(chosen.order_by(Series.id).limit(limit)))
 
     def prune(self, older_than: timedelta) -> int:
         """Remove volumes that were written so long ago, and say in the store that they are gone; rows stay.
@@ -214,23 +244,50 @@ class Results:
             session.execute(gone, execution_options=UNSEEN)
 
 
-def _locked(session: Session, content: str, arrived_at: datetime, synthetic: bool) -> Study:
-    """The row of a content, made if it is new; no other transaction changes it until this one ends."""
-    new = {
-        "content": content,
-        "arrived_at": arrived_at,
-        "analysed_at": arrived_at,
+def _study_of(session: Session, key: str, patient: str, arrived_at: datetime, synthetic: bool) -> Study:
+    """The study of a key, made if it is new. Two patients are two studies, whatever their files say of the study."""
+    for study_key in (key, other_patients_key(key, patient)):
+        new = _new_study(study_key, patient, arrived_at, synthetic)
+        insert = insert_for(session)(Study).values(new).on_conflict_do_nothing(index_elements=["study_key"])
+        session.execute(insert)
+        study = session.scalars(select(Study).where(Study.study_key == study_key).with_for_update()).one()
+        if not patient or study.patient_key in (None, patient):
+            break
+    return study
+
+
+def other_patients_key(key: str, patient: str) -> str:
+    """What stands for a study whose identifier another patient's study has already."""
+    return sha256(f"{key}\0{patient}".encode()).hexdigest()[: len(key)]
+
+
+def _new_study(key: str, patient: str, arrived_at: datetime, synthetic: bool) -> dict[str, Any]:
+    return {
+        "study_key": key,
+        "patient_key": patient or None,
         "synthetic": synthetic,
-        "status": "not analysed",
-        "slices": 0,
+        **_not_analysed(arrived_at),
         "models": "|",
         "priority": "not analysed",
         "rank": priority.rank("not analysed", None),
-        **dict.fromkeys(("study_key", "series_key", "sex", "manufacturer", "scanner", "kernel"), ""),
     }
-    session.execute(insert_for(session)(Study).values(new).on_conflict_do_nothing(index_elements=["content"]))
-    return session.scalars(select(Study).where(Study.content == content).with_for_update()).one()
 
 
-def _has_results(session: Session, study: int) -> bool:
-    return session.scalar(select(Result.id).where(Result.study_id == study).limit(1)) is not None
+def _new_series(study: int, content: str, arrived_at: datetime) -> dict[str, Any]:
+    named = {"study_id": study, "content": content, "series_key": "", "institution": "", "kind": "", "facts": {}}
+    return named | _not_analysed(arrived_at)
+
+
+def _not_analysed(arrived_at: datetime) -> dict[str, Any]:
+    """What a study or a series is before it has been looked at."""
+    texts = dict.fromkeys(("sex", "manufacturer", "scanner", "kernel"), "")
+    return {"arrived_at": arrived_at, "analysed_at": arrived_at, "status": "not analysed", "slices": 0, **texts}
+
+
+def _study_of_series(series: int) -> Select[Study]:
+    return select(Study).join(Series, Series.study_id == Study.id).where(Series.id == series)
+
+
+def _has_results(session: Session, of: ColumnElement[bool]) -> bool:
+    chosen = select(Result.id).join(Series, Series.id == Result.series_id).where(of)
+    return session.scalar(chosen.limit(1)) is not None

@@ -33,6 +33,7 @@ class Reviews:
         agree: bool | None = None,
         labels: Mapping[str, bool] | None = None,
         marks: Mapping[int, Sequence[str]] | None = None,
+        series: int | None = None,
         poor_quality: bool = False,
         comment: str = "",
         based_on: int | None = None,
@@ -45,7 +46,8 @@ class Reviews:
         agree : with what the models say; True affirms their word on `any`, where `labels` does not have it. Labels that
             are set say more: the worklist compares these with the models
         labels : those that the reader has set, by name; without a haemorrhage the subtypes are absent, too
-        marks : labels of single slices, by index from 0
+        marks : labels of single slices of the series, by index from 0
+        series : the one that the reader saw; by default the one that speaks for the study
         based_on : id of the newest review that the reader was shown; None if there was none
 
         Returns
@@ -73,6 +75,7 @@ class Reviews:
             earlier = history(session, study)
             new = tables.Review(
                 study_id=study,
+                series_id=series or row.series_id,
                 reader=reader.strip(),
                 created_at=at or datetime.now(UTC),
                 agree=agree,
@@ -101,6 +104,7 @@ def _plain(row: tables.Review) -> rows.Review:
     return rows.Review(
         id=row.id,
         study=row.study_id,
+        series=row.series_id,
         reader=row.reader,
         created_at=row.created_at,
         agree=row.agree,

@@ -66,6 +66,7 @@ class ModelRow:
 class WorklistRow:
     """One study in the worklist.
 
+    series_id, series_reason : the series that speaks for it, and why; series_count : how many it has
     found : what the models say, by label
     read : what readers say, the newest word of each label
     readers, comments, poor_quality : of all its reviews, the oldest first; of readers, each once; None without one
@@ -73,7 +74,9 @@ class WorklistRow:
 
     id: int
     study_key: str
-    series_key: str
+    series_id: int
+    series_reason: str
+    series_count: int
     arrived_at: datetime
     analysed_at: datetime
     status: str
@@ -99,6 +102,41 @@ class WorklistRow:
     readers: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     poor_quality: bool | None = None
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """One series of a study.
+
+    speaks : whether it speaks for its study
+    analysed : whether a model has judged it; where not, `reasons` say why
+    left_to_another : no model was asked, because another series speaks
+    """
+
+    id: int
+    series_key: str
+    speaks: bool
+    status: str
+    analysed: bool
+    left_to_another: bool
+    slices: int
+    slice_thickness_mm: float | None
+    kernel: str
+    soft_tissue: bool | None
+    arrived_at: datetime
+    has_volume: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeriesChoice:
+    """That somebody let a series speak for a study; None where the rule decides again."""
+
+    id: int
+    study: int
+    series: int | None
+    who: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -133,9 +171,10 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the store knows of a content: its study, codes of findings, versions of each model that have a result."""
+    """What the store knows of a content: study and series, codes of findings, versions of models that have a result."""
 
     study: int
+    series: int
     status: str
     models: dict[str, frozenset[str]]
     findings: frozenset[str]
@@ -143,10 +182,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Review:
-    """What one reader said at one time. `marks` are labels by slice index; `labels` has only what was set."""
+    """What one reader said at one time. `marks` are labels by slice index of `series`; `labels` has what was set."""
 
     id: int
     study: int
+    series: int
     reader: str
     created_at: datetime
     agree: bool | None

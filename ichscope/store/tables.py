@@ -51,9 +51,12 @@ class Setting(Base):
 
 
 class Study(Base):
-    """One analysed series, with what the worklist filters and sorts by.
+    """One examination, with what the worklist filters and sorts by; all of it is what its speaking series says.
 
-    institution : a code that stands for its name (Writing.site), "" where unknown
+    series_id : the series that speaks for it, of its own in `series`, which names the study; None only inside a
+        transaction. series_reason : why this one, in words
+    series_count : how many series it has
+    institution : a code that stands for its name (Pseudonymiser.site), "" where unknown
     models : "|name|name version|" of every current result, one after the other: a scan filters by it
     rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
     model_* : whether any current result has that label; None where no model knows it
@@ -64,17 +67,21 @@ class Study(Base):
     __tablename__ = "studies"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    content: Mapped[str] = mapped_column(String(64), unique=True)
     # Sorted by bytes whatever language the database has, so that keys with one start lie together.
-    study_key: Mapped[str] = mapped_column(String(16).with_variant(String(16, collation="C"), "postgresql"), index=True)
-    series_key: Mapped[str] = mapped_column(String(16))
+    study_key: Mapped[str] = mapped_column(
+        String(16).with_variant(String(16, collation="C"), "postgresql"), unique=True
+    )
     patient_key: Mapped[str | None] = mapped_column(String(16), index=True)
     arrived_at: Mapped[datetime]
     analysed_at: Mapped[datetime]
     first_result_at: Mapped[datetime | None]
-    status: Mapped[str] = mapped_column(String(16))
     synthetic: Mapped[bool]
 
+    series_id: Mapped[int | None] = mapped_column(index=True)
+    series_reason: Mapped[str] = mapped_column(default="", server_default="")
+    series_count: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    status: Mapped[str] = mapped_column(String(16))
     slices: Mapped[int]
     age_years: Mapped[int | None]
     sex: Mapped[str] = mapped_column(String(1))
@@ -117,8 +124,55 @@ class Study(Base):
     )
 
 
+class Series(Base):
+    """One series of a study, with its own facts; findings, results and the volume hang on it.
+
+    content : hash of its files, by which it is known again
+    kind : "ct" or "picture", "" where it could not be read
+    facts : what decides whether it speaks for its study, the fields of ichscope.imaging.series.SeriesFacts
+    """
+
+    __tablename__ = "series"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    content: Mapped[str] = mapped_column(String(64), unique=True)
+    series_key: Mapped[str] = mapped_column(String(16))
+    arrived_at: Mapped[datetime]
+    analysed_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(8))
+
+    slices: Mapped[int]
+    age_years: Mapped[int | None]
+    sex: Mapped[str] = mapped_column(String(1))
+    manufacturer: Mapped[str]
+    scanner: Mapped[str]
+    institution: Mapped[str]
+    kvp: Mapped[float | None]
+    slice_thickness_mm: Mapped[float | None]
+    kernel: Mapped[str]
+
+    facts: Mapped[dict[str, Any]]
+
+
+class SeriesChoice(Base):
+    """That somebody let another series speak for a study. Rows are added, never changed; the newest counts.
+
+    series_id : None where the rule decides again
+    """
+
+    __tablename__ = "series_choices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"))
+    who: Mapped[str]
+    created_at: Mapped[datetime]
+
+
 class Volume(Base):
-    """What a viewer needs of a study beside its voxels; apart, so that scans of `studies` stay quick.
+    """What a viewer needs of a series beside its voxels; apart, so that scans of `series` stay quick.
 
     path : of the voxels, relative to the folder of volumes; None where they are not kept
     spacing : mm between slices, rows, columns; None where unknown
@@ -129,9 +183,8 @@ class Volume(Base):
 
     __tablename__ = "volumes"
 
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True, autoincrement=False)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id"), primary_key=True, autoincrement=False)
     path: Mapped[str | None]
-    kind: Mapped[str] = mapped_column(String(8))
     oriented: Mapped[bool]
     spacing: Mapped[list[Any] | None]
     positions: Mapped[bytes]
@@ -140,21 +193,21 @@ class Volume(Base):
 
 
 class Finding(Base):
-    """One check of a study; `place` keeps their order."""
+    """One check of a series; `place` keeps their order."""
 
     __tablename__ = "findings"
 
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id"), primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     level: Mapped[str] = mapped_column(String(16))
     code: Mapped[str] = mapped_column(String(32))
     text: Mapped[str]
 
-    __table_args__ = (Index(None, "level", "code", "study_id"),)
+    __table_args__ = (Index(None, "level", "code", "series_id"),)
 
 
 class Result(Base):
-    """What one version of a model says of one study; `current` are the ones that count.
+    """What one version of a model says of one series; `current` are the ones that count.
 
     probability_* : of the whole study, 0 to 1; None where the model does not know the label
     slice_probability : little-endian float32, (labels, slices), the labels named in `slice_labels`
@@ -164,7 +217,7 @@ class Result(Base):
     __tablename__ = "results"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id"))
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
     current: Mapped[bool]
@@ -187,19 +240,23 @@ class Result(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (
-        UniqueConstraint("study_id", "model", "version"),
+        UniqueConstraint("series_id", "model", "version"),
         # Covers the filters by model and the histogram of scores, whose rows would be far apart in the table.
-        Index(None, "model", "version", "current", "study_id", "probability_any"),
+        Index(None, "model", "version", "current", "series_id", "probability_any"),
     )
 
 
 class Review(Base):
-    """What one reader said of one study at one time. Rows are added, never changed."""
+    """What one reader said of one study at one time. Rows are added, never changed.
+
+    series_id : the series whose slices the reader saw, and that `marks` are about
+    """
 
     __tablename__ = "reviews"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id"))
     reader: Mapped[str]
     created_at: Mapped[datetime]
     agree: Mapped[bool | None]
@@ -223,11 +280,11 @@ class ImportedTable(Base):
     kind : "truth" or "predictions"
     sha256 : of the file
     content : SHA-256 of the file and of how it was read; the same comes in once
-    level : "study" or "slice", what a row is about
-    study_keys, slice_keys, patient_keys : (rows,) 8 bytes a row, the keyed hashes; 0 where unknown
+    level : "study", "series" or "slice", what a row is about
+    study_keys, series_keys, slice_keys, patient_keys : (rows,) 8 bytes a row, the keyed hashes; 0 where unknown
     """
 
-    __tablename__ = "sheets"
+    __tablename__ = "imported_tables"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
@@ -239,30 +296,31 @@ class ImportedTable(Base):
     rows: Mapped[int]
     notes: Mapped[list[Any]]
     study_keys: Mapped[bytes]
+    series_keys: Mapped[bytes]
     slice_keys: Mapped[bytes]
     patient_keys: Mapped[bytes]
 
 
 class Rater(Base):
-    """What one reader, or one model, says of rows of a sheet.
+    """What one reader, or one model, says of rows of an imported table.
 
     studies : how many different studies, or slices where it is not known whose they are
     places : (n,) little-endian int32, numbers of the rows
     labels : names; those of ichscope.labels, and others that the file has
-    said : (labels, n) little-endian float64, NaN where unknown; compressed by zlib, as are `places`
+    values : (labels, n) little-endian float64, NaN where unknown; compressed by zlib, as are `places`
     """
 
-    __tablename__ = "voices"
+    __tablename__ = "raters"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    table_id: Mapped[int] = mapped_column("sheet_id", ForeignKey("sheets.id"), index=True)
+    table_id: Mapped[int] = mapped_column(ForeignKey("imported_tables.id"), index=True)
     name: Mapped[str]
     version: Mapped[str]
     studies: Mapped[int]
     thresholds: Mapped[dict[str, Any]]
     labels: Mapped[list[Any]]
     places: Mapped[bytes]
-    said: Mapped[bytes]
+    values: Mapped[bytes]
 
 
 class Adjustment(Base):
@@ -299,7 +357,7 @@ class Job(Base):
 
 
 class JobItem(Base):
-    """One series to be analysed: pending, running, done, failed, or dropped (no longer a part of its job).
+    """The files of one study to be analysed: pending, running, done, failed, or dropped (no longer a part of its job).
 
     locator : where its files are; the only place where file names stand, emptied when the item is done
     locator_key : keyed hash of it, which stays

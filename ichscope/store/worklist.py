@@ -19,7 +19,8 @@ from ichscope.store.tables import Finding, Result, Review, Study, Volume
 _AT_ONCE = 200
 _EVERYTHING = Filter()
 _COLUMNS = (
-    Study.id, Study.study_key, Study.series_key, Study.arrived_at, Study.analysed_at, Study.status, Study.priority,
+    Study.id, Study.study_key, Study.series_id, Study.series_reason, Study.series_count,
+    Study.arrived_at, Study.analysed_at, Study.status, Study.priority,
     Study.score, Study.slices, Study.age_years, Study.sex, Study.scanner, Study.institution, Study.kvp,
     Study.slice_thickness_mm, Study.kernel, Study.agreement, Study.reviews, Study.reviewed_at, Study.synthetic,
 )  # fmt: skip
@@ -139,12 +140,14 @@ def _rows(session: Session, ids: Sequence[int]) -> list[WorklistRow]:
     """The rows of these studies, in this order, with their reasons and models."""
     labels = [getattr(Study, f"{by}_{label}") for by in ("model", "reader") for label in LABELS]
     kept = Volume.path.is_not(None).label("has_volume")
-    chosen = select(*_COLUMNS, kept, *labels).outerjoin(Volume, Volume.study_id == Study.id).where(Study.id.in_(ids))
+    spoken = Volume.series_id == Study.series_id
+    chosen = select(*_COLUMNS, kept, *labels).outerjoin(Volume, spoken).where(Study.id.in_(ids))
     reasons = _grouped(
         session,
-        select(Finding.study_id, Finding.text)
-        .where(Finding.study_id.in_(ids), Finding.level != "ok")
-        .order_by(Finding.study_id, Finding.place),
+        select(Study.id.label("study_id"), Finding.text)
+        .join(Finding, Finding.series_id == Study.series_id)
+        .where(Study.id.in_(ids), Finding.level != "ok")
+        .order_by(Study.id, Finding.place),
     )
     models = _grouped(session, _current(ids))
     words = (Review.study_id, Review.reader, Review.comment, Review.poor_quality)
@@ -165,10 +168,11 @@ def _grouped(session: Session, chosen: Select[*tuple[Any, ...]]) -> dict[int, li
 def _current(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
     probability = [getattr(Result, f"probability_{label}") for label in LABELS]
     columns = (
-        Result.study_id, Result.model, Result.version, Result.provider, Result.seconds, Result.operating_point,
-        Result.threshold, Result.flagged, Result.thresholds,
+        Study.id.label("study_id"), Result.model, Result.version, Result.provider, Result.seconds,
+        Result.operating_point, Result.threshold, Result.flagged, Result.thresholds,
     )  # fmt: skip
-    return select(*columns, *probability).where(Result.study_id.in_(ids), Result.current).order_by(Result.model)
+    chosen = select(*columns, *probability).join(Result, Result.series_id == Study.series_id)
+    return chosen.where(Study.id.in_(ids), Result.current).order_by(Result.model)
 
 
 def _plain(row: Any, reasons: Sequence[Any], models: Sequence[Any], reviews: Sequence[Any]) -> WorklistRow:

@@ -171,13 +171,13 @@ def _rows(
     """Keyed hashes of what the rows are about; `keys` name the studies or slices."""
     patients = _hashed(store.keys.patient, patient)
     if level == "study":
-        return ImportedRows(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
+        return ImportedRows.of(_study_keys(store, keys), np.zeros(len(keys), np.uint64), patients)
     studies, names = _study_keys(store, study), keys
     if by == _BY_PLACE:
         # The study's key, so that its UID in one file and its hash in another give the same slice.
         whose = zip(as_texts(studies), study, keys, strict=True)
         names = [f"{key}{slice_.removeprefix(name)}" for key, name, slice_ in whose]
-    return ImportedRows(studies, _hashed(store.keys.slice, names), patients)
+    return ImportedRows.of(studies, _hashed(store.keys.slice, names), patients)
 
 
 def _study_keys(store: Store, names: Sequence[str]) -> Keys:

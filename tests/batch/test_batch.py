@@ -96,7 +96,16 @@ class Counting(ThreadPoolExecutor):
 def table(store: Store) -> set[tuple[object, ...]]:
     """What must be the same whoever computed it."""
     return {
-        (row.study_key, row.series_key, row.status, row.slices, row.scanner, row.reasons, str(row.found), str(row.read))
+        (
+            row.study_key,
+            row.series_count,
+            row.status,
+            row.slices,
+            row.scanner,
+            row.reasons,
+            str(row.found),
+            str(row.read),
+        )
         for row in store.worklist.export()
     } | {
         (row.study_key, one.name, one.version, one.threshold, one.flagged, str(one.probability))
@@ -110,7 +119,8 @@ def test_a_folder_becomes_rows_that_say_what_analyse_says(store: Store, night: P
     assert (job.done, job.failed, job.total, job.finished_at is not None) == (STUDIES, 0, STUDIES, True)
     rows = {row.study_key: row for row in store.worklist.page()}
     assert store.worklist.counts(Filter(job=job.id)).total == len(rows) == STUDIES
-    for expected in analyse([night], workers.detectors(setup)):
+    for study in analyse([night], workers.detectors(setup)):
+        expected = study.speaks
         row = rows[store.keys.study(expected.study)]
         assert (row.status, row.slices) == (expected.status, 3)
         assert row.models[0].probability == pytest.approx(expected.models["cranioscan"].probability)
@@ -270,11 +280,11 @@ def test_what_a_worker_raises_fails_one_series(
 ) -> None:
     real, asked = workers.analyse, []
 
-    def analyse_or_break(setup: WorkerConfig, group: Any) -> Any:
+    def analyse_or_break(setup: WorkerConfig, group: Any, read_only: bool) -> Any:
         asked.append(group)
         if len(asked) == 1:
             raise MemoryError("SMITH^JOHN")
-        return real(setup, group)
+        return real(setup, group, read_only)
 
     monkeypatch.setattr(workers, "analyse", analyse_or_break)
     job = batch.run([night], pool, store, setup)
@@ -414,12 +424,23 @@ def test_tasks_survive_being_written(night: Path, tmp_path: Path) -> None:
     found = [*collect([night]).groups, *collect([tmp_path]).groups, *collect([tmp_path / "a.zip"]).groups]
     assert len(found) == STUDIES + 2
     for group in found:
-        back = from_text(to_text(Files(group, "now")))
+        back = from_text(to_text(Files((group,), "now")))
         assert isinstance(back, Files)
-        assert (back.stamp, back.group.key, back.group.kind) == ("now", group.key, group.kind)
-        assert [(s.name, s.read()) for s in back.group.sources] == [(s.name, s.read()) for s in group.sources]
+        (same,) = back.groups
+        assert (back.stamp, same.key, same.kind, same.facts) == ("now", group.key, group.kind, group.facts)
+        assert [(s.name, s.read()) for s in back.sources] == [(s.name, s.read()) for s in group.sources]
     for task in (Place(night, "x", True, True), Refused(night, "a.dcm", "is empty"), Kept(3)):
         assert from_text(to_text(task)) == task
+
+
+def test_items_that_waited_when_a_study_was_a_series_are_read(night: Path) -> None:
+    (group, *_) = collect([night]).groups
+    written = json.loads(to_text(Files((group,), "now")))
+    before = {name: value for name, value in written["groups"][0].items() if name != "facts"} | {"stamp": "now"}
+    back = from_text(json.dumps(before))
+    assert isinstance(back, Files)
+    assert [(source.name, source.read()) for source in back.sources] == [(s.name, s.read()) for s in group.sources]
+    assert from_text('{"study":7}') == Kept(7)
 
 
 def test_an_archive_that_was_replaced_is_noticed(night: Path, tmp_path: Path) -> None:
@@ -429,10 +450,10 @@ def test_an_archive_that_was_replaced_is_noticed(night: Path, tmp_path: Path) ->
             for name in names:
                 archive.write(file, name)
         if len(names) == 2:
-            text = to_text(Files(collect([tmp_path / "a.zip"]).groups[0]))
+            text = to_text(Files(collect([tmp_path / "a.zip"]).groups[:1]))
     os.utime(tmp_path / "a.zip", (1, 1))
     changed = json.loads(text)
-    changed["files"][0][2] += 1
+    changed["groups"][0]["files"][0][2] += 1
     with pytest.raises(SourceError, match="no longer in its archive"):
         from_text(json.dumps(changed))
 
@@ -444,7 +465,7 @@ def test_a_large_folder_is_cut_at_its_subfolders(night: Path, monkeypatch: pytes
         parts = discovery.look(Place(night))
         assert [type(part) for part in parts] == [Place] * (STUDIES + 1)
         found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
-        assert [len(task.group.sources) for task in found if isinstance(task, Files)] == [3] * STUDIES + [1]
+        assert [len(task.sources) for task in found if isinstance(task, Files)] == [3] * STUDIES + [1]
     finally:
         (night / "loose.dcm").unlink()
 
@@ -462,7 +483,7 @@ def test_parts_of_a_large_folder_are_all_that_is_in_it(night: Path, tmp_path: Pa
     zips = {f"{number}.ZIP" for number in range(discovery.MANY_ZIPS + 1)}
     assert {part.path.name for part in parts if isinstance(part, Place)} == {".import", tmp_path.name} | zips
     found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
-    assert sum(len(task.group.sources) for task in found if isinstance(task, Files)) == len(parts)
+    assert sum(len(task.sources) for task in found if isinstance(task, Files)) == len(parts)
 
 
 def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(

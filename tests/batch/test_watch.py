@@ -86,10 +86,10 @@ def test_loose_files_are_taken_by_series(inbox: Inbox, clock: Clock) -> None:
     assert taken(inbox, clock, 0) == []
     (first,) = taken(inbox, clock, 10)
     assert isinstance(first, Files)
-    assert {source.name for source in first.group.sources} == {f"inbox/a{i}.dcm" for i in range(3)}
+    assert {source.name for source in first.sources} == {f"inbox/a{i}.dcm" for i in range(3)}
     (inbox.folder / "b1.dcm").write_bytes(other[1])
     assert taken(inbox, clock, 20) == []
-    assert [len(task.group.sources) for task in taken(inbox, clock, 30) if isinstance(task, Files)] == [2]
+    assert [len(task.sources) for task in taken(inbox, clock, 30) if isinstance(task, Files)] == [2]
 
 
 def test_zips_broken_files_and_what_is_still_being_written(inbox: Inbox, clock: Clock) -> None:

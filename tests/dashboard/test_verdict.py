@@ -1,6 +1,7 @@
 import pytest
 
 from dashboard.verdict import DISAGREE, agreement, in_reading_order, ordered, positive_subtypes, verdict
+from ichscope.results import StudyResult
 from tests.support.results_builder import model, result
 
 HIGH, LOW = (0.1, 0.9, 0.2), (0.1, 0.2, 0.1)
@@ -82,4 +83,5 @@ def test_flagged_results_lead_and_nothing_is_lost() -> None:
         result(model(along=LOW), name="clear"),
         result(model(along=HIGH), name="flagged"),
     ]
-    assert [one.name for one in in_reading_order(given)] == ["flagged", "clear", "broken"]
+    studies = [StudyResult(series=(each,)) for each in given]
+    assert [study.speaks.name for study in in_reading_order(studies)] == ["flagged", "clear", "broken"]

@@ -220,15 +220,23 @@ def test_an_order_is_kept_while_a_study_is_open(store: Store) -> None:
 
 def clone(store: Store, study: int, number: int) -> None:
     """Copy a study so many times, faster than recording each."""
+    series = store.worklist.row(study).series_id
+    owners = {tables.Study: study, tables.Series: series, tables.Result: series, tables.Volume: series}
     with store.database.writing() as session:
-        for kind, own in ((tables.Study, "id"), (tables.Result, "study_id"), (tables.Volume, "study_id")):
-            rows = session.execute(select(kind.__table__).where(getattr(kind, own) == study)).mappings().all()
-            copies = [{**row, own: study + i} for i in range(1, number + 1) for row in rows]
-            for one in copies:
-                one |= {"content": f"{one[own]:064}", "study_key": f"{one[own]:016x}"} if own == "id" else {}
-                if kind is tables.Result:
-                    del one["id"]
+        for kind, owner in owners.items():
+            own = "id" if kind in (tables.Study, tables.Series) else "series_id"
+            rows = session.execute(select(kind.__table__).where(getattr(kind, own) == owner)).mappings().all()
+            copies = [_copy(kind, dict(row), own, shift) for shift in range(1, number + 1) for row in rows]
             session.execute(insert(kind.__table__), copies)
+
+
+def _copy(kind: type, row: dict[str, Any], own: str, shift: int) -> dict[str, Any]:
+    changed = {own: row[own] + shift}
+    if kind is tables.Study:
+        changed |= {"study_key": f"{row['id'] + shift:016x}", "series_id": row["series_id"] + shift}
+    elif kind is tables.Series:
+        changed |= {"content": f"{row['id'] + shift:064}", "study_id": row["study_id"] + shift}
+    return {name: value for name, value in (row | changed).items() if kind is not tables.Result or name != "id"}
 
 
 def test_thousands_of_studies_are_paged(store: Store) -> None:

@@ -72,8 +72,8 @@ def test_a_value_that_the_database_cannot_hold_fails_one_series(
     unfit = "\0" if store.database.engine.dialect.name == "postgresql" else "\udcfc"
     real = workers.analyse
 
-    def analyse(setup: WorkerConfig, group: Any) -> Any:
-        result = real(setup, group)
+    def analyse(setup: WorkerConfig, group: Any, read_only: bool) -> Any:
+        result = real(setup, group, read_only)
         if not group.sources[0].name.startswith("in/0/"):
             return result
         assert result.volume is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +27,13 @@ from ichscope.store.imported_tables import as_texts
 from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
 from ichscope.store.tables import Base
 from tests.store.conftest import Server
-from tests.support.store_cases import add
+from tests.support.store_cases import add, content, study
 
 # Written by the first revision, with the program of that time; never to be made anew.
 FIRST = Path(__file__).with_name("revision_0001.sql")
 FIRST_KEY = "11" * 32
+# Written by ICHScope 0.3, whose every series was a study of its own.
+SERIES_AS_STUDIES = Path(__file__).with_name("revision_0006.sql")
 
 NEXT = """
 import sqlalchemy as sa
@@ -61,8 +66,9 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     after = count_rows(url)
     assert min(before.values()) > 0, "a table without rows proves nothing"
     # The one row of truth has become a file with one row.
-    assert after.pop("sheets") == after.pop("voices") == before.pop("truth") == 1
-    assert after == before | {"adjustments": 0}
+    assert after.pop("imported_tables") == after.pop("raters") == before.pop("truth") == 1
+    # Each old row is a study with one series.
+    assert after == before | {"adjustments": 0, "series": before["studies"], "series_choices": 0}
     first, second, third = store.worklist.page(order="oldest")
     assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
     assert {row.institution for row in (first, second, third)} == {""}
@@ -89,20 +95,88 @@ def test_a_database_of_every_revision_opens_with_all_its_rows(
     upgrade(url, older)
     before = count_rows(url)
     store = open_store(url)
-    assert count_rows(url) == {"adjustments": 0} | before
+    named = {"sheets": "imported_tables", "voices": "raters"}
+    before = {named.get(name, name): rows for name, rows in before.items()}
+    assert count_rows(url) == {"adjustments": 0, "series": before["studies"], "series_choices": 0} | before
     assert [(row.slices, row.institution) for row in store.worklist.page(order="oldest")] == [(2, ""), (2, ""), (0, "")]
     assert sum(wait.studies for wait in store.cohorts.read().waits if wait.of == "result") == 3
 
 
-def load(url: str, dump: Path) -> None:
-    """Make a database of the first revision; a server's gets the rows of SQLite's."""
+def test_series_that_were_studies_become_series_of_their_study(
+    url: str, tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    (tmp_path / "key").write_text(FIRST_KEY)
+    load(url, tmp_path / "old.db", SERIES_AS_STUDIES, "0006")
+    before = count_rows(url)
+    store = open_store(url)
+    after = count_rows(url)
+    assert (before["studies"], after["studies"], after["series"]) == (8, 6, 8)
+    for name in ("findings", "results", "volumes", "reviews", "adjustments", "jobs", "job_items", "settings"):
+        assert after[name] == before[name] > 0, name
+    assert (after["imported_tables"], after["raters"]) == (before["sheets"], before["voices"]) == (1, 1)
+
+    rows = {row.id: row for row in store.worklist.page(order="oldest")}
+    examination = rows[1]
+    assert (examination.series_id, examination.series_count) == (2, 3), "the thick soft-tissue series speaks"
+    assert "a bone kernel" in examination.series_reason
+    assert "slices of 0.6 mm" in examination.series_reason
+    assert examination.score == pytest.approx(0.9)
+    assert [series.id for series in store.series.of(1)] == [2, 1, 3]
+    assert store.results.load_series(3).models["cranioscan"].probability["any"] == pytest.approx(0.1)
+    # Both reviews are the study's now; their marks stay with the slices that they were made on.
+    assert [(review.reader, review.series, review.marks) for review in store.reviews.of(1)] == [
+        ("Ann", 1, {1: ("any",)}),
+        ("Bob", 2, {2: ("subdural",)}),
+    ]
+    assert (examination.reviews, examination.readers) == (2, ("Ann", "Bob"))
+    # Ann affirmed that the thin series shows nothing, Bob that the thick one does: now they speak of one study.
+    assert examination.agreement == "conflict"
+    assert rows[1].arrived_at < rows[4].arrived_at
+
+
+def test_no_study_is_lost_where_two_patients_had_one_identifier(
+    url: str, tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    (tmp_path / "key").write_text(FIRST_KEY)
+    load(url, tmp_path / "old.db", SERIES_AS_STUDIES, "0006")
+    store = open_store(url)
+    first, second = (store.worklist.row(number) for number in (6, 7))
+    assert (first.series_count, second.series_count) == (1, 1)
+    assert first.study_key != second.study_key
+    assert (first.priority, second.priority) == ("likely", "negative")
+    # What comes in later finds its own patient's study.
+    result = study("D", 0.8, study=content("D")[:16], series="a third series")
+    assert store.results.record(result, content("a third series"), patient_id="P5") == second.id
+    assert store.results.record(result, content("a fourth series"), patient_id="P4") == first.id
+    assert store.results.record(result, content("a fifth series")) == first.id, "without a patient: the first"
+
+
+def test_a_migration_that_is_killed_leaves_the_old_tables(tmp_path: Path) -> None:
+    load(f"sqlite:///{tmp_path}/ichscope.db", tmp_path / "old.db", SERIES_AS_STUDIES)
+    (tmp_path / "key").write_text(FIRST_KEY)
+    killed = (
+        "import os, signal, sys; from pathlib import Path; from alembic import op; import ichscope.store.migrate;"
+        "real = op.drop_table;"
+        "op.drop_table = lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == 'studies' else real(name);"
+        "from ichscope.store import Store; Store.open(home=Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert count_rows(f"sqlite:///{tmp_path}/ichscope.db")["studies"] == 8
+    store = Store.open(home=tmp_path)
+    assert store.worklist.counts().total == 6
+    store.close()
+
+
+def load(url: str, dump: Path, text: Path = FIRST, at: str = "0001") -> None:
+    """Make a database of an old revision; a server's gets the rows of SQLite's."""
     connection = sqlite3.connect(dump)
-    connection.executescript(FIRST.read_text(encoding="utf-8"))
+    connection.executescript(text.read_text(encoding="utf-8"))
     connection.close()
     if url.startswith("sqlite"):
         dump.rename(make_url(url).database or "")
         return
-    upgrade(url, "0001")
+    upgrade(url, at)
     here, there = open_engine(f"sqlite:///{dump}"), open_engine(with_driver(url))
     tables = sa.MetaData()
     tables.reflect(there)

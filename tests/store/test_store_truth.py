@@ -20,7 +20,7 @@ from tests.support import results_builder as build
 from tests.support.store_cases import add, many, study
 
 KEYS = ["00000000000000a1", "ffffffffffffff02", "0123456789abcdef"]
-ROWS = ImportedRows(as_numbers(KEYS), np.zeros(3, np.uint64), as_numbers(["", KEYS[0], ""]))
+ROWS = ImportedRows.of(as_numbers(KEYS), np.zeros(3, np.uint64), as_numbers(["", KEYS[0], ""]))
 RATERS = [
     Rater("Ann", np.array([0, 2]), {"any": np.array([1.0, np.nan]), "Midline shift": np.array([0.0, 1.0])}),
     Rater("Bob", np.array([1]), {"any": np.array([0.0])}, "2.0", {"any": 0.25}),

@@ -151,7 +151,9 @@ def dump(store: Store) -> str:
 
 def test_an_unreadable_file_is_not_named(store: Store) -> None:
     findings = (Finding("not analysable", "unreadable", "in/DOE.dcm: holds text"),)
-    made = SeriesResult("", "", "in/DOE.dcm", "not analysed", (findings[0].text,), findings)
+    made = SeriesResult(
+        study="", series="", name="in/DOE.dcm", status="not analysed", reasons=(findings[0].text,), findings=findings
+    )
     id = store.results.record(made, content("a"))
     assert store.worklist.row(id).reasons == ("file 1: holds text",)
     assert "DOE" not in dump(store)
@@ -255,7 +257,7 @@ def test_rescoring_adds_results_and_changes_no_key(store: Store) -> None:
     newer = replace(build.model(along=(0.1, 0.2)), version="2.0", evidence=np.full((2, 3, 4), 0.2, np.float32))
     store.results.rescore(id, replace(store.results.load(id), models={"cranioscan": newer}))
     after = store.worklist.row(id)
-    assert (after.study_key, after.series_key, after.age_years) == (before.study_key, before.series_key, 90)
+    assert (after.study_key, after.series_id, after.age_years) == (before.study_key, before.series_id, 90)
     assert (before.priority, after.priority) == ("likely", "negative")
     np.testing.assert_allclose(store.results.load(id).models["cranioscan"].evidence, 0.2, atol=0.003)
     assert store.results.outdated({"cranioscan": "2.0"}) == []

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, literal, select
 
 from ichscope.store import Store
-from ichscope.store.tables import Finding, Result, Review, Study, Volume
+from ichscope.store.tables import Finding, Result, Review, Series, Study, Volume
 from tests.support import store_cases
 
 _DAY_MS = timedelta(days=1) // timedelta(milliseconds=1)
@@ -30,13 +30,14 @@ def copy_studies(connection: Connection, seeds: int, copy: int) -> None:
     """Copy the first studies, with all that belongs to them, as ones that came some days later."""
     shift = {name: Study.__table__.c[name] + literal(copy * 3 * _DAY_MS) for name in _TIMES}
     key = literal(f"{copy:08x}")
-    names = {
-        "content": func.substr(Study.content, 1, 56) + key,
-        "study_key": func.substr(Study.study_key, 1, 8) + key,
-    }
-    _copy(connection, Study.__table__, "id", seeds, copy, shift | names)
-    for table in (Volume, Finding, Result, Review):
-        _copy(connection, table.__table__, "study_id", seeds, copy, {})
+    more = literal(copy * seeds)
+    named = {"study_key": func.substr(Study.study_key, 1, 8) + key, "series_id": Study.series_id + more}
+    _copy(connection, Study.__table__, "id", seeds, copy, shift | named)
+    named = {"content": func.substr(Series.content, 1, 56) + key, "study_id": Series.study_id + more}
+    _copy(connection, Series.__table__, "id", seeds, copy, named)
+    for table in (Volume, Finding, Result):
+        _copy(connection, table.__table__, "series_id", seeds, copy, {})
+    _copy(connection, Review.__table__, "study_id", seeds, copy, {"series_id": Review.series_id + more})
 
 
 def _copy(connection: Connection, table: Any, owner: str, seeds: int, copy: int, changed: dict[str, Any]) -> None:

@@ -45,6 +45,7 @@ def fill(
     ]
     with store.database.writing() as session:
         session.execute(insert(tables.Study), rows)
+        session.execute(insert(tables.Series), [_series(row) for row in rows])
         session.execute(insert(tables.Result), results)
 
 
@@ -75,9 +76,9 @@ def _study(i: int, of: dict[str, list[Any]], flagged: bool, looked: bool) -> dic
     agreement = "unreviewed" if read is None else "agree" if read == flagged else "disagree"
     return {
         "id": i + 1,
-        "content": f"{i:064x}",
         "study_key": f"{i:016x}",
-        "series_key": f"{i:016x}",
+        "series_id": i + 1,
+        "series_count": 1,
         "patient_key": f"{i + 1:016x}",
         "arrived_at": arrived,
         "analysed_at": arrived + timedelta(seconds=of["wait_s"][i]),
@@ -106,10 +107,19 @@ def _study(i: int, of: dict[str, list[Any]], flagged: bool, looked: bool) -> dic
     }
 
 
+def _series(study: dict[str, Any]) -> dict[str, Any]:
+    """The only series of a study."""
+    names = ("id", "arrived_at", "analysed_at", "status", "slices", "age_years", "sex", "manufacturer", "scanner")
+    same = {name: study[name] for name in (*names, "kvp", "slice_thickness_mm", "kernel")}
+    key, number = study["study_key"], study["id"]
+    own = {"study_id": number, "content": f"{number:064x}", "series_key": key, "kind": "ct", "facts": {}}
+    return same | own | {"institution": ""}
+
+
 def _result(i: int, model: str, of: dict[str, list[Any]], flagged: bool) -> dict[str, Any]:
     arrived = START + timedelta(days=of["day"][i], minutes=of["minute"][i])
     return {
-        "study_id": i + 1,
+        "series_id": i + 1,
         "model": model,
         "version": "1.0",
         "current": True,

@@ -53,4 +53,15 @@ def result(
     findings = (Finding("ok", "head", "Air, bone and soft tissue are as in a head CT."),)
     slices = data.slices if data else tuple(Slice(f"IM{i}.dcm", "", None) for i in range(3))
     by_name = {made.name: made for made in models}
-    return SeriesResult("study", "series", name, status, reasons, findings, slices, by_name, box, data)
+    return SeriesResult(
+        study="study",
+        series="series",
+        name=name,
+        status=status,
+        reasons=reasons,
+        findings=findings,
+        slices=slices,
+        models=by_name,
+        box=box,
+        volume=data,
+    )
