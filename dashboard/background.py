@@ -146,7 +146,7 @@ class Background:
         StoreError
             if the store cannot be read
         """
-        jobs = [job for job in self.store.jobs.recent(_MOST_JOBS, open_only=True) if job.pending or job.running]
+        jobs = [job for job in self.store.jobs.recent(_MOST_JOBS, open_only=True) if _unfinished(job)]
         with self._lock:
             self._throughputs = {job.id: self._throughputs.get(job.id, Throughput()) for job in jobs}
             return [self._seen(job) for job in reversed(jobs)]
@@ -243,15 +243,14 @@ class Background:
     def _do_demo(self) -> None:
         """Make the demonstration; where that fails it is not tried again by itself, for it takes long."""
         try:
-            # Before a minute is spent on heads that no model reads.
+            # Before heads are painted that no model reads.
             batch.workers.detectors(self._config or WorkerConfig())
-            made = demo.make(self.store, progress=self._made)
             with self._workers() as workers:
-                demo.analyse(self.store, made, workers, self._config, progress=self._tick)
+                demo.make(self.store, workers, self._config, painted=self._painted, progress=self._tick)
         finally:
             self._demonstrate, self.making = False, None
 
-    def _made(self, done: int, total: int) -> None:
+    def _painted(self, done: int, total: int) -> None:
         self.making = (done, total)
         if self._ended():
             raise BatchError("The server has ended.")
@@ -286,3 +285,8 @@ class Background:
 def _upload_id(job: Job) -> str:
     """Which upload of this home a job reads; "" where it has none."""
     return str(job.options.get(_UPLOAD_ID, job.options.get(_UPLOAD_ID_BEFORE)) or "")
+
+
+def _unfinished(job: Job) -> bool:
+    """Whether something of a job is left; a demonstration has none waiting while its next study is painted."""
+    return bool(job.pending or job.running) or (job.kind == "demo" and not job.listed)

@@ -60,7 +60,7 @@ def panel() -> bool:
     else:
         _first(work)
     # Pages ask again every second only while there is something to see.
-    st.fragment(_progress, run_every=_POLL_S if busy else None)(work, busy)
+    st.fragment(_progress, run_every=_POLL_S if busy else None)(work, busy, some)
     _failures(work)
     return some
 
@@ -149,9 +149,11 @@ def _begin(work: Background, what: Path | list[UploadedFile], as_series: bool) -
 # ---- from jobs to the screen ---------------------------------------------------------------------------
 
 
-def _progress(work: Background, busy: bool) -> None:
+def _progress(work: Background, busy: bool, some: bool) -> None:
     try:
         open_jobs = work.look()
+        if not some and work.store.worklist.page(limit=1):
+            st.rerun()  # the first study is there: the page has something to show
     except StoreError as error:
         st.error(f"{plain(str(error))} What was recorded is kept; the work goes on when the database is back.")
         return

@@ -5,19 +5,25 @@ Only their arrival is made up: they would all come in one minute, and weeks coul
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from ichscope import home, phantom
-from ichscope.batch import WorkerConfig, begin, work
+from ichscope import home, phantom, results
 from ichscope.batch.driver import Progress
+from ichscope.batch.ingest import take_up, work
+from ichscope.batch.work_items import Place, to_text
+from ichscope.batch.workers import WorkerConfig
 from ichscope.imaging.source import Source
 from ichscope.labels import LABELS, SUBTYPES
+from ichscope.models.providers import cores
 from ichscope.store import Job, Store, content_hash
 
 STUDIES = 64
@@ -43,53 +49,80 @@ _READ_WITHIN_H = 20
 # The fractional parts of its multiples lie evenly, however many there are.
 _GOLDEN = (5**0.5 - 1) / 2
 
-Making = Callable[[int, int], object]
+Painted = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
-class Made:
-    """A study on disk and the truth about it, by label."""
+class PaintedStudy:
+    """A synthetic study on disk: the hash of what is in its files, and the truth about it, by label."""
 
+    number: int
+    folder: Path
     content: str
     truth: dict[str, bool]
 
 
-def make(store: Store, studies: int = STUDIES, progress: Making = lambda done, total: None) -> list[Made]:
-    """Write the first so many phantoms, each into a folder of its own; progress is called with (made, studies)."""
-    # Always the same place: a demonstration that was killed is taken up by the next one.
-    folder, made = home.make(_folder(store)), []
-    for seed in range(studies):
-        made.append(_make_one(seed, folder / f"{seed:03}"))
-        progress(len(made), studies)
-    return made
-
-
-def analyse(
+def make(
     store: Store,
-    made: Sequence[Made],
     executor: Executor,
     setup: WorkerConfig | None = None,
+    studies: int = STUDIES,
+    *,
+    painted: Painted = lambda done, total: None,
     progress: Progress | None = None,
 ) -> Job:
-    """Analyse the phantoms that were made, enter what readers say of them, and remove their files.
+    """Paint the first so many phantoms, analyse each as soon as it is there, and enter what readers say of it.
 
-    A second call adds nothing.
+    A second call adds nothing; one that was killed is taken up by the next one.
+
+    Parameters
+    ----------
+    painted : called with (painted, studies)
+    progress : as for `batch.work`
 
     Raises
     ------
     BatchError
         as batch.work
+    OSError
+        if there is no room for the files
     StoreError
         if the store cannot be written
     """
-    job = begin(store, [_folder(store)], "demo", "Demonstration, synthetic", options={"synthetic": True})
-    done = work(store, job, executor, setup, progress=progress)
+    folder = home.make(_folder(store))
+    job = _job(store, folder)
     began = _began(store)
-    for number, one in enumerate(made):
-        spread(store, one, began - timedelta(days=DAYS * (1 - _place(number))))
-        review(store, one, random.Random(number), began)
-    shutil.rmtree(_folder(store))
-    return done
+    painters = ThreadPoolExecutor(cores(), "ichscope-painter")
+    try:
+        waiting = {painters.submit(_paint, number, folder) for number in range(studies)}
+        while waiting:
+            ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            fresh = sorted((future.result() for future in ready), key=attrgetter("number"))
+            store.jobs.add_items(job, [to_text(Place(study.folder)) for study in fresh])
+            painted(studies - len(waiting), studies)
+            # Meanwhile the painters go on: whatever they finish is analysed in the next round.
+            work(store, job, executor, setup, progress=progress)
+            for study in fresh:
+                _enter(store, study, began)
+    finally:
+        painters.shutdown(wait=True, cancel_futures=True)
+    store.jobs.mark_listed(job)
+    shutil.rmtree(folder)
+    return store.jobs.get(job)
+
+
+def _job(store: Store, folder: Path) -> int:
+    """Begin a job, or take up the one of a demonstration that was killed."""
+    mark = store.keys.study(f"demo\0{folder.resolve()}")
+    if (job := take_up(store, mark)) is not None:
+        return job
+    return store.jobs.start("demo", "Demonstration, synthetic", {"synthetic": True, "inputs": mark})
+
+
+def _enter(store: Store, study: PaintedStudy, began: datetime) -> None:
+    """Let a study have come when the demonstration wants it, and have been read."""
+    spread(store, study, began - timedelta(days=DAYS * (1 - _place(study.number))))
+    review(store, study, random.Random(study.number), began)
 
 
 def _began(store: Store) -> datetime:
@@ -106,17 +139,30 @@ def _folder(store: Store) -> Path:
     return store.volumes.parent / "demo"
 
 
-def _make_one(seed: int, folder: Path) -> Made:
-    made = _phantom(seed)
-    tags = {
-        "ManufacturerModelName": SCANNERS[_place(seed) > _CHANGE],
-        "InstitutionName": _INSTITUTIONS[seed % 3 == 0],
-        "KVP": _KVP[seed // 3 % len(_KVP)],
-        "ContrastBolusAgent": "SYNTHETIC" if seed % _CONTRAST_EVERY == _CONTRAST_EVERY - 1 else None,
-    }
-    files = phantom.write(made, folder, **tags)
+def _paint(number: int, folder: Path) -> PaintedStudy:
+    """Paint a study into a folder of its own, unless a demonstration that was killed has left it whole."""
+    record, target = folder / f"study-{number:03}.json", folder / f"study-{number:03}"
+    if record.is_file():
+        return PaintedStudy(number, target, **json.loads(record.read_text(encoding="utf-8")))
+    part = target.with_suffix(".part")
+    for leftover in (part, target):
+        shutil.rmtree(leftover, ignore_errors=True)
+    made = _phantom(number)
+    files = phantom.write(made, part, **_tags(number))
+    content = content_hash([Source(file.name, path=file) for file in files])
     truth = {label: bool(made.labels[:, i].any()) for i, label in enumerate(LABELS)}
-    return Made(content_hash([Source(file.name, path=file) for file in files]), truth)
+    part.rename(target)
+    results.write(record, json.dumps({"content": content, "truth": truth}))
+    return PaintedStudy(number, target, content, truth)
+
+
+def _tags(number: int) -> dict[str, Any]:
+    return {
+        "ManufacturerModelName": SCANNERS[_place(number) > _CHANGE],
+        "InstitutionName": _INSTITUTIONS[number % 3 == 0],
+        "KVP": _KVP[number // 3 % len(_KVP)],
+        "ContrastBolusAgent": "SYNTHETIC" if number % _CONTRAST_EVERY == _CONTRAST_EVERY - 1 else None,
+    }
 
 
 def _phantom(seed: int) -> phantom.Phantom:
@@ -126,20 +172,20 @@ def _phantom(seed: int) -> phantom.Phantom:
     return phantom.make(_KINDS[seed % len(_KINDS)], seed, slices, _SIZE)
 
 
-def spread(store: Store, made: Made, arrived_at: datetime) -> None:
+def spread(store: Store, study: PaintedStudy, arrived_at: datetime) -> None:
     """Let a study have come when the demonstration wants it."""
-    if (seen := store.results.seen(made.content)) is not None:
+    if (seen := store.results.seen(study.content)) is not None:
         store.results.move(seen.study, arrived_at)
 
 
-def review(store: Store, made: Made, chance: random.Random, before: datetime) -> None:
+def review(store: Store, study: PaintedStudy, chance: random.Random, before: datetime) -> None:
     """Enter what one or two readers say, who err at times; some studies nobody has read yet.
 
     Parameters
     ----------
     before : nobody reads later than that
     """
-    seen = store.results.seen(made.content)
+    seen = store.results.seen(study.content)
     readers = READERS[: 1 + (chance.random() < _SECOND_READING)] if chance.random() >= _UNREAD else ()
     if seen is None or not seen.models or store.reviews.of(seen.study):
         return
@@ -149,9 +195,9 @@ def review(store: Store, made: Made, chance: random.Random, before: datetime) ->
         at += timedelta(hours=chance.uniform(0, _READ_WITHIN_H))
         if at > before:
             return
-        labels = read(made.truth, chance)
+        labels = read(study.truth, chance)
         # As on the page: whoever sets a label that the models do not find disagrees.
-        agree = all(labels[label] == found for label, found in row.found.items() if found is not None)
+        agree = all(labels[label] == flag for label, flag in row.found.items() if flag is not None)
         newest = store.reviews.add(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
 
 
@@ -159,8 +205,8 @@ def read(truth: dict[str, bool], chance: random.Random) -> dict[str, bool]:
     """What a reader sees: the truth, or now and then nothing, another kind of bleed, or one that is not there."""
     if chance.random() >= _ERROR:
         return dict(truth)
-    said = dict.fromkeys(LABELS, False)
+    labels = dict.fromkeys(LABELS, False)
     if not truth["any"] or chance.random() < 0.5:
         kind = chance.choice([label for label in SUBTYPES if not truth[label]])
-        said["any"] = said[kind] = True
-    return said
+        labels["any"] = labels[kind] = True
+    return labels

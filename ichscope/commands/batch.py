@@ -182,15 +182,13 @@ def demo(
 ) -> None:
     """Fill the store with eight weeks of synthetic studies and readers' labels, to see what the pages show."""
     from ichscope.batch import demo as demonstration
-    from ichscope.commands import job_progress, terminal
+    from ichscope.commands import job_progress
 
     setup = running.setup(model, models_folder, provider)
     with running.store() as store, running.executor(setup, None, None) as (executor, _):
-        with terminal.progress() as making:
-            count = studies or demonstration.STUDIES
-            made = demonstration.make(store, count, lambda done, all: making(done, all, "Making phantoms"))
         with job_progress.job_progress() as progress:
-            done = demonstration.analyse(store, made, executor, setup, progress)
+            count = studies or demonstration.STUDIES
+            done = demonstration.make(store, executor, setup, count, progress=progress)
         running.finish(store, done)
 
 

@@ -13,6 +13,9 @@ Array = NDArray[np.floating[Any]]
 Triple = tuple[float, float, float]
 Window = tuple[slice, slice, slice]
 
+# Up to so many multiplications OpenBLAS multiplies matrices in the calling thread (its interface/gemm.c).
+_ONE_THREAD = 1 << 18
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -138,8 +141,8 @@ class Waves:
         sub, rows, columns = (np.exp(1j * (vectors @ line)) for line in scene.lines)
         sub = sub * (np.exp(1j * self.phases) * np.float32(np.sqrt(2 / len(self.phases))))[:, None]
         left = (sub[:, :, None] * rows[:, None, :]).reshape(len(vectors), -1).T
-        parts = np.concatenate([left.real, -left.imag], axis=1) @ np.concatenate([columns.real, columns.imag])
-        return np.asarray(parts.reshape(scene.x.shape), np.float32)
+        left, right = np.concatenate([left.real, -left.imag], axis=1), np.concatenate([columns.real, columns.imag])
+        return np.asarray(_product(left, right).reshape(scene.x.shape), np.float32)
 
     def bent(self, x: Array, y: Array, z: Array) -> Array:
         """Values at points that lie on no straight grid."""
@@ -151,6 +154,15 @@ class Waves:
             angle += phase
             total += np.cos(angle, out=angle)
         return total * np.float32(np.sqrt(2 / len(self.phases)))
+
+
+def _product(left: Array, right: Array) -> Array:
+    """The matrix product, in parts so small that BLAS wakes no threads: they spin, and take the time of others."""
+    rows = max(1, _ONE_THREAD // right.size)
+    product = np.empty((len(left), right.shape[1]), left.dtype)
+    for start in range(0, len(left), rows):
+        np.matmul(left[start : start + rows], right, out=product[start : start + rows])
+    return product
 
 
 def interpolation(work: int, size: int) -> Array:

@@ -31,16 +31,23 @@ def sulci(scene: Scene, head: Head) -> tuple[Array, Array]:
     # The pattern of the surface reaches inwards along the radius: sulci stand upright on the skull.
     out = 66 / np.sqrt(x * x + y * y * np.float32(0.7) + z * z + 60) + np.float32(0.12)
     pattern = head.gyri.bent(x * out, y * out, z * out)
-    rows, columns = (_between(count) for count in scene.x.shape[1:])
-    distance = np.abs(rows @ pattern @ columns.T) * np.float32(25 / (2 * np.pi) * 1.25)
+    rows, columns = scene.x.shape[1:]
+    pattern = _filled_in(_filled_in(pattern, rows, axis=1), columns, axis=2)
+    distance = np.abs(pattern) * np.float32(25 / (2 * np.pi) * 1.25)
     return distance, 13 + 4 * head.depth(scene)
 
 
-def _between(count: int) -> Array:
-    """(count, half) weights that fill in the points between every second one."""
-    place = np.minimum(np.arange(count) / 2, (count - 1) // 2)
-    weights: Array = np.maximum(0, 1 - np.abs(place[:, None] - np.arange((count + 1) // 2))).astype(np.float32)
-    return weights
+def _filled_in(pattern: Array, count: int, axis: int) -> Array:
+    """Points along an axis, of which every second one is given; those between are the means of their neighbours."""
+    given = np.moveaxis(pattern, axis, 0)
+    filled = np.empty((count, *given.shape[1:]), given.dtype)
+    filled[::2] = given
+    half = np.float32(0.5)
+    between = filled[1::2]
+    between[: len(given) - 1] = half * given[:-1] + half * given[1:]
+    if count % 2 == 0:
+        between[-1] = given[-1]
+    return np.moveaxis(filled, 0, axis)
 
 
 def fissure(scene: Scene, head: Head) -> Array:

@@ -109,17 +109,25 @@ def _render(
     slices, size = shape
     work = size if size <= _LARGEST_WORK else -(-size // 2)
     sub = _SUB_SLICES if size > _LARGEST_WORK / 2 else _SUB_SLICES - 1
-    enlarge = interpolation(work, size)
     hu = np.empty((slices, size, size), np.float32)
     mask = np.zeros((slices, size, size), np.bool_)
     for i in range(slices):
         z = bottom + spacing[0] * (i + (np.arange(sub) + 0.5) / sub - 0.5)
         scene = _blank(z, work, spacing[1] * size / work, placement)
         paint(scene)
-        hu[i] = enlarge @ scene.hu.mean(axis=0) @ enlarge.T
+        hu[i] = _enlarged(scene.hu.mean(axis=0), size)
         if scene.blood.any():
-            mask[i] = enlarge @ scene.blood.mean(axis=0) @ enlarge.T > _MOSTLY
+            mask[i] = _enlarged(scene.blood.mean(axis=0), size) > _MOSTLY
     return hu, mask
+
+
+def _enlarged(image: Array, size: int) -> Array:
+    """(work, work) as (size, size)."""
+    if len(image) == size:
+        return image
+    weights = interpolation(len(image), size)
+    enlarged: Array = weights @ image @ weights.T
+    return enlarged
 
 
 def _blank(z: NDArray[np.float64], work: int, mm: float, placement: _Placement) -> Scene:

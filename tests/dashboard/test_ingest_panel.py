@@ -6,6 +6,7 @@ import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -260,7 +261,12 @@ def test_the_demonstration(work: Background, store: Store, monkeypatch: pytest.M
     monkeypatch.setattr(demo, "_SIZE", 48)
     monkeypatch.setattr(demo, "_SLICES", (3,))
     real, made = demo.make, []
-    monkeypatch.setattr(demo, "make", lambda store, progress: made.append(work.making) or real(store, 4, progress))
+
+    def few(store: Store, workers: Executor, config: object, **callbacks: object) -> Job:
+        made.append(work.making)
+        return real(store, workers, config, 4, **callbacks)
+
+    monkeypatch.setattr(demo, "make", few)
     work.demonstrate()
     wait(lambda: idle(work))
     assert (made, work.making, work.problem) == ([(0, demo.STUDIES)], None, "")
