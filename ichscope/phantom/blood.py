@@ -94,7 +94,7 @@ def _paint_sulci(scene: Scene, bleed: Bleed, head: Head, depth: Array) -> None:
     surface = np.minimum(0.9 + 0.6 * head.atrophy - distance, np.minimum(reach - depth, depth))
     surface = np.maximum(surface, np.minimum(1.2 + head.atrophy - depth, depth))
     fluid = np.maximum(surface, np.maximum(sylvian(scene, head) + 0.5, fissure(scene, head)))
-    if z.min() < 46:
+    if scene.bottom < 46:
         hind = (z < tentorium(scene)) & (y > 10)
         fluid = np.where(hind, -5, fluid)
         stem = ellipsoid(x, y, z, (0, 12, 22), (15, 13, 30))

@@ -39,7 +39,7 @@ def paint(scene: Scene, head: Head, depth: Array, bleed: Bleed | None) -> None:
 def _harden(scene: Scene, depth: Array, skull: Array) -> None:
     """Beam hardening: brighter under the skull, a dark band between the petrous bones."""
     scene.hu[...] += skull * (2.5 * np.maximum(0, 1 - np.abs(depth) * np.float32(1 / 14)))
-    if scene.z.min() < 21:
+    if scene.bottom < 21:
         scene.hu[...] -= skull * (6 * bump(scene.y, 8, 9) * bump(scene.z, 5, 16) * bump(scene.x, 0, 60))
 
 
@@ -64,12 +64,12 @@ def _paint_ganglia(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     """Caudate, lentiform nucleus, claustrum's insula and thalamus; capsules between them stay white."""
     y, z = scene.y, scene.z
     ax = np.abs(scene.x)
-    scene.paint(WHITE, scene.cover(ellipsoid(ax, y, z, (20, -2, 48), (19, 34, 17)), 5))
+    scene.paint_ellipsoid(WHITE, (20, -2, 48), (19, 34, 17), 5, mirrored=True)
     for centre, radii in (
         ((13, -19, 53), (6.5, 10, 12)), ((15, 2, 62), (3.5, 14, 6)),
         ((11, 10, 50), (8.5, 13.5, 10)), ((36, -4, 45), (2, 18, 13)),
     ):  # fmt: skip
-        scene.paint(head.grey_hu, scene.cover(ellipsoid(ax, y, z, centre, radii), 3))
+        scene.paint_ellipsoid(head.grey_hu, centre, radii, 3, mirrored=True)
     # The lentiform nucleus lies along a line from front and middle to back and side.
     u, v = (ax - 24) * 0.94 - (y + 4) * 0.34, (ax - 24) * 0.34 + (y + 4) * 0.94
     scene.paint(head.grey_hu + 0.5, scene.cover(ellipsoid(u, v, z, (0, 0, 48), (6.5, 16, 11)), 3))
@@ -84,7 +84,7 @@ def _paint_ventricles(scene: Scene, head: Head, bleed: Bleed | None) -> None:
     x, y, z = scene.x, scene.y, scene.z
     pineal, plexus = head.calcified
     if pineal:
-        scene.paint(180, scene.cover(ellipsoid(x, y, z, (0.5, 20, 45), (2.2, 2.6, 2.6))))
+        scene.paint_ellipsoid(180, (0.5, 20, 45), (2.2, 2.6, 2.6))
     if plexus:
         rough = 0.8 * head.texture(scene)
         scene.paint(110, scene.cover(ellipsoid(np.abs(x), y, z, (24, 38, 54), (2.0, 4, 2.4)) + rough))
@@ -116,7 +116,7 @@ def _paint_dura(scene: Scene, head: Head, depth: Array) -> None:
     scene.paint(DURA, scene.cover(falx, 1.2))
     sinus = np.minimum(np.minimum(4.2 - off, 5.5 - depth - off), np.minimum(np.maximum(y - 20, z - 80), z - 34))
     scene.paint(DURA + 2, scene.cover(sinus - 0.3))
-    if z.min() > 48:
+    if scene.bottom > 48:
         return
     sheet = np.minimum(0.7 - np.abs(z - tentorium(scene)) * 0.6, np.minimum(y - 14 - 0.2 * off, off - 2))
     away = np.sqrt(x * x + (y - 11) ** 2) - 19

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ Window = tuple[slice, slice, slice]
 
 # Up to so many multiplications OpenBLAS multiplies matrices in the calling thread (its interface/gemm.c).
 _ONE_THREAD = 1 << 18
+_BESIDE_MM = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,16 @@ class Scene:
         x, y, z = (lines[0][i][:, None, None] + lines[1][i][:, None] + lines[2][i] for i in range(3))
         return cls(x, y, z, np.full_like(x, -1000), np.zeros_like(x), None, lines, mm)
 
+    @cached_property
+    def bottom(self) -> float:
+        """The lowest z, in mm."""
+        return float(self.z.min())
+
+    @cached_property
+    def top(self) -> float:
+        """The highest z, in mm."""
+        return float(self.z.max())
+
     def window(self, inside: NDArray[np.bool_]) -> Window | None:
         """The smallest window of rows and columns that holds `inside` (rows, columns); None if that is empty."""
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -58,7 +70,7 @@ class Scene:
 
     def cut(self, low: Triple, high: Triple) -> Scene | None:
         """The part of the scene that holds a box of the standard body, as views; None if they do not meet."""
-        if self.z.max() < low[2] or self.z.min() > high[2]:
+        if self.top < low[2] or self.bottom > high[2]:
             return None
         x, y = self.x[len(self.x) // 2], self.y[len(self.y) // 2]
         window = self.window((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
@@ -74,7 +86,22 @@ class Scene:
         """Mix HU into the scene."""
         if self.room is not None:
             share = share * self.room
-        self.hu[...] += (np.asarray(hu, np.float32) - self.hu) * share
+        change = np.asarray(hu, np.float32) - self.hu
+        change *= share
+        np.add(self.hu, change, out=self.hu)
+
+    def paint_ellipsoid(
+        self, hu: Array | float, centre: Triple, radii: Triple, width: float = 0.0, mirrored: bool = False
+    ) -> None:
+        """Mix HU into an ellipsoid, or a pair of them on both sides; only points near it are looked at."""
+        # Beyond 1 + reach radii its share is 0. Sub-slices of a tilted head lie a little beside the middle one.
+        reach = max(width, self.mm) / (2 * min(radii))
+        half = [radius * (1 + reach) + _BESIDE_MM for radius in radii]
+        low, high = (tuple(c + sign * h for c, h in zip(centre, half, strict=True)) for sign in (-1, 1))
+        part = self.cut((-high[0] if mirrored else low[0], *low[1:]), (high[0], *high[1:]))
+        if part is not None:
+            x = np.abs(part.x) if mirrored else part.x
+            part.paint(hu, part.cover(ellipsoid(x, part.y, part.z, centre, radii), width))
 
     def bleed(self, hu: Array | float, share: Array) -> None:
         """Mix blood into the scene and note it as truth."""
@@ -99,22 +126,39 @@ def capsule(x: Array, y: Array, z: Array, ends: tuple[Triple, Triple], radii: tu
     a, b = (np.array(end, np.float32) for end in ends)
     way = b - a
     px, py, pz = x - a[0], y - a[1], z - a[2]
-    t = np.clip((px * way[0] + py * way[1] + pz * way[2]) / (way @ way), 0, 1)
-    distance = np.sqrt((px - t * way[0]) ** 2 + (py - t * way[1]) ** 2 + (pz - t * way[2]) ** 2)
-    return np.asarray(radii[0] + t * np.float32(radii[1] - radii[0]) - distance, np.float32)
+    t = px * way[0]
+    t += py * way[1]
+    t += pz * way[2]
+    t /= way @ way
+    np.clip(t, 0, 1, out=t)
+    for part, length in ((px, way[0]), (py, way[1]), (pz, way[2])):
+        part -= t * length
+        part *= part
+    px += py
+    px += pz
+    t *= np.float32(radii[1] - radii[0])
+    t += np.float32(radii[0])
+    t -= np.sqrt(px, out=px)
+    return t
 
 
 def bump(value: Array, centre: float, width: float) -> Array:
     """A hill of height 1 around `centre` that ends at `width` on both sides; cheaper than a Gaussian."""
-    t = (value - np.float32(centre)) * np.float32(1 / width)
-    hill: Array = np.maximum(0, 1 - t * t) ** 2
+    hill = (value - np.float32(centre)) * np.float32(1 / width)
+    hill *= hill
+    np.subtract(1, hill, out=hill)
+    np.maximum(0, hill, out=hill)
+    hill *= hill
     return hill
 
 
 def step(value: Array, start: float, end: float) -> Array:
     """A smooth rise from 0 at `start` to 1 at `end`; falls if `end` is below `start`."""
-    t = np.clip((value - np.float32(start)) * np.float32(1 / (end - start)), 0, 1)
-    rise: Array = t * t * (3 - 2 * t)
+    t = (value - np.float32(start)) * np.float32(1 / (end - start))
+    np.clip(t, 0, 1, out=t)
+    rise: Array = t * t
+    t *= 2
+    rise *= np.subtract(3, t, out=t)
     return rise
 
 

@@ -44,7 +44,7 @@ def _surface(scene: Scene, head: Head) -> _Surface:
     r2 = np.sqrt((a + b + c) ** 2 - np.float32(0.45) * (a * b + b * c + a * c)) + np.float32(1e-4)
     length = np.sqrt(x * x + y * y + up * up)
     outline = length * (1 / np.sqrt(r2) - 1) + np.float32(1.3) * head.shape(scene)
-    if z.min() > 58:
+    if scene.bottom > 58:
         return _Surface(outline, outline)
     pinch = bump(y, -36, 34) * bump(z, 14, 44) * step(np.abs(x), 25, 45)
     return _Surface(outline, outline - 9 * pinch)
@@ -65,7 +65,7 @@ def _paint_scalp(scene: Scene, head: Head, surface: _Surface) -> None:
     """Skin, fat and the muscle sheet over the skull, the temporal muscle in its hollow; nose, lids and ears."""
     y, z = scene.y, scene.z
     skin = surface.outline + head.scalp_mm * (1 + np.float32(0.2) * head.depth(scene))
-    if z.min() < _FACE_BELOW:
+    if scene.bottom < _FACE_BELOW:
         ax = np.abs(scene.x)
         ear = ellipsoid(ax, y, z, (80, 17, 3), (10, 14, 26))
         scene.paint(-10, scene.cover(1.5 - np.abs(ear + 1), 2) * step(ax, 68, 74))
@@ -85,12 +85,12 @@ def _paint_bone(scene: Scene, head: Head, surface: _Surface) -> Array:
     cavity = surface.bone - thick
     share = np.clip(surface.bone / thick, 0, 1)
     table = _TABLE + (_DIPLOE - _TABLE + 160 * texture) * bump(share, 0.52, 0.42)
-    if scene.z.min() > _BASE_BELOW:
+    if scene.bottom > _BASE_BELOW:
         scene.paint(table, scene.cover(surface.bone))
         return np.asarray(cavity, np.float32)
     floor = _floor(scene)
     below = floor - scene.z
-    if scene.z.min() < _FACE_BELOW:
+    if scene.bottom < _FACE_BELOW:
         _paint_face(scene, head, surface)
     # The vault runs down to its base only; below lie jaw and neck muscles.
     scene.paint(table, scene.cover(np.minimum(surface.bone, 5 - below)))
@@ -143,11 +143,11 @@ def _paint_face(scene: Scene, head: Head, surface: _Surface) -> None:
 def _paint_jaw(scene: Scene) -> None:
     """Fat of the cheeks, rami of the mandible, zygomatic arches, first vertebra, throat."""
     ax, y, z = np.abs(scene.x), scene.y, scene.z
-    scene.paint(-90, scene.cover(ellipsoid(ax, y, z, (47, -50, -22), (13, 13, 18)), 4))
-    scene.paint(1000, scene.cover(ellipsoid(ax, y, z, (50, -12, -26), (4.5, 11, 22)), 1.5))
+    scene.paint_ellipsoid(-90, (47, -50, -22), (13, 13, 18), 4, mirrored=True)
+    scene.paint_ellipsoid(1000, (50, -12, -26), (4.5, 11, 22), 1.5, mirrored=True)
     scene.paint(1000, scene.cover(capsule(ax, y, z, ((48, -70, -8), (68, -22, -8)), (4, 2.5)), 1.5))
-    scene.paint(800, scene.cover(ellipsoid(ax, y, z, (20, 27, -36), (9, 12, 10)), 1.5))
-    scene.paint(_AIR, scene.cover(ellipsoid(ax, y, z, (0, -20, -30), (11, 6, 16))))
+    scene.paint_ellipsoid(800, (20, 27, -36), (9, 12, 10), 1.5, mirrored=True)
+    scene.paint_ellipsoid(_AIR, (0, -20, -30), (11, 6, 16), mirrored=True)
 
 
 def _paint_sinuses(scene: Scene, head: Head) -> None:
@@ -181,13 +181,13 @@ def _paint_orbits(scene: Scene) -> None:
     globe = ellipsoid(ax, y, z, (32, -79, 4), (12.3, 12.3, 12.3))
     scene.paint(52, scene.cover(globe))
     scene.paint(10, scene.cover(globe - 1.4))
-    scene.paint(75, scene.cover(ellipsoid(ax, y, z, (32, -88, 4), (4.6, 2.2, 4.6))))
+    scene.paint_ellipsoid(75, (32, -88, 4), (4.6, 2.2, 4.6), mirrored=True)
 
 
 def _paint_petrous(scene: Scene, head: Head, cavity: Array) -> None:
     """Dense pyramids, mastoid cells, ear canals."""
     ax, y, z = np.abs(scene.x), scene.y, scene.z
-    if z.min() > 24:
+    if scene.bottom > 24:
         return
     pyramid = capsule(ax, y, z, ((12, 2, 4), (50, 17, 4)), (5, 11))
     pyramid = np.maximum(pyramid, ellipsoid(ax, y, z, (56, 24, -4), (13, 17, 20)))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .anatomy import Head
 from .scene import Array, Scene, capsule, ellipsoid, step
 
+# Edges of fluid are drawn over at most so much, or over one point.
+_SOFT_MM = 1.6
 # Chain of each lateral ventricle: x to the side, y to the back, z up, radius, all in mm.
 _HORN, _NECK, _FRONT = (15, -37, 50, 3.2), (6.5, -17, 52, 5.0), (11, -28, 61, 4.4)
 _BODY, _BACK, _ATRIUM = (8.5, -2, 64, 4.8), (14, 16, 65, 5.4), (26, 34, 55, 7.0)
@@ -62,7 +66,7 @@ def fissure(scene: Scene, head: Head) -> Array:
 def sylvian(scene: Scene, head: Head) -> Array:
     """Depth in the fluid of the Sylvian fissures: a slit from the side and its floor over the insula."""
     y, z = scene.y, scene.z
-    if z.min() > 62 or z.max() < 24:
+    if scene.bottom > 62 or scene.top < 24:
         return np.full_like(y, -50)
     ax = np.abs(scene.x)
     wave = head.texture(scene, (0.7, 0.7, 0.7))
@@ -83,6 +87,8 @@ def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
     depth: Array = np.full_like(y, -50)
     for a, b in _CHAIN:
         radii = (a[3] * width, b[3] * width)
+        if _is_far(scene, a, b, max(radii)):
+            continue
         depth = np.maximum(depth, capsule(side, y, z, (a[:3], b[:3]), radii))
     depth = np.minimum(depth, side - 0.9)
     # The head of the caudate dents the frontal horn from the side.
@@ -91,6 +97,12 @@ def ventricles(scene: Scene, head: Head, wide: float = 1.0) -> Array:
     fourth = ellipsoid(side, y, z, (0, 27, 6), (7 * width, 4.5 * width, 10))
     depth = np.maximum(np.maximum(depth, third), fourth)
     return depth
+
+
+def _is_far(scene: Scene, a: Sequence[float], b: Sequence[float], radius: float) -> bool:
+    """Whether no point of the scene is painted by a bar between two ends, by its height alone."""
+    reach = radius + max(_SOFT_MM, scene.mm)
+    return scene.top < min(a[2], b[2]) - reach or scene.bottom > max(a[2], b[2]) + reach
 
 
 def tentorium(scene: Scene) -> Array:
