@@ -24,7 +24,7 @@ from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estim
 from ichscope.metrics.sample import Floats
 from ichscope.models.detector import Detector
 from ichscope.models.registry import REGISTRY
-from ichscope.monitor import Monitored, Period, monitor
+from ichscope.monitor import MonitoringPeriod, MonitoringReport, monitor
 from ichscope.reporting.figures.cohort import figures as cohort_figures
 from ichscope.store import Choices, Cohort, Filter, Store, Thresholds, in_force
 
@@ -187,7 +187,7 @@ def _cohort(place: str, filter: Filter, state: tuple[int, ...], _store: Store) -
 # ---- monitoring, and thresholds that users set -------------------------------------------------------------
 
 
-def monitored(store: Store, periods: tuple[Period, Period] | None) -> Monitored:
+def monitored(store: Store, periods: tuple[MonitoringPeriod, MonitoringPeriod] | None) -> MonitoringReport:
     """All that is monitored; made again where the store has changed, and every hour.
 
     Raises
@@ -203,7 +203,9 @@ def monitored(store: Store, periods: tuple[Period, Period] | None) -> Monitored:
 
 
 @st.cache_resource(ttl=3600, max_entries=8, show_spinner="Comparing the periods")
-def _monitored(place: str, periods: tuple[Period, Period] | None, state: tuple[int, ...], _store: Store) -> Monitored:
+def _monitored(
+    place: str, periods: tuple[MonitoringPeriod, MonitoringPeriod] | None, state: tuple[int, ...], _store: Store
+) -> MonitoringReport:
     return monitor(_store, periods)
 
 

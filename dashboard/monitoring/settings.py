@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.text import plain
 from dashboard.times import when
-from ichscope.monitor import RULES, Monitored, Period
+from ichscope.monitor import RULES, MonitoringPeriod, MonitoringReport
 from ichscope.monitor.rules import problem
 from ichscope.store import Adjustment, Store, StoreError
 
@@ -18,7 +18,9 @@ KEY = "monitoring"
 WHO = "reader"
 
 
-def periods(found: tuple[Period, Period] | None) -> tuple[Period, Period] | None:
+def periods(
+    found: tuple[MonitoringPeriod, MonitoringPeriod] | None,
+) -> tuple[MonitoringPeriod, MonitoringPeriod] | None:
     """Place the choice of periods.
 
     found : those by default
@@ -52,11 +54,11 @@ def periods(found: tuple[Period, Period] | None) -> tuple[Period, Period] | None
         return reference, current
 
 
-def _period(days: Sequence[date]) -> Period | None:
-    return Period(*days) if len(days) == 2 else None
+def _period(days: Sequence[date]) -> MonitoringPeriod | None:
+    return MonitoringPeriod(*days) if len(days) == 2 else None
 
 
-def limits(store: Store, found: Monitored) -> None:
+def limits(store: Store, found: MonitoringReport) -> None:
     """Place the limits of alerts, a way to set them, and who has set what."""
     with st.popover("Alert limits", icon=":material/tune:", key=f"{KEY}-limits"):
         rule = st.selectbox("Rule", list(RULES), format_func=lambda one: RULES[one].title, key=f"{KEY}-rule")

@@ -7,36 +7,36 @@ from collections.abc import Sequence
 from dashboard.text import table
 from ichscope.batch.throughput import duration
 from ichscope.metrics import Estimate
-from ichscope.monitor import Class, Drift, Expected, Monitored, Times
+from ichscope.monitor import AgreementClass, Drift, ExpectedPerformance, MonitoringReport, PeriodTimes
 from ichscope.monitor.rules import counts
 from ichscope.reporting.figures.cohort_tables import reason_name
 from ichscope.reporting.figures.formatting import NO_VALUE, in_full, interval
 from ichscope.store import Reason
 
 
-def drifts(found: Monitored) -> str:
+def drifts(report: MonitoringReport) -> str:
     """Every comparison of the two periods, and which of them count as a change."""
-    rows = [_drift(one, found) for one in found.drifts]
+    rows = [_drift(drift, report) for drift in report.drifts]
     columns = ("", "Before", "Now", "n", "PSI (by chance)", "p, Holm", "")
     below = (
         "Before and now: median, or share. n: patients in each period, the first study of each. PSI: population "
         "stability index over tenths of the reference period or over categories. p: Kolmogorov-Smirnov, chi-squared "
-        f"or Fisher's exact test, by Holm for all {sum(one.p is not None for one in found.drifts)} tests together."
+        f"or Fisher's exact test, by Holm for all {sum(drift.p is not None for drift in report.drifts)} tests together."
     )
     return table(columns, rows, below)
 
 
-def _drift(one: Drift, found: Monitored) -> Sequence[str]:
-    n = _one_line(f"{one.studies[0]:,} / {one.studies[1]:,}")
-    if one.adjusted is None:
-        return (one.title, "", "", n, "", "", one.reason)
+def _drift(drift: Drift, report: MonitoringReport) -> Sequence[str]:
+    n = _one_line(f"{drift.studies[0]:,} / {drift.studies[1]:,}")
+    if drift.adjusted is None:
+        return (drift.title, "", "", n, "", "", drift.reason)
     return (
-        one.title,
-        *map(_one_line, one.written or (NO_VALUE, NO_VALUE)),
+        drift.title,
+        *map(_one_line, drift.written or (NO_VALUE, NO_VALUE)),
         n,
-        NO_VALUE if one.psi is None else f"{one.psi:.3f} ({one.psi_chance:.3f})",
-        "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}",
-        "CHANGED" if counts(one, found.limits) else "",
+        NO_VALUE if drift.psi is None else f"{drift.psi:.3f} ({drift.psi_chance:.3f})",
+        "<0.001" if drift.adjusted < 0.001 else f"{drift.adjusted:.3f}",
+        "CHANGED" if counts(drift, report.limits) else "",
     )
 
 
@@ -45,18 +45,18 @@ def _one_line(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
-def agreement(now: Sequence[Class], before: Sequence[Class], pair: tuple[str, str]) -> str:
-    """What two models say together, and what readers then found."""
+def agreement(now: Sequence[AgreementClass], before: Sequence[AgreementClass], pair: tuple[str, str]) -> str:
+    """What two models say together, and what readers then report."""
     rows = [
         (
-            one.name.capitalize(),
+            new.name.capitalize(),
             _percent(old.share),
-            _percent(one.share),
-            f"{one.studies:,}",
-            _percent(one.positive),
-            f"{one.reviewed:,}",
+            _percent(new.share),
+            f"{new.studies:,}",
+            _percent(new.positive),
+            f"{new.reviewed:,}",
         )
-        for one, old in zip(now, before, strict=True)
+        for new, old in zip(now, before, strict=True)
     ]
     below = (
         f"{pair[0]} and {pair[1]}. Bleeds: share with a haemorrhage by the newest review, among the reviewed ones "
@@ -65,49 +65,53 @@ def agreement(now: Sequence[Class], before: Sequence[Class], pair: tuple[str, st
     return table(("Models", "Share before", "Share now", "n", "Bleeds", "Reviewed"), rows, below)
 
 
-def _percent(one: Estimate) -> str:
-    limits = one.limits()
+def _percent(share: Estimate) -> str:
+    limits = share.limits()
     if limits is None:
-        return one.reason or NO_VALUE
+        return share.reason or NO_VALUE
     value, low, high = (100 * part for part in limits)
     return f"{value:.1f} % ({low:.1f}-{high:.1f})"
 
 
-def expected(found: Sequence[Expected], before: Sequence[Expected]) -> str:
+def expected(now: Sequence[ExpectedPerformance], before: Sequence[ExpectedPerformance]) -> str:
     """What calibrated probabilities promise, in both periods."""
     rows: list[tuple[str, ...]] = []
-    for period, of_period in (("now", found), ("before", before)):
-        for one in of_period:
-            values = (one.sensitivity, one.specificity, one.auc)
+    for period, of_period in (("now", now), ("before", before)):
+        for performance in of_period:
+            values = (performance.sensitivity, performance.specificity, performance.auc)
             cells = tuple(interval(value) if value.value is not None else in_full(value) for value in values)
             if values[0].value is None and values[0].reason:
                 cells = (values[0].reason, "", "")
-            rows.append((f"{one.model}, {period}", f"{one.studies:,}", *cells, _checked(one)))
+            rows.append((f"{performance.model}, {period}", f"{performance.studies:,}", *cells, _checked(performance)))
     columns = ("", "n", "Sensitivity", "Specificity", "AUC", "Found / expected")
     return table(columns, rows, "Found / expected: haemorrhages by readers and by probabilities, where reviewed (n).")
 
 
-def _checked(one: Expected) -> str:
-    return f"{one.found:,} / {one.foretold:.1f} ({one.reviewed:,})" if one.reviewed else "none reviewed"
+def _checked(performance: ExpectedPerformance) -> str:
+    return (
+        f"{performance.observed:,} / {performance.expected:.1f} ({performance.reviewed:,})"
+        if performance.reviewed
+        else "none reviewed"
+    )
 
 
-def times(found: Monitored) -> str:
+def times(report: MonitoringReport) -> str:
     """How long it took and what failed, in both periods."""
-    periods = (found.reference_times, found.current_times)
-    models = sorted({model for one in periods for model in one.compute_s})
+    periods = (report.reference_times, report.current_times)
+    models = sorted({model for times_of in periods for model in times_of.compute_s})
     rows = [
-        ("Arrival to result", *(_two(one.result_median_s, one.result_p95_s) for one in periods)),
+        ("Arrival to result", *(_two(times_of.result_median_s, times_of.result_p95_s) for times_of in periods)),
         *(
-            (f"Computing, {model}", *(_two(*one.compute_s.get(model, (None, None))) for one in periods))
+            (f"Computing, {model}", *(_two(*times_of.compute_s.get(model, (None, None))) for times_of in periods))
             for model in models
         ),
-        ("Studies with a result", *(f"{one.studies:,}" for one in periods)),
+        ("Studies with a result", *(f"{times_of.studies:,}" for times_of in periods)),
         *(
-            (f"Analysed, no result of {model}", _percent(found.unheard_before[model]), _percent(now))
-            for model, now in found.unheard.items()
+            (f"Analysed, no result of {model}", _percent(report.missing_output_before[model]), _percent(now))
+            for model, now in report.missing_output.items()
         ),
-        ("Items of jobs that failed", *(f"{one.failed:,} of {one.ended:,}" for one in periods)),
-        ("Why not analysed", *(_reasons(one) for one in periods)),
+        ("Items of jobs that failed", *(f"{times_of.failed:,} of {times_of.ended:,}" for times_of in periods)),
+        ("Why not analysed", *(_reasons(times_of) for times_of in periods)),
     ]
     return table(("", "Before", "Now"), rows, "Times: median, and what 95 % stay below.")
 
@@ -120,6 +124,6 @@ def _time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 10 else duration(seconds)
 
 
-def _reasons(one: Times) -> str:
-    words = [f"{reason_name(Reason(code, 'not analysable', n))}: {n:,}" for code, n in one.reasons[:3]]
+def _reasons(times_of: PeriodTimes) -> str:
+    words = [f"{reason_name(Reason(code, 'not analysable', n))}: {n:,}" for code, n in times_of.reasons[:3]]
     return "; ".join(words) or "none"

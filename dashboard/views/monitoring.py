@@ -14,8 +14,16 @@ from dashboard.archive import zipped
 from dashboard.monitoring import tables
 from dashboard.monitoring.settings import KEY, limits, periods
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
-from ichscope.commands.monitor import to_json
-from ichscope.monitor import ASSUMPTION, Drift, Monitored, MonitorError, arrival_days, csv_tables, default_periods
+from ichscope.monitor import (
+    ASSUMPTION,
+    Drift,
+    MonitorError,
+    MonitoringReport,
+    arrival_days,
+    csv_tables,
+    default_periods,
+    to_json,
+)
 from ichscope.reporting.figures import monitoring as figures
 from ichscope.reporting.figures.performance import description
 from ichscope.reporting.figures.theme import config
@@ -25,18 +33,18 @@ from ichscope.store import Store, StoreError
 def page() -> None:
     st.title("Monitoring")
     try:
-        _look(cached.store())
+        _report(cached.store())
     except StoreError as error:
         st.error(f"**Nothing can be shown.** {plain(str(error))}")
         st.button("Try again")
 
 
-def _look(store: Store) -> None:
+def _report(store: Store) -> None:
     top = st.container(horizontal=True, vertical_alignment="center")
     with top:
         chosen = periods(default_periods(arrival_days(store)))
     try:
-        found = cached.monitored(store, chosen)
+        report = cached.monitored(store, chosen)
     except MonitorError as error:
         st.info(
             f"**There is nothing to compare yet.** {plain(str(error))} Studies come in on the Worklist, or with "
@@ -44,10 +52,10 @@ def _look(store: Store) -> None:
         )
         return
     with top:
-        limits(store, found)
+        limits(store, report)
         st.download_button(
             "JSON",
-            partial(_json, found),
+            partial(_json, report),
             "ichscope-monitoring.json",
             "application/json",
             icon=":material/download:",
@@ -56,52 +64,52 @@ def _look(store: Store) -> None:
         )
         st.download_button(
             "CSV",
-            partial(_zip, found),
+            partial(_zip, report),
             "ichscope-monitoring.zip",
             "application/zip",
             icon=":material/download:",
             on_click="ignore",
             help="Each table of this page as a CSV file, in a ZIP",
         )
-    _answer(found)
-    _changes(found)
-    _over_time(found)
+    _answer(report)
+    _changes(report)
+    _over_time(report)
     left, right = st.columns(2, gap="medium")
     with left:
-        _together(found)
+        _together(report)
     with right:
         st.subheader("Time and failures")
-        st.html(tables.times(found))
+        st.html(tables.times(report))
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _without_labels(found)
+        _without_labels(report)
     with right:
-        _readers(found)
+        _readers(report)
 
 
-def _json(found: Monitored) -> str:
-    return json.dumps(to_json(found), indent=2, ensure_ascii=False) + "\n"
+def _json(report: MonitoringReport) -> str:
+    return json.dumps(to_json(report), indent=2, ensure_ascii=False) + "\n"
 
 
-def _zip(found: Monitored) -> bytes:
-    return zipped({f"{name}.csv": text for name, text in csv_tables(found).items()})
+def _zip(report: MonitoringReport) -> bytes:
+    return zipped({f"{name}.csv": text for name, text in csv_tables(report).items()})
 
 
-def _answer(found: Monitored) -> None:
+def _answer(report: MonitoringReport) -> None:
     """Whether anything raises an alert, then what was compared."""
-    count = len(found.alerts)
-    silent = [one for one in found.drifts if one.reason]
-    quiet = "Quiet: no alert" if len(silent) < len(found.drifts) else "No alert, but nothing can be compared yet"
+    count = len(report.alerts)
+    silent = [drift for drift in report.drifts if drift.reason]
+    quiet = "Quiet: no alert" if len(silent) < len(report.drifts) else "No alert, but nothing can be compared yet"
     title = f"{count} {'alert' if count == 1 else 'alerts'}" if count else quiet
-    lines = [sentence(one.text) for one in found.alerts]
+    lines = [sentence(alert.text) for alert in report.alerts]
     lines.append(
-        f"{found.current} ({found.studies[1]:,} studies) against {found.reference} ({found.studies[0]:,} studies)."
+        f"{report.current} ({report.studies[1]:,} studies) against {report.reference} ({report.studies[0]:,} studies)."
     )
     if silent:
-        lines.append(f"Nothing can be said of {len(silent)} of {len(found.drifts)} comparisons: see below.")
-    if found.synthetic:
+        lines.append(f"Nothing can be said of {len(silent)} of {len(report.drifts)} comparisons: see below.")
+    if report.synthetic:
         lines.append("All studies are synthetic: computed heads, no patient.")
-    body = "".join(f"<div>{escape(line)}</div>" for line in (*lines, *found.notes))
+    body = "".join(f"<div>{escape(line)}</div>" for line in (*lines, *report.notes))
     # Everything here is escaped; Streamlit sanitises the rest.
     st.html(
         f'<div class="verdict {"none" if count else "clear"}" role="status">'
@@ -109,20 +117,20 @@ def _answer(found: Monitored) -> None:
     )
 
 
-def _changes(found: Monitored) -> None:
+def _changes(report: MonitoringReport) -> None:
     st.subheader("What has changed")
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.html(tables.drifts(found))
+        st.html(tables.drifts(report))
     with right:
-        there = {one.name: one for one in found.drifts if one.bins}
+        there = {drift.name: drift for drift in report.drifts if drift.bins}
         if not there:
             return
         shown = st.selectbox(
             "Show",
             list(there),
             index=_first(list(there.values())),
-            format_func=lambda one: there[one].title,
+            format_func=lambda name: there[name].title,
             key=f"{KEY}-shown",
             label_visibility="collapsed",
         )
@@ -136,12 +144,12 @@ def _first(there: list[Drift]) -> int:
     )
 
 
-def _over_time(found: Monitored) -> None:
+def _over_time(report: MonitoringReport) -> None:
     st.subheader("Flag rate")
-    if found.chart.centre is None:
-        st.caption(found.chart.reason)
+    if report.chart.centre is None:
+        st.caption(report.chart.reason)
         return
-    _figure(figures.flag_rate(found), "flag-rate")
+    _figure(figures.flag_rate(report), "flag-rate")
     st.caption(
         "Share of studies that a model flags, of those that one judged. Control limits are exact for each number of "
         "studies, around the share in the reference period; by chance alone one point in 370 lies outside (diamonds). "
@@ -149,25 +157,25 @@ def _over_time(found: Monitored) -> None:
     )
 
 
-def _together(found: Monitored) -> None:
+def _together(report: MonitoringReport) -> None:
     st.subheader("Two models as a measure of confidence")
-    if found.pair is None:
+    if report.pair is None:
         st.caption("Not estimable: fewer than two models have results.")
         return
-    st.html(tables.agreement(found.agreement, found.agreement_before, found.pair))
+    st.html(tables.agreement(report.agreement, report.agreement_before, report.pair))
 
 
-def _readers(found: Monitored) -> None:
+def _readers(report: MonitoringReport) -> None:
     st.subheader("Readers who reject what the models say")
-    if not found.reviews:
+    if not report.reviews:
         st.caption("No review says yet whether the models are right.")
         return
-    _figure(figures.overrides(found.reviews), "overrides")
+    _figure(figures.overrides(report.reviews), "overrides")
 
 
-def _without_labels(found: Monitored) -> None:
+def _without_labels(report: MonitoringReport) -> None:
     st.subheader("Expected performance, without labels")
-    st.html(tables.expected(found.expected, found.expected_before))
+    st.html(tables.expected(report.expected, report.expected_before))
     st.caption(ASSUMPTION)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from ichscope import home, phantom, results
@@ -144,14 +145,17 @@ def _paint(number: int, folder: Path) -> PaintedStudy:
     record, target = folder / f"study-{number:03}.json", folder / f"study-{number:03}"
     if record.is_file():
         return PaintedStudy(number, target, **json.loads(record.read_text(encoding="utf-8")))
-    part = target.with_suffix(".part")
-    for leftover in (part, target):
-        shutil.rmtree(leftover, ignore_errors=True)
+    part = Path(mkdtemp(prefix=f"{target.name}-", dir=folder))
     made = _phantom(number)
     files = phantom.write(made, part, **_tags(number))
     content = content_hash([Source(file.name, path=file) for file in files])
     truth = {label: bool(made.labels[:, i].any()) for i, label in enumerate(LABELS)}
-    part.rename(target)
+    try:
+        part.rename(target)
+    except OSError:  # a demonstration that was killed had just come so far, or another program was quicker
+        if not target.is_dir():
+            raise
+        shutil.rmtree(part)
     results.write(record, json.dumps({"content": content, "truth": truth}))
     return PaintedStudy(number, target, content, truth)
 

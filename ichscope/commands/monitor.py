@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,7 @@ from ichscope.commands import running
 from ichscope.commands.shared import STDOUT, JsonOption, TablesOption, save, save_all
 
 if TYPE_CHECKING:
-    from ichscope.monitor import Monitored
+    from ichscope.monitor import MonitoringReport
 
 ALERT = 1
 _EXIT_CODES = """\b
@@ -54,23 +53,23 @@ def monitor(
     """
     first = _day(since)
     limit = _limit(set_limit, by, why) if set_limit is not None else None
-    from ichscope.monitor import MonitorError, csv_tables
-    from ichscope.monitor import monitor as look
+    from ichscope.monitor import MonitorError, csv_tables, to_json
+    from ichscope.monitor import monitor as compare
 
     try:
         with running.store(hint="") as store:
             if limit:
                 store.adjustments.set_limit(*limit, who=by, why=why)
-            found = look(store, since=first)
+            report = compare(store, since=first)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)
         save(json_file, _json_text({"reason": str(error)}))
         return
-    save(json_file, _json_text(to_json(found)))
-    save_all(tables, {f"{name}.csv": text for name, text in csv_tables(found).items()})
-    for line in _lines(found):
+    save(json_file, _json_text(to_json(report)))
+    save_all(tables, {f"{name}.csv": text for name, text in csv_tables(report).items()})
+    for line in _lines(report):
         typer.echo(line, err=json_file == STDOUT)
-    if check and found.alerts:
+    if check and report.alerts:
         raise typer.Exit(ALERT)
 
 
@@ -81,8 +80,8 @@ def _json_text(report: Mapping[str, Any]) -> str:
 def _day(text: str | None) -> date | None:
     if text is None:
         return None
-    if found := re.fullmatch(r"(\d{1,4})d", text.strip()):
-        return datetime.now(UTC).date() - timedelta(days=int(found[1]))
+    if days := re.fullmatch(r"(\d{1,4})d", text.strip()):
+        return datetime.now(UTC).date() - timedelta(days=int(days[1]))
     try:
         return date.fromisoformat(text.strip())
     except ValueError:
@@ -108,16 +107,10 @@ def _limit(text: str, by: str, why: str) -> tuple[str, float | None]:
     return rule, limit
 
 
-def _lines(found: Monitored) -> list[str]:
-    studies = [f"{count:,} studies" for count in found.studies]
-    head = f"{found.current} ({studies[1]}) against {found.reference} ({studies[0]})"
-    silent = [f"{one.name}: {one.reason}" for one in found.drifts if one.reason]
-    synthetic = ["All studies are synthetic."] if found.synthetic else []
-    alerts = [f"ALERT {one.rule}: {one.text}" for one in found.alerts] or ["No alert."]
-    return [head, *synthetic, *found.notes, *silent, *alerts]
-
-
-def to_json(found: Monitored) -> dict[str, Any]:
-    """Give everything as plain values; days and moments as ISO 8601."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(found), default=lambda value: value.isoformat()))
-    return plain
+def _lines(report: MonitoringReport) -> list[str]:
+    studies = [f"{count:,} studies" for count in report.studies]
+    head = f"{report.current} ({studies[1]}) against {report.reference} ({studies[0]})"
+    silent = [f"{drift.name}: {drift.reason}" for drift in report.drifts if drift.reason]
+    synthetic = ["All studies are synthetic."] if report.synthetic else []
+    alerts = [f"ALERT {alert.rule}: {alert.text}" for alert in report.alerts] or ["No alert."]
+    return [head, *synthetic, *report.notes, *silent, *alerts]

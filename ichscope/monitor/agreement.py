@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import FEW, proportion
+from ichscope.monitor.data import AgreementClass, Together
 
 Floats = NDArray[np.float64]
-Together = Literal["both flag", "they differ", "both clear"]
 CLASSES: Final[tuple[Together, ...]] = ("both flag", "they differ", "both clear")
 
 
-@dataclass(frozen=True)
-class Class:
-    """Studies on which two models say this together.
-
-    share : among all studies that both judged
-    reviewed : of how many a reader says whether they bleed; `positive` is the share of those that do
-    """
-
-    name: Together
-    studies: int
-    share: Estimate
-    reviewed: int
-    positive: Estimate
-
-
-def classes(first: Floats, second: Floats, truth: Floats, patient: NDArray[np.intp]) -> tuple[Class, ...]:
+def classes(first: Floats, second: Floats, truth: Floats, patient: NDArray[np.intp]) -> tuple[AgreementClass, ...]:
     """Sort studies by what both models say; intervals are Wilson's, by patient.
 
     Parameters
@@ -40,18 +24,18 @@ def classes(first: Floats, second: Floats, truth: Floats, patient: NDArray[np.in
     patient : (studies,) numbers of patients
     """
     both = ~np.isnan(first) & ~np.isnan(second)
-    said = np.where(both, first + second, np.nan)
-    found = []
+    flags = np.where(both, first + second, np.nan)
+    sorted_studies = []
     for name, total in zip(CLASSES, (2, 1, 0), strict=True):
-        here = said == total
+        here = flags == total
         known = here & ~np.isnan(truth)
         share = proportion(here[both].astype(np.float64), patient[both]) if both.any() else _none("judged by both")
         positive = proportion(truth[known], patient[known]) if known.any() else _none("reviewed")
         reviewed = int(known.sum())
         if 0 < reviewed < FEW:
             positive = positive.with_caveat(f"only {reviewed} reviewed: the interval is wide")
-        found.append(Class(name, int(here.sum()), share, reviewed, positive))
-    return tuple(found)
+        sorted_studies.append(AgreementClass(name, int(here.sum()), share, reviewed, positive))
+    return tuple(sorted_studies)
 
 
 def _none(what: str) -> Estimate:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ichscope.monitor.data import Drift, DriftBin, DriftOf
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Of = Literal["input", "score", "share"]
 
 # Below so many studies in one of the periods nothing is said.
 ENOUGH = 30
@@ -24,57 +24,7 @@ _SMOOTH = 0.5
 UNKNOWN = "not said"
 
 
-@dataclass(frozen=True)
-class Bin:
-    """How many studies of each period lie in a bin."""
-
-    name: str
-    reference: int
-    current: int
-
-
-@dataclass(frozen=True)
-class Drift:
-    """One comparison of the two periods.
-
-    studies : of the reference and of the current period, each patient once
-    middle : median of a number, or the share itself, in both; None for categories
-    psi : population stability index over `bins`
-    psi_chance : what it is on average where nothing has changed
-    p, adjusted : of no change, and after Holm's correction for all comparisons made together
-    reason : why it is not estimable, or ""
-    """
-
-    name: str
-    of: Of
-    method: str
-    studies: tuple[int, int]
-    middle: tuple[float, float] | None = None
-    bins: tuple[Bin, ...] = ()
-    psi: float | None = None
-    psi_chance: float | None = None
-    p: float | None = None
-    adjusted: float | None = None
-    reason: str = ""
-
-    @property
-    def title(self) -> str:
-        """The name as it stands alone; "kVp" stays as it is."""
-        return self.name if self.name[1:2].isupper() else f"{self.name[0].upper()}{self.name[1:]}"
-
-    @property
-    def written(self) -> tuple[str, str] | None:
-        """The middle of both periods in words."""
-        if self.middle is None:
-            return None
-        before, now = (
-            f"{100 * value:.1f} %" if self.of == "share" else f"{value:.3f}" if self.of == "score" else f"{value:.3g}"
-            for value in self.middle
-        )
-        return before, now
-
-
-def numbers(name: str, of: Of, reference: Floats, current: Floats) -> Drift:
+def numbers(name: str, of: DriftOf, reference: Floats, current: Floats) -> Drift:
     """Compare numbers, nan where unknown: Kolmogorov-Smirnov, and PSI over tenths of the reference.
 
     Unknown counts as lower than any number, so that it shows when a header begins to lack something. Ties make the
@@ -94,18 +44,18 @@ def numbers(name: str, of: Of, reference: Floats, current: Floats) -> Drift:
     return Drift(name, of, method, studies, middle, bins, psi, chance, float(test.pvalue))
 
 
-def _numbered(values: Sequence[Floats], edges: Floats) -> tuple[Bin, ...]:
+def _numbered(values: Sequence[Floats], edges: Floats) -> tuple[DriftBin, ...]:
     """Counts between edges; the lower edge belongs to its bin, and unknown (-inf) is one of its own."""
     first, rest = edges[0], edges[1:]
     names = [f"below {first:.3g}", *(f"{a:.3g} to {b:.3g}" for a, b in zip(edges, rest, strict=False))]
     names.append(f"{edges[-1]:.3g} and more")
     counts = []
-    for one in values:
-        there = one[one > -np.inf]
+    for of_period in values:
+        there = of_period[of_period > -np.inf]
         of_bin = np.bincount(np.searchsorted(edges, there, side="right"), minlength=len(names))
-        counts.append([*of_bin.tolist(), len(one) - len(there)])
+        counts.append([*of_bin.tolist(), len(of_period) - len(there)])
     rows = zip([*names, UNKNOWN], *counts, strict=True)
-    return tuple(Bin(*row) for row in rows if row[1] or row[2])
+    return tuple(DriftBin(*row) for row in rows if row[1] or row[2])
 
 
 def categories(name: str, reference: Mapping[str, int], current: Mapping[str, int]) -> Drift:
@@ -117,35 +67,35 @@ def categories(name: str, reference: Mapping[str, int], current: Mapping[str, in
     bins = _pooled(reference, current, min(studies) / sum(studies))
     if len(bins) < 2:
         return Drift(name, "input", method, studies, bins=bins, reason="not estimable: nearly all are alike")
-    test = stats.chi2_contingency([[one.reference, one.current] for one in bins], correction=False)
+    test = stats.chi2_contingency([[part.reference, part.current] for part in bins], correction=False)
     psi, chance = stability(bins)
     return Drift(name, "input", method, studies, None, bins, psi, chance, float(test.pvalue))
 
 
-def _pooled(reference: Mapping[str, int], current: Mapping[str, int], smaller: float) -> tuple[Bin, ...]:
+def _pooled(reference: Mapping[str, int], current: Mapping[str, int], smaller: float) -> tuple[DriftBin, ...]:
     """Counts by category, the commonest first; too rare ones together, with the rarest of the others if need be."""
-    names = sorted({*reference, *current}, key=lambda one: (-reference.get(one, 0) - current.get(one, 0), one))
-    bins = [Bin(one or UNKNOWN, reference.get(one, 0), current.get(one, 0)) for one in names]
-    rare: list[Bin] = []
+    names = sorted({*reference, *current}, key=lambda name: (-reference.get(name, 0) - current.get(name, 0), name))
+    bins = [DriftBin(name or UNKNOWN, reference.get(name, 0), current.get(name, 0)) for name in names]
+    rare: list[DriftBin] = []
     while bins and (not _common([bins[-1]], smaller) or (rare and not _common(rare, smaller))):
         rare.append(bins.pop())
     if len(rare) == 1:
         return (*bins, *rare)
-    others = Bin("others", sum(one.reference for one in rare), sum(one.current for one in rare))
+    others = DriftBin("others", sum(part.reference for part in rare), sum(part.current for part in rare))
     return (*bins, others) if rare else tuple(bins)
 
 
-def _common(bins: Sequence[Bin], smaller: float) -> bool:
-    return sum(one.reference + one.current for one in bins) * smaller >= _EXPECTED
+def _common(bins: Sequence[DriftBin], smaller: float) -> bool:
+    return sum(part.reference + part.current for part in bins) * smaller >= _EXPECTED
 
 
-def stability(bins: Sequence[Bin]) -> tuple[float, float]:
+def stability(bins: Sequence[DriftBin]) -> tuple[float, float]:
     """Population stability index of counts, and what it would be on average without any change.
 
     The mean under no change, (bins - 1)(1/n + 1/m), is after Yurdakul and Naranjo (2020), "Statistical properties of
     the population stability index", Journal of Risk Model Validation 14(4).
     """
-    counts = np.array([[one.reference, one.current] for one in bins], np.float64)
+    counts = np.array([[part.reference, part.current] for part in bins], np.float64)
     shares = (counts + _SMOOTH) / (counts + _SMOOTH).sum(axis=0)
     psi = float(((shares[:, 1] - shares[:, 0]) * np.log(shares[:, 1] / shares[:, 0])).sum())
     return psi, float((len(bins) - 1) * (1 / counts.sum(axis=0)).sum())
@@ -158,7 +108,7 @@ def share(name: str, reference: Floats, current: Floats) -> Drift:
     studies = (len(known[0]), len(known[1]))
     if reason := _too_few(*studies):
         return Drift(name, "share", method, studies, reason=f"not estimable: {reason}")
-    hits = [int(one.sum()) for one in known]
+    hits = [int(flags.sum()) for flags in known]
     middle = (hits[0] / studies[0], hits[1] / studies[1])
     return Drift(name, "share", method, studies, middle, p=_fisher(hits, studies))
 
@@ -174,7 +124,7 @@ def worst(name: str, reference: Floats, current: Floats, when: Floats) -> Drift:
     first, known = reference[~np.isnan(reference)], ~np.isnan(current)
     if reason := _too_few(len(first), int(known.sum())):
         return Drift(name, "share", method, (len(first), int(known.sum())), reason=f"not estimable: {reason}")
-    parts = [current[known & (when == one)] for one in np.unique(when[known])]
+    parts = [current[known & (when == unit)] for unit in np.unique(when[known])]
     hits = int(first.sum())
     p = [_fisher((hits, int(part.sum())), (len(first), len(part))) for part in parts]
     at = int(np.argmin(p))
@@ -194,14 +144,14 @@ def _too_few(reference: int, current: int) -> str:
     return ""
 
 
-def holm(found: Sequence[Drift]) -> tuple[Drift, ...]:
+def holm(drifts: Sequence[Drift]) -> tuple[Drift, ...]:
     """Adjust p for all comparisons together: with limit a, a false alarm among them has at most probability a.
 
     Holm (1979), "A simple sequentially rejective multiple test procedure".
     """
-    tested = sorted((one.p, i) for i, one in enumerate(found) if one.p is not None)
+    tested = sorted((drift.p, i) for i, drift in enumerate(drifts) if drift.p is not None)
     adjusted: dict[int, float] = {}
     highest = 0.0
     for place, (p, i) in enumerate(tested):
         adjusted[i] = highest = max(highest, min(1.0, p * (len(tested) - place)))
-    return tuple(replace(one, adjusted=adjusted.get(i)) for i, one in enumerate(found))
+    return tuple(replace(drift, adjusted=adjusted.get(i)) for i, drift in enumerate(drifts))

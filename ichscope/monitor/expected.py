@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import jackknife
 from ichscope.metrics.sample import Sample, known
+from ichscope.monitor.data import ExpectedPerformance
 from ichscope.monitor.drift import ENOUGH
 
 Floats = NDArray[np.float64]
@@ -20,26 +19,9 @@ ASSUMPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What calibrated probabilities promise, and what readers found where they looked.
-
-    prevalence, sensitivity, specificity, auc : without labels
-    reviewed : studies with a reader's word; of them, `found` bleed, and probabilities let one expect `foretold`
-    """
-
-    model: str
-    studies: int
-    prevalence: Estimate
-    sensitivity: Estimate
-    specificity: Estimate
-    auc: Estimate
-    reviewed: int
-    found: int
-    foretold: float
-
-
-def expected(model: str, probability: Floats, flagged: Floats, truth: Floats, patient: NDArray[np.intp]) -> Expected:
+def expected(
+    model: str, probability: Floats, flagged: Floats, truth: Floats, patient: NDArray[np.intp]
+) -> ExpectedPerformance:
     """Estimate performance without labels.
 
     Each study counts as positive with its probability p, and as negative with 1 - p: the confusion matrix and the
@@ -55,10 +37,10 @@ def expected(model: str, probability: Floats, flagged: Floats, truth: Floats, pa
     seen = (int(looked.sum()), int(truth[looked].sum()), float(probability[looked].sum()))
     if len(probability) < ENOUGH:
         none = Estimate.none(f"{len(probability)} of {ENOUGH} studies needed")
-        return Expected(model, len(probability), none, none, none, none, *seen)
+        return ExpectedPerformance(model, len(probability), none, none, none, none, *seen)
     sample = known(np.zeros(len(probability)), probability, patients=patient)
     every = np.ones(len(probability))
-    return Expected(
+    return ExpectedPerformance(
         model,
         len(probability),
         _ratio(probability, every, sample),

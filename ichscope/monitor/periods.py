@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 
+from ichscope.monitor.data import MonitoringPeriod
 from ichscope.store import ArrivalDay
 
 LENGTH = 28
@@ -13,28 +13,9 @@ LENGTH = 28
 ENOUGH = 100
 
 
-@dataclass(frozen=True)
-class Period:
-    """Days from `first` to `last`, both of them in it."""
-
-    first: date
-    last: date
-
-    @property
-    def since(self) -> datetime:
-        """The first moment."""
-        return datetime.combine(self.first, time(), UTC)
-
-    @property
-    def until(self) -> datetime:
-        """The first moment after it."""
-        return datetime.combine(self.last, time(), UTC) + timedelta(days=1)
-
-    def __str__(self) -> str:
-        return f"{self.first} to {self.last}"
-
-
-def default_periods(days: Sequence[ArrivalDay], since: date | None = None) -> tuple[Period, Period] | None:
+def default_periods(
+    days: Sequence[ArrivalDay], since: date | None = None
+) -> tuple[MonitoringPeriod, MonitoringPeriod] | None:
     """Reference and current period: the first four weeks with enough studies, and the last four.
 
     Where less than eight weeks are there, each gets half of the days.
@@ -57,7 +38,7 @@ def default_periods(days: Sequence[ArrivalDay], since: date | None = None) -> tu
     if room <= 0 or not length:
         return None
     first = _with_enough(days, min(LENGTH, room), current)
-    return Period(first, min(first + timedelta(days=LENGTH), current) - timedelta(days=1)), Period(
+    return MonitoringPeriod(first, min(first + timedelta(days=LENGTH), current) - timedelta(days=1)), MonitoringPeriod(
         current, max(current, end)
     )
 
@@ -67,6 +48,6 @@ def _with_enough(days: Sequence[ArrivalDay], length: int, before: date) -> date:
     start = days[0].day
     for offset in range((before - start).days - length + 1):
         first = start + timedelta(days=offset)
-        if sum(one.studies for one in days if first <= one.day < first + timedelta(days=length)) >= ENOUGH:
+        if sum(row.studies for row in days if first <= row.day < first + timedelta(days=length)) >= ENOUGH:
             return first
     return start

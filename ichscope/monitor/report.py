@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,57 +15,14 @@ from ichscope.errors import IchscopeError
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import proportion, wilson
 from ichscope.monitor import drift
-from ichscope.monitor.agreement import Class
-from ichscope.monitor.chart import Chart, flag_rate
-from ichscope.monitor.drift import Drift, Floats
-from ichscope.monitor.expected import Expected
-from ichscope.monitor.period_data import Part, Times
-from ichscope.monitor.periods import Period, default_periods
-from ichscope.monitor.rules import Alert, alerts, limits
-from ichscope.store import Adjustment, ArrivalColumns, ArrivalDay, ReviewWeek, Store
+from ichscope.monitor.chart import flag_rate
+from ichscope.monitor.data import ControlChart, Drift, MonitoringPeriod, MonitoringReport
+from ichscope.monitor.drift import Floats
+from ichscope.monitor.period_data import PeriodData
+from ichscope.monitor.periods import default_periods
+from ichscope.monitor.rules import alerts, limits
+from ichscope.store import ArrivalColumns, ArrivalDay, ReviewWeek, Store
 from ichscope.store.arrivals import MONDAY
-
-
-@dataclass(frozen=True)
-class Monitored:
-    """What monitoring found.
-
-    synthetic : whether the studies are synthetic ones, there being no others
-    studies : of the reference and of the current period
-    drifts : comparisons of the two periods, their p adjusted together
-    pair : the two models whose agreement is looked at; `agreement` is of the current period
-    not_analysed : share of the current period's studies; `overrides`, of reviews of the current period's weeks
-    unheard : share of the analysed studies without a result, of each model that gave results in the reference period
-    failures : share of the items of jobs that failed
-    silent_days : since the newest study
-    settings : thresholds that users set, the newest first
-    limits : of the alerts, by rule
-    """
-
-    reference: Period
-    current: Period
-    synthetic: bool
-    studies: tuple[int, int]
-    drifts: tuple[Drift, ...]
-    chart: Chart
-    pair: tuple[str, str] | None
-    agreement: tuple[Class, ...]
-    agreement_before: tuple[Class, ...]
-    expected: tuple[Expected, ...]
-    expected_before: tuple[Expected, ...]
-    reviews: tuple[ReviewWeek, ...]
-    not_analysed: Estimate
-    unheard: dict[str, Estimate]
-    unheard_before: dict[str, Estimate]
-    failures: Estimate
-    overrides: Estimate
-    reference_times: Times
-    current_times: Times
-    silent_days: float | None
-    settings: tuple[Adjustment, ...]
-    limits: dict[str, float]
-    notes: tuple[str, ...] = ()
-    alerts: tuple[Alert, ...] = ()
 
 
 class MonitorError(IchscopeError):
@@ -75,15 +32,15 @@ class MonitorError(IchscopeError):
 def arrival_days(store: Store) -> list[ArrivalDay]:
     """Days with the studies that are looked at: synthetic ones only where there are no others."""
     days = store.arrivals.days()
-    return [one for one in days if not one.synthetic] or days
+    return [row for row in days if not row.synthetic] or days
 
 
 def monitor(
     store: Store,
-    periods: tuple[Period, Period] | None = None,
+    periods: tuple[MonitoringPeriod, MonitoringPeriod] | None = None,
     since: date | None = None,
     now: datetime | None = None,
-) -> Monitored:
+) -> MonitoringReport:
     """Compare two periods of the store.
 
     Parameters
@@ -105,7 +62,7 @@ def monitor(
     two = periods or default_periods(days, since)
     chosen = two or _alone(days, since)
     now = now or datetime.now(UTC)
-    before, now_there = (Part(store, period, synthetic) for period in chosen)
+    before, now_there = (PeriodData(store, period, synthetic) for period in chosen)
     set_by_users = store.adjustments.history("threshold")
     reviews = tuple(store.arrivals.review_weeks(synthetic))
     chart = flag_rate(days, chosen[0])
@@ -113,8 +70,8 @@ def monitor(
     newest = store.arrivals.newest(synthetic)
     # Where every item fails no study arrives: what has failed since the last one counts, too.
     current_times = now_there.times(store, chosen[1].until if periods else max(now, chosen[1].until))
-    speaking = [name for name in before.models if before.said(name) >= drift.ENOUGH]
-    found = Monitored(
+    speaking = [name for name in before.models if before.judged(name) >= drift.ENOUGH]
+    report = MonitoringReport(
         reference=chosen[0],
         current=chosen[1],
         synthetic=synthetic,
@@ -128,8 +85,8 @@ def monitor(
         expected_before=before.expected(),
         reviews=reviews,
         not_analysed=_of_studies(1 - now_there.studies.analysed, now_there.patient, "studies"),
-        unheard={name: _unheard(now_there, name) for name in speaking},
-        unheard_before={name: _unheard(before, name) for name in speaking},
+        missing_output={name: _missing_output(now_there, name) for name in speaking},
+        missing_output_before={name: _missing_output(before, name) for name in speaking},
         failures=_share(current_times.failed, current_times.ended, "items of jobs"),
         overrides=_overrides(reviews, chosen[1]),
         reference_times=before.times(store, chosen[0].until),
@@ -139,14 +96,14 @@ def monitor(
         limits=limits(store.adjustments.history("alert")),
         notes=_versions(before, now_there) if two else (_nothing(days, since),),
     )
-    return replace(found, alerts=alerts(found, found.limits))
+    return replace(report, alerts=alerts(report, report.limits))
 
 
-def _alone(days: Sequence[ArrivalDay], since: date | None) -> tuple[Period, Period]:
+def _alone(days: Sequence[ArrivalDay], since: date | None) -> tuple[MonitoringPeriod, MonitoringPeriod]:
     """The day before the current period, which has no study, and that period."""
     first = since or days[0].day
     before = first - timedelta(days=1)
-    return Period(before, before), Period(first, max(first, days[-1].day))
+    return MonitoringPeriod(before, before), MonitoringPeriod(first, max(first, days[-1].day))
 
 
 def _nothing(days: Sequence[ArrivalDay], since: date | None) -> str:
@@ -155,12 +112,12 @@ def _nothing(days: Sequence[ArrivalDay], since: date | None) -> str:
     return f"All studies arrived on one day, {days[0].day}: there is no second period to compare it with."
 
 
-def _drifts(before: Part, now: Part, pair: tuple[str, str] | None, chart: Chart) -> list[Drift]:
+def _drifts(before: PeriodData, now: PeriodData, pair: tuple[str, str] | None, chart: ControlChart) -> list[Drift]:
     """Every comparison; each patient counts once a period."""
     return [*_inputs(before, now), *_scores(before, now), *_shares(before, now, pair, chart)]
 
 
-def _inputs(before: Part, now: Part) -> list[Drift]:
+def _inputs(before: PeriodData, now: PeriodData) -> list[Drift]:
     parts = (before, now)
     numbers = {title: [getattr(part.studies, name)[part.first] for part in parts] for title, name in _NUMBERS.items()}
     counts = {title: [_counts(part, name) for part in parts] for title, name in _CATEGORIES.items()}
@@ -174,42 +131,42 @@ _NUMBERS = {"age": "age_years", "slices a study": "slices"}
 _CATEGORIES = {"sex": "sex", "scanner": "scanner", "kVp": "kvp", "slice thickness (mm)": "slice_thickness_mm"}
 
 
-def _counts(part: Part, name: str) -> dict[str, int]:
+def _counts(part: PeriodData, name: str) -> dict[str, int]:
     """How many patients' first studies have each value."""
     values = getattr(part.studies, name)
     if not isinstance(values, np.ndarray):
         return Counter(map(values.__getitem__, part.first.tolist()))
     counts: Counter[str] = Counter()
-    for one, count in zip(*np.unique(values[part.first], return_counts=True), strict=True):
-        counts["" if np.isnan(one) else f"{one:.3g}"] += int(count)
+    for value, count in zip(*np.unique(values[part.first], return_counts=True), strict=True):
+        counts["" if np.isnan(value) else f"{value:.3g}"] += int(count)
     return counts
 
 
-def _scores(before: Part, now: Part) -> list[Drift]:
-    found = []
+def _scores(before: PeriodData, now: PeriodData) -> list[Drift]:
+    drifts = []
     for model in sorted({*before.models, *now.models}):
         scores = (part.of(model, "probability")[part.first] for part in (before, now))
-        found.append(drift.numbers(f"score of {model}", "score", *(one[~np.isnan(one)] for one in scores)))
-    return found
+        drifts.append(drift.numbers(f"score of {model}", "score", *(score[~np.isnan(score)] for score in scores)))
+    return drifts
 
 
-def _shares(before: Part, now: Part, pair: tuple[str, str] | None, chart: Chart) -> list[Drift]:
+def _shares(before: PeriodData, now: PeriodData, pair: tuple[str, str] | None, chart: ControlChart) -> list[Drift]:
     parts = (before, now)
     flagged = [part.studies.model_any[part.first] for part in parts]
     missed = [1 - part.studies.analysed[part.first] for part in parts]
     when = now.studies.day[now.first]
     if chart.unit == "week":
         when = (when + MONDAY) // 7
-    found = [
+    drifts = [
         drift.share("flagged", flagged[0], flagged[1]),
         drift.worst(f"flagged, the oddest {chart.unit}", flagged[0], flagged[1], when),
         drift.share("not analysed", missed[0], missed[1]),
     ]
     if pair:
         differ = (np.abs(part.of(pair[0], "flagged") - part.of(pair[1], "flagged"))[part.first] for part in parts)
-        found.append(drift.share("models differ", *differ))
+        drifts.append(drift.share("models differ", *differ))
     overridden = (_overridden(part.studies)[part.first] for part in parts)
-    return [*found, drift.share("reader differs", *overridden)]
+    return [*drifts, drift.share("reader differs", *overridden)]
 
 
 def _overridden(studies: ArrivalColumns) -> Floats:
@@ -217,14 +174,14 @@ def _overridden(studies: ArrivalColumns) -> Floats:
     return np.abs(studies.model_any - studies.reader_any)
 
 
-def _pair(*parts: Part) -> tuple[str, str] | None:
+def _pair(*parts: PeriodData) -> tuple[str, str] | None:
     """The two models with the most results."""
     counts = {name: sum(part.count(name) for part in parts) for part in parts for name in part.models}
     names = sorted(sorted(counts), key=lambda name: -counts[name])[:2]
     return (names[0], names[1]) if len(names) == 2 else None
 
 
-def _versions(before: Part, now: Part) -> tuple[str, ...]:
+def _versions(before: PeriodData, now: PeriodData) -> tuple[str, ...]:
     changed = []
     for model in sorted({*before.models, *now.models}):
         old, new = (", ".join(part.versions(model)) or "none" for part in (before, now))
@@ -233,8 +190,8 @@ def _versions(before: Part, now: Part) -> tuple[str, ...]:
     return tuple(changed)
 
 
-def _unheard(part: Part, model: str) -> Estimate:
-    """Share of the analysed studies without a word of a model."""
+def _missing_output(part: PeriodData, model: str) -> Estimate:
+    """Share of the analysed studies without a result of a model."""
     there = part.studies.analysed == 1
     return _of_studies(np.isnan(part.of(model, "probability"))[there], part.patient[there], "analysed studies")
 
@@ -255,8 +212,8 @@ def _share(part: int, whole: int, what: str) -> Estimate:
     )
 
 
-def _overrides(weeks: Sequence[ReviewWeek], period: Period) -> Estimate:
+def _overrides(weeks: Sequence[ReviewWeek], period: MonitoringPeriod) -> Estimate:
     """Share of reviews of the weeks that began in a period that reject the models."""
-    there = [one for one in weeks if period.first <= one.week <= period.last]
-    disagree = sum(one.disagree for one in there)
-    return _share(disagree, disagree + sum(one.agree for one in there), "reviews")
+    there = [row for row in weeks if period.first <= row.week <= period.last]
+    disagree = sum(row.disagree for row in there)
+    return _share(disagree, disagree + sum(row.agree for row in there), "reviews")

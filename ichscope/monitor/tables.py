@@ -1,4 +1,4 @@
-"""Everything that was monitored, as CSV tables."""
+"""A monitoring report as plain values and as CSV tables."""
 
 from __future__ import annotations
 
@@ -7,35 +7,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ichscope.monitor.report import Monitored
+from ichscope.monitor.data import MonitoringReport
 from ichscope.results import csv_text
 
 Row = dict[str, Any]
 
 
-def csv_tables(found: Monitored) -> dict[str, str]:
+def to_json(report: MonitoringReport) -> dict[str, Any]:
+    """Give everything as plain values; days and moments as ISO 8601."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(report), default=lambda value: value.isoformat()))
+    return plain
+
+
+def csv_tables(report: MonitoringReport) -> dict[str, str]:
     """CSV by the name of its table, those without rows left out; a value with an interval has several columns."""
     by_period = ("before", "now")
-    times = zip(by_period, (found.reference_times, found.current_times), strict=True)
-    unheard = zip(by_period, (found.unheard_before, found.unheard), strict=True)
+    times = zip(by_period, (report.reference_times, report.current_times), strict=True)
+    missing = zip(by_period, (report.missing_output_before, report.missing_output), strict=True)
     tables: dict[str, list[Row]] = {
-        "alerts": [asdict(one) for one in found.alerts],
-        "comparisons": [{**asdict(one), "bins": None} for one in found.drifts],
-        "bins": [{"comparison": one.name, **asdict(of)} for one in found.drifts for of in one.bins],
-        "flag_rate": [{"unit": found.chart.unit, **asdict(one)} for one in found.chart.points],
-        "agreement": _both(found.agreement_before, found.agreement),
-        "expected": _both(found.expected_before, found.expected),
-        "no_result": [{"period": p, "model": name, **asdict(one)} for p, of in unheard for name, one in of.items()],
-        "reviews": [asdict(one) for one in found.reviews],
-        "times": [{"period": period, **asdict(one)} for period, one in times],
-        "shares": [{"of": name, **asdict(getattr(found, name))} for name in ("not_analysed", "failures", "overrides")],
-        "limits": [{"rule": rule, "limit": limit} for rule, limit in found.limits.items()],
+        "alerts": [asdict(alert) for alert in report.alerts],
+        "comparisons": [{**asdict(drift), "bins": None} for drift in report.drifts],
+        "bins": [{"comparison": drift.name, **asdict(part)} for drift in report.drifts for part in drift.bins],
+        "flag_rate": [{"unit": report.chart.unit, **asdict(point)} for point in report.chart.points],
+        "agreement": _both(report.agreement_before, report.agreement),
+        "expected": _both(report.expected_before, report.expected),
+        "no_result": [{"period": p, "model": name, **asdict(share)} for p, of in missing for name, share in of.items()],
+        "reviews": [asdict(week) for week in report.reviews],
+        "times": [{"period": period, **asdict(seconds)} for period, seconds in times],
+        "shares": [{"of": name, **asdict(getattr(report, name))} for name in ("not_analysed", "failures", "overrides")],
+        "limits": [{"rule": rule, "limit": limit} for rule, limit in report.limits.items()],
     }
     return {name: _csv(rows) for name, rows in tables.items() if rows}
 
 
 def _both(before: Any, now: Any) -> list[Row]:
-    return [{"period": name, **asdict(one)} for name, part in (("before", before), ("now", now)) for one in part]
+    return [{"period": name, **asdict(item)} for name, part in (("before", before), ("now", now)) for item in part]
 
 
 def _csv(rows: list[Row]) -> str:

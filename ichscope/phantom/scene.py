@@ -96,12 +96,11 @@ class Scene:
         """Mix HU into an ellipsoid, or a pair of them on both sides; only points near it are looked at."""
         # Beyond 1 + reach radii its share is 0. Sub-slices of a tilted head lie a little beside the middle one.
         reach = max(width, self.mm) / (2 * min(radii))
-        half = [radius * (1 + reach) + _BESIDE_MM for radius in radii]
-        low, high = (tuple(c + sign * h for c, h in zip(centre, half, strict=True)) for sign in (-1, 1))
-        part = self.cut((-high[0] if mirrored else low[0], *low[1:]), (high[0], *high[1:]))
+        (x, y, z), (a, b, c) = centre, (radius * (1 + reach) + _BESIDE_MM for radius in radii)
+        part = self.cut((-x - a if mirrored else x - a, y - b, z - c), (x + a, y + b, z + c))
         if part is not None:
-            x = np.abs(part.x) if mirrored else part.x
-            part.paint(hu, part.cover(ellipsoid(x, part.y, part.z, centre, radii), width))
+            across = np.abs(part.x) if mirrored else part.x
+            part.paint(hu, part.cover(ellipsoid(across, part.y, part.z, centre, radii), width))
 
     def bleed(self, hu: Array | float, share: Array) -> None:
         """Mix blood into the scene and note it as truth."""
@@ -136,10 +135,10 @@ def capsule(x: Array, y: Array, z: Array, ends: tuple[Triple, Triple], radii: tu
         part *= part
     px += py
     px += pz
-    t *= np.float32(radii[1] - radii[0])
-    t += np.float32(radii[0])
-    t -= np.sqrt(px, out=px)
-    return t
+    depth: Array = t * np.float32(radii[1] - radii[0])
+    depth += np.float32(radii[0])
+    depth -= np.sqrt(px, out=px)
+    return depth
 
 
 def bump(value: Array, centre: float, width: float) -> Array:

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from ichscope.metrics.sample import known
-from ichscope.monitor import Bin, Drift, Period, default_periods, drift, limits
+from ichscope.monitor import Drift, DriftBin, MonitoringPeriod, default_periods, drift, limits
 from ichscope.monitor import chart as charts
 from ichscope.monitor.agreement import classes
 from ichscope.monitor.expected import expected, expected_auc
@@ -47,7 +47,7 @@ def days(*studies: int, judged: int | None = None, flagged: int = 0) -> list[Arr
 )
 def test_periods_by_default(given: list[int], reference: tuple[int, int], current: tuple[int, int]) -> None:
     found = default_periods(days(*given))
-    assert found == tuple(Period(*(DAY + timedelta(days=i) for i in one)) for one in (reference, current))
+    assert found == tuple(MonitoringPeriod(*(DAY + timedelta(days=i) for i in one)) for one in (reference, current))
 
 
 @pytest.mark.parametrize("given", [[], [10]])
@@ -57,11 +57,14 @@ def test_one_day_is_no_two_periods(given: list[int]) -> None:
 
 def test_the_current_period_may_begin_where_one_wants() -> None:
     found = default_periods(days(*[10] * 84), DAY + timedelta(days=80))
-    assert found == (Period(DAY, DAY + timedelta(days=27)), Period(DAY + timedelta(days=80), DAY + timedelta(days=83)))
+    assert found == (
+        MonitoringPeriod(DAY, DAY + timedelta(days=27)),
+        MonitoringPeriod(DAY + timedelta(days=80), DAY + timedelta(days=83)),
+    )
     assert default_periods(days(*[10] * 84), DAY) is None
     later = default_periods(days(*[10] * 84), DAY + timedelta(days=90))
     assert later is not None
-    assert later[1] == Period(DAY + timedelta(days=90), DAY + timedelta(days=90))
+    assert later[1] == MonitoringPeriod(DAY + timedelta(days=90), DAY + timedelta(days=90))
 
 
 # ---- comparisons ---------------------------------------------------------------------------------------
@@ -79,11 +82,11 @@ def test_numbers_are_compared_as_scipy_does_with_unknown_as_the_lowest() -> None
     lacking = drift.numbers("x", "input", a, b)
     assert lacking.p is not None
     assert lacking.p < 1e-6
-    assert lacking.bins[-1] == Bin("not said", 0, 100)
+    assert lacking.bins[-1] == DriftBin("not said", 0, 100)
 
 
 def test_the_stability_index_by_hand() -> None:
-    psi, chance = drift.stability([Bin("a", 60, 30), Bin("b", 40, 70)])
+    psi, chance = drift.stability([DriftBin("a", 60, 30), DriftBin("b", 40, 70)])
     p, q = 60.5 / 101, 30.5 / 101
     assert psi == pytest.approx((q - p) * np.log(q / p) + (p - q) * np.log((1 - q) / (1 - p)))
     assert chance == pytest.approx(1 / 100 + 1 / 100)
@@ -92,7 +95,7 @@ def test_the_stability_index_by_hand() -> None:
 def test_the_stability_index_of_nothing_but_chance_is_what_it_says() -> None:
     rng = np.random.default_rng(0)
     found = [
-        drift.stability([Bin("", *row) for row in zip(*rng.multinomial(400, [0.1] * 10, 2), strict=True)])
+        drift.stability([DriftBin("", *row) for row in zip(*rng.multinomial(400, [0.1] * 10, 2), strict=True)])
         for _ in range(400)
     ]
     assert np.mean([psi for psi, _ in found]) == pytest.approx(found[0][1], rel=0.1)
@@ -100,14 +103,14 @@ def test_the_stability_index_of_nothing_but_chance_is_what_it_says() -> None:
 
 def test_rare_categories_are_put_together() -> None:
     found = drift.categories("x", {"A": 50, "B": 40, "C": 2, "": 3}, {"A": 60, "B": 30, "D": 6})
-    assert found.bins == (Bin("A", 50, 60), Bin("B", 40, 30), Bin("others", 5, 6))
+    assert found.bins == (DriftBin("A", 50, 60), DriftBin("B", 40, 30), DriftBin("others", 5, 6))
     expected_p = stats.chi2_contingency([[50, 60], [40, 30], [5, 6]], correction=False).pvalue
     assert found.p == pytest.approx(expected_p)
 
 
 def test_what_is_still_rare_together_takes_the_rarest_common_one_in() -> None:
     found = drift.categories("x", {"A": 50, "B": 40, "C": 2}, {"A": 60, "B": 30})
-    assert found.bins == (Bin("A", 50, 60), Bin("others", 42, 30))
+    assert found.bins == (DriftBin("A", 50, 60), DriftBin("others", 42, 30))
 
 
 def test_a_new_scanner_is_seen() -> None:
@@ -210,14 +213,14 @@ def test_limits_leave_out_what_the_binomial_distribution_does() -> None:
 def test_few_studies_a_day_are_shown_by_week_and_an_odd_one_stands_out() -> None:
     rows = days(*[10] * 28, flagged=1)
     rows[-1] = replace(rows[-1], judged=10, flagged=10)
-    found = charts.flag_rate(rows, Period(DAY, DAY + timedelta(days=13)))
+    found = charts.flag_rate(rows, MonitoringPeriod(DAY, DAY + timedelta(days=13)))
     assert (found.unit, found.centre) == ("week", 0.1)
     assert [(one.start, one.studies, one.hits) for one in found.points][-1] == (DAY + timedelta(days=21), 70, 16)
     assert [one.outside for one in found.points] == [False, False, False, True]
 
 
 def test_a_chart_needs_a_reference() -> None:
-    found = charts.flag_rate(days(0, 30, flagged=1), Period(DAY, DAY))
+    found = charts.flag_rate(days(0, 30, flagged=1), MonitoringPeriod(DAY, DAY))
     assert (found.centre, found.points) == (None, ())
     assert found.reason.startswith("not estimable")
 
@@ -261,7 +264,7 @@ def test_calibrated_probabilities_foretell_what_labels_then_show() -> None:
     assert found.specificity.value == pytest.approx(1 - flagged[truth == 0].mean(), abs=0.01)
     above = stats.mannwhitneyu(p[truth == 1], p[truth == 0]).statistic
     assert found.auc.value == pytest.approx(above / (truth.sum() * (1 - truth).sum()), abs=0.01)
-    assert found.found == pytest.approx(found.foretold, rel=0.05)
+    assert found.observed == pytest.approx(found.expected, rel=0.05)
     assert len(facts["age"]) == found.studies
 
 

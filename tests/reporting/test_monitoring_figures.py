@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
-from ichscope.monitor import Bin, Chart, Drift, Period, Point
+from ichscope.monitor import ChartPoint, ControlChart, Drift, DriftBin, MonitoringPeriod
 from ichscope.reporting.figures import monitoring as figures
 from ichscope.reporting.figures.performance import description
 from ichscope.store import Adjustment, ReviewWeek
@@ -14,7 +14,7 @@ DAY = date(2026, 3, 2)
 
 
 def test_a_distribution_is_drawn_as_shares_of_each_period() -> None:
-    bins = (Bin("<b>A</b>", 30, 10), Bin("B", 10, 30))
+    bins = (DriftBin("<b>A</b>", 30, 10), DriftBin("B", 10, 30))
     drawn = figures.drift(Drift("scanner", "input", "chi-squared", (40, 40), bins=bins))
     assert [list(trace.y) for trace in drawn.data] == [[75, 25], [25, 75]]
     assert "<b>" not in "".join((*drawn.data[0].x, *drawn.data[0].hovertext)).replace("<br>", "")
@@ -22,12 +22,12 @@ def test_a_distribution_is_drawn_as_shares_of_each_period() -> None:
 
 
 def test_the_flag_rate_marks_what_is_outside_and_who_set_what() -> None:
-    points = (Point(DAY, 50, 5, 0.02, 0.3), Point(DAY + timedelta(days=7), 50, 25, 0.02, 0.3))
+    points = (ChartPoint(DAY, 50, 5, 0.02, 0.3), ChartPoint(DAY + timedelta(days=7), 50, 25, 0.02, 0.3))
     changed = Adjustment(1, "threshold", "<i>m</i>", "1", "any", 0.7, "Ann", "x", datetime(2026, 3, 9, tzinfo=UTC))
     found = SimpleNamespace(
-        chart=Chart("week", 0.1, points),
-        reference=Period(DAY, DAY + timedelta(days=6)),
-        current=Period(DAY + timedelta(days=7), DAY + timedelta(days=13)),
+        chart=ControlChart("week", 0.1, points),
+        reference=MonitoringPeriod(DAY, DAY + timedelta(days=6)),
+        current=MonitoringPeriod(DAY + timedelta(days=7), DAY + timedelta(days=13)),
         settings=(changed,),
     )
     drawn = figures.flag_rate(found)

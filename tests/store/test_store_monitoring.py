@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ichscope.monitor import Monitored, MonitorError, Period, monitor
+from ichscope.monitor import MonitorError, MonitoringPeriod, MonitoringReport, monitor
 from ichscope.store import Store
 from tests.support import monitor_builder as builder
 from tests.support import results_builder as build
@@ -30,7 +30,7 @@ def test_days_and_periods_of_arrival(store: Store) -> None:
     assert days == [(DAY, False, 2, 2, 1), (DAY + timedelta(days=1), False, 2, 1, 1)]
     assert store.arrivals.newest(False) == MORNING + timedelta(hours=24)
     assert store.arrivals.newest(True) is None
-    first = Period(DAY, DAY)
+    first = MonitoringPeriod(DAY, DAY)
     found = store.arrivals.studies(first.since, first.until, False)
     assert (found.analysed.tolist(), found.model_any.tolist()) == ([1, 1], [1, 0])
     assert (len(found.sex), len(found.scanner), found.slices.tolist()) == (2, 2, [2, 2])
@@ -44,7 +44,7 @@ def test_days_and_periods_of_arrival(store: Store) -> None:
 def test_a_renewed_result_is_the_only_current_one(store: Store) -> None:
     study = add(store, "a", 0.9)
     store.results.rescore(study, build.result(build.model(along=(0.2,)), data=build.series(2)))
-    period = Period(DAY, DAY)
+    period = MonitoringPeriod(DAY, DAY)
     (results,) = store.arrivals.results(period.since, period.until, False)
     assert (results.current.tolist(), results.probability.tolist()) == ([1], [pytest.approx(0.2)])
 
@@ -63,14 +63,14 @@ def test_failures_of_a_period(store: Store) -> None:
     from datetime import UTC, datetime
 
     today = datetime.now(UTC).date()
-    period = Period(today, today)
+    period = MonitoringPeriod(today, today)
     job = store.jobs.start("folder", "x")
     store.jobs.add_items(job, ["one", "two", "three"])
     first, second = store.jobs.claim(job, 2)
     store.jobs.fail(first.id, "gone")
     store.jobs.done(second.id, add(store, "a", 0.9))
     assert store.arrivals.ended_items(period.since, period.until) == (1, 2)
-    yesterday = Period(today - timedelta(days=1), today - timedelta(days=1))
+    yesterday = MonitoringPeriod(today - timedelta(days=1), today - timedelta(days=1))
     assert store.arrivals.ended_items(yesterday.since, yesterday.until) == (0, 0)
 
 
@@ -84,7 +84,7 @@ def test_studies_of_one_day_cannot_be_compared_but_their_silence_is_told(store: 
     for name in range(20):
         add(store, name, 0.9)
     found = monitor(store, since=since, now=MORNING + timedelta(days=8))
-    assert found.current == Period(DAY, DAY)
+    assert found.current == MonitoringPeriod(DAY, DAY)
     assert all(one.reason.startswith("not estimable: 0 of 30 studies needed in the reference") for one in found.drifts)
     assert ["there is " in note for note in found.notes] == [True]
     assert [one.rule for one in found.alerts] == ["silence"]
@@ -114,7 +114,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-def by_name(found: Monitored) -> dict[str, Any]:
+def by_name(found: MonitoringReport) -> dict[str, Any]:
     return {one.name: one for one in found.drifts}
 
 
@@ -122,8 +122,8 @@ def test_nothing_is_alarmed_where_nothing_changes(quiet: Store) -> None:
     found = monitor(quiet, now=NOW)
     assert found.alerts == ()
     assert (found.reference, found.current) == (
-        Period(date(2026, 3, 2), date(2026, 3, 29)),
-        Period(date(2026, 4, 27), date(2026, 5, 24)),
+        MonitoringPeriod(date(2026, 3, 2), date(2026, 3, 29)),
+        MonitoringPeriod(date(2026, 4, 27), date(2026, 5, 24)),
     )
     assert found.pair == builder.MODELS
     assert not any(one.reason for one in found.drifts)
@@ -151,7 +151,7 @@ def test_a_period_without_studies_gives_reasons_and_tells_the_silence(quiet: Sto
     assert (later.studies[1], later.agreement[0].studies) == (0, 0)
     assert all(one.reason.startswith("not estimable") for one in later.drifts)
     assert [one.rule for one in later.alerts] == ["silence"]
-    before = Period(date(2025, 1, 1), date(2025, 1, 31))
+    before = MonitoringPeriod(date(2025, 1, 1), date(2025, 1, 31))
     found = monitor(quiet, periods=(before, later.current), now=NOW)
     assert (found.studies, found.chart.points, found.pair, found.expected) == ((0, 0), (), None, ())
 
@@ -180,7 +180,7 @@ def test_a_model_that_stops_while_the_other_goes_on_is_alarmed(store: Store) -> 
     found = monitor(store, now=NOW)
     assert [(one.rule, one.about) for one in found.alerts] == [("no result", "cranioscan")]
     assert found.alerts[0].text.startswith("97.7 % of the analysed studies have no result of cranioscan, at least")
-    assert (found.unheard_before["cranioscan"].value, found.unheard["cerebroscan"].value) == (0, 0)
+    assert (found.missing_output_before["cranioscan"].value, found.missing_output["cerebroscan"].value) == (0, 0)
     store.adjustments.set_limit("no result", 1.0, who="Ann", why="taken out of service")
     assert monitor(store, now=NOW).alerts == ()
 
@@ -207,7 +207,7 @@ def test_the_studies_of_one_patient_that_are_not_analysed_count_as_one_word(stor
         add(store, name, *(() if name < 30 else (0.1,)), hours=24 * (name % 2))
     with store.database.writing() as session:
         session.execute(update(tables.Study).where(tables.Study.status == "not analysed").values(patient_key="f" * 16))
-    day = Period(DAY, DAY + timedelta(days=1))
+    day = MonitoringPeriod(DAY, DAY + timedelta(days=1))
     found = monitor(store, periods=(day, day), now=MORNING).not_analysed
     assert (found.value, found.method) == (0.3, "Wilson, effective n")
     assert found.low is not None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from ichscope.monitor import Drift, Monitored, Period
+from ichscope.monitor import Drift, MonitoringPeriod, MonitoringReport
 from ichscope.reporting.figures.arrivals import STATE_COLOURS, dress
 from ichscope.reporting.figures.cohort_tables import in_percent, share
 from ichscope.reporting.figures.performance import describe
@@ -50,7 +50,7 @@ def drift(one: Drift) -> go.Figure:
     return describe(figure, f"{one.name} in both periods. {'. '.join(said)}.")
 
 
-def flag_rate(found: Monitored) -> go.Figure:
+def flag_rate(found: MonitoringReport) -> go.Figure:
     """Share of flagged studies by day or week, with control limits, both periods, and where thresholds were set."""
     chart = found.chart
     figure = dress(go.Figure(), height=280)
@@ -99,7 +99,7 @@ def flag_rate(found: Monitored) -> go.Figure:
     return describe(figure, f"Flag rate by {chart.unit}. {centre} Outside the limits: {', '.join(outside) or 'none'}.")
 
 
-def _shade(figure: go.Figure, period: Period, name: str) -> None:
+def _shade(figure: go.Figure, period: MonitoringPeriod, name: str) -> None:
     figure.add_vrect(
         x0=period.since,
         x1=period.until,
