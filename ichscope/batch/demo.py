@@ -17,7 +17,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from ichscope import home, phantom, results
+from ichscope import home, phantom
+from ichscope.atomic import write_text
 from ichscope.batch.driver import Progress
 from ichscope.batch.ingest import take_up, work
 from ichscope.batch.work_items import Place, to_text
@@ -156,7 +157,7 @@ def _paint(number: int, folder: Path) -> PaintedStudy:
         if not target.is_dir():
             raise
         shutil.rmtree(part)
-    results.write(record, json.dumps({"content": content, "truth": truth}))
+    write_text(record, json.dumps({"content": content, "truth": truth}))
     return PaintedStudy(number, target, content, truth)
 
 
