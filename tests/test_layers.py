@@ -24,11 +24,6 @@ LAYERS = (
     ("imaging", "metrics", "phantom"),
     ("labels", "levels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version
 )
-# Imports that break a rule still, and why. This list only ever gets shorter.
-KNOWN = {
-    ("dashboard.views.monitoring", "ichscope.commands.monitor"): "JSON of a report stands with its command",
-    ("ichscope.monitor.rules", "ichscope.monitor.report"): "an alert and what it is about stand in different files",
-}
 
 
 @cache
@@ -55,10 +50,8 @@ def test_every_room_of_the_core_has_its_layer() -> None:
 
 
 def broken(rule: Callable[[str, str], bool]) -> set[tuple[str, str]]:
-    """Imports that a rule forbids and that are not known to do so."""
-    return {(module, target) for module, targets in graph().items() for target in targets if rule(module, target)} - {
-        *KNOWN
-    }
+    """Imports that a rule forbids."""
+    return {(module, target) for module, targets in graph().items() for target in targets if rule(module, target)}
 
 
 def test_imports_in_the_core_go_down() -> None:
@@ -75,11 +68,7 @@ def test_nothing_but_commands_imports_commands() -> None:
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
-    assert not circle({name: {to for to in targets if (name, to) not in KNOWN} for name, targets in graph().items()})
-
-
-def test_what_is_mended_is_no_longer_known() -> None:
-    assert not {(module, target) for module, target in KNOWN if target not in graph().get(module, ())}
+    assert not circle(graph())
 
 
 @pytest.mark.parametrize(
