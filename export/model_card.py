@@ -10,7 +10,8 @@ from typing import Any
 
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.markdown import table, with_interval
-from ichscope.models.card import ENCODER_FILE, ModelCard, ModelError, OperatingPoint
+from ichscope.models.card import ENCODER_FILE, ModelCard, ModelError
+from ichscope.models.card_parts import Failure, Figures, OperatingPoint, TrainingSource
 from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
@@ -94,8 +95,12 @@ def _inputs(card: ModelCard) -> str:
 
 def _training_data(card: ModelCard) -> str:
     columns = ("name", "use", "patients", "slices", "licence", "citation")
-    text = table(["collection", *columns[1:]], [[one[name] for name in columns] for one in card.training_data])
-    bound = {one["name"]: None for one in card.training_data if _NON_COMMERCIAL in one["licence"] and _trains(one)}
+    rows = [[getattr(source, name) for name in columns] for source in card.training_data]
+    text = table(["collection", *columns[1:]], rows)
+    # Each name once, in their order.
+    bound = dict.fromkeys(
+        source.name for source in card.training_data if _NON_COMMERCIAL in source.licence and _trains(source)
+    )
     if bound:
         text += (
             f"\n\n**These weights were trained on data for non-commercial use only ({', '.join(bound)}): "
@@ -104,8 +109,8 @@ def _training_data(card: ModelCard) -> str:
     return text
 
 
-def _trains(row: Mapping[str, Any]) -> bool:
-    return "figures" not in str(row["use"])
+def _trains(source: TrainingSource) -> bool:
+    return "figures" not in source.use
 
 
 # --- figures -------------------------------------------------------------------------------------------
@@ -128,7 +133,7 @@ that of always giving the prevalence; "all" weighs the labels as RSNA 2019 did."
 
 
 def _method(card: ModelCard) -> str:
-    return _METHOD.format(folds=f"{len(card.metrics.get('folds', []))} of {FOLDS} folds")
+    return _METHOD.format(folds=f"{len(card.metrics.folds or [])} of {FOLDS} folds")
 
 
 def _operating_points(card: ModelCard) -> str:
@@ -146,7 +151,7 @@ def _operating_points(card: ModelCard) -> str:
     header = ["point", "threshold on any", "sensitivity", "specificity", f"PPV {at}", f"NPV {at}"]
     subtypes = ", ".join(f"{label} {value:.3f}" for label, value in card.thresholds.items() if label != "any")
     text = f"{table(header, rows)}\n\nIn force: {card.default_point}. {card.default_reason}"
-    if chosen := card.metrics.get("chosen on"):
+    if chosen := card.metrics.chosen_on:
         counts = "; ".join(
             f"{name}: " + ", ".join(f"{count} of {source}" for source, count in sources.items())
             for name, sources in chosen["patients"].items()
@@ -167,47 +172,52 @@ def _predictive(point: OperatingPoint) -> list[str]:
     return [f"{part / (part + other):.2f}" if part + other else "" for part, other in ((found, alarms), (left, missed))]
 
 
-_PARTS = ("cross-validation", "elsewhere", "elsewhere, final model")
 _COUNTS = {"n": "n", "positives": "positive", "positive_patients": "positive patients", "patients": "patients"}
 _FIGURES = {"auc": "AUC", "ap": "AP", "log_loss": "log loss", "brier": "Brier", "ece": "ECE"}
 
 
 def _measured(card: ModelCard) -> str:
     parts = []
-    for part in _PARTS:
-        figures = card.metrics.get(part, {})
+    measured = {
+        "Cross-validation": card.metrics.cross_validation,
+        "Elsewhere": card.metrics.elsewhere,
+        "Elsewhere, final model": card.metrics.elsewhere_final_model,
+    }
+    for part, figures in measured.items():
+        if not figures:
+            continue
         both = table(
             ["collection", "level", "label", *_COUNTS.values(), *_FIGURES.values()],
             [
-                [*name.split(" "), *(one.get(count, "") for count in _COUNTS), *_cells(one)]
-                for name, one in figures.items()
-                if "log_loss" in one
+                [*name.split(" "), *(of_label.get(count, "") for count in _COUNTS), *_cells(of_label)]
+                for name, of_label in figures.items()
+                if "log_loss" in of_label
             ],
         )
         shares = table(
             ["collection", "level", "label", "threshold", "sensitivity", "specificity"],
             [
                 [*name.split(" "), point, with_interval(at, "sensitivity", 2), with_interval(at, "specificity", 2)]
-                for name, one in figures.items()
-                for point, at in one.get("at", {}).items()
+                for name, of_label in figures.items()
+                for point, at in of_label.get("at", {}).items()
                 if point == card.default_point or not name.endswith(" any")
             ],
         )
-        parts += [f"### {part.capitalize()}", both, shares] if figures else []
+        parts += [f"### {part}", both, shares]
     return "\n\n".join(part for part in parts if part)
 
 
-def _cells(one: Mapping[str, Any]) -> list[str]:
-    cells = {name: with_interval(one, name) for name in _FIGURES}
-    cells["log_loss"] += f"; floor {one['log_loss_floor']:.3f}"
+def _cells(figures: Figures) -> list[str]:
+    cells = {name: with_interval(figures, name) for name in _FIGURES}
+    cells["log_loss"] += f"; floor {figures['log_loss_floor']:.3f}"
     return list(cells.values())
 
 
 def _ablations(card: ModelCard) -> str:
     rows = [
-        [one["without"], len(one["folds"]), measure, f"{auc['with']:.3f}", f"{auc['without']:.3f}", _signed(auc)]
-        for one in card.metrics.get("ablations", [])
-        for measure, auc in one["auc"].items()
+        [left_out["without"], len(left_out["folds"]), name, f"{auc['with']:.3f}", f"{auc['without']:.3f}", _signed(auc)]
+        for left_out in card.metrics.ablations or ()
+        for name, auc in left_out["auc"].items()
     ]
     text = table(["left out of training", "folds", "measure", "AUC with", "AUC without", "difference"], rows)
     return text and f"AUC of the same held-out rows, the mean of the folds that were trained both ways.\n\n{text}"
@@ -219,17 +229,17 @@ def _signed(auc: Mapping[str, Any]) -> str:
 
 
 def _evidence(card: ModelCard) -> str:
-    found = card.metrics.get("evidence")
-    if not found:
+    evidence = card.metrics.evidence
+    if not evidence:
         return ""
     rows = [
-        [where, label, one["detected"], with_interval(one, "inside", 2) or "not estimable"]
+        [where, label, share["detected"], with_interval(share, "inside", 2) or "not estimable"]
         for where in ("implants", "phantoms")
-        for label, one in {"all labels": found[where], **found[where]["by_label"]}.items()
+        for label, share in {"all labels": evidence[where], **evidence[where]["by_label"]}.items()
     ]
     return (
         "Of the slices on which a label was rightly detected, the share whose highest evidence for that label lies "
-        f"inside the known bleed, widened by {found['tolerance_cells']} cell of the map (implants: by the fold that "
+        f"inside the known bleed, widened by {evidence['tolerance_cells']} cell of the map (implants: by the fold that "
         "held the head back; phantoms: by the published model).\n\n"
         + table(["synthetic", "label", "detected slices", "peak inside the bleed"], rows)
     )
@@ -238,20 +248,20 @@ def _evidence(card: ModelCard) -> str:
 def _failures(card: ModelCard) -> str:
     parts = []
     kinds = [
-        [source, label, one["n"], with_interval(one, "sensitivity", 2)]
-        for source, labels in card.metrics.get("found by kind", {}).items()
-        for label, one in labels.items()
+        [source, label, flagged["n"], with_interval(flagged, "sensitivity", 2)]
+        for source, labels in (card.metrics.found_by_kind or {}).items()
+        for label, flagged in labels.items()
     ]
     if kinds:
         text = "Studies flagged at the default point, by the kind of bleed that they have (cross-validation):"
         parts += [text, table(["collection", "kind", "studies", "flagged"], kinds)]
-    if flagged := card.metrics.get("evidence", {}).get("phantoms", {}).get("flagged"):
-        counts = ", ".join(f"{kind} {one['flagged']} of {one['studies']}" for kind, one in flagged.items())
+    if by_bleed := (card.metrics.evidence or {}).get("phantoms", {}).get("flagged"):
+        counts = ", ".join(f"{bleed} {count['flagged']} of {count['studies']}" for bleed, count in by_bleed.items())
         parts.append(f"Phantoms flagged by the published model, by bleed: {counts}.")
     if card.failures:
         rows = [
-            [one["bleed"] or "none", f"{one['ml']:.1f}", f"{one['probability']:.3f}", f"`{_command(one)}`"]
-            for one in card.failures
+            [failure.bleed or "none", f"{failure.ml:.1f}", f"{failure.probability:.3f}", f"`{_command(failure)}`"]
+            for failure in card.failures
         ]
         parts += [
             "Phantoms on the wrong side of the threshold, to look at:",
@@ -260,9 +270,9 @@ def _failures(card: ModelCard) -> str:
     return "\n\n".join(parts)
 
 
-def _command(one: Mapping[str, Any]) -> str:
-    bleed = f"--bleed {one['bleed']} " if one["bleed"] else ""
-    return f"ichscope phantom FOLDER {bleed}--seed {one['seed']} --slices {one['slices']}"
+def _command(failure: Failure) -> str:
+    bleed = f"--bleed {failure.bleed} " if failure.bleed else ""
+    return f"ichscope phantom FOLDER {bleed}--seed {failure.seed} --slices {failure.slices}"
 
 
 def _full_set() -> str:
@@ -273,30 +283,32 @@ def _full_set() -> str:
 
 
 def _files(card: ModelCard) -> str:
-    worst = ", ".join(f"{name} {value:.1e}" for name, value in card.parity["largest_difference"].items())
     places = {ENCODER_FILE: f"../{card.encoder_of}/{ENCODER_FILE}"} if card.encoder_of else {}
     hashes = table(["file", "SHA-256"], [[places.get(name, name), f"`{sha}`"] for name, sha in card.sha256.items()])
     software = ", ".join(f"{name} {version}" for name, version in card.software.items())
+    if (parity := card.parity) is None:
+        return f"{hashes}\n\nMade with {software}."
+    worst = ", ".join(f"{name} {value:.1e}" for name, value in parity.largest_difference.items())
     return (
-        f"{hashes}\n\nWeights are stored in {card.parity['weights_stored_as']} and computed in fp32. Largest difference"
-        f" between Keras and ONNX Runtime (CPU, studies of {card.parity['slices']} slices): {worst};"
-        f" allowed {card.parity['tolerance']}. Made with {software}."
+        f"{hashes}\n\nWeights are stored in {parity.weights_stored_as} and computed in fp32. Largest difference"
+        f" between Keras and ONNX Runtime (CPU, studies of {list(parity.slices)} slices): {worst};"
+        f" allowed {parity.tolerance}. Made with {software}."
     )
 
 
 def _int8(card: ModelCard) -> str:
     """What 8-bit weights change, where the model has them."""
-    if not (measured := card.int8.get("measured")):
+    if card.int8 is None or (measured := card.int8.measured) is None:
         return ""
     rows = [
-        [name, f"{one['fp32']:.4f}", f"{one['int8']:.4f}", f"{one['change']:+.4f}", str(one["pairs"])]
-        for name, one in measured["auc"].items()
+        [name, f"{auc.fp32:.4f}", f"{auc.int8:.4f}", f"{auc.change:+.4f}", str(auc.pairs)]
+        for name, auc in measured.auc.items()
     ]
-    worst = measured["largest change"]
+    worst = measured.largest_change
     return (
-        f"`encoder.int8.onnx` (SHA-256 `{card.int8['sha256']}`) is for processors that are faster with it; "
+        f"`encoder.int8.onnx` (SHA-256 `{card.int8.sha256}`) is for processors that are faster with it; "
         "`python -m training.quantise` makes it from the ranges in `card.json`. Ranges come from "
-        f"{card.int8['calibrated on patients']} patients, the figures from {measured['patients']} others, by which it "
+        f"{card.int8.calibrated_on_patients} patients, the figures from {measured.patients} others, by which it "
         "was also chosen, of several ways, which layers keep fp32. A "
         f"probability changes by at most {worst['slice']:.3f} (slices) and {worst['study']:.3f} (studies). AUCs with "
         "more than 500 pairs of a positive and a negative may change by 0.002; with fewer, one pair alone is more."

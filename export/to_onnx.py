@@ -35,10 +35,10 @@ from ichscope.models.card import (
     CARD_FILE,
     ModelCard,
     ModelError,
-    OperatingPoint,
     file_sha256,
     shares_encoder_with,
 )
+from ichscope.models.card_parts import Failure, Metrics, OperatingPoint, Parity, TrainingSource, from_plain
 from ichscope.models.detector import ENCODER_FILE, HEAD_FILE
 from training import models, onnx_files
 from training.evaluate import METRICS_FILE
@@ -75,8 +75,7 @@ def export(runs: Path, target: Path, version: str) -> ModelCard:
         built = Path(folder) / target.name
         half = _convert(encoder, head, built)
         _keep_unchanged(target / ENCODER_FILE, built / ENCODER_FILE)
-        parity = check_parity(encoder, head, built, TOLERANCE_HALF if half else TOLERANCE)
-        parity["weights_stored_as"] = "fp16" if half else "fp32"
+        parity = check_parity(encoder, head, built, half)
         card = _card(config, metrics, built, version, parity, file_sha256(encoder_weights(runs, config)))
         card = _share_encoder(card, target, built)
         card.write(built)
@@ -160,7 +159,7 @@ def _share_encoder(card: ModelCard, target: Path, built: Path) -> ModelCard:
     return card
 
 
-def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dict[str, Any]:
+def check_parity(encoder: Any, head: Any, folder: Path, half: bool) -> Parity:
     """Compare Keras with ONNX Runtime (CPU, fp32) on synthetic heads of several lengths.
 
     Returns
@@ -172,6 +171,7 @@ def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dic
     ParityError
         if one exceeds `tolerance`, or is not a number
     """
+    tolerance = TOLERANCE_HALF if half else TOLERANCE
     cpu = providers.choose("cpu")
     encoder_session = providers.session(folder / ENCODER_FILE, cpu)
     head_session = providers.session(folder / HEAD_FILE, cpu)
@@ -192,7 +192,7 @@ def check_parity(encoder: Any, head: Any, folder: Path, tolerance: float) -> dic
     for name, difference in worst.items():
         if not difference <= tolerance:
             raise ParityError(f"{name}: expected to differ from Keras by at most {tolerance}, found {difference}")
-    return {"tolerance": tolerance, "slices": list(SLICES), "largest_difference": worst}
+    return Parity(tolerance, SLICES, worst, "fp16" if half else "fp32")
 
 
 def _heads(slices: int) -> NDArray[np.int16]:
@@ -206,7 +206,7 @@ def _card(
     metrics: dict[str, Any],
     folder: Path,
     version: str,
-    parity: dict[str, Any],
+    parity: Parity,
     encoder_hash: str,
 ) -> ModelCard:
     name, points = config["model"], metrics["operating_points"]
@@ -223,21 +223,21 @@ def _card(
         operating_points=tuple(OperatingPoint(**point) for point in points["points"]),
         default_point=points["default"],
         sha256={file: file_sha256(folder / file) for file in (ENCODER_FILE, HEAD_FILE)},
-        training_data=config["training_data"],
-        metrics={
-            **metrics["measured"],
-            "folds": metrics["folds"],
-            "ablations": metrics["ablations"],
-            "chosen on": {key: points[key] for key in ("prevalence", "patients")},
-            "found by kind": metrics["found_by_kind"],
-            "evidence": evidence,
-        },
+        training_data=tuple(from_plain(TrainingSource, source) for source in config["training_data"]),
+        metrics=replace(
+            from_plain(Metrics, metrics["measured"]),
+            folds=metrics["folds"],
+            ablations=metrics["ablations"],
+            chosen_on={key: points[key] for key in ("prevalence", "patients")},
+            found_by_kind=metrics["found_by_kind"],
+            evidence=evidence,
+        ),
         parity=parity,
         software={package: importlib.metadata.version(package) for package in packages},
         limits=list(LIMITS),
         default_reason=points["reason"],
         slice_thresholds=points["thresholds"]["slice"],
-        failures=failures,
+        failures=tuple(from_plain(Failure, failure) for failure in failures),
         encoder_weights=encoder_hash,
     )
 
@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ParityError, providers.ProviderError, ModelError, onnx.checker.ValidationError, ValueError) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
-    print(f"{target}: {card.name} {card.version}, parity {card.parity['largest_difference']}")
+    print(f"{target}: {card.name} {card.version}, parity {card.parity and card.parity.largest_difference}")
     return 0
 
 

@@ -33,6 +33,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from ichscope.labels import LABELS
 from ichscope.metrics import roc_auc
 from ichscope.models.card import CARD_FILE, ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
+from ichscope.models.card_parts import AucChange, Int8, Int8Measured
 from ichscope.models.detector import Detector, Prediction
 from training.data import DEFAULT_CACHE, TrainingStudy, load
 
@@ -94,14 +95,14 @@ def quantise(
             weight_type=QuantType.QInt8,
             calibration_cache_path=str(kept),
         )
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
+        kept_ranges: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        return kept_ranges
 
 
 def in_full(model: onnx.ModelProto) -> onnx.ModelProto:
     """Turn weights that are stored as fp16 back into fp32, which the quantiser expects."""
     graph = model.graph
-    stored = {one.name: one for one in graph.initializer}
+    stored = {weight.name: weight for weight in graph.initializer}
     for cast in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
         value = numpy_helper.to_array(stored[cast.input[0]])
         if value.dtype != np.float16 or cast.attribute[0].i != TensorProto.FLOAT:
@@ -132,7 +133,7 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc] # ONNX Runtime ship
 # ---- what it changes -----------------------------------------------------------------------------------
 
 
-def compare(plain: Detector, small: Detector, studies: Sequence[TrainingStudy]) -> dict[str, Any]:
+def compare(plain: Detector, small: Detector, studies: Sequence[TrainingStudy]) -> Int8Measured:
     """AUCs before and after by collection, level and label, and the largest change of a probability.
 
     A figure `decides` where one pair of a positive and a negative is less than the change that is allowed: with fewer
@@ -145,28 +146,27 @@ def compare(plain: Detector, small: Detector, studies: Sequence[TrainingStudy]) 
     }
     figures = {}
     for source in sorted({study.source for study in studies}):
-        some = [one for one in pairs if one[0].source == source]
+        some = [pair for pair in pairs if pair[0].source == source]
         for level in ("slice", "study"):
             for i, label in enumerate(plain.card.labels):
-                truth = np.concatenate([_truth(one[0], level)[:, LABELS.index(label)] for one in some])
+                truth = np.concatenate([_truth(study, level)[:, LABELS.index(label)] for study, _, _ in some])
                 before = np.concatenate([_given(a, level)[:, i] for _, a, _ in some])
                 after = np.concatenate([_given(b, level)[:, i] for _, _, b in some])
                 if figure := _figure(truth, before, after):
                     figures[f"{source} {level} {label}"] = figure
-    return {"patients": len({study.patient for study in studies}), "largest change": worst, "auc": figures}
+    return Int8Measured(len({study.patient for study in studies}), worst, figures)
 
 
-def _figure(truth: NDArray[np.floating], before: NDArray[Any], after: NDArray[Any]) -> dict[str, Any] | None:
-    found = [roc_auc(truth, score).value for score in (before, after)]
-    if found[0] is None or found[1] is None:
+def _figure(truth: NDArray[np.floating], before: NDArray[Any], after: NDArray[Any]) -> AucChange | None:
+    fp32, int8 = (roc_auc(truth, score).value for score in (before, after))
+    if fp32 is None or int8 is None:
         return None
     pairs = int((truth == 1).sum() * (truth == 0).sum())
-    numbers = {"fp32": round(found[0], 5), "int8": round(found[1], 5), "change": round(found[1] - found[0], 5)}
-    return {**numbers, "pairs": pairs, "decides": pairs * MOST_CHANGE > 1}
+    return AucChange(round(fp32, 5), round(int8, 5), round(int8 - fp32, 5), pairs, pairs * MOST_CHANGE > 1)
 
 
-def _given(said: Prediction, level: str) -> NDArray[np.float32]:
-    return said.slice_probability if level == "slice" else said.study_probability[None]
+def _given(prediction: Prediction, level: str) -> NDArray[np.float32]:
+    return prediction.slice_probability if level == "slice" else prediction.study_probability[None]
 
 
 def _truth(study: TrainingStudy, level: str) -> NDArray[np.float32]:
@@ -176,7 +176,7 @@ def _truth(study: TrainingStudy, level: str) -> NDArray[np.float32]:
     return np.where(study.bleeds, 1.0, known)[None].astype(np.float32)
 
 
-def check(found: Mapping[str, Any]) -> None:
+def check(measured: Int8Measured) -> None:
     """Let pass what changes little.
 
     Raises
@@ -184,10 +184,10 @@ def check(found: Mapping[str, Any]) -> None:
     GateError
         if a figure that decides changes too much, or none decides
     """
-    deciding = {name: one["change"] for name, one in found["auc"].items() if one["decides"]}
+    deciding = {name: auc.change for name, auc in measured.auc.items() if auc.decides}
     if not deciding:
         raise GateError("expected at least one AUC with enough pairs to decide, found none")
-    name = max(deciding, key=lambda one: abs(deciding[one]))
+    name = max(deciding, key=lambda figure: abs(deciding[figure]))
     if abs(deciding[name]) > MOST_CHANGE:
         raise GateError(f"{name}: expected an AUC that changes by at most {MOST_CHANGE}, found {deciding[name]:+.5f}")
 
@@ -209,12 +209,12 @@ def add(folder: Path, training: Sequence[TrainingStudy], measuring: Sequence[Tra
         shutil.copytree(folder, built)
         batches = (hu for study in training for hu in _batches(study.hu))
         ranges = quantise(built / ENCODER_FILE, built / INT8_FILE, batches)
-        card = replace(card, int8={"sha256": file_sha256(built / INT8_FILE), "ranges": ranges})
-        card.write(built)
+        int8 = Int8(file_sha256(built / INT8_FILE), ranges)
+        replace(card, int8=int8).write(built)
         measured = compare(Detector(folder, "cpu"), Detector(built, "cpu-int8"), measuring)
         check(measured)
         calibrated = len({study.patient for study in training})
-        card = replace(card, int8={**card.int8, "calibrated on patients": calibrated, "measured": measured})
+        card = replace(card, int8=replace(int8, calibrated_on_patients=calibrated, measured=measured))
         (built / INT8_FILE).replace(folder / INT8_FILE)
     card.write(folder)
     return card
@@ -229,13 +229,13 @@ def rebuild(folder: Path) -> None:
         if the card has none, or another file comes out
     """
     card = ModelCard.read(folder)
-    if "ranges" not in card.int8:
+    if card.int8 is None or card.int8.ranges is None:
         raise ModelError(f"{folder / CARD_FILE}: expected ranges for 8-bit weights, found none; --data finds them")
     card.verify(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".quantise-") as place:
         made = Path(place) / INT8_FILE
-        quantise(folder / ENCODER_FILE, made, ranges=card.int8["ranges"])
-        if (found := file_sha256(made)) != (expected := card.int8["sha256"]):
+        quantise(folder / ENCODER_FILE, made, ranges=card.int8.ranges)
+        if (found := file_sha256(made)) != (expected := card.int8.sha256):
             raise ModelError(
                 f"{folder / INT8_FILE}: expected SHA-256 {expected[:12]}, found {found[:12]}; made with other versions"
             )
@@ -278,7 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (GateError, ModelError, OSError) as error:
         print(f"not written: {error}", file=sys.stderr)
         return 1
-    print(f"{options.folder / INT8_FILE}: largest changes {card.int8['measured']['largest change']}")
+    measured = card.int8 and card.int8.measured
+    print(f"{options.folder / INT8_FILE}: largest changes {measured and measured.largest_change}")
     return 0
 
 

@@ -144,7 +144,9 @@ def _candidates(folder: Path, card: ModelCard) -> tuple[Provider, ...]:
 
 
 def _key(cards: Iterable[ModelCard], candidates: Iterable[Provider]) -> str:
-    files = [[card.sha256.get(ENCODER_FILE), card.sha256.get(HEAD_FILE), card.int8.get("sha256")] for card in cards]
+    files = [
+        [card.sha256.get(ENCODER_FILE), card.sha256.get(HEAD_FILE), card.int8 and card.int8.sha256] for card in cards
+    ]
     return _digest([machine(), files, [one.label for one in candidates], GATE])[:32]
 
 

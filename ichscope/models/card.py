@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ichscope.errors import IchscopeError
 from ichscope.labels import LABELS
+from ichscope.models.card_parts import (
+    Failure,
+    Int8,
+    Metrics,
+    OperatingPoint,
+    Parity,
+    TrainingSource,
+    from_plain,
+    int8_from_plain,
+    to_plain,
+)
 
 CARD_FILE = "card.json"
 ENCODER_FILE = "encoder.onnx"
@@ -20,21 +31,6 @@ INT8_FILE = "encoder.int8.onnx"
 
 class ModelError(IchscopeError):
     """A model folder that cannot be trusted or used; the message names file, expected and found."""
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold on the study probability of `any`, with what it gave on patients that did not train.
-
-    sensitivity_95, specificity_95 : ends of the 95 % intervals; None in older cards
-    """
-
-    name: str
-    threshold: float
-    sensitivity: float
-    specificity: float
-    sensitivity_95: list[float] | None = None
-    specificity_95: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class ModelCard:
     default_reason : why that point is the default
     slice_thresholds : as thresholds, on the probability of a slice; empty in older cards
     encoder_weights : SHA-256 of the trained weights of the encoder: models with the same one have the same features
-    int8 : of encoder.int8.onnx, where there is one: its "sha256", and what it changes on patients held back
+    int8 : of encoder.int8.onnx, where there is one: its hash, and what it changes on patients held back
     encoder_of : the model in the folder beside this one whose encoder it runs; "" with an encoder.onnx of its own
     failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
@@ -63,16 +59,16 @@ class ModelCard:
     operating_points: tuple[OperatingPoint, ...]
     default_point: str
     sha256: dict[str, str]
-    training_data: list[dict[str, Any]] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
+    training_data: tuple[TrainingSource, ...] = ()
+    metrics: Metrics = field(default_factory=Metrics)
+    parity: Parity | None = None
     software: dict[str, str] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
     default_reason: str = ""
     slice_thresholds: dict[str, float] = field(default_factory=dict)
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    failures: tuple[Failure, ...] = ()
     encoder_weights: str = ""
-    int8: dict[str, Any] = field(default_factory=dict)
+    int8: Int8 | None = None
     encoder_of: str = ""
 
     @classmethod
@@ -87,8 +83,7 @@ class ModelCard:
         path = folder / CARD_FILE
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            points = tuple(OperatingPoint(**point) for point in raw.pop("operating_points"))
-            card = cls(**{**raw, "labels": tuple(raw["labels"]), "operating_points": points})
+            card = cls(**{**raw, **_parts(raw)})
         except OSError as error:
             raise ModelError(f"{path}: expected a model card, found none ({error.strerror})") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -115,7 +110,8 @@ class ModelCard:
 
     def write(self, folder: Path) -> None:
         """Write card.json into a model folder."""
-        values = asdict(self)
+        values = to_plain(self)
+        values |= {name: values[name] or {} for name in ("parity", "int8")}
         if not self.encoder_of:
             del values["encoder_of"]
         text = json.dumps(values, indent=2, ensure_ascii=False)
@@ -162,11 +158,25 @@ class ModelCard:
         ModelError
             if it differs from what the card says, or as encoder_card
         """
-        path, expected = self.encoder_folder(folder) / INT8_FILE, self.encoder_card(folder).int8.get("sha256")
-        if not expected or not path.is_file():
+        path, int8 = self.encoder_folder(folder) / INT8_FILE, self.encoder_card(folder).int8
+        if int8 is None or not path.is_file():
             return None
-        _verify(path, expected)
+        _verify(path, int8.sha256)
         return path
+
+
+def _parts(raw: dict[str, Any]) -> dict[str, Any]:
+    """The values of card.json that are no plain ones in a card."""
+    parity = raw.get("parity")
+    return {
+        "labels": tuple(raw["labels"]),
+        "operating_points": tuple(from_plain(OperatingPoint, point) for point in raw["operating_points"]),
+        "training_data": tuple(from_plain(TrainingSource, source) for source in raw.get("training_data", ())),
+        "metrics": from_plain(Metrics, raw.get("metrics", {})),
+        "parity": from_plain(Parity, parity) if parity else None,
+        "failures": tuple(from_plain(Failure, failure) for failure in raw.get("failures", ())),
+        "int8": int8_from_plain(raw.get("int8", {})),
+    }
 
 
 def shares_encoder_with(leader: ModelCard, other: ModelCard) -> bool:

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.models import providers
 from ichscope.models.card import ModelCard, ModelError
+from ichscope.models.card_parts import Metrics
 from ichscope.models.detector import ENCODER_FILE, HEAD_FILE, Detector
 
 keras = pytest.importorskip("keras")
@@ -155,14 +156,14 @@ def test_the_card_carries_the_numbers_of_the_run(run: Path, published: Path) -> 
     assert card.slice_thresholds == {"any": 0.12, "subdural": 0.06}
     assert [point.threshold for point in card.operating_points] == [0.31, 0.2, 0.4]
     assert card.operating_points[0].specificity_95 == [0.61, 0.83]
-    assert card.metrics["cross-validation"] == metrics()["measured"]["cross-validation"]
-    assert card.metrics["evidence"]["phantoms"]["inside"] == 0.93
-    assert card.failures == evidence()["failures"]
-    assert [row["name"] for row in card.training_data] == ["ct-ich", "phe-sich", "rsna-sample"]
-    assert card.parity["slices"] == list(SLICES)
-    assert card.parity["weights_stored_as"] == "fp32"
-    assert set(card.parity["largest_difference"]) == {"evidence", "slice_probability", "study_probability"}
-    assert max(card.parity["largest_difference"].values()) <= card.parity["tolerance"] == 1e-4
+    assert card.metrics.cross_validation == metrics()["measured"]["cross-validation"]
+    assert card.metrics.evidence["phantoms"]["inside"] == 0.93
+    assert [vars(failure) for failure in card.failures] == evidence()["failures"]
+    assert [source.name for source in card.training_data] == ["ct-ich", "phe-sich", "rsna-sample"]
+    assert card.parity.slices == list(SLICES)
+    assert card.parity.weights_stored_as == "fp32"
+    assert set(card.parity.largest_difference) == {"evidence", "slice_probability", "study_probability"}
+    assert max(card.parity.largest_difference.values()) <= card.parity.tolerance == 1e-4
     assert card.software["keras"] == keras.__version__
     for name in (ENCODER_FILE, HEAD_FILE):
         assert card.sha256[name] == hashlib.sha256((published / name).read_bytes()).hexdigest()
@@ -201,7 +202,7 @@ def test_the_readme_tells_what_the_card_holds(published: Path, text: str) -> Non
 
 
 def test_a_model_that_was_not_tried_on_phantoms_has_a_shorter_card(published: Path) -> None:
-    card = replace(ModelCard.read(published), failures=[], metrics={"elsewhere": {}})
+    card = replace(ModelCard.read(published), failures=(), metrics=Metrics(elsewhere={}))
     text = model_card.readme(card)
     assert not {"## Evidence maps", "## Known failures", "## What helps", "### Elsewhere"} & set(text.split("\n"))
     assert "## Operating points" in text
@@ -583,7 +584,7 @@ def test_an_encoder_that_is_too_large_is_stored_in_half(
     monkeypatch.setattr(to_onnx, "MOST_BYTES", (published / ENCODER_FILE).stat().st_size - 1)
     assert to_onnx.main([str(run), "--models", str(tmp_path), "--version", "1"]) == 0
     card = ModelCard.read(tmp_path / "cranioscan")
-    assert (card.parity["weights_stored_as"], card.parity["tolerance"]) == ("fp16", to_onnx.TOLERANCE_HALF)
+    assert (card.parity.weights_stored_as, card.parity.tolerance) == ("fp16", to_onnx.TOLERANCE_HALF)
     assert Detector(tmp_path / "cranioscan", "cpu").run(to_onnx._heads(1)).evidence.shape == (1, 28, 28, 2)
 
 

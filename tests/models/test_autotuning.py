@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ENCODER_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
+from ichscope.models.card_parts import Int8
 from ichscope.models.detector import Detector
 from ichscope.models.providers import Cpu, Provider, ProviderError
 from ichscope.models.registry import encoder_groups, load_detectors
@@ -307,7 +308,7 @@ def test_a_changed_file_is_never_tried(model: Path) -> None:
 def with_int8(model: Path) -> None:
     data = (model / ENCODER_FILE).read_bytes()
     (model / INT8_FILE).write_bytes(data)
-    replace(ModelCard.read(model), int8={"sha256": file_sha256(model / INT8_FILE)}).write(model)
+    replace(ModelCard.read(model), int8=Int8(file_sha256(model / INT8_FILE))).write(model)
 
 
 def test_8_bit_weights_are_tried_where_the_model_has_them(

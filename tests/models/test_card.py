@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from ichscope.labels import LABELS
-from ichscope.models.card import CARD_FILE, INT8_FILE, ModelCard, ModelError, OperatingPoint, file_sha256
+from ichscope.models.card import CARD_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
+from ichscope.models.card_parts import (
+    AucChange,
+    Failure,
+    Int8,
+    Int8Measured,
+    Metrics,
+    OperatingPoint,
+    Parity,
+    TrainingSource,
+)
 from tests.support import tiny_model
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -24,7 +34,13 @@ def test_a_card_comes_back_as_it_was_written(folder: Path) -> None:
     card = replace(
         ModelCard.read(folder),
         operating_points=(OperatingPoint("Youden", 0.4, 0.8, 0.7), OperatingPoint("hoch ≥ .95", 0.1, 0.95, 0.5)),
-        metrics={"test": {"any": {"auc": 0.9, "auc_95": [0.8, 0.95]}}},
+        metrics=Metrics(elsewhere={"test slice any": {"auc": 0.9, "auc_95": [0.8, 0.95]}}, folds=[0]),
+        training_data=(TrainingSource("ct-ich", "training", 2, 9, "CC BY 4.0", "x"),),
+        parity=Parity(1e-4, [1, 3], {"evidence": 0.0}, "fp32"),
+        int8=Int8(
+            "ab", {"a": 1}, 8, Int8Measured(5, {"slice": 0.1}, {"ct-ich slice any": AucChange(1, 1, 0, 9, True)})
+        ),
+        failures=(Failure(None, 4, 16, 0.0, 0.3),),
         limits=["für Erwachsene"],
     )
     card.write(folder)
@@ -39,7 +55,7 @@ def test_a_card_from_before_intervals_and_failures_is_read(folder: Path) -> None
     raw["operating_points"] = [{"name": "Youden", "threshold": 0.5, "sensitivity": 0.9, "specificity": 0.9}]
     (folder / CARD_FILE).write_text(json.dumps(raw))
     card = ModelCard.read(folder)
-    assert (card.default_reason, card.slice_thresholds, card.failures) == ("", {}, [])
+    assert (card.default_reason, card.slice_thresholds, card.failures) == ("", {}, ())
     assert card.operating_points[0].sensitivity_95 is None
 
 
@@ -71,6 +87,10 @@ def _edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (_edit(lambda raw: raw.pop("version")), "version"),
         (_edit(lambda raw: raw.update(colour="red")), "colour"),
         (_edit(lambda raw: raw["operating_points"][0].pop("threshold")), "threshold"),
+        (_edit(lambda raw: raw.update(metrics={"mood": 1})), "Metrics has no 'mood'"),
+        (_edit(lambda raw: raw.update(failures=[{"seed": 1}])), "bleed"),
+        (_edit(lambda raw: raw.update(int8={"ranges": {}})), "sha256"),
+        (_edit(lambda raw: raw.update(int8=["ab"])), "expected a model card"),
         (_edit(lambda raw: raw.update(labels=["any", "subgaleal"])), "found 'subgaleal'"),
         (_edit(lambda raw: raw.update(labels=["subdural"])), "expected the label 'any'"),
         (_edit(lambda raw: raw["thresholds"].pop("subdural")), "none of 'subdural'"),
@@ -130,7 +150,7 @@ def test_a_model_has_the_8_bit_weights_of_its_encoder(follower: Path) -> None:
     leader = follower.parent / "cranioscan"
     assert ModelCard.read(follower).int8_file(follower) is None
     (leader / INT8_FILE).write_bytes(b"8 bits")
-    replace(ModelCard.read(leader), int8={"sha256": file_sha256(leader / INT8_FILE)}).write(leader)
+    replace(ModelCard.read(leader), int8=Int8(file_sha256(leader / INT8_FILE))).write(leader)
     assert ModelCard.read(follower).int8_file(follower) == leader.absolute() / INT8_FILE
 
 

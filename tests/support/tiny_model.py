@@ -8,7 +8,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ichscope.labels import LABELS
-from ichscope.models.card import ModelCard, OperatingPoint, file_sha256
+from ichscope.models.card import ModelCard, file_sha256
+from ichscope.models.card_parts import OperatingPoint
 
 GRID = 14
 _LABELS = {"cranioscan": LABELS, "cerebroscan": ("any",)}

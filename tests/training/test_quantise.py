@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import model_card
 from ichscope.models.card import ENCODER_FILE, INT8_FILE, ModelCard, file_sha256
+from ichscope.models.card_parts import AucChange, Int8Measured
 from ichscope.models.detector import Detector
 from tests.support import tiny_model
 from training import quantise as quantising
@@ -175,24 +176,22 @@ def test_a_file_that_changes_little_is_kept_with_what_it_changes(folder: Path, t
     measuring = [*studies("ct-ich", 10, seed=1), *studies("rsna-sample", 4, 1, seed=2)]
     card = quantising.add(folder, studies("ct-ich", 4), measuring)
     assert card == ModelCard.read(folder)
-    assert card.int8["sha256"] == file_sha256(folder / INT8_FILE)
+    assert card.int8.sha256 == file_sha256(folder / INT8_FILE)
     assert Detector(folder, "cpu-int8").provider == "CPU int8"
-    measured = card.int8["measured"]
-    assert (card.int8["calibrated on patients"], measured["patients"]) == (4, 14)
-    slices = measured["auc"]["ct-ich slice any"]
-    assert slices["pairs"] == 15 * 45
-    assert slices["decides"]
-    assert not measured["auc"]["ct-ich study any"]["decides"], "25 pairs: one of them is .04"
-    assert 0 < measured["largest change"]["slice"] < 0.05
+    measured = card.int8.measured
+    assert (card.int8.calibrated_on_patients, measured.patients) == (4, 14)
+    slices = measured.auc["ct-ich slice any"]
+    assert slices.pairs == 15 * 45
+    assert slices.decides
+    assert not measured.auc["ct-ich study any"].decides, "25 pairs: one of them is .04"
+    assert 0 < measured.largest_change["slice"] < 0.05
     by_hand = [
         Detector(folder, choice).run(study.hu).slice_probability
         for study in measuring
         for choice in ("cpu", "cpu-int8")
     ]
     changes = [np.abs(a - b).max() for a, b in zip(by_hand[::2], by_hand[1::2], strict=True)]
-    assert measured["largest change"]["slice"] == pytest.approx(max(changes))
-    parity = {"largest_difference": {}, "weights_stored_as": "fp32", "slices": [1], "tolerance": 0.0}
-    replace(card, parity=parity).write(folder)
+    assert measured.largest_change["slice"] == pytest.approx(max(changes))
     assert model_card.main([str(folder)]) == 0
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "8-bit weights" in text
@@ -224,7 +223,7 @@ def test_a_card_without_ranges_cannot_make_it(folder: Path, capsys: pytest.Captu
 def test_another_file_than_the_card_says_is_not_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = quantising.add(folder, studies("ct-ich", 4), studies("ct-ich", 10, seed=1))
     (folder / INT8_FILE).unlink()
-    replace(card, int8={**card.int8, "sha256": "0" * 64}).write(folder)
+    replace(card, int8=replace(card.int8, sha256="0" * 64)).write(folder)
     assert quantising.main([str(folder)]) == 1
     assert "expected SHA-256 000000000000" in capsys.readouterr().err
     assert not (folder / INT8_FILE).exists()
@@ -251,15 +250,15 @@ def test_what_changes_too_much_leaves_the_folder_as_it_was(folder: Path, monkeyp
 @pytest.mark.parametrize(
     ("auc", "says"),
     [
-        ({"a": {"change": 0.0019, "decides": True}, "b": {"change": -0.04, "decides": False}}, None),
-        ({"a": {"change": 0.0, "decides": True}, "b": {"change": -0.0021, "decides": True}}, "b: .*-0.00210"),
-        ({"a": {"change": 0.0, "decides": False}}, "found none"),
+        ({"a": AucChange(0.9, 0.9, 0.0019, 9, True), "b": AucChange(0.9, 0.9, -0.04, 9, False)}, None),
+        ({"a": AucChange(0.9, 0.9, 0.0, 9, True), "b": AucChange(0.9, 0.9, -0.0021, 9, True)}, "b: .*-0.00210"),
+        ({"a": AucChange(0.9, 0.9, 0.0, 9, False)}, "found none"),
         ({}, "found none"),
     ],
 )
 def test_figures_with_enough_pairs_decide(auc: dict, says: str | None) -> None:
     if says is None:
-        quantising.check({"auc": auc})
+        quantising.check(Int8Measured(9, {}, auc))
         return
     with pytest.raises(GateError, match=says):
-        quantising.check({"auc": auc})
+        quantising.check(Int8Measured(9, {}, auc))
