@@ -18,10 +18,10 @@ from ichscope.store import Store
 KEY = "performance"
 _READERS = {"majority": "Majority of the readers", "any": "Any reader", "newest": "Newest review"}
 _RULES = {
-    None: "The model's own word for the study",
-    "max": "Highest of its slices",
-    "top-k": "Mean of its three highest slices",
-    "noisy-or": "At least one slice bleeds, were slices independent",
+    None: "The model's own study probability",
+    "max": "Highest slice",
+    "top-k": "Mean of the three highest slices",
+    "noisy-or": "Chance that any slice bleeds, slices taken as independent",
 }
 
 
@@ -61,7 +61,7 @@ def choose(store: Store, sources: Sources) -> tuple[Selection, str | None]:
 
 
 def _likely_first(models: Iterable[ModelSource], truth: TruthSource) -> list[ModelSource]:
-    """Beside imported truth imported predictions come first, beside reviews results; of these who tells most kinds."""
+    """Beside imported truth imported predictions come first, beside reviews results; then those with most labels."""
 
     def imported(key: str) -> bool:
         return key.startswith("import:")
@@ -88,7 +88,7 @@ def _pick(name: str, label: str, names: Mapping[Any, str], optional: bool = Fals
 
 
 def _rule(models: Sequence[ModelSource]) -> Rule | None:
-    """How slices become studies; imported slices bring no word for the study along."""
+    """How slices become studies; imported slices bring no probability of the study along."""
     if not all(model.has_slices for model in models):
         return None
     imported = any(model.key.startswith("import:") for model in models)
@@ -107,7 +107,7 @@ def _model_name(source: ModelSource) -> str:
 
 
 def _readers(truth: TruthSource) -> dict[str, str]:
-    """Ways to make one truth of several readers' words, and each reader alone."""
+    """Ways to make one truth of several annotations, and each reader alone."""
     if len(truth.readers) < 2:
         return {"majority": _listed(truth.readers) or _READERS["majority"]}
     ways = {way: name for way, name in _READERS.items() if way != "newest" or truth.key == "reviews"}

@@ -66,9 +66,9 @@ def imports(store: Store) -> None:
         key=f"{KEY}-kind",
     )
     st.caption(
-        "A CSV with a row a study or slice, labels as columns; several readers as rows or columns; the long form "
-        "`ID,Label`; or, for predictions, the JSON of `ichscope analyse`. Identifiers are kept as keyed hashes only. "
-        "A file is imported whole or not at all."
+        "A CSV with one row per study or slice and a column per label; several readers as rows or columns; the long "
+        "form `ID,Label`; or, for predictions, the JSON of `ichscope analyse`. Identifiers are kept as keyed hashes "
+        "only. A file is imported whole or not at all."
     )
     file = st.file_uploader(_KINDS[kind], type=["csv", "json"] if kind == "predictions" else ["csv"], key=f"{KEY}-file")
     if file is not None:
@@ -110,7 +110,7 @@ def _level(file: Any) -> Level:
 
 def _nameless(file_id: str) -> bool:
     return st.checkbox(
-        "Rows of the same study or slice that name no reader are several readers'", key=f"{KEY}-nameless-{file_id}"
+        "Rows of one study or slice that name no reader come from several readers", key=f"{KEY}-nameless-{file_id}"
     )
 
 

@@ -29,9 +29,9 @@ def ranking(by_label: Mapping[str, LabelMetrics]) -> str:
         counts = (f"{of_label.positives:,}", f"{of_label.negatives:,}", f"{of_label.unknown:,}")
         values = (of_label.auc, of_label.average_precision, of_label.brier, of_label.calibration_slope)
         rows.append((label_name(label), *counts, *(_cell(of_label, notes) for of_label in values)))
-    columns = ("Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score", "Calibration slope")
+    columns = ("Label", "n+", "n-", "Unknown", "AUC", "Average precision", "Brier score", "Calibration slope")
     methods = dict.fromkeys(of_label.auc.method for of_label in by_label.values() if of_label.auc.method)
-    told = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods)}."
+    told = f"Unknown: truth or probability missing. Intervals are 95 %; AUC by {' or '.join(methods)}."
     return table(columns, rows, _below(notes, told if methods else ""))
 
 
@@ -41,7 +41,7 @@ def own_points(by_label: Mapping[str, LabelMetrics]) -> str:
     for label, of_label in by_label.items():
         at = own_point(of_label)
         if at is None:
-            rows.append((label_name(label) + notes.mark("the model brings no threshold"), *[NO_VALUE] * 9))
+            rows.append((label_name(label) + notes.mark("the model has no threshold"), *[NO_VALUE] * 9))
             continue
         counts = (at.confusion.tp, at.confusion.fn, at.confusion.fp, at.confusion.tn)
         shares = (at.sensitivity, at.specificity, at.ppv, at.npv)
@@ -102,8 +102,8 @@ def calibration(label_metrics: LabelMetrics) -> str:
     rows = [
         ("Brier score, 0 is best", _cell(label_metrics.brier, notes)),
         ("Expected calibration error, 0 is best", _cell(label_metrics.calibration_error, notes)),
-        ("Calibration slope, 1 is right", _cell(label_metrics.calibration_slope, notes)),
-        ("Calibration intercept, 0 is right", _cell(label_metrics.calibration_intercept, notes)),
+        ("Calibration slope, 1 is ideal", _cell(label_metrics.calibration_slope, notes)),
+        ("Calibration intercept, 0 is ideal", _cell(label_metrics.calibration_intercept, notes)),
     ]
     return table(("Calibration", "Value (95 %)"), rows, _below(notes))
 
@@ -136,7 +136,9 @@ def comparisons(first: str, second: str, by_label: Mapping[str, AucComparison]) 
     methods = dict.fromkeys(
         comparison.difference.method for comparison in by_label.values() if comparison.difference.method
     )
-    test = f"Difference: {first} minus {second}, {' or '.join(methods)}, on the rows that both know." if methods else ""
+    test = (
+        f"Difference: {first} minus {second}, {' or '.join(methods)}, on the rows that both cover." if methods else ""
+    )
     columns = ("Label", f"AUC of {first}", f"AUC of {second}", "Difference", "p")
     return table(columns, rows, _below(notes, test))
 

@@ -92,7 +92,7 @@ def _columns(audit: Audit, label: str, threshold: float, chosen: Sequence[int]) 
         "From threshold": [f"{value - threshold:+.3f}" for value in probability],
     }
     if any(kinds := _kinds(audit, chosen)):
-        columns["Kinds by truth"] = kinds
+        columns["Subtypes by truth"] = kinds
     if audit.second and label in audit.labels_of(audit.second):
         beside = audit.rows(label, audit.second).probability[chosen]
         columns[audit.name(audit.second)] = ["" if value != value else number(value) for value in beside]

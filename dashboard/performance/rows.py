@@ -123,5 +123,5 @@ def threshold_in_force(label_metrics: LabelMetrics, own: float | None) -> tuple[
         return own, "the model's own"
     youden = next((point.metrics for point in label_metrics.operating_points if point.name == "Youden"), None)
     if youden is not None:
-        return youden.threshold, "Youden point of these data, for the model brings no threshold"
+        return youden.threshold, "Youden point of these data, as the model has no threshold"
     return _NEUTRAL, "no threshold is known"

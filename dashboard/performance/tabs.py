@@ -40,7 +40,7 @@ def all_labels(audit: Audit) -> None:
         st.markdown("**At the model's own thresholds**")
         st.html(metric_tables.own_points(by_label))
     else:
-        st.caption(f"{plain(audit.name())} brings no thresholds of its own.")
+        st.caption(f"{plain(audit.name())} has no thresholds of its own.")
 
 
 def _any_own(by_label: dict[str, LabelMetrics]) -> bool:
@@ -70,12 +70,12 @@ def metrics_of_labels(audit: Audit) -> dict[str, LabelMetrics]:
 def _joint(audit: Audit, of_labels: dict[str, LabelMetrics]) -> None:
     thresholds, whence = subtype_points(of_labels)
     if len(thresholds) < 2:
-        st.caption("Which subtypes are taken for which: needs two subtypes that a threshold tells apart.")
+        st.caption("No matrix of subtypes: it needs thresholds of at least two.")
         return
     rows = {label: audit.rows(label) for label in thresholds}
     matrix = cached.joint(rows, tuple(thresholds.values()))
     if not matrix.counts.sum():
-        st.caption("Which subtypes are taken for which: no row has a known truth of all subtypes.")
+        st.caption("No matrix of subtypes: no row has a known truth of all of them.")
         return
     st.markdown(f"**Subtypes by truth and as called**, each at {whence}")
     draw(counts.joint(matrix), "subtypes")
@@ -107,14 +107,11 @@ def subgroups(audit: Audit, label: str) -> None:
     threshold = in_force(audit, label)
     groups = groups_of(audit, label, threshold)
     if not groups:
-        st.info(
-            "Nothing is known of these rows to group them by: no scanner, institution, kVp, slice thickness, age "
-            "or sex."
-        )
+        st.info("No subgroups: scanner, institution, kVp, slice thickness, age and sex of these rows are unknown.")
         return
     st.markdown(
         f"**{label_name(label)}** at threshold {threshold:.4g}. Groups of fewer than {MINIMUM_PATIENTS} patients "
-        "are withheld. Several groups are looked at: one of them differs by chance alone now and then."
+        "are withheld. Of several groups, one may differ by chance alone."
     )
     (overall,) = cached.subgroups(audit.rows(label), audit.everyone, threshold)
     draw(counts.forest(groups, overall), f"subgroups-{label}")
@@ -131,7 +128,7 @@ def two_models(audit: Audit, label: str) -> None:
     """Both models on the same rows, with the paired test."""
     second = audit.second
     if second is None:
-        st.info("Choose a second model beside the first one, above.")
+        st.info("Choose a second model above.")
         return
     shared = audit.labels_of(audit.first, second)
     comparisons = {
@@ -140,13 +137,13 @@ def two_models(audit: Audit, label: str) -> None:
     }
     st.html(metric_tables.comparisons(audit.name(), audit.name(second), comparisons))
     if label not in shared:
-        st.info(f"{plain(audit.name(second))} says nothing of {label_name(label)}.")
+        st.info(f"{plain(audit.name(second))} has no probability of {label_name(label)}.")
         return
     left, right = st.columns(2, gap="medium")
     both = audit.shared_rows(label, second)
     rows = int(np.count_nonzero(both[second].known))
     if any(of_model is not audit.rows(label, key) for key, of_model in both.items()):
-        st.caption(f"All here is on the {rows:,} rows that both know, unlike what is said of each model alone.")
+        st.caption(f"Both models are compared on the {rows:,} rows that both cover; elsewhere each has all its rows.")
     traces = []
     for (key, of_model), dash in zip(both.items(), ("solid", "dash"), strict=True):
         curves = cached.curves(of_model)
@@ -160,7 +157,7 @@ def two_models(audit: Audit, label: str) -> None:
     for column, key, trace in ((left, audit.first, traces[0]), (right, second, traces[1])):
         with column:
             if trace.at is None:
-                st.caption(f"{plain(trace.name)} brings no threshold of its own.")
+                st.caption(f"{plain(trace.name)} has no threshold of its own.")
                 continue
             st.markdown(f"**{plain(trace.name)}** at its own threshold {trace.at.threshold:.4g}")
             draw(counts.confusion(trace.at.confusion, label), f"two-confusion-{key}")
@@ -175,7 +172,7 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
         made = partial(report, evaluation_set, selection, by, moved_thresholds)
         _download("Report as HTML", lambda: made().html(), "ichscope-report.html", "text/html")
         _download("Rows as CSV", partial(csv_bytes, evaluation_set), "ichscope-rows.csv", "text/csv")
-        _download("Figures as JSON", lambda: made().json(), "ichscope-figures.json", "application/json")
+        _download("Metrics as JSON", lambda: made().json(), "ichscope-metrics.json", "application/json")
         _download("Tables as CSV", lambda: tables_zip(made()), "ichscope-tables.zip", "application/zip")
     st.caption(
         f"The report opens without a network. {_thresholds_of_files(audit, moved_thresholds)} "
@@ -188,7 +185,7 @@ def data(audit: Audit, selection: Mapping[str, str]) -> None:
         )
         files = f" SHA-256: {plain(model.sha256)}." if model.sha256 else ""
         silent = evaluation_set.missing.get(key, 0)
-        st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows of truth of which it says nothing: {silent:,}.")
+        st.markdown(f"**{plain(audit.name(key))}**:{point}{files} Rows without a probability: {silent:,}.")
 
 
 def _thresholds_of_files(audit: Audit, moved_thresholds: Mapping[str, Mapping[str, float]]) -> str:

@@ -103,7 +103,7 @@ def _control(audit: Audit, label: str, label_metrics: LabelMetrics, threshold: f
     left, right = st.columns([5, 1], gap="medium", vertical_alignment="bottom")
     with left:
         st.slider(
-            f"Threshold of {plain(audit.name())}: probabilities from here on are called positive",
+            f"Threshold of {plain(audit.name())}: probabilities from here on count as positive",
             0.0,
             1.0,
             step=0.001,
@@ -135,7 +135,7 @@ def _control(audit: Audit, label: str, label_metrics: LabelMetrics, threshold: f
 def _prevalence() -> float:
     """A share of patients who bleed, for PPV, NPV and workload elsewhere."""
     percent = st.number_input(
-        "PPV, NPV and workload at a prevalence of, %",
+        "Prevalence for PPV, NPV and workload (%)",
         min_value=0.1,
         max_value=99.9,
         value=100 * USUAL_PREVALENCE,

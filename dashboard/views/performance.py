@@ -51,14 +51,14 @@ def _sources(store: Store) -> Sources | None:
     models = {source.key: source for source in selection.model_sources(store) if source.studies}
     if not truths:
         st.info(
-            "**No truth is here yet.** How good a model is can only be said beside what was really there. Review "
-            "studies in the Worklist: what readers say is truth. Or import a sheet with a row a study or slice: "
-            "below, or with `ichscope import-truth FILE`."
+            "**No truth yet.** A model can only be judged against what was really there. Review studies in the "
+            "Worklist: what readers find is the truth. Or import a table with one row per study or slice, below or "
+            "with `ichscope import-truth FILE`."
         )
     elif not models:
         st.info(
-            "**No probabilities are here yet.** `ichscope batch FOLDER` analyses a folder of studies; "
-            "those of another tool can be imported below, or with `ichscope import-predictions FILE`."
+            "**No probabilities yet.** `ichscope batch FOLDER` analyses a folder of studies; "
+            "those of another tool can be imported below or with `ichscope import-predictions FILE`."
         )
     return Sources(truths, models) if truths and models else None
 
@@ -79,7 +79,9 @@ def _look(store: Store, sources: Sources) -> None:
             plain(audit.name()),
             f"{len(audit.evaluation_set.keys):,} {'slices' if audit.unit == 'slice' else 'studies'}",
         )
-        st.info(f"**{name} says nothing of the {rows} of this truth.** Choose another model, or another truth.")
+        st.info(
+            f"**{name} has no probability for the {rows} with this truth.** Choose another model, or another truth."
+        )
         return
     _explore(audit, in_words(selection, sources.truths[selection.truth]))
 

@@ -57,7 +57,7 @@ def _rows(model: ModelMetrics, level: str) -> str:
 
 
 def _ranking(model: ModelMetrics, notes: NumberedNotes) -> Table:
-    columns = ("Label", "n+", "n-", "n?", "AUC", "by", "Average precision", "Brier score", "Calibration slope")
+    columns = ("Label", "n+", "n-", "unknown", "AUC", "by", "Average precision", "Brier score", "Calibration slope")
     rows = [_ranking_row(name, of_label, notes) for name, of_label in model.labels.items()]
     for name, value in model.log_loss.items():
         rows.append((f"Weighted log loss, {name}", "", "", "", _cell(value, notes), "", "", "", ""))

@@ -209,12 +209,28 @@ def _as_dicts(items: Mapping[str, Any]) -> dict[str, Any]:
 def evaluate(
     truth_file: Path, predictions_file: Path, reading: Reading | None = None, wanted: WantedPoints | None = None
 ) -> Evaluation:
-    """Compare the predictions of a file with the truth of another, for every label that both have.
+    r"""Compare the predictions of a file with the truth of another, for every label that both have.
 
     Raises
     ------
     TableError
         if a file cannot be used or the two do not fit; nothing is half read
+
+    References
+    ----------
+    DeLong et al. (1988) and Obuchowski (1997) for the AUC and its comparison, Wilson (1927) for shares; each function
+    of `ichscope.metrics` names its own.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     truth, predictions = Path(folder) / "truth.csv", Path(folder) / "tool.csv"
+    ...     _ = truth.write_text("study,ICH\nA,1\nB,0\nC,1\nD,0\n")
+    ...     _ = predictions.write_text("study,probability_any\nA,0.9\nB,0.2\nC,0.4\nD,0.6\n")
+    ...     found = evaluate(truth, predictions)
+    >>> found.header["level"], found.models["model"].labels["any"].auc.value
+    ('study', 0.75)
     """
     reading = reading or Reading()
     pairing = pair(truth_file, predictions_file, reading)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.metrics import positives
 from ichscope.metrics.sample import Bools, Floats
 
 RowNumbers = NDArray[np.intp]
@@ -31,9 +32,16 @@ def misclassified(truth: Floats, probability: Floats, threshold: float) -> Miscl
     ----------
     truth : (rows,) 0, 1, nan
     probability : (rows,) called positive from the threshold on
+
+    Examples
+    --------
+    >>> truth, probability = np.array([1.0, 1, 0, 0, np.nan]), np.array([0.2, 0.4, 0.9, 0.1, 0.8])
+    >>> wrong = misclassified(truth, probability, 0.5)
+    >>> wrong.missed, wrong.false_alarms
+    (array([0, 1]), array([2]))
     """
     known = ~np.isnan(truth + probability)
-    called = probability >= threshold
+    called = positives(probability, threshold)
     return Misclassified(
         missed=_sorted(known & (truth == 1) & ~called, probability),
         false_alarms=_sorted(known & (truth == 0) & called, -probability),

@@ -15,7 +15,7 @@ from ichscope.tabular.foreign_table import Floats, Ints, number
 from ichscope.tabular.values import Annotation, Readers, agree
 
 _RULES: dict[str, Readers] = {"majority": "majority", "any": "any"}
-_SEEN = "readers saw what the models say before they judged, which flatters the models"
+_SEEN = "readers saw the models' results before they judged, which favours the models"
 
 
 def reviewed(stored: StoredData, level: Level, readers: str) -> tuple[ReferenceRows, list[str]]:

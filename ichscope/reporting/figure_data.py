@@ -41,7 +41,7 @@ def _joint(evaluation_set: EvaluationSet, evaluation: Evaluation) -> ReportTable
                 for j, called in enumerate(table.names)
             ]
     columns = ("Model", "Each at", "By truth", "As called", "Rows")
-    about = "A row counts once, by all its subtypes together."
+    about = "Each row counts once, with all its subtypes together."
     return ReportTable("joint_confusion", "Subtypes, by truth and as called", columns, rows, about, drawn=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Of a threshold that was chosen on the very data that it is judged on.
-FLATTERS = "threshold chosen on these data, which flatters a little"
+FLATTERS = "threshold chosen on these data, so slightly optimistic"
 
 
 class NumberedNotes:

@@ -78,9 +78,9 @@ def in_words(selection: Selection, truth: TruthSource) -> dict[str, str]:
         limits["label"] = f"{chosen.label} by {chosen.by}"
     chosen_words = {
         "Truth": truth.name,
-        "Readers": f"{selection.readers}, of {', '.join(truth.readers)}" if truth.readers else "one, not named",
+        "Readers": f"{selection.readers}, of {', '.join(truth.readers)}" if truth.readers else "one, unnamed",
         "Level": selection.level,
-        "Slices to study": selection.rule or "the model's own word for the study",
+        "Slices to study": selection.rule or "the model's own study probability",
         "Studies": ", ".join(f"{name} {_plain(value)}" for name, value in limits.items()) or "all",
     }
     return chosen_words if selection.level == "study" else chosen_words | {"Slices to study": "not asked for"}
@@ -147,10 +147,11 @@ class EvaluationReport:
         yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{_STYLE}</style>'
         yield f"<script>{get_plotlyjs()}</script></head><body>"
         yield f"<h1>{title}</h1><p>{escape(self._signed())}</p><p class='use'>{NOT_FOR_DIAGNOSIS}</p>"
-        yield f"<h2>In short</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in self._in_short())}</ul>"
-        yield f"<h2>What was looked at</h2>{_definitions(self._facts())}"
+        yield f"<h2>Summary</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in self._in_short())}</ul>"
+        yield f"<h2>What was evaluated</h2>{_definitions(self._facts())}"
         if self.evaluation_set.notes:
-            yield f"<h2>Beware</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in self.evaluation_set.notes)}</ul>"
+            notes = "".join(f"<li>{escape(note)}</li>" for note in self.evaluation_set.notes)
+            yield f"<h2>Caveats</h2><ul>{notes}</ul>"
         links = {table.key: _download(f"{table.key}.csv", "text/csv", table.csv()) for table in self.tables}
         for table in self.tables:
             link = links[table.key]
@@ -163,7 +164,7 @@ class EvaluationReport:
             figures_html = "".join(_figure(next(number), caption, figure) for caption, figure in drawn)
             yield f"<h2>{escape(name)}: figures</h2><div class='figures'>{figures_html}</div>"
         behind = ", ".join(f"{escape(table.title)} {links[table.key]}" for table in self.tables if table.drawn)
-        yield f"<p>What figures show: {behind}</p>" if behind else ""
+        yield f"<p>Data behind the figures: {behind}</p>" if behind else ""
         everything = _download("figures.json", "application/json", self.json(), "JSON")
         yield f"<p>All figures and tables: {everything}</p></body></html>\n"
 
@@ -187,7 +188,7 @@ class EvaluationReport:
             points = [(label, point_in_force(of_label)) for label, of_label in model.labels.items()]
             by_name: dict[str, list[str]] = {}
             for label, point in points:
-                by_name.setdefault(point.name if point else "none, for there is none", []).append(label)
+                by_name.setdefault(point.name if point else "no threshold", []).append(label)
             yield f"{name}: " + ", ".join(
                 whence if len(by_name) == 1 else f"{whence} ({', '.join(labels)})" for whence, labels in by_name.items()
             )
@@ -198,7 +199,7 @@ class EvaluationReport:
         """What each model does with its first label."""
         for name, model in self.evaluation.models.items():
             if not model.labels:
-                yield f"{name}: not estimable, it says nothing of these rows"
+                yield f"{name}: not estimable: no probability for these rows"
                 continue
             label, of_label = next(iter(model.labels.items()))
             rows = f"{of_label.positives:,} positive of {of_label.positives + of_label.negatives:,}"

@@ -142,10 +142,10 @@ def _population(evaluation_set: EvaluationSet) -> ReportTable:
             patients = len(np.unique(evaluation_set.group[chosen]))
             told = patients >= MINIMUM_PATIENTS or name == ALL
             rows.append((name, group, int(chosen.sum()), patients, int((chosen & positive).sum()) if told else None))
-    whose = f"by {evaluation_set.grouped_by}" if evaluation_set.grouped_by else "by row, as nothing says whose it is"
+    whose = f"by {evaluation_set.grouped_by}" if evaluation_set.grouped_by else "by row, as nothing names them"
     about = (
         f"A row is a {evaluation_set.level}. Patients are told apart {whose}. "
-        f"Of groups with fewer than {MINIMUM_PATIENTS} patients only the size is told."
+        f"Of groups of fewer than {MINIMUM_PATIENTS} patients only the size is given."
     )
     heads = ("By", "Group", "Rows", "Patients", f"Positive: {label_name(label)}")
     return ReportTable("population", "Population", heads, rows, about)
@@ -174,7 +174,7 @@ def _models(evaluation_set: EvaluationSet) -> ReportTable:
         )
         for key, name in evaluation_set.names().items()
     ]
-    columns = ("Model", "Source", "SHA-256", "Operating point", "Thresholds in force", "Rows without its word")
+    columns = ("Model", "Source", "SHA-256", "Operating point", "Thresholds in force", "Rows without a probability")
     return ReportTable("models", "Models", columns, rows)
 
 
@@ -227,18 +227,18 @@ def _ranking(evaluation: Evaluation) -> ReportTable:
         for name, label, of_label in _of_labels(evaluation)
     ]
     columns = (
-        *("Model", "Label", "n+", "n-", "n?", "AUC", "Average precision", "Brier score"),
+        *("Model", "Label", "n+", "n-", "Unknown", "AUC", "Average precision", "Brier score"),
         *("Calibration error", "Calibration slope", "Calibration intercept"),
     )
     methods = dict.fromkeys(of_label.auc.method for _, _, of_label in _of_labels(evaluation) if of_label.auc.method)
-    about = f"n?: truth or probability unknown. Intervals are 95 %, of the AUC by {' or '.join(methods) or 'nothing'}."
-    return ReportTable("figures", "Figures of all labels", columns, rows, about)
+    about = f"Unknown: truth or probability missing. Intervals are 95 %; AUC by {' or '.join(methods) or 'nothing'}."
+    return ReportTable("figures", "Metrics of all labels", columns, rows, about)
 
 
 def _log_loss(evaluation: Evaluation) -> ReportTable:
     rows = [(name, what, value) for name, model in evaluation.models.items() for what, value in model.log_loss.items()]
-    about = "The floor is what each label's prevalence alone would reach."
-    return ReportTable("log_loss", "Weighted log loss of all six labels", ("Model", "Of", "Value"), rows, about)
+    about = "The floor is what predicting each label's prevalence would give."
+    return ReportTable("log_loss", "Weighted log loss of all six labels", ("Model", "Measure", "Value"), rows, about)
 
 
 def _points(evaluation: Evaluation) -> ReportTable:
@@ -251,7 +251,7 @@ def _points(evaluation: Evaluation) -> ReportTable:
         *("Model", "Label", "Operating point", "Chosen on", "Threshold", "TP", "FN", "FP", "TN"),
         *("Sensitivity", "Specificity", "PPV", "NPV", "Flagged"),
     )
-    about = f"A threshold that was chosen on these data flatters a little. {AT_THEIR_PREVALENCE}"
+    about = f"A threshold chosen on these data looks slightly better than it is. {AT_THEIR_PREVALENCE}"
     return ReportTable("operating_points", "Operating points and confusion", columns, rows, about)
 
 
@@ -273,8 +273,8 @@ def _elsewhere(evaluation: Evaluation) -> ReportTable:
             shares = (there.ppv, there.npv, there.flagged)
             rows.append((name, label_name(label), point.name, point.metrics.threshold, *shares))
     columns = ("Model", "Label", "Operating point", "Threshold", "PPV", "NPV", "Flagged")
-    about = "From sensitivity and specificity of these data by Bayes' rule, as if they were the same there."
-    return ReportTable("elsewhere", f"Where {USUAL_PREVALENCE:.0%} are positive", columns, rows, about)
+    about = "By Bayes' rule, from the sensitivity and specificity in these data."
+    return ReportTable("elsewhere", f"At a prevalence of {USUAL_PREVALENCE:.0%}", columns, rows, about)
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ def _subgroups(
                 shown = "All" if by == ALL else group_name(by, group)
                 rows.append((name, shown, *counts, group.auc, group.sensitivity, group.specificity))
     columns = ("Model", "Group", "n", "Patients", "n+", "AUC", "Sensitivity", "Specificity")
-    about = f"Of {label_name(label)}, at the threshold in force; small groups are withheld."
+    about = f"{label_name(label)}, at the threshold in force. Small groups are withheld."
     return ReportTable(key_of_table, title, columns, rows, about)
 
 
@@ -362,5 +362,5 @@ def _comparisons(evaluation: Evaluation) -> ReportTable:
         for label, test in labels.items()
     ]
     columns = ("First", "Second", "Label", "AUC of the first", "AUC of the second", "Difference", "p")
-    about = "Paired, on the rows that both know; p is not corrected for the number of tests."
+    about = "Paired, on the rows that both models cover. p is not corrected for multiple tests."
     return ReportTable("comparisons", "Models compared", columns, rows, about)

@@ -76,6 +76,11 @@ class Table:
         ------
         TableError
             if a cell is something else
+
+        Examples
+        --------
+        >>> Table("truth.csv", {"any": ["yes", "0", ""]}, [2, 3, 4]).truths("any")
+        array([ 1.,  0., nan])
         """
         return self._numbers(column, truth, lambda v: (v == 0) | (v == 1), "0, 1 or nothing")
 
@@ -86,6 +91,11 @@ class Table:
         ------
         TableError
             if a cell is something else
+
+        Examples
+        --------
+        >>> Table("tool.csv", {"p": ["12 %", "0,5", ""]}, [2, 3, 4]).probabilities("p")
+        array([0.12, 0.5 ,  nan])
         """
         whole = 100 if self.percent else 1
         expected = f"a probability from 0 to {whole}, or nothing"

@@ -87,6 +87,22 @@ def agree(
 
     readers : "majority" (the default) is more than half of those who say something, a tie being unknown; "any" is
         any of them
+
+    References
+    ----------
+    Chilamkurthy et al. (2018), "Deep learning algorithms for detection of critical findings in head CT scans",
+    Lancet 392: the majority of three readers is the reference standard of CQ500.
+
+    Examples
+    --------
+    >>> rows = np.arange(3)
+    >>> ann = Annotation("Ann", rows, {"any": np.array([1.0, 1.0, 0.0])})
+    >>> bob = Annotation("Bob", rows, {"any": np.array([1.0, 0.0, np.nan])})
+    >>> truth, notes = agree([ann, bob], 3)
+    >>> truth["any"], notes
+    (array([ 1., nan,  0.]), ['any: readers are split evenly in 1 row; its truth is unknown'])
+    >>> agree([ann, bob], 3, "any")[0]["any"]
+    array([1., 1., 0.])
     """
     merged, notes = {}, []
     for label in dict.fromkeys(label for annotation in by_reader for label in annotation.labels):

@@ -130,7 +130,7 @@ def test_subtypes_of_a_model_without_thresholds_are_called_at_youden_points_and_
     app = page(tabs="All labels")
     text = words(app)
     assert "**Subtypes by truth and as called**, each at the Youden point of these data" in text
-    assert "brings no thresholds of its own" in text
+    assert "has no thresholds of its own" in text
     assert len(app.get("plotly_chart")) == 2
 
 
@@ -188,13 +188,13 @@ def test_the_page_exports_at_the_threshold_that_was_moved_on_it(store: Store) ->
 
 def test_without_truth_the_page_says_how_to_get_it(store: Store) -> None:
     said = words(page())
-    for expected in ("No truth is here yet", "Worklist", "import-truth"):
+    for expected in ("No truth yet", "Worklist", "import-truth"):
         assert expected.lower() in said.lower()
 
 
 def test_without_probabilities_the_page_says_how_to_get_them(store: Store, tmp_path: Path) -> None:
     import_truth(store, write(tmp_path / "truth.csv", [{"study": "a", "any": 1}, {"study": "b", "any": 0}]))
-    assert "No probabilities are here yet" in words(page())
+    assert "No probabilities yet" in words(page())
 
 
 def test_one_class_alone_gives_reasons_and_no_number_that_is_none(store: Store) -> None:
@@ -211,7 +211,7 @@ def test_five_studies_have_figures_that_say_how_little_they_are(store: Store) ->
     said = words(page())
     assert "n 5, 2 positive (40.0 %)" in said
     assert "nly 2 positive patients" in said
-    assert "Nothing is known of these rows to group them by" in words(page(tabs="Subgroups"))
+    assert "No subgroups: scanner" in words(page(tabs="Subgroups"))
     expect_all_tabs(second="model:cerebroscan@1.0")
 
 
@@ -377,10 +377,10 @@ def test_a_model_without_thresholds_begins_at_youden_and_says_so(store: Store, t
     import_truth(store, tmp_path / "truth.csv")
     import_predictions(store, tmp_path / "said.csv")
     app = page()
-    assert "Youden point of these data, for the model brings no threshold" in words(app)
+    assert "Youden point of these data, as the model has no threshold" in words(app)
     assert next(one for one in app.button if one.label == "The model's own").disabled
     every = words(page(tabs="All labels"))
-    assert "brings no thresholds of its own" in every
+    assert "has no thresholds of its own" in every
     assert "the model's own thresholds" not in every.lower()
 
 
@@ -450,8 +450,8 @@ def test_what_fits_the_truth_comes_first_and_what_says_nothing_of_it_is_told(sto
     assert app.selectbox(key="performance-first").value == "import:2:vendor"
     assert "n 60" in words(app)
     app.selectbox(key="performance-first").set_value("model:cranioscan@1.0")
-    said = words(shown(app.run()))
-    assert "cranioscan 1.0 says nothing of the 60 studies of this truth. Choose another model" in said.replace("**", "")
+    said = words(shown(app.run())).replace("**", "")
+    assert "cranioscan 1.0 has no probability for the 60 studies with this truth. Choose another model" in said
     assert not app.get("plotly_chart")
 
 

@@ -277,8 +277,8 @@ def test_calibration_and_decision_curve(exported: dict[str, np.ndarray]) -> None
     for name, found in (
         ("Brier score, 0 is best", metrics.brier(truth, said, group)),
         ("Expected calibration error, 0 is best", error),
-        ("Calibration slope, 1 is right", fit.slope),
-        ("Calibration intercept, 0 is right", fit.intercept),
+        ("Calibration slope, 1 is ideal", fit.slope),
+        ("Calibration intercept, 0 is ideal", fit.intercept),
     ):
         assert shown[name][0].startswith(interval(found))
     losses = table(app, "Weighted log loss, all six labels")
@@ -325,7 +325,7 @@ def test_two_models(exported: dict[str, np.ndarray]) -> None:
     app = page("Two models", second=SECOND)
     truth, other, group = known(exported, "any", SECOND)
     one = numbers(exported, f"{FIRST}:any")[exported[f"{SECOND}:any"] != ""]
-    assert f"on the {len(truth)} rows that both know" in " ".join(said.value for said in app.caption)
+    assert f"on the {len(truth)} rows that both cover" in " ".join(said.value for said in app.caption)
     assert len(truth) < STUDIES
     found = metrics.compare_auc(truth, one, other, group)
     assert found.difference.value == pytest.approx(roc_auc_score(truth, one) - roc_auc_score(truth, other))

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.reporting.figures.theme import INK, LABEL_COLOURS, TEMPLATE, number
+from ichscope.results import reaches
 
 
 def probability_bars(probability: dict[str, float], thresholds: dict[str, float]) -> go.Figure:
@@ -44,12 +45,12 @@ def probability_bars(probability: dict[str, float], thresholds: dict[str, float]
 
 def _bar_text(label: str, probability: dict[str, float], thresholds: dict[str, float]) -> str:
     text = number(probability[label])
-    return f"<b>{text}</b>" if probability[label] >= thresholds.get(label, 2) else text
+    return f"<b>{text}</b>" if reaches(probability[label], thresholds.get(label, 2)) else text
 
 
 def _bar_hover(label: str, probability: dict[str, float], thresholds: dict[str, float]) -> str:
     text = f"{DISPLAY_NAMES[label]}: {number(probability[label])}"
     if label not in thresholds:
         return text
-    side = "at or above" if probability[label] >= thresholds[label] else "below"
+    side = "at or above" if reaches(probability[label], thresholds[label]) else "below"
     return f"{text}, {side} its threshold {number(thresholds[label])}"
