@@ -17,7 +17,7 @@ from dashboard.performance.choose import KEY
 from dashboard.text import plain, sentence
 from dashboard.times import when
 from ichscope.labels import LABELS
-from ichscope.levels import Level
+from ichscope.levels import Level, rows_of
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.store import Store, StoreError
@@ -187,7 +187,7 @@ def _column_name(kind: str, several: Sequence[str], column: str) -> str:
 
 
 def _summary(done: Imported) -> str:
-    what = f"{done.rows:,} {'slices' if done.level == 'slice' else 'studies'}, {done.matched:,} of them in the store"
+    what = f"{rows_of(done.rows, done.level)}, {done.matched:,} of them in the store"
     first = "Imported" if done.new else "Already imported, nothing changed"
     notes = "".join(f" {sentence(note)}" for note in done.notes)
     labels = ", ".join(SHORT_NAMES.get(label, label) for label in done.labels)
@@ -201,10 +201,8 @@ def _imported(store: Store) -> None:
         st.success(plain(message))
     for table in store.imported.tables():
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            unit = "slices" if table.level == "slice" else "studies"
-            st.markdown(
-                f"{_KINDS[table.kind]}: **{plain(table.name)}**, {table.rows:,} {unit}, {when(table.imported_at)}"
-            )
+            rows = rows_of(table.rows, table.level)
+            st.markdown(f"{_KINDS[table.kind]}: **{plain(table.name)}**, {rows}, {when(table.imported_at)}")
             st.button("Remove", key=f"{KEY}-remove-{table.id}", on_click=_remove, args=(store, table.id))
 
 

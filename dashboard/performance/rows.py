@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ichscope.evaluation.evaluate import LabelMetrics
 from ichscope.evaluation.selection import EvaluationSet, ModelColumn
+from ichscope.levels import Level
 
 # Where neither the model nor the data offer a threshold.
 _NEUTRAL = 0.5
@@ -112,8 +113,8 @@ class Audit:
         return self.model(key).thresholds.get(label)
 
     @property
-    def unit(self) -> str:
-        """What a row is: study or slice."""
+    def unit(self) -> Level:
+        """What a row is: study, series or slice."""
         return self.evaluation_set.level
 
 

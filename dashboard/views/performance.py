@@ -20,6 +20,7 @@ from ichscope import metrics
 from ichscope.evaluation import selection
 from ichscope.evaluation.evaluate import LabelMetrics
 from ichscope.evaluation.selection import EvaluationError
+from ichscope.levels import rows_of
 from ichscope.reporting.figures.formatting import in_full, label_name
 from ichscope.reporting.figures.theme import SHORT_NAMES
 from ichscope.reporting.report import in_words
@@ -75,10 +76,7 @@ def _look(store: Store, sources: Sources) -> None:
         st.info(f"**No {audit.unit} has both a truth and a probability of this model.**{filtered}")
         return
     if audit.evaluation_set.missing[audit.first] == len(audit.evaluation_set.keys):
-        name, rows = (
-            plain(audit.name()),
-            f"{len(audit.evaluation_set.keys):,} {'slices' if audit.unit == 'slice' else 'studies'}",
-        )
+        name, rows = plain(audit.name()), rows_of(len(audit.evaluation_set.keys), audit.unit)
         st.info(
             f"**{name} has no probability for the {rows} with this truth.** Choose another model, or another truth."
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, highest, notes_of, taken
-from ichscope.levels import Level
+from ichscope.levels import Level, rows_of
 from ichscope.metrics import Rule, study_score
 from ichscope.store import Adjustment, ImportedRows, Rater, named_in
 from ichscope.store.audit_columns import InForce
@@ -123,7 +123,7 @@ def _imported(
             )
         by = _studies_of(stored, keys, rater)
         if strangers := int(np.count_nonzero(by == 0)):
-            notes.append(f"{info.name}: {strangers} slices belong to no study that is known here")
+            notes.append(f"{info.name}: {rows_of(strangers, 'slice')} without a known study")
         studies, labels = _by_rule(labels, by, rule)
         at = find(studies, wanted)
     else:

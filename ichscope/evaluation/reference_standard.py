@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, find, notes_of, taken
-from ichscope.levels import Level
+from ichscope.levels import Level, rows_of
 from ichscope.metrics import study_truth
 from ichscope.store.audit_columns import ReviewColumns
 from ichscope.tabular.foreign_table import Floats, Ints, number
@@ -137,7 +137,7 @@ def _studies(rows: ReferenceRows, stored: StoredData) -> tuple[ReferenceRows, li
         keys, study = stored.studies_of_slices
         slices = find(rows.slice, keys)
         strangers = len(rows) - int(np.count_nonzero(slices >= 0))
-        notes = [f"{strangers} slices of the truth belong to no study that is known here"] if strangers else []
+        notes = [f"{rows_of(strangers, 'slice')} of the truth without a known study"] if strangers else []
         touched = np.isin(study, study[slices >= 0])
         study, slices = study[touched], slices[touched]
     studies, number_of_study = np.unique(study, return_inverse=True)

@@ -171,7 +171,7 @@ def test_slices_become_studies_and_what_the_truth_does_not_say_of_one_is_unknown
     evaluation_set = load(store, Selection("import:1", (OWN,)))
     found = dict(zip(evaluation_set.study.tolist(), listed(evaluation_set.truth["any"]), strict=True))
     assert found == {names["a"]: 1, names["b"]: 0, names["c"]: None}
-    assert "1 slices of the truth belong to no study that is known here" in evaluation_set.notes
+    assert "1 slice of the truth without a known study" in evaluation_set.notes
 
 
 @pytest.mark.parametrize("rule", ["max", "top-k", "noisy-or"])
