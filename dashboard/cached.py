@@ -15,9 +15,9 @@ from sqlalchemy import make_url
 from dashboard.background import Background
 from dashboard.performance.rows import Audit, LabelRows, Texts
 from ichscope import metrics, phantom
-from ichscope.evaluation import evaluate
 from ichscope.evaluation.confidence_bands import Curves, curves_with_bands
-from ichscope.evaluation.evaluate import SHOWN, LabelMetrics
+from ichscope.evaluation.label_metrics import SHOWN, LabelMetrics
+from ichscope.evaluation.label_metrics import label_metrics as measure
 from ichscope.evaluation.selection import Selection, load
 from ichscope.home import database_url
 from ichscope.metrics import AucComparison, CalibrationBin, DecisionCurve, Estimate, JointConfusion, Subgroup
@@ -114,7 +114,7 @@ _BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
 @st.cache_data(max_entries=64, show_spinner="Computing", hash_funcs=_BY_CONTENT)
 def label_metrics(rows: LabelRows, own_threshold: float | None) -> LabelMetrics:
     """All metrics of one label of one model."""
-    return evaluate.label_metrics(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
+    return measure(rows.truth, rows.probability, rows.group, SHOWN, own_threshold)
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the curves", hash_funcs=_BY_CONTENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboard.text import table
-from ichscope.evaluation.evaluate import CHOSEN_HERE, OWN, EvaluatedPoint, LabelMetrics
+from ichscope.evaluation.label_metrics import CHOSEN_HERE, OWN, EvaluatedPoint, LabelMetrics
 from ichscope.metrics import AtThreshold, AucComparison, Estimate, PredictiveValues, Subgroup
 from ichscope.reporting.figures.formatting import NO_VALUE, group_name, interval, label_name
 from ichscope.reporting.notes import FLATTERS, NumberedNotes

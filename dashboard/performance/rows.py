@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.evaluation.evaluate import LabelMetrics
+from ichscope.evaluation.label_metrics import LabelMetrics
 from ichscope.evaluation.selection import EvaluationSet, ModelColumn
 from ichscope.levels import Level
 

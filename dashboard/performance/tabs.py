@@ -16,7 +16,7 @@ from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force, moved
 from dashboard.text import plain, sentence
 from ichscope import metrics
-from ichscope.evaluation.evaluate import LabelMetrics
+from ichscope.evaluation.label_metrics import LabelMetrics
 from ichscope.labels import LABELS
 from ichscope.metrics import CalibrationLine, Subgroup
 from ichscope.metrics.groups import MINIMUM_PATIENTS
@@ -24,7 +24,7 @@ from ichscope.reporting.figures import counts, performance
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.reporting.figures.performance import Traced
 from ichscope.reporting.figures.theme import lines
-from ichscope.reporting.report_tables import subtype_points
+from ichscope.reporting.in_force import subtype_points
 
 
 def all_labels(audit: Audit) -> None:

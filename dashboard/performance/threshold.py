@@ -10,7 +10,7 @@ from dashboard.performance.choose import KEY
 from dashboard.performance.rows import Audit, threshold_in_force
 from dashboard.text import plain
 from ichscope import metrics
-from ichscope.evaluation.evaluate import OWN, LabelMetrics
+from ichscope.evaluation.label_metrics import OWN, LabelMetrics
 from ichscope.reporting.figures import counts, performance, theme
 from ichscope.reporting.figures.performance import Traced
 from ichscope.reporting.report_tables import USUAL_PREVALENCE

@@ -18,7 +18,7 @@ from dashboard.performance.threshold import panel
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain, sentence
 from ichscope import metrics
 from ichscope.evaluation import selection
-from ichscope.evaluation.evaluate import LabelMetrics
+from ichscope.evaluation.label_metrics import LabelMetrics
 from ichscope.evaluation.selection import EvaluationError
 from ichscope.levels import rows_of
 from ichscope.reporting.figures.formatting import in_full, label_name

@@ -156,8 +156,9 @@ def evaluate(
     """
     check_targets(json_file)
     from ichscope.commands import show_evaluation
-    from ichscope.evaluation.evaluate import WantedPoints, to_json_text
     from ichscope.evaluation.evaluate import evaluate as evaluate_files
+    from ichscope.evaluation.evaluate import to_json_text
+    from ichscope.evaluation.label_metrics import WantedPoints
     from ichscope.evaluation.pairing import Reading
     from ichscope.tabular.table import TableError
 

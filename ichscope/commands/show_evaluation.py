@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ichscope.evaluation.evaluate import CHOSEN_HERE, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
+from ichscope.evaluation.evaluate import Evaluation, ModelMetrics
+from ichscope.evaluation.label_metrics import CHOSEN_HERE, EvaluatedPoint, LabelMetrics
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.metrics import Estimate
 from ichscope.reporting.notes import FLATTERS, NumberedNotes

@@ -13,20 +13,12 @@ from numpy.typing import NDArray
 from ichscope.imaging.elements import short_hash
 from ichscope.levels import OTHER_SERIES, Level
 from ichscope.metrics import Rule
-from ichscope.tabular.foreign_table import (
-    ALIKE,
-    Floats,
-    ForeignTable,
-    Ints,
-    common_labels,
-    number,
-    read_predictions,
-    read_truth,
-    unshared_labels,
-)
+from ichscope.tabular.annotations import Readers, agreed
+from ichscope.tabular.foreign_table import ALIKE, Floats, ForeignTable, Ints, number, read_predictions, read_truth
 from ichscope.tabular.naming import alike
+from ichscope.tabular.shared_labels import common_labels, unshared_labels
 from ichscope.tabular.table import TableError, uncollected
-from ichscope.tabular.values import LabelValues, Readers, agreed, of_studies, predicted
+from ichscope.tabular.values import LabelValues, of_studies, predicted
 
 _HASH = "hash of the study's UID"
 _HASH_OF_SERIES = "hash of the series' UID"

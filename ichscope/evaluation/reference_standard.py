@@ -11,8 +11,8 @@ from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredDa
 from ichscope.levels import Level, rows_of
 from ichscope.metrics import study_truth
 from ichscope.store.audit_columns import ReviewColumns
+from ichscope.tabular.annotations import Annotation, Readers, agree
 from ichscope.tabular.foreign_table import Floats, Ints, number
-from ichscope.tabular.values import Annotation, Readers, agree
 
 _RULES: dict[str, Readers] = {"majority": "majority", "any": "any"}
 _SEEN = "readers saw the models' results before they judged, which favours the models"

@@ -18,8 +18,8 @@ from ichscope.levels import Level
 from ichscope.metrics import Rule
 from ichscope.store import Filter, Store
 from ichscope.store.imported_tables import Keys, as_texts
-from ichscope.tabular.foreign_table import by_place
 from ichscope.tabular.naming import label_key
+from ichscope.tabular.shared_labels import by_place
 from ichscope.tabular.values import NAMELESS
 
 __all__ = [

@@ -6,7 +6,8 @@ from ichscope import metrics
 from ichscope.evaluation.evaluate import Evaluation
 from ichscope.evaluation.selection import EvaluationSet
 from ichscope.reporting.figures.formatting import label_name
-from ichscope.reporting.report_tables import Cell, ReportTable, joint
+from ichscope.reporting.in_force import joint
+from ichscope.reporting.report_table import Cell, ReportTable
 
 
 def figure_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> list[ReportTable]:

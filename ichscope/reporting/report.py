@@ -20,14 +20,17 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ichscope import __version__
-from ichscope.evaluation.evaluate import SHOWN, Evaluation, evaluate_pairing, to_json_text
+from ichscope.evaluation.evaluate import Evaluation, evaluate_pairing, to_json_text
+from ichscope.evaluation.label_metrics import SHOWN
 from ichscope.evaluation.selection import EvaluationSet, Selection, TruthSource
 from ichscope.reporting.figure_data import figure_tables
 from ichscope.reporting.figures.drawing import description
 from ichscope.reporting.figures.formatting import in_full, label_name
 from ichscope.reporting.figures.theme import config
+from ichscope.reporting.in_force import point_in_force
 from ichscope.reporting.report_figures import INK_ON_WHITE, drawings
-from ichscope.reporting.report_tables import ReportTable, all_tables, point_in_force
+from ichscope.reporting.report_table import ReportTable
+from ichscope.reporting.report_tables import all_tables
 from ichscope.store import Filter
 
 NOT_FOR_DIAGNOSIS = "Research use only - not for diagnosis"

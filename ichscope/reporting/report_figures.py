@@ -15,7 +15,7 @@ from ichscope.reporting.figures import calibration, counts, performance
 from ichscope.reporting.figures.formatting import label_name
 from ichscope.reporting.figures.performance import Traced
 from ichscope.reporting.figures.theme import SHORT_NAMES, lines
-from ichscope.reporting.report_tables import ALL, joint, point_in_force, subgroups
+from ichscope.reporting.in_force import ALL, joint, point_in_force, subgroups
 
 Drawing = tuple[str, go.Figure]
 INK_ON_WHITE = "#323b43"

@@ -2,112 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from html import escape
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from ichscope import metrics
-from ichscope.evaluation.evaluate import CHOSEN_HERE, MOVED, OWN, EvaluatedPoint, Evaluation, LabelMetrics, ModelMetrics
+from ichscope.evaluation.evaluate import Evaluation
+from ichscope.evaluation.label_metrics import CHOSEN_HERE, MOVED, EvaluatedPoint, LabelMetrics
 from ichscope.evaluation.selection import EvaluationSet
-from ichscope.labels import SUBTYPES
-from ichscope.metrics import AtThreshold, Estimate, JointConfusion, Subgroup
+from ichscope.metrics import AtThreshold, Estimate
 from ichscope.metrics.groups import MINIMUM_PATIENTS
-from ichscope.reporting.figures.formatting import NO_VALUE, group_name, interval, label_name
-from ichscope.reporting.notes import NumberedNotes
-from ichscope.results import csv_cell
+from ichscope.reporting.figures.formatting import NO_VALUE, group_name, label_name
+from ichscope.reporting.in_force import ALL, point_in_force, subgroups
+from ichscope.reporting.report_table import Cell, ReportTable
 
-Cell = str | int | float | Estimate | None
-
-ALL = "all"
 # Of a hundred emergency head CTs 6 to 15 show a haemorrhage.
 USUAL_PREVALENCE = 0.1
-# Which operating point is in force, by its name, and what it is called then.
-_WHENCE = {
-    MOVED: "the threshold moved on the page",
-    OWN: "its own threshold",
-    "Youden": "the Youden point of these data",
-}
 AT_THEIR_PREVALENCE = "PPV, NPV and the share flagged are at the prevalence of these data."
-# Hashes and lists of thresholds may be broken anywhere.
-_LONG = 40
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """A table with rows; `key` names its file, `about` stands below it.
-
-    drawn : whether a figure shows the same, so that the page needs no more than the file
-    """
-
-    key: str
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[Cell, ...]]
-    about: str = ""
-    drawn: bool = False
-
-    def html(self) -> str:
-        """Give it as HTML: values with intervals, and by number what to beware of."""
-        notes = NumberedNotes()
-        kinds = [_kind(cell) for cell in self.rows[0]]
-        columns = zip(self.columns, kinds, strict=True)
-        head = "".join(f"<th scope='col' class='{kind}'>{escape(name)}</th>" for name, kind in columns)
-        body = "".join(f"<tr>{''.join(_html_cell(cell, notes) for cell in row)}</tr>" for row in self.rows)
-        below = " ".join(filter(None, [self.about, *(f"{line}." for line in notes.lines())]))
-        foot = f"<p class='below'>{escape(below)}</p>" if below else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}"
-
-    def csv(self) -> str:
-        """Give it as CSV with all digits; an interval has columns of its own."""
-        spread = [any(isinstance(row[i], Estimate) for row in self.rows) for i in range(len(self.columns))]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        ends = ("", " low", " high", " method", " note")
-        columns = zip(self.columns, spread, strict=True)
-        writer.writerow([f"{name}{end}" for name, wide in columns for end in ends[: None if wide else 1]])
-        for row in self.rows:
-            writer.writerow([value for cell, wide in zip(row, spread, strict=True) for value in _csv_cells(cell, wide)])
-        return text.getvalue()
-
-    def to_json(self) -> dict[str, Any]:
-        """Give it as plain values; an interval is an object."""
-        rows = [[asdict(cell) if isinstance(cell, Estimate) else cell for cell in row] for row in self.rows]
-        return {"title": self.title, "about": self.about, "columns": list(self.columns), "rows": rows}
-
-
-def _kind(cell: Cell) -> str:
-    """How a cell is set."""
-    if isinstance(cell, str):
-        return "long" if len(cell) > _LONG else "text"
-    return "estimate" if isinstance(cell, Estimate) else "number"
-
-
-def _html_cell(cell: Cell, notes: NumberedNotes) -> str:
-    if isinstance(cell, str):
-        text = cell
-    elif isinstance(cell, Estimate):
-        # A narrow column breaks before the interval, never within.
-        value, space, rest = (interval(cell) + notes.mark(cell.reason)).partition(" ")
-        return f"<td class='estimate'>{escape(value)}{space}<span class='interval'>{escape(rest)}</span></td>"
-    elif cell is None:
-        text = NO_VALUE
-    else:
-        text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}"
-    return f"<td class='{_kind(cell)}'>{escape(text)}</td>"
-
-
-def _csv_cells(cell: Cell, wide: bool) -> Iterator[Cell]:
-    if isinstance(cell, Estimate):
-        yield from (cell.value, cell.low, cell.high, cell.method, cell.reason)
-        return
-    yield csv_cell(cell)
-    if wide:
-        yield from ("", "", "", "")
 
 
 def all_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> list[ReportTable]:
@@ -275,60 +186,6 @@ def _elsewhere(evaluation: Evaluation) -> ReportTable:
     columns = ("Model", "Label", "Operating point", "Threshold", "PPV", "NPV", "Flagged")
     about = "By Bayes' rule, from the sensitivity and specificity in these data."
     return ReportTable("elsewhere", f"At a prevalence of {USUAL_PREVALENCE:.0%}", columns, rows, about)
-
-
-@dataclass(frozen=True)
-class PointInForce:
-    """The operating point that figures and subgroups stand on, and where it comes from, in words."""
-
-    name: str
-    metrics: AtThreshold
-
-
-def point_in_force(label_metrics: LabelMetrics) -> PointInForce | None:
-    """The threshold that was moved, else the model's own, else the Youden point; None where there is none of them."""
-    return _first_of(label_metrics, _WHENCE)
-
-
-def _first_of(label_metrics: LabelMetrics, names: Iterable[str]) -> PointInForce | None:
-    points = {point.name: point.metrics for point in label_metrics.operating_points if point.metrics}
-    return next((PointInForce(_WHENCE[name], points[name]) for name in names if name in points), None)
-
-
-def subtype_points(labels: Mapping[str, LabelMetrics]) -> tuple[dict[str, float], str]:
-    """Thresholds of the subtypes that have one, and what they are, in words; as on the page, none that was moved."""
-    points = {
-        label: point for label in SUBTYPES if label in labels and (point := _first_of(labels[label], (OWN, "Youden")))
-    }
-    whence = " or ".join(dict.fromkeys(point.name for point in points.values()))
-    return {label: point.metrics.threshold for label, point in points.items()}, whence
-
-
-def joint(evaluation_set: EvaluationSet, key: str, model: ModelMetrics) -> tuple[JointConfusion, str] | None:
-    """Which subtypes are taken for which, and at which thresholds, in words; None with fewer than two of them."""
-    thresholds, whence = subtype_points(model.labels)
-    if len(thresholds) < 2:
-        return None
-    both = (evaluation_set.truth, evaluation_set.models[key].probability)
-    truth, probability = (np.stack([values[label] for label in thresholds], axis=1) for values in both)
-    return metrics.joint_confusion(truth, probability, tuple(thresholds.values()), tuple(thresholds)), whence
-
-
-def subgroups(
-    evaluation_set: EvaluationSet, key: str, model: ModelMetrics, label: str = ""
-) -> dict[str, tuple[Subgroup, ...]]:
-    """All rows, then subgroups by each column that is known: a label, the model's first, at the threshold in force."""
-    label = label or next(iter(model.labels), "")
-    point = point_in_force(model.labels[label]) if label in model.labels else None
-    if point is None:
-        return {}
-    truth, probability = evaluation_set.truth[label], evaluation_set.models[key].probability[label]
-    everything = {ALL: [ALL] * len(evaluation_set.keys)}
-    return {
-        by: metrics.subgroups(truth, probability, texts, point.metrics.threshold, evaluation_set.group)
-        for by, texts in (everything | evaluation_set.columns).items()
-        if any(texts)
-    }
 
 
 def _subgroup_tables(evaluation_set: EvaluationSet, evaluation: Evaluation) -> Iterator[ReportTable]:

@@ -15,18 +15,12 @@ from ichscope.models.card import file_sha256
 from ichscope.results import CSV_COLUMNS
 from ichscope.store import ImportedRows, Rater, Store
 from ichscope.store.imported_tables import Keys, Kind, as_numbers, as_texts
-from ichscope.tabular.foreign_table import (
-    ForeignTable,
-    by_place,
-    first_rows,
-    labels_alone,
-    number,
-    read_predictions,
-    read_truth,
-)
+from ichscope.tabular.annotations import annotations_by_reader
+from ichscope.tabular.foreign_table import ForeignTable, first_rows, number, read_predictions, read_truth
 from ichscope.tabular.naming import alike
+from ichscope.tabular.shared_labels import by_place, labels_alone
 from ichscope.tabular.table import TableError, uncollected
-from ichscope.tabular.values import annotations_by_reader, predicted
+from ichscope.tabular.values import predicted
 
 # What `ichscope analyse` writes beside probabilities would pass for them.
 _FACTS = {name for name in CSV_COLUMNS if not name.startswith("probability_")}
