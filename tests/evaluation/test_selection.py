@@ -304,7 +304,7 @@ def test_of_each_reader_the_last_review_counts(store: Store, readers: str, expec
     # Where readers are split, whether there is a haemorrhage is not known.
     known = {number: value for number, value in found.items() if value is not None}
     assert known == {number: value for number, value in zip(ids, expected, strict=False) if value is not None}
-    assert any("readers saw what the models say" in note for note in evaluation_set.notes)
+    assert any("readers saw the models' results" in note for note in evaluation_set.notes)
 
 
 # --- what belongs to a study
