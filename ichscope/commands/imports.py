@@ -112,11 +112,11 @@ def _tables() -> Iterator[None]:
 
 def _say(imported: Imported) -> None:
     """Say what came in."""
+    from ichscope.levels import rows_of
     from ichscope.tabular.values import NAMELESS
 
-    unit = "studies" if imported.level == "study" else "slices"
     before = "" if imported.new else " (was there already)"
-    rows = f"{imported.rows} {unit}, {imported.matched} of them in the store"
+    rows = f"{rows_of(imported.rows, imported.level)}, {imported.matched} of them in the store"
     typer.echo(f"Number {imported.id}{before}: {imported.name}, {rows}")
     who = "Readers" if imported.kind == "truth" else "Models"
     named = (rater if rater not in ("", NAMELESS) else "not named" for rater in imported.raters)

@@ -217,7 +217,7 @@ def test_five_studies_have_figures_that_say_how_little_they_are(store: Store) ->
 
 def test_readers_who_saw_the_model_are_named_as_a_limit(store: Store) -> None:
     reviewed(store, [True, True, False, False, False])
-    assert "Readers saw what the models say" in words(page())
+    assert "Readers saw the models" in words(page())
 
 
 # ---- figures that can be recomputed --------------------------------------------------------------------------
