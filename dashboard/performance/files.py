@@ -36,4 +36,4 @@ def report(
     moved : thresholds that were moved on the page, by key of the model's source and label
     """
     about = About(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", by, selection=selection)
-    return EvaluationReport(evaluation_set, about, moved or {})
+    return EvaluationReport(evaluation_set, about, moved)

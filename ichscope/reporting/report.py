@@ -99,14 +99,13 @@ class EvaluationReport:
     """All that a report says; made once, given out in three forms.
 
     moved : thresholds that a user moved on the page Performance, by key of the model's source and label: they are in
-        force then. None where no page asks for the report
+        force then
     """
 
     def __init__(
         self, evaluation_set: EvaluationSet, about: About, moved: Mapping[str, Mapping[str, float]] | None = None
     ) -> None:
         self.evaluation_set, self.about = evaluation_set, about
-        self._on_a_page = moved is not None
         names = evaluation_set.names()
         self._moved = {names[key]: dict(of_labels) for key, of_labels in (moved or {}).items()}
 
@@ -195,8 +194,6 @@ class EvaluationReport:
             yield f"{name}: " + ", ".join(
                 whence if len(by_name) == 1 else f"{whence} ({', '.join(labels)})" for whence, labels in by_name.items()
             )
-        if not self._on_a_page:
-            yield "thresholds moved on the page Performance do not count here"
 
     def _in_short(self) -> Iterator[str]:
         """What each model does with its first label."""
