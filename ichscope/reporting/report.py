@@ -194,6 +194,8 @@ class EvaluationReport:
             yield f"{name}: " + ", ".join(
                 whence if len(by_name) == 1 else f"{whence} ({', '.join(labels)})" for whence, labels in by_name.items()
             )
+        if not self._moved:
+            yield "none was moved on the page Performance"
 
     def _in_short(self) -> Iterator[str]:
         """What each model does with its first label."""
