@@ -15,6 +15,7 @@ from markdown.extensions.toc import slugify
 
 from ichscope.commands.cli import app
 from ichscope.monitor import RULES
+from ichscope.store.tables import Base
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,11 @@ def test_readme_is_short() -> None:
 def test_every_room_is_in_the_architecture() -> None:
     text = page("architecture.md")
     assert not [room for rooms in LAYERS for room in rooms if room and f"`{room}`" not in text]
+
+
+def test_every_table_is_in_the_data_model() -> None:
+    text, drawing = page("data-model.md"), page("data-model.svg")
+    assert not [name for name in Base.metadata.tables if f"| `{name}` |" not in text or f">{name}<" not in drawing]
 
 
 def test_every_command_is_listed() -> None:
