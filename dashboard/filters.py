@@ -9,10 +9,15 @@ from typing import Any, Final
 import streamlit as st
 
 from dashboard import cached, times
+from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Choices, Filter, Store
 
-STATUS_WORDS: Final = {"analysed": "Analysed", "limited": "Limited", "not analysed": "Not analysed"}
+STATUS_WORDS: Final[dict[str, str]] = {
+    Status.ANALYSED: "Analysed",
+    Status.LIMITED: "Limited",
+    Status.NOT_ANALYSED: "Not analysed",
+}
 PRIORITY_WORDS: Final = {
     "likely": "Likely bleed",
     "uncertain": "Uncertain",

@@ -10,12 +10,17 @@ from dashboard import viewer
 from dashboard.text import NOT_FOR_DIAGNOSIS, count, plain, sentence
 from dashboard.verdict import agreement, in_reading_order, ordered, reasons, verdict
 from ichscope import results as files
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.reporting.figures import study, theme
 from ichscope.reporting.figures.theme import number
 from ichscope.results import ModelResult, SeriesResult, StudyResult
 
 _SHORT = {"flagged": "FLAGGED", "clear": "Not flagged", "none": "NOT ANALYSED"}
-_LEVEL_WORDS = {"ok": "OK", "warning": "Limits the result", "not analysable": "Prevents analysis"}
+_LEVEL_WORDS: dict[str, str] = {
+    FindingLevel.OK: "OK",
+    FindingLevel.WARNING: "Limits the result",
+    FindingLevel.NOT_ANALYSABLE: "Prevents analysis",
+}
 _LIST_HEIGHT = 210
 
 
@@ -59,7 +64,7 @@ def identity(result: SeriesResult, synthetic: bool) -> None:
 def headline(result: SeriesResult) -> None:
     """The answer, in words that do not need their colour."""
     answer = verdict(result)
-    limited = result.status == "limited"
+    limited = result.status == Status.LIMITED
     badge = '<span class="limited">LIMITED</span>' if limited else ""
     why = (f"Limited: {reasons(result)}",) if limited else ()
     lines = "".join(f"<div>{escape(line)}</div>" for line in (*answer.lines, *why))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dashboard.text import sentence
+from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.reporting.figures.theme import number
 from ichscope.results import ModelResult, SeriesResult, StudyResult
@@ -27,7 +28,7 @@ class Verdict:
 def verdict(result: SeriesResult) -> Verdict:
     """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
     models = ordered(result)
-    if result.status == "not analysed" or not models:
+    if result.status == Status.NOT_ANALYSED or not models:
         return Verdict("none", "NOT ANALYSED", (reasons(result) or "No model is installed.",))
     flagging = [model for model in models if model.flagged]
     others = [model for model in models if not model.flagged]

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import cached, filters, ingest, panels
 from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
+from ichscope.imaging.findings import Status
 from ichscope.reporting.figures.cohort_tables import analysed, flagged, limits, percent, share, time_name
 from ichscope.reporting.figures.performance import description
 from ichscope.reporting.figures.theme import config
@@ -89,7 +90,7 @@ def _answer(cohort: Cohort) -> None:
 
 
 def _limited(cohort: Cohort) -> int:
-    return sum(day.studies for day in cohort.days if day.status == "limited")
+    return sum(day.studies for day in cohort.days if day.status == Status.LIMITED)
 
 
 def _median(cohort: Cohort, of: str) -> str:

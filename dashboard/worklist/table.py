@@ -9,6 +9,7 @@ from dashboard.filters import AGREEMENT_WORDS, PRIORITY_WORDS, STATUS_WORDS
 from dashboard.table import linked
 from dashboard.text import count
 from dashboard.times import when
+from ichscope.imaging.findings import Status
 from ichscope.labels import SUBTYPES
 from ichscope.reporting.figures.theme import SHORT_NAMES, number
 from ichscope.store import ModelRow, WorklistRow
@@ -87,7 +88,7 @@ def notes(row: WorklistRow) -> list[str]:
     texts = ["Synthetic"] if row.synthetic else []
     if row.series_count > 1:
         texts.append(count(row.series_count, "series", "series"))
-    if row.status != "analysed":
+    if row.status != Status.ANALYSED:
         texts.append(": ".join([STATUS_WORDS[row.status], *row.reasons[:1]]))
         texts.extend(row.reasons[1:])
     return texts

@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ichscope.batch import Throughput
 from ichscope.batch.throughput import progress_text
 from ichscope.commands.terminal import plain
+from ichscope.imaging.findings import Status
 from ichscope.store import Filter, Job, Store
 
 # Without a terminal, as in a log of the night, a line now and then is enough.
 _LINE_EVERY_S = 30.0
-_STATUSES = ("analysed", "limited", "not analysed")
 _REASONS = 20
 
 
@@ -46,7 +46,7 @@ def job_progress() -> Iterator[Callable[[Job], None]]:
 def summary(store: Store, job: Job) -> list[str]:
     """Say what became of a job, the commonest failures last; not a word that names a file."""
     counts = store.worklist.counts(Filter(job=job.id))
-    by_status = ", ".join(f"{counts.status.get(status, 0)} {status}" for status in _STATUSES)
+    by_status = ", ".join(f"{counts.status.get(status, 0)} {status}" for status in Status)
     lines = [f"{counts.total} series: {by_status}; {job.failed} failed (job {job.id})."]
     if likely := counts.priority.get("likely", 0):
         lines.append(f"{likely} flagged as likely bleeds.")

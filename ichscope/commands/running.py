@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ichscope.commands.shared import NONE_ANALYSED, SOME_NOT_ANALYSED, STOPPED, fail
+from ichscope.imaging.findings import Status
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -122,6 +123,6 @@ def tell(store: Store, job: Job) -> int:
 
     job_progress.show(job_progress.summary(store, job))
     counts = store.worklist.counts(Filter(job=job.id))
-    missed = counts.status.get("not analysed", 0) + job.failed + job.pending + job.running
-    analysed = counts.total - counts.status.get("not analysed", 0)
+    missed = counts.status.get(Status.NOT_ANALYSED, 0) + job.failed + job.pending + job.running
+    analysed = counts.total - counts.status.get(Status.NOT_ANALYSED, 0)
     return NONE_ANALYSED if not analysed else SOME_NOT_ANALYSED if missed else 0

@@ -22,7 +22,7 @@ from ichscope.imaging.geometry import (
     upright,
 )
 from ichscope.imaging.identity import identity_of
-from ichscope.imaging.series import Finding, Identity, Series, Slice
+from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
 __all__ = ["DicomError", "read_series"]
@@ -122,7 +122,7 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
     if not failures:
         return frames, []
     text = f"{len(failures)} of {len(sources)} files could not be read and {_are(len(failures))} left out: "
-    return frames, [Finding("warning", "unreadable-file", text + name_some(failures))]
+    return frames, [Finding(FindingLevel.WARNING, "unreadable-file", text + name_some(failures))]
 
 
 def _check_one_series(frames: list[Frame]) -> None:
@@ -142,7 +142,7 @@ def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
     left = [frames[i] for members in groups[1:] for i in members]
     text = f"{len(left)} of {len(frames)} images do not form one volume with the others ({kept[0].shape}) and "
     text += f"{_are(len(left))} left out: " + name_some([f"{frame.file} ({frame.shape})" for frame in left])
-    return kept, [Finding("warning", "mixed-series", text)]
+    return kept, [Finding(FindingLevel.WARNING, "mixed-series", text)]
 
 
 def _uids(frame: Frame) -> tuple[str, str]:
@@ -160,7 +160,7 @@ def _sorted_by_place(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
         return ordered, []
     text = "Image Position (Patient) (0020,0032) is missing, so slices stand in the order of their numbers; "
     text += "distances and missing slices cannot be checked."
-    return [replace(frame, position=None) for frame in ordered], [Finding("warning", "no-position", text)]
+    return [replace(frame, position=None) for frame in ordered], [Finding(FindingLevel.WARNING, "no-position", text)]
 
 
 def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
@@ -177,11 +177,11 @@ def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
     findings = []
     if same:
         text = f"{_images(same)} came twice and {_are(len(same))} used once: {name_some(same)}"
-        findings.append(Finding("warning", "duplicate-slices", text))
+        findings.append(Finding(FindingLevel.WARNING, "duplicate-slices", text))
     if different:
         text = f"{_images(different)} in the place of another, with other pixels (repeat scan, perfusion or "
         text += f"second kernel?); only the first is used: {name_some(different)}"
-        findings.append(Finding("warning", "duplicate-positions", text))
+        findings.append(Finding(FindingLevel.WARNING, "duplicate-positions", text))
     return kept, findings
 
 
@@ -201,13 +201,13 @@ def _other_findings(frames: list[Frame]) -> list[Finding]:
     orientation = frames[0].shape.orientation
     if orientation is None:
         text = "Image Orientation (Patient) (0020,0037) is missing: slices are shown as stored, left may be right."
-        findings.append(Finding("warning", "no-orientation", text))
+        findings.append(Finding(FindingLevel.WARNING, "no-orientation", text))
     elif is_axial(orientation) and abs(tilt := tilt_degrees(orientation)) > _TILTED_DEG:
         text = f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
-        findings.append(Finding("ok", "tilt", text))
+        findings.append(Finding(FindingLevel.OK, "tilt", text))
     if frames[0].uid("RescaleType") == "US":
         text = "Rescale Type (0028,1054) says 'unspecified', not HU: grey values may be off."
-        findings.append(Finding("warning", "unit", text))
+        findings.append(Finding(FindingLevel.WARNING, "unit", text))
     return findings
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.imaging.series import Finding
+from ichscope.imaging.series import Finding, FindingLevel
 
 Numbers = tuple[float, ...]
 # Slices whose normal is within 45 degrees of the body axis count as axial; gantry tilt reaches 30.
@@ -219,6 +219,6 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
         where = ", ".join(f"after {names[i]}" for i in odd[:3]) + (" and elsewhere" if len(odd) > 3 else "")
         text = f"{missing} slice{'s' * (missing > 1)} seem{'s' * (missing == 1)} to be missing ({where}): "
         text += f"gap of {steps[odd].max():.1f} mm where slices are {usual:.1f} mm apart."
-        return [Finding("warning", "missing-slices", text)]
+        return [Finding(FindingLevel.WARNING, "missing-slices", text)]
     text = f"Slices are unevenly spaced: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
-    return [Finding("warning", "uneven-spacing", text)]
+    return [Finding(FindingLevel.WARNING, "uneven-spacing", text)]

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from ichscope.errors import IchscopeError
 from ichscope.imaging.identity import picture_identity
-from ichscope.imaging.series import Finding, Identity, Series, SeriesFacts, Slice
+from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, SeriesFacts, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
 # Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
@@ -90,13 +90,15 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
 def _findings(failures: list[str], left_out: list[str], coloured: list[str], usual: tuple[int, ...]) -> list[Finding]:
     findings = []
     if failures:
-        findings.append(Finding("warning", "unreadable-file", f"Left out, not readable: {name_some(failures)}"))
+        findings.append(
+            Finding(FindingLevel.WARNING, "unreadable-file", f"Left out, not readable: {name_some(failures)}")
+        )
     if left_out:
         text = f"Left out, of another size than the others ({usual[1]} x {usual[0]}): {name_some(left_out)}"
-        findings.append(Finding("warning", "mixed-series", text))
+        findings.append(Finding(FindingLevel.WARNING, "mixed-series", text))
     if coloured:
         text = f"Coloured, where a CT slice is grey; colours were turned into grey: {name_some(coloured)}"
-        findings.append(Finding("warning", "colour", text))
+        findings.append(Finding(FindingLevel.WARNING, "colour", text))
     return findings
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from ichscope.imaging.geometry import is_axial, plane_name
 from ichscope.imaging.head_check import why_not_head, why_not_picture
-from ichscope.imaging.series import Finding, Series
-
-Status = Literal["analysed", "limited", "not analysed"]
+from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO", "KOPF", "SCHAEDEL", "CABEZA", "TETE", "TESTA")
 _OTHER_PARTS = (
@@ -22,6 +19,7 @@ KVP_RANGE = (100, 140)
 # The training sets have slices of 2.5 to 5 mm, most of them 5.
 THICKNESS_RANGE_MM = (2.0, 7.5)
 FEW_SLICES = 5
+_GRAVEST_FIRST = tuple(reversed(FindingLevel))
 
 
 def assess(series: Series) -> tuple[Finding, ...]:
@@ -32,12 +30,11 @@ def assess(series: Series) -> tuple[Finding, ...]:
     >>> from ichscope.imaging.dicom import read_series
     >>> from ichscope.phantom import datasets, make, to_bytes
     >>> series = read_series([to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))])
-    >>> [finding.code for finding in assess(series) if finding.level != "ok"]
+    >>> [finding.code for finding in assess(series) if finding.level != FindingLevel.OK]
     ['few-slices']
     """
     checks = _picture_checks(series) if series.kind == "picture" else _ct_checks(series)
-    order = ("not analysable", "warning", "ok")
-    return tuple(sorted((*series.findings, *checks), key=lambda finding: order.index(finding.level)))
+    return tuple(sorted((*series.findings, *checks), key=lambda finding: _GRAVEST_FIRST.index(finding.level)))
 
 
 def status(findings: Iterable[Finding]) -> Status:
@@ -45,20 +42,22 @@ def status(findings: Iterable[Finding]) -> Status:
 
     Examples
     --------
-    >>> str(status([Finding("ok", "plane", "Slices are axial."), Finding("warning", "age", "Under 18.")]))
-    'limited'
+    >>> status([Finding("ok", "plane", "Slices are axial."), Finding("warning", "age", "Under 18.")])
+    <Status.LIMITED: 'limited'>
     """
     levels = {finding.level for finding in findings}
-    if "not analysable" in levels:
-        return "not analysed"
-    return "limited" if "warning" in levels else "analysed"
+    if FindingLevel.NOT_ANALYSABLE in levels:
+        return Status.NOT_ANALYSED
+    return Status.LIMITED if FindingLevel.WARNING in levels else Status.ANALYSED
 
 
 def _picture_checks(series: Series) -> list[Finding]:
     text = "A picture has no Hounsfield units: grey is taken as a brain window, so the result is for a single look."
-    findings = [Finding("warning", "picture", text)]
+    findings = [Finding(FindingLevel.WARNING, "picture", text)]
     if reason := why_not_picture(series.hu):
-        findings.append(Finding("not analysable", "not-head", f"This does not look like a head CT: {reason}."))
+        findings.append(
+            Finding(FindingLevel.NOT_ANALYSABLE, "not-head", f"This does not look like a head CT: {reason}.")
+        )
     return findings
 
 
@@ -69,37 +68,39 @@ def _ct_checks(series: Series) -> list[Finding]:
 
 def _modality(series: Series) -> Iterable[Finding]:
     if series.header.modality == "CT":
-        yield Finding("ok", "modality", "The modality is CT.")
+        yield Finding(FindingLevel.OK, "modality", "The modality is CT.")
     elif series.header.modality:
         text = f"The modality is {series.header.modality}, not CT."
-        yield Finding("not analysable", "modality", text)
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "modality", text)
 
 
 def _body_part(series: Series) -> Iterable[Finding]:
     part = series.header.body_part.upper()
     if any(word in part for word in _HEAD_WORDS):
-        yield Finding("ok", "body-part", f"Body Part Examined is {part}.")
+        yield Finding(FindingLevel.OK, "body-part", f"Body Part Examined is {part}.")
     elif any(word in part for word in _OTHER_PARTS):
-        yield Finding("not analysable", "body-part", f"Body Part Examined (0018,0015) is {part}, not the head.")
+        yield Finding(
+            FindingLevel.NOT_ANALYSABLE, "body-part", f"Body Part Examined (0018,0015) is {part}, not the head."
+        )
 
 
 def _kind_of_image(series: Series) -> Iterable[Finding]:
     kind = [word.upper() for word in series.header.image_type]
     if "LOCALIZER" in kind:
-        yield Finding("not analysable", "localizer", "This is a scout (localizer), not a series of slices.")
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "localizer", "This is a scout (localizer), not a series of slices.")
     elif "SECONDARY" in kind or {"MPR", "MIP", "MINIP", "REFORMATTED", "AVERAGE"} & set(kind):
         text = f"These are derived images ({' / '.join(kind[:3])}), not the scanner's own slices."
-        yield Finding("warning", "derived", text)
+        yield Finding(FindingLevel.WARNING, "derived", text)
 
 
 def _plane(series: Series) -> Iterable[Finding]:
     if series.orientation is None:
         return
     if is_axial(series.orientation):
-        yield Finding("ok", "plane", "Slices are axial.")
+        yield Finding(FindingLevel.OK, "plane", "Slices are axial.")
     else:
         text = f"Slices are {plane_name(series.orientation)}; only axial ones can be analysed."
-        yield Finding("not analysable", "plane", text)
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "plane", text)
 
 
 def _head(series: Series) -> Iterable[Finding]:
@@ -107,28 +108,30 @@ def _head(series: Series) -> Iterable[Finding]:
         return
     spacing = series.spacing_mm[1:] if series.spacing_mm else None
     if reason := why_not_head(series.hu, spacing):
-        yield Finding("not analysable", "not-head", f"This does not look like a head CT: {reason}.")
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "not-head", f"This does not look like a head CT: {reason}.")
     else:
-        yield Finding("ok", "head", "Air, bone and soft tissue are as in a head CT.")
+        yield Finding(FindingLevel.OK, "head", "Air, bone and soft tissue are as in a head CT.")
 
 
 def _contrast(series: Series) -> Iterable[Finding]:
     if series.header.contrast:
         text = "A contrast agent was given (Contrast/Bolus Agent (0018,0010)); enhanced vessels can look like blood."
-        yield Finding("warning", "contrast", text)
+        yield Finding(FindingLevel.WARNING, "contrast", text)
 
 
 def _age(series: Series) -> Iterable[Finding]:
     age = series.header.age_years
     if age is not None and age < ADULT_YEARS:
-        yield Finding("warning", "age", f"The patient is under {ADULT_YEARS}; the models learned from adults.")
+        yield Finding(
+            FindingLevel.WARNING, "age", f"The patient is under {ADULT_YEARS}; the models learned from adults."
+        )
 
 
 def _kvp(series: Series) -> Iterable[Finding]:
     kvp = series.header.kvp
     if kvp is not None and not KVP_RANGE[0] <= kvp <= KVP_RANGE[1]:
         text = f"Tube voltage is {kvp:g} kV, outside {KVP_RANGE[0]} to {KVP_RANGE[1]}; blood has other HU there."
-        yield Finding("warning", "kvp", text)
+        yield Finding(FindingLevel.WARNING, "kvp", text)
 
 
 def _thickness(series: Series) -> Iterable[Finding]:
@@ -137,17 +140,17 @@ def _thickness(series: Series) -> Iterable[Finding]:
     low, high = THICKNESS_RANGE_MM
     if thickness is not None and not low <= thickness <= high:
         text = f"Slices are {thickness:.1f} mm thick, outside the {low:g} to {high:g} mm that the models know."
-        yield Finding("warning", "thickness", text)
+        yield Finding(FindingLevel.WARNING, "thickness", text)
     elif thickness is None and between is not None and not low <= between <= high:
         text = f"Slices are {between:.1f} mm apart, outside the {low:g} to {high:g} mm that the models know."
-        yield Finding("warning", "thickness", text)
+        yield Finding(FindingLevel.WARNING, "thickness", text)
 
 
 def _count(series: Series) -> Iterable[Finding]:
     count = len(series.slices)
     if count == 1:
         text = "There is one slice only; a bleed on another slice cannot be seen."
-        yield Finding("warning", "few-slices", text)
+        yield Finding(FindingLevel.WARNING, "few-slices", text)
     elif count < FEW_SLICES:
         text = f"There are only {count} slices; a whole head has 20 or more."
-        yield Finding("warning", "few-slices", text)
+        yield Finding(FindingLevel.WARNING, "few-slices", text)

@@ -9,16 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Level = Literal["ok", "warning", "not analysable"]
+from ichscope.imaging.findings import Finding, FindingLevel, Level, Status
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One check of a series: how grave it is, a stable code for filters, and words for the reader."""
-
-    level: Level
-    code: str
-    text: str
+__all__ = ["Finding", "FindingLevel", "Header", "Identity", "Level", "Series", "SeriesFacts", "Slice", "Status"]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 
 from ichscope.imaging import quality
 from ichscope.imaging.elements import DicomError, parse, text
+from ichscope.imaging.findings import FindingLevel
 from ichscope.imaging.header import header_of
 from ichscope.imaging.intake import Group, collect
 from ichscope.imaging.source import SourceError
@@ -118,7 +119,7 @@ def _study(patient: _Patient, problems: list[Problem]) -> TrainingStudy | None:
         series = read_group(group, problems)
         if series is None:
             continue
-        refused = [finding.text for finding in quality.assess(series) if finding.level == "not analysable"]
+        refused = [finding.text for finding in quality.assess(series) if finding.level == FindingLevel.NOT_ANALYSABLE]
         if refused:
             problems.append(Problem(_folder_of(group), " ".join(refused)))
             continue

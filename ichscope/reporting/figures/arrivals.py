@@ -12,6 +12,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.reporting.figures.cohort_tables import (
     BREAKDOWNS,
     STATUSES,
@@ -28,10 +29,17 @@ from ichscope.store import Day, Reason, Share, Wait
 
 FLAGGED: Final = "#d64550"
 # States differ in lightness, not in hue: hues are for labels, and red is for what is flagged.
-STATE_COLOURS: Final = {"analysed": "#3d7ea6", "limited": "#8fb8d0", "not analysed": "rgba(132, 145, 156, 0.25)"}
+STATE_COLOURS: Final[dict[str, str]] = {
+    Status.ANALYSED: "#3d7ea6",
+    Status.LIMITED: "#8fb8d0",
+    Status.NOT_ANALYSED: "rgba(132, 145, 156, 0.25)",
+}
 HEIGHT: Final = 260
 _LEGEND: Final = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
-_LEVELS: Final = {"not analysable": ("prevents", "not analysed"), "warning": ("limits", "limited")}
+_LEVELS: Final[dict[str, tuple[str, Status]]] = {
+    FindingLevel.NOT_ANALYSABLE: ("prevents", Status.NOT_ANALYSED),
+    FindingLevel.WARNING: ("limits", Status.LIMITED),
+}
 # More days than these are shown as weeks, more weeks as months.
 _MOST_DAYS, _MOST_WEEKS = 120, 120
 _FEW_DAYS, _DAY_MS = 14, 86_400_000
@@ -132,8 +140,8 @@ def _panel(figure: go.Figure, of: str, shares: Sequence[Share], place: dict[str,
     ]
     parts = {
         "flagged": ([group.flagged for group in shares], FLAGGED),
-        "not flagged": ([group.analysed - group.flagged for group in shares], STATE_COLOURS["analysed"]),
-        "not analysed": ([group.studies - group.analysed for group in shares], STATE_COLOURS["not analysed"]),
+        "not flagged": ([group.analysed - group.flagged for group in shares], STATE_COLOURS[Status.ANALYSED]),
+        "not analysed": ([group.studies - group.analysed for group in shares], STATE_COLOURS[Status.NOT_ANALYSED]),
     }
     figure.update_xaxes(title=BREAKDOWNS[of][0], **place)
     if of == "scanner":
@@ -175,7 +183,7 @@ def waits(all_waits: Sequence[Wait]) -> go.Figure:
         whole = sum(wait.studies for wait in steps)
         texts = [f"{wait_name(wait)}: {part_of(wait.studies, whole)}" for wait in steps]
         counts, names = [wait.studies for wait in steps], [wait_name(wait) for wait in steps]
-        bars(figure, counts, names, texts, STATE_COLOURS["analysed"], orientation="h", row=1, col=column)
+        bars(figure, counts, names, texts, STATE_COLOURS[Status.ANALYSED], orientation="h", row=1, col=column)
     figure.update_xaxes(rangemode="tozero", title="Studies")
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
     figure.update_yaxes(title="Time waited", col=1)

@@ -9,6 +9,7 @@ from typing import Final
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES, LABELS, SUBTYPES
 from ichscope.reporting.figures.arrivals import (
     HEIGHT,
@@ -158,7 +159,7 @@ def scores(bins_of_models: Sequence[Bin]) -> go.Figure:
             [(bin_.low + bin_.high) / 2 for bin_ in bins],
             [bin_.studies for bin_ in bins],
             [f"{bin_.low:.2f} to {bin_.high:.2f}<br>{part_of(bin_.studies, whole)}" for bin_ in bins],
-            STATE_COLOURS["analysed"],
+            STATE_COLOURS[Status.ANALYSED],
             width=[bin_.high - bin_.low for bin_ in bins],
             row=row,
             col=1,

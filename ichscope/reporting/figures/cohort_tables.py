@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, Final
 
+from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.metrics.estimate import Estimate, wilson
 from ichscope.store import Cohort, Prevalence, Reason, Share, Wait
 
-STATUSES: Final = ("analysed", "limited", "not analysed")
+STATUSES: Final = tuple(Status)
 # Title of each breakdown's axis, with its unit, and the width of its steps where it has some.
 BREAKDOWNS: Final[dict[str, tuple[str, float | None]]] = {
     "age": ("Age (years)", 10),
@@ -67,7 +68,7 @@ def flagged(cohort: Cohort) -> Prevalence:
 
 def analysed(cohort: Cohort) -> int:
     """Count the studies that have a result, limited or not."""
-    return sum(day.studies for day in cohort.days if day.status != "not analysed")
+    return sum(day.studies for day in cohort.days if day.status != Status.NOT_ANALYSED)
 
 
 def percent(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
+from ichscope.imaging.findings import Status
 from ichscope.monitor import Drift, MonitoringPeriod, MonitoringReport
 from ichscope.reporting.figures.arrivals import STATE_COLOURS, dress
 from ichscope.reporting.figures.cohort_tables import in_percent, share
@@ -15,8 +16,8 @@ from ichscope.reporting.figures.performance import describe
 from ichscope.reporting.figures.theme import GRID, INK
 from ichscope.store import ReviewWeek
 
-BEFORE: Final = STATE_COLOURS["not analysed"]
-NOW: Final = STATE_COLOURS["analysed"]
+BEFORE: Final = STATE_COLOURS[Status.NOT_ANALYSED]
+NOW: Final = STATE_COLOURS[Status.ANALYSED]
 _LINE: Final = "#3d9bd4"
 _OUTSIDE: Final = "#E69F00"
 _AXES: Final = {"age": "Age (years)", "kVp": "Tube voltage (kVp)"}
