@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ichscope.imaging import quality
 from ichscope.imaging.dicom import DicomError, read_series
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.imaging.images import ImageError, read_pictures
 from ichscope.imaging.intake import Group, Rejected, collect
 from ichscope.imaging.preprocess import model_input
-from ichscope.imaging.series import Finding, Level
+from ichscope.imaging.series import Finding
 from ichscope.imaging.speaker import speaker
 from ichscope.labels import LABELS
 from ichscope.models.card import ENCODER_FILE, HEAD_FILE, ModelError
@@ -101,7 +102,7 @@ def analyse_group(
         slices=series.slices,
         volume=series,
     )
-    if status == "not analysed":
+    if status == Status.NOT_ANALYSED:
         return checked
     hu, box = prepared.result()
     if read_only:
@@ -139,16 +140,16 @@ def _judged(
 
 def unreadable(study: str, series: str, name: str, reason: str) -> SeriesResult:
     """The result of what cannot be read: its reason."""
-    finding = Finding("not analysable", "unreadable", reason)
+    finding = Finding(FindingLevel.NOT_ANALYSABLE, "unreadable", reason)
     return SeriesResult(
-        study=study, series=series, name=name, status="not analysed", reasons=(reason,), findings=(finding,)
+        study=study, series=series, name=name, status=Status.NOT_ANALYSED, reasons=(reason,), findings=(finding,)
     )
 
 
 def left_to_another(checked: SeriesResult) -> SeriesResult:
     """The result of a series that could be analysed, and was not, because another one speaks for its study."""
-    findings = (*checked.findings, Finding("ok", OTHER_SERIES, LEFT_TO_ANOTHER))
-    return replace(checked, status="not analysed", reasons=reasons_of(findings), findings=findings)
+    findings = (*checked.findings, Finding(FindingLevel.OK, OTHER_SERIES, LEFT_TO_ANOTHER))
+    return replace(checked, status=Status.NOT_ANALYSED, reasons=reasons_of(findings), findings=findings)
 
 
 def run_models(
@@ -180,7 +181,7 @@ def run_models(
         done.append((detector, prediction.encoding))
         models[key] = _model_result(detector, prediction, time.perf_counter() - start)
     models = {key: models[key] for key in detectors if key in models}
-    level: Level = "warning" if models else "not analysable"
+    level = FindingLevel.WARNING if models else FindingLevel.NOT_ANALYSABLE
     return models, [Finding(level, "model-failed", text) for text in failures]
 
 

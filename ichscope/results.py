@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.imaging.findings import FindingLevel
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
@@ -94,7 +95,9 @@ LEFT_TO_ANOTHER = "Not analysed, because another series speaks for the study; it
 
 def reasons_of(findings: Iterable[Finding]) -> tuple[str, ...]:
     """Why a result is limited or missing, in words: every finding that is no good news."""
-    return tuple(finding.text for finding in findings if finding.level != "ok" or finding.code == OTHER_SERIES)
+    return tuple(
+        finding.text for finding in findings if finding.level != FindingLevel.OK or finding.code == OTHER_SERIES
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

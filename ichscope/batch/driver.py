@@ -20,6 +20,7 @@ from ichscope.batch.work_items import Files, Refused, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.errors import IchscopeError
 from ichscope.imaging import quality
+from ichscope.imaging.findings import Status
 from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
 from ichscope.imaging.source import SourceError
@@ -142,7 +143,7 @@ class Driver:
 
     def _known(self, seen: Seen, left: _Left) -> bool:
         """Whether these models have said all they can: a result each, or the series is unfit, or not to be judged."""
-        if seen.status == "not analysed":
+        if seen.status == Status.NOT_ANALYSED:
             return "model-failed" not in seen.findings and (left.judged or OTHER_SERIES not in seen.findings)
         return all(card.version in seen.models.get(card.name, ()) for card in self._config.cards().values())
 

@@ -29,6 +29,7 @@ from ichscope.commands.shared import (
     fail,
     save,
 )
+from ichscope.imaging.findings import Status
 from ichscope.labels import SUBTYPES
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _load(names: Sequence[str] | None, folder: Path | None, provider: str) -> Ma
 
 
 def _exit_code(statuses: Sequence[str]) -> int:
-    missed = statuses.count("not analysed")
+    missed = statuses.count(Status.NOT_ANALYSED)
     if missed == len(statuses):
         return NONE_ANALYSED
     return SOME_NOT_ANALYSED if missed else 0

@@ -11,13 +11,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ichscope.imaging.findings import Status
 from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
 from ichscope.results import ModelResult, SeriesResult, StudyResult
 
 # The field's own abbreviations; a column has no room for the names.
 _SHORT = dict(zip(SUBTYPES, ("EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
-_STATUSES = ("analysed", "limited", "not analysed")
 
 
 @contextmanager
@@ -90,4 +90,4 @@ def _count(statuses: Sequence[str], series: int) -> str:
         return "Found nothing to analyse: no CT series and no JPG or PNG picture."
     studies = "1 study" if len(statuses) == 1 else f"{len(statuses)} studies"
     several = f" with {series} series" if series > len(statuses) else ""
-    return f"{studies}{several}: " + ", ".join(f"{statuses.count(status)} {status}" for status in _STATUSES)
+    return f"{studies}{several}: " + ", ".join(f"{statuses.count(status)} {status}" for status in Status)

@@ -108,17 +108,17 @@ def test_a_header_is_parsed_once_to_sort_and_once_to_read(large: Phantom, parsed
     task = discovery.look(Place(folder))[0]
     assert isinstance(task, Files)
     assert parsed == {"head": 8}
-    group = discovery.prepare(from_text(to_text(task)).group).group  # type: ignore[union-attr]
+    group = discovery.prepare(from_text(to_text(task)).groups[0]).group  # type: ignore[union-attr]
     assert parsed == {"head": 8}
     series = read_series(group.sources, group.identity)
-    result = SeriesResult(group.study, group.key, "a", "analysed", (), (), volume=series)
+    result = SeriesResult(study=group.study, series=group.key, name="a", status="analysed", volume=series)
     assert discovery.patient_id(group, result) == str(datasets(large)[0].PatientID)
     assert parsed == {"head": 8, "whole file": 8}
 
 
 def test_the_patient_of_a_series_that_cannot_be_read(head: Phantom) -> None:
     (group,) = collect(uploads(datasets(head, PatientID="P1"), "a")).groups
-    unread = SeriesResult(group.study, group.key, "a", "not analysed", (), ())
+    unread = SeriesResult(study=group.study, series=group.key, name="a", status="not analysed")
     assert discovery.patient_id(group, unread) == "P1"
     picture = Group("picture", "s", "k", ())
     assert discovery.patient_id(picture, unread) is None

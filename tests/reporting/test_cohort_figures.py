@@ -97,7 +97,7 @@ def test_reasons_are_in_words_the_commonest_on_top() -> None:
 
 def test_every_reason_that_the_checks_may_give_has_words() -> None:
     text = "".join(path.read_text() for path in Path(ichscope.__file__).parent.rglob("*.py"))
-    codes = set(re.findall(r'Finding\(\s*"(?:warning|not analysable)",\s*"([a-z-]+)"', text))
+    codes = set(re.findall(r'Finding\(\s*FindingLevel\.(?:WARNING|NOT_ANALYSABLE),\s*"([a-z-]+)"', text))
     assert len(codes) > 15
     assert codes <= set(cohort_tables._REASONS)
 
