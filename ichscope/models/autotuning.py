@@ -43,7 +43,7 @@ _ROUNDS = 3
 _FAST = 50.0
 _PACKAGES = ("onnxruntime-gpu", "onnxruntime-ep-openvino", "tensorrt")
 
-Found = tuple[NDArray[np.float32], ...]
+Probabilities = tuple[NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def machine() -> dict[str, Any]:
     except OSError:
         cpu = ""
     name, flags = (re.search(rf"^{what}\s*:\s*(.+)$", cpu, re.MULTILINE) for what in ("model name", "flags"))
-    devices = (one.device for one in ort.get_ep_devices())
-    cards = sorted({str(one.vendor) for one in devices if one.type == ort.OrtHardwareDeviceType.GPU})
+    devices = (endpoint.device for endpoint in ort.get_ep_devices())
+    cards = sorted({str(device.vendor) for device in devices if device.type == ort.OrtHardwareDeviceType.GPU})
     return {
         "processor": name[1] if name else platform.processor(),
         "flags": _digest(sorted(flags[1].split()) if flags else []),
@@ -147,7 +147,7 @@ def _key(cards: Iterable[ModelCard], candidates: Iterable[Provider]) -> str:
     files = [
         [card.sha256.get(ENCODER_FILE), card.sha256.get(HEAD_FILE), card.int8 and card.int8.sha256] for card in cards
     ]
-    return _digest([machine(), files, [one.label for one in candidates], GATE])[:32]
+    return _digest([machine(), files, [provider.label for provider in candidates], GATE])[:32]
 
 
 def _digest(value: Any) -> str:
@@ -179,9 +179,9 @@ def _try(folders: Sequence[Path], cards: Sequence[ModelCard], candidates: Sequen
     hu = _head()
     opened, problems = _open(folders[0], cards[0], candidates)
     differences = _compare(opened, folders, hu, problems)
-    usable = [one for one in candidates if one.choice not in problems]
-    rates = _rates({one.choice: opened[one.choice] for one in usable}, hu)
-    best = max(usable, key=lambda one: rates[one.choice])
+    usable = [provider for provider in candidates if provider.choice not in problems]
+    rates = _rates({provider.choice: opened[provider.choice] for provider in usable}, hu)
+    best = max(usable, key=lambda provider: rates[provider.choice])
     trials = [
         Trial(c.choice, c.label, rates.get(c.choice), differences.get(c.choice), problems.get(c.choice, ""))
         for c in candidates
@@ -211,11 +211,11 @@ def _open(
     """Open the encoder on every provider; gives sessions, and problems of those that do not, by choice."""
     opened: dict[str, providers.Encoder] = {}
     problems: dict[str, str] = {}
-    for one in candidates:
+    for provider in candidates:
         try:
-            opened[one.choice] = providers.Encoder(encoder_file(folder, card, one), one)
+            opened[provider.choice] = providers.Encoder(encoder_file(folder, card, provider), provider)
         except ProviderError as error:
-            problems[one.choice] = str(error)
+            problems[provider.choice] = str(error)
     if "cpu" not in opened:  # there is nothing to compare with
         raise ProviderError("; ".join(problems.values()))
     return opened, problems
@@ -243,19 +243,19 @@ def _compare(
     return differences
 
 
-def _answer(encoder: providers.Encoder, heads: Sequence[ort.InferenceSession], hu: NDArray[np.int16]) -> Found:
+def _answer(encoder: providers.Encoder, heads: Sequence[ort.InferenceSession], hu: NDArray[np.int16]) -> Probabilities:
     """Every probability that the models give: of slices, and of the study.
 
     The evidence may change more: it is a picture, and no threshold is applied to it.
     """
     (features,) = encoder.run(["features"], {"hu": hu})
     names = ["slice_probability", "study_probability"]
-    return tuple(one for head in heads for one in head.run(names, {"features": features}))
+    return tuple(output for head in heads for output in head.run(names, {"features": features}))
 
 
-def _difference(found: Found, expected: Found) -> float:
+def _difference(given: Probabilities, expected: Probabilities) -> float:
     """The largest difference of a slice's or study's probability; NaN where one is no number."""
-    return float(np.max([np.abs(a - b).max() for a, b in zip(found, expected, strict=True)]))
+    return float(np.max([np.abs(a - b).max() for a, b in zip(given, expected, strict=True)]))
 
 
 def _rates(opened: dict[str, providers.Encoder], hu: NDArray[np.int16]) -> dict[str, float]:

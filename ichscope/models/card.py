@@ -191,8 +191,8 @@ def shares_encoder_with(leader: ModelCard, other: ModelCard) -> bool:
 def _verify(path: Path, expected: str) -> None:
     if not path.is_file():
         raise ModelError(f"{path}: expected a file with SHA-256 {expected[:12]}, found none")
-    if (found := file_sha256(path)) != expected:
-        raise ModelError(f"{path}: expected SHA-256 {expected[:12]}, found {found[:12]}; not loaded")
+    if (actual := file_sha256(path)) != expected:
+        raise ModelError(f"{path}: expected SHA-256 {expected[:12]}, found {actual[:12]}; not loaded")
 
 
 def file_sha256(path: Path) -> str:

@@ -184,10 +184,10 @@ class Detector:
         self, session: ort.InferenceSession | providers.Encoder, outputs: list[str], name: str, value: NDArray[Any]
     ) -> list[NDArray[np.float32]]:
         try:
-            found: list[NDArray[np.float32]] = session.run(outputs, {name: value})
+            values: list[NDArray[np.float32]] = session.run(outputs, {name: value})
         except providers.RUNTIME_ERRORS as error:
             raise ModelError(f"{self.card.name} on {self.provider} failed: {error}") from None
-        return found
+        return values
 
 
 def _columns(seen: Sequence[str], labels: Sequence[str]) -> list[int] | None:

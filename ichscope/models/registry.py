@@ -120,14 +120,14 @@ def encoder_groups(
         if there is none, a named one is missing, or a card cannot be read
     """
     folder = models_folder or default_models_folder()
-    found = sorted(path.parent.name for path in folder.glob(f"*/{CARD_FILE}"))
-    missing = sorted(set(names or ()) - set(found))
-    if missing or not found:
+    there = sorted(path.parent.name for path in folder.glob(f"*/{CARD_FILE}"))
+    missing = sorted(set(names or ()) - set(there))
+    if missing or not there:
         expected = f"the model {missing[0]!r}" if missing else "at least one model"
-        raise ModelError(f"{folder}: expected {expected}, found {', '.join(found) or 'none'}")
-    cards = {name: ModelCard.read(folder / name) for name in found if not names or name in names}
+        raise ModelError(f"{folder}: expected {expected}, found {', '.join(there) or 'none'}")
+    cards = {name: ModelCard.read(folder / name) for name in there if not names or name in names}
     groups: dict[str, list[str]] = {}
     for name in sorted(cards, key=lambda name: -len(cards[name].labels)):
-        leader = next((one for one in groups if shares_encoder_with(cards[one], cards[name])), name)
+        leader = next((first for first in groups if shares_encoder_with(cards[first], cards[name])), name)
         groups.setdefault(leader, []).append(name)
     return {tuple(group): tuple(folder / name for name in group) for group in groups.values()}
