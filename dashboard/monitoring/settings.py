@@ -19,11 +19,11 @@ WHO = "reader"
 
 
 def periods(
-    found: tuple[MonitoringPeriod, MonitoringPeriod] | None,
+    usual: tuple[MonitoringPeriod, MonitoringPeriod] | None,
 ) -> tuple[MonitoringPeriod, MonitoringPeriod] | None:
     """Place the choice of periods.
 
-    found : those by default
+    usual : those by default
 
     Returns
     -------
@@ -39,11 +39,11 @@ def periods(
         chosen = [
             st.date_input(
                 f"{name} period",
-                value=[one.first, one.last] if one else [],
+                value=[period.first, period.last] if period else [],
                 key=f"{KEY}-{name.lower()}",
                 persist_state="session",
             )
-            for name, one in zip(("Reference", "Current"), found or (None, None), strict=True)
+            for name, period in zip(("Reference", "Current"), usual or (None, None), strict=True)
         ]
         reference, current = map(_period, chosen)
         if reference is None or current is None:
@@ -58,22 +58,22 @@ def _period(days: Sequence[date]) -> MonitoringPeriod | None:
     return MonitoringPeriod(*days) if len(days) == 2 else None
 
 
-def limits(store: Store, found: MonitoringReport) -> None:
+def limits(store: Store, report: MonitoringReport) -> None:
     """Place the limits of alerts, a way to set them, and who has set what."""
     with st.popover("Alert limits", icon=":material/tune:", key=f"{KEY}-limits"):
-        rule = st.selectbox("Rule", list(RULES), format_func=lambda one: RULES[one].title, key=f"{KEY}-rule")
+        rule = st.selectbox("Rule", list(RULES), format_func=lambda name: RULES[name].title, key=f"{KEY}-rule")
         bounds = RULES[rule]
         value = st.number_input(
             f"Limit ({bounds.unit})" if bounds.unit else "Limit",
-            value=found.limits[rule],
+            value=report.limits[rule],
             format="%.4g",
-            key=f"{KEY}-limit-{rule}-{found.limits[rule]}",
+            key=f"{KEY}-limit-{rule}-{report.limits[rule]}",
             help=f"{bounds.default:g} unless somebody sets it",
         )
         who, why = names(KEY)
         with st.container(horizontal=True):
             for label, new in (("Set", value), ("Back to the default", None)):
-                off = new == found.limits[rule] or (new is None and found.limits[rule] == bounds.default)
+                off = new == report.limits[rule] or (new is None and report.limits[rule] == bounds.default)
                 st.button(
                     label,
                     key=f"{KEY}-{label}",
@@ -84,18 +84,18 @@ def limits(store: Store, found: MonitoringReport) -> None:
         if told := st.session_state.pop(f"{KEY}-told", None):
             st.markdown(plain(told))
         history = store.adjustments.history("alert")
-        said = [f"- {_said(one)}" for one in history if one.name in RULES]
-        st.caption("\n".join(said[:10]) or "Nobody has set a limit yet.")
+        lines = [f"- {_line(adjustment)}" for adjustment in history if adjustment.name in RULES]
+        st.caption("\n".join(lines[:10]) or "Nobody has set a limit yet.")
 
 
 def names(key: str) -> tuple[str, str]:
     """Place the fields that say who changes something, and why; the latter lives under `<key>-why`."""
     who = st.text_input("Your name", key=WHO, persist_state="session")
     why = st.text_input("Reason", key=f"{key}-why")
-    found = (who or "").strip(), (why or "").strip()
-    if not all(found):
+    given = (who or "").strip(), (why or "").strip()
+    if not all(given):
         st.caption("Both are needed: they stay beside what was changed.")
-    return found
+    return given
 
 
 def _set(store: Store, rule: str, value: float | None, who: str, why: str) -> None:
@@ -109,6 +109,7 @@ def _set(store: Store, rule: str, value: float | None, who: str, why: str) -> No
     st.session_state[f"{KEY}-told"] = f"Not saved: {told}" if told else "Saved."
 
 
-def _said(one: Adjustment) -> str:
-    value = "the default" if one.value is None else f"{one.value:g}"
-    return plain(f"{when(one.created_at)}, {one.who}: {RULES[one.name].title.lower()} {value} ({one.why})")
+def _line(adjustment: Adjustment) -> str:
+    value = "the default" if adjustment.value is None else f"{adjustment.value:g}"
+    rule = RULES[adjustment.name].title.lower()
+    return plain(f"{when(adjustment.created_at)}, {adjustment.who}: {rule} {value} ({adjustment.why})")

@@ -17,10 +17,13 @@ from ichscope.store import Reason
 def drifts(report: MonitoringReport) -> str:
     """Every comparison of the two periods, and which of them count as a change."""
     rows = [_drift(drift, report) for drift in report.drifts]
-    columns = ("", "Before", "Now", "n", "PSI (by chance)", "p, Holm", "")
+    columns: Sequence[str] = ("", "", "Before", "Now", "n", "PSI (by chance)", "p, Holm", "")
+    if not any(drift.reason for drift in report.drifts):
+        # Reasons take much room: without any, the numbers need not be apart from their names.
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     below = (
-        "Before and now: median, or share. n: patients in each period, the first study of each. PSI: population "
-        "stability index over tenths of the reference period or over categories. p: Kolmogorov-Smirnov, chi-squared "
+        "Before and now: median, or share. n: patients in each period, each counted once. PSI: population stability "
+        "index over tenths of the reference period, or over categories. p: Kolmogorov-Smirnov, chi-squared "
         f"or Fisher's exact test, by Holm for all {sum(drift.p is not None for drift in report.drifts)} tests together."
     )
     return table(columns, rows, below)
@@ -29,14 +32,15 @@ def drifts(report: MonitoringReport) -> str:
 def _drift(drift: Drift, report: MonitoringReport) -> Sequence[str]:
     n = _one_line(f"{drift.studies[0]:,} / {drift.studies[1]:,}")
     if drift.adjusted is None:
-        return (drift.title, "", "", n, "", "", drift.reason)
+        return (drift.title, "", "", "", n, "", "", drift.reason)
     return (
         drift.title,
+        "CHANGED" if counts(drift, report.limits) else "",
         *map(_one_line, drift.written or (NO_VALUE, NO_VALUE)),
         n,
         NO_VALUE if drift.psi is None else f"{drift.psi:.3f} ({drift.psi_chance:.3f})",
         "<0.001" if drift.adjusted < 0.001 else f"{drift.adjusted:.3f}",
-        "CHANGED" if counts(drift, report.limits) else "",
+        "",
     )
 
 
@@ -46,7 +50,7 @@ def _one_line(text: str) -> str:
 
 
 def agreement(now: Sequence[AgreementClass], before: Sequence[AgreementClass], pair: tuple[str, str]) -> str:
-    """What two models say together, and what readers then report."""
+    """What two models say together, and what readers then find."""
     rows = [
         (
             new.name.capitalize(),
@@ -83,8 +87,12 @@ def expected(now: Sequence[ExpectedPerformance], before: Sequence[ExpectedPerfor
             if values[0].value is None and values[0].reason:
                 cells = (values[0].reason, "", "")
             rows.append((f"{performance.model}, {period}", f"{performance.studies:,}", *cells, _checked(performance)))
-    columns = ("", "n", "Sensitivity", "Specificity", "AUC", "Found / expected")
-    return table(columns, rows, "Found / expected: haemorrhages by readers and by probabilities, where reviewed (n).")
+    columns = ("", "n", "Sensitivity", "Specificity", "AUC", "Observed / expected")
+    return table(
+        columns,
+        rows,
+        "Observed / expected: haemorrhages by readers, and by probabilities, among the reviewed studies (n).",
+    )
 
 
 def _checked(performance: ExpectedPerformance) -> str:

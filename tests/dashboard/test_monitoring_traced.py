@@ -178,7 +178,7 @@ def test_two_models_as_a_measure_of_confidence(
 
 
 def test_expected_performance(shown: tuple[AppTest, Columns], periods: tuple[Columns, Columns]) -> None:
-    table = next(one for one in tables(shown[0]) if one[0][-1] == "Found / expected")
+    table = next(one for one in tables(shown[0]) if one[0][-1] == "Observed / expected")
     rows = {row[0]: row[1:] for row in table[1:]}
     for period, part in zip(("before", "now"), periods, strict=True):
         for model in MODELS:
