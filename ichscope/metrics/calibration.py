@@ -23,7 +23,15 @@ _UNBOUNDED = (-math.inf, math.inf)
 
 
 def brier(truth: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> Estimate:
-    """Mean squared difference between probability (0 to 1) and truth; 0 is perfect."""
+    """Mean squared difference between probability (0 to 1) and truth; 0 is perfect.
+
+    Brier (1950), doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
+
+    Examples
+    --------
+    >>> round(brier([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value, 4)
+    0.1581
+    """
     sample = known(truth, probability, patients=patients)
     return _mean((sample.score - sample.truth) ** 2, sample)
 
@@ -54,10 +62,18 @@ def calibration_curve(
     """Share of positives by probability, with Wilson's interval; empty bins are left out.
 
     bins : of equal width, or with `quantile` of equal numbers of rows
+
+    Murphy and Winkler (1977), doi:10.2307/2346866.
+
+    Examples
+    --------
+    >>> curve = calibration_curve([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9], bins=2)
+    >>> [(part.rows, round(part.probability, 2), part.positive.value) for part in curve]
+    [(2, 0.15, 0.0), (2, 0.8, 1.0)]
     """
     sample = known(truth, probability, patients=patients)
     index = _bin(sample.score, bins, quantile)
-    chosen = (index == one for one in np.unique(index))
+    chosen = (index == number for number in np.unique(index))
     return tuple(
         CalibrationBin(
             int(np.count_nonzero(rows)),
@@ -79,6 +95,13 @@ def expected_calibration_error(
 
     Arguments as for `calibration_curve`. Chance alone makes the error of a perfect model more than 0, and that of any
     model too large: as much as that may be is taken off both ends of the interval.
+
+    Pakdaman Naeini, Cooper and Hauskrecht (2015), doi:10.1609/aaai.v29i1.9602.
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9], bins=2).value, 3)
+    0.175
     """
     sample = known(truth, probability, patients=patients)
     if reason := sample.missing():
@@ -87,16 +110,18 @@ def expected_calibration_error(
     gap = sample.score - sample.truth
     direction = np.sign(np.bincount(index, gap))[index]
     value = float(np.abs(np.bincount(index, gap)).sum()) / rows
-    found = jackknife(value, (gap * direction - value) / rows, sample, "plain")
-    if found.low is None or found.high is None:
-        return found.with_caveat(few(sample))
+    estimate = jackknife(value, (gap * direction - value) / rows, sample, "plain")
+    if estimate.low is None or estimate.high is None:
+        return estimate.with_caveat(few(sample))
     distance, error = _distances(gap, index, sample)
     # The true distances are not known: at the lower end they are taken to be as small as they may be.
-    low = max(0.0, found.low - _excess(np.maximum(distance - 2 * error, 0), error))
-    high = max(value, found.high - _excess(distance, error))
+    low = max(0.0, estimate.low - _excess(np.maximum(distance - 2 * error, 0), error))
+    high = max(value, estimate.high - _excess(distance, error))
     chance = _excess(np.zeros_like(error), error)
     by_chance = f"a perfectly calibrated model would show about {chance:.2g} with as many rows"
-    return replace(found, low=low, high=high, reason="; ".join(filter(None, ("" if low else by_chance, few(sample)))))
+    return replace(
+        estimate, low=low, high=high, reason="; ".join(filter(None, ("" if low else by_chance, few(sample))))
+    )
 
 
 def _distances(gap: Floats, index: Ints, sample: Sample) -> tuple[Floats, Floats]:
@@ -136,7 +161,16 @@ class CalibrationLine:
 
 
 def calibration_line(truth: ArrayLike, probability: ArrayLike, patients: ArrayLike | None = None) -> CalibrationLine:
-    """Calibration slope and intercept (Cox 1958; Van Calster et al. 2019), with sandwich standard errors."""
+    """Calibration slope and intercept, with sandwich standard errors.
+
+    Cox (1958), doi:10.1093/biomet/45.3-4.562; Van Calster et al. (2019), doi:10.1186/s12916-019-1466-7.
+
+    Examples
+    --------
+    >>> line = calibration_line([0, 0, 1, 0, 1, 1], [0.1, 0.3, 0.4, 0.6, 0.7, 0.9])
+    >>> round(line.slope.value, 2), round(line.intercept.value, 2)
+    (1.5, 0.0)
+    """
     sample = known(truth, probability, patients=patients)
     if reason := sample.missing("positives", "negatives"):
         return CalibrationLine(Estimate.none(reason), Estimate.none(reason))
@@ -161,8 +195,8 @@ def _coefficient(sample: Sample, columns: tuple[Floats, ...], offset: Floats | f
         if near := _newton(sample.truth[part], x[:, part], offset[part], starts[0]):
             starts.insert(0, near[0])
     for start in starts:
-        if found := _newton(sample.truth, x, offset, start):
-            beta, influence = found
+        if fit := _newton(sample.truth, x, offset, start):
+            beta, influence = fit
             return jackknife(float(beta[0]), influence, sample, "plain", _UNBOUNDED).with_caveat(few(sample))
     return Estimate.none("the fit does not converge")
 
@@ -198,6 +232,13 @@ def weighted_log_loss(
     """Mean log loss over rows and labels, labels weighted: the metric of RSNA 2019.
 
     truth, probability : (rows, labels); cells with unknown truth or probability (nan) are left out
+
+    Flanders et al. (2020), doi:10.1148/ryai.2020190211.
+
+    Examples
+    --------
+    >>> round(weighted_log_loss([[1, 0], [0, 0]], [[0.8, 0.4], [0.1, 0.2]], weights=(2, 1)).value, 4)
+    0.2318
     """
     truth, probability = np.asarray(truth, np.float64), np.asarray(probability, np.float64)
     cells = np.where(np.isnan(truth) | np.isnan(probability), 0.0, np.asarray(weights, np.float64))
@@ -213,7 +254,13 @@ def weighted_log_loss(
 
 
 def log_loss_floor(truth: ArrayLike, weights: Sequence[float] = KAGGLE_WEIGHTS) -> Estimate:
-    """Weighted log loss of a predictor that always gives each label's prevalence: what a model must beat."""
+    """Weighted log loss of a predictor that always gives each label's prevalence: what a model must beat.
+
+    Examples
+    --------
+    >>> round(log_loss_floor([[1, 0], [0, 0]], weights=(2, 1)).value, 4)
+    0.4621
+    """
     truth = np.asarray(truth, np.float64)
     if np.isnan(truth).all():
         return Estimate.none("no rows")

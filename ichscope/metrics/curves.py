@@ -60,16 +60,26 @@ def roc_curve(
     """Points of the ROC curve, one a distinct score; None where a class is empty.
 
     band : draw patients with replacement, `replicates` times
+
+    Fawcett (2006), doi:10.1016/j.patrec.2005.10.010.
+
+    Examples
+    --------
+    >>> curve = roc_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> curve.threshold.tolist()
+    [inf, 0.8, 0.4, 0.35, 0.1]
+    >>> curve.sensitivity.tolist(), curve.specificity.tolist()
+    ([0.0, 0.5, 0.5, 1.0, 1.0], [1.0, 1.0, 0.5, 0.5, 0.0])
     """
     sample = known(truth, score, patients=patients)
     if sample.missing("positives", "negatives"):
         return None
-    ladder = ThresholdCounts.of(sample)
-    sensitivity = np.r_[0, ladder.true_positives] / sample.positives
-    wrong = np.r_[0, ladder.false_positives] / sample.negatives
+    counts = ThresholdCounts.of(sample)
+    sensitivity = np.r_[0, counts.true_positives] / sample.positives
+    wrong = np.r_[0, counts.false_positives] / sample.negatives
     x = np.linspace(0, 1, 101)
-    curves = [sensitivity_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
-    return RocCurve(np.r_[np.inf, ladder.threshold], sensitivity, 1 - wrong, band_of(x, curves))
+    curves = [sensitivity_at(x, tp, fp) for tp, fp in (bootstrap(sample, counts, replicates, seed) if band else ())]
+    return RocCurve(np.r_[np.inf, counts.threshold], sensitivity, 1 - wrong, band_of(x, curves))
 
 
 def pr_curve(
@@ -80,27 +90,36 @@ def pr_curve(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> PrCurve | None:
-    """Points of the precision-recall curve, one a distinct score; None where there are no positives."""
+    """Points of the precision-recall curve, one a distinct score; None where there are no positives.
+
+    Arguments as for `roc_curve`. Davis and Goadrich (2006), doi:10.1145/1143844.1143874.
+
+    Examples
+    --------
+    >>> curve = pr_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> curve.sensitivity.tolist(), curve.ppv.round(2).tolist()
+    ([0.5, 0.5, 1.0, 1.0], [1.0, 0.5, 0.67, 0.5])
+    """
     sample = known(truth, score, patients=patients)
     if sample.missing("positives"):
         return None
-    ladder = ThresholdCounts.of(sample)
-    ppv = ladder.true_positives / (ladder.true_positives + ladder.false_positives)
+    counts = ThresholdCounts.of(sample)
+    ppv = counts.true_positives / (counts.true_positives + counts.false_positives)
     x = np.linspace(0, 1, 101)
-    curves = [ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, ladder, replicates, seed) if band else ())]
-    return PrCurve(ladder.threshold, ladder.true_positives / sample.positives, ppv, band_of(x, curves))
+    curves = [ppv_at(x, tp, fp) for tp, fp in (bootstrap(sample, counts, replicates, seed) if band else ())]
+    return PrCurve(counts.threshold, counts.true_positives / sample.positives, ppv, band_of(x, curves))
 
 
-def bootstrap(sample: Sample, ladder: ThresholdCounts, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
-    """Draw patients with replacement; give true and false positives (steps,) at each step of the ladder.
+def bootstrap(sample: Sample, counts: ThresholdCounts, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """Draw patients with replacement; give true and false positives (steps,) at each threshold.
 
     Draws without any positive, or without any negative where the sample has some, are drawn again.
     """
     random = np.random.default_rng(seed)
     # Rows of each patient at each step: of 750,000 rows a draw then is a product of milliseconds.
-    shape = (len(ladder.threshold), sample.patients)
+    shape = (len(counts.threshold), sample.patients)
     positives, negatives = (
-        csr_array((np.ones(np.count_nonzero(rows)), (ladder.step[rows], sample.patient[rows])), shape)
+        csr_array((np.ones(np.count_nonzero(rows)), (counts.step[rows], sample.patient[rows])), shape)
         for rows in (sample.truth, ~sample.truth)
     )
     made = 0
@@ -149,13 +168,21 @@ def decision_curve(
     """Net benefit of calling rows positive from a threshold on; None where there are no rows.
 
     thresholds : probabilities of which 0 <= p < 1; by default 0 to 0.99
+
+    Vickers and Elkin (2006), doi:10.1177/0272989X06295361.
+
+    Examples
+    --------
+    >>> curve = decision_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], thresholds=[0.2, 0.5])
+    >>> curve.net_benefit.round(4).tolist(), curve.call_all.round(4).tolist()
+    ([0.4375, 0.25], [0.375, 0.0])
     """
     sample = known(truth, probability)
     if sample.missing():
         return None
     t = np.linspace(0, 0.99, 100) if thresholds is None else np.asarray(thresholds, np.float64)
-    ladder, rows = ThresholdCounts.of(sample), len(sample.truth)
-    step = np.searchsorted(-ladder.threshold, -t, side="right")
-    tp, fp = np.r_[0, ladder.true_positives][step], np.r_[0, ladder.false_positives][step]
+    counts, rows = ThresholdCounts.of(sample), len(sample.truth)
+    step = np.searchsorted(-counts.threshold, -t, side="right")
+    tp, fp = np.r_[0, counts.true_positives][step], np.r_[0, counts.false_positives][step]
     odds = t / (1 - t)
     return DecisionCurve(t, (tp - fp * odds) / rows, (sample.positives - sample.negatives * odds) / rows)

@@ -56,8 +56,8 @@ def few(sample: Sample, *classes: str) -> str:
     """Say that a class ("positive" and "negative", or those given) has few patients, or ""."""
     for name in classes or ("positive", "negative"):
         chosen = sample.truth if name == "positive" else ~sample.truth
-        if said := few_patients(sample.patients_with(chosen), name):
-            return said
+        if caveat := few_patients(sample.patients_with(chosen), name):
+            return caveat
     return ""
 
 

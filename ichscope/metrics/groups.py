@@ -47,6 +47,14 @@ def subgroups(
     ----------
     groups : (rows,) name of each row's group; None, "" and nan become "unknown"
     minimum : patients; smaller groups are withheld
+
+    Examples
+    --------
+    >>> truth, score = [0, 1] * 20, [0.2, 0.9] * 20
+    >>> for group in subgroups(truth, score, ["A"] * 30 + ["B"] * 10, threshold=0.5):
+    ...     print(group.name, group.rows, group.sensitivity.value, group.withheld)
+    A 30 1.0 False
+    B 10 None True
     """
     rows = len(np.asarray(truth))
     patient = np.arange(rows) if patients is None else np.asarray(patients)
@@ -104,6 +112,15 @@ def joint_confusion(
     truth : (rows, labels) 0, 1; rows with an unknown (nan) truth or probability are left out
     probability : (rows, labels); a label is called from its threshold on
     most : combinations to show; the rarer ones are merged
+
+    Examples
+    --------
+    >>> probability = [[0.9, 0.1], [0.6, 0.7], [0.2, 0.1]]
+    >>> matrix = joint_confusion([[1, 0], [1, 0], [0, 0]], probability, (0.5, 0.5), ("epidural", "subdural"))
+    >>> matrix.names
+    ('none', 'epidural', 'epidural + subdural')
+    >>> matrix.counts.tolist()
+    [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     """
     truth, probability = np.asarray(truth, np.float64), np.asarray(probability, np.float64)
     keep = ~np.isnan(truth + probability).any(axis=1)
@@ -146,6 +163,12 @@ def study_score(
     Returns
     -------
     studies (studies,) in rising order, and their scores (studies,)
+
+    Examples
+    --------
+    >>> studies, scores = study_score([0.1, 0.7, 0.5, 0.2], ["a", "a", "a", "b"], "top-k", k=2)
+    >>> studies.tolist(), scores.tolist()
+    (['a', 'b'], [0.6, 0.2])
     """
     p = np.asarray(probability, np.float64)
     names, number = np.unique(np.asarray(study), return_inverse=True)
@@ -164,6 +187,12 @@ def study_truth(truth: ArrayLike, study: ArrayLike) -> tuple[NDArray[np.generic]
     """Truth of studies from their slices: 1 if any slice is positive, else nan if any is unknown, else 0.
 
     truth, study : (slices,); gives studies (studies,) in rising order, and their truth
+
+    Examples
+    --------
+    >>> studies, truth = study_truth([0, 1, 0, float("nan")], ["a", "a", "b", "c"])
+    >>> studies.tolist(), truth.tolist()
+    (['a', 'b', 'c'], [1.0, 0.0, nan])
     """
     values = np.asarray(truth, np.float64)
     names, number = np.unique(np.asarray(study), return_inverse=True)

@@ -71,6 +71,16 @@ def at_threshold(
     score : (rows,)
     threshold : on the scale of the score
     patients : (rows,) whose row it is; None where every row is another patient
+
+    Wilson (1927), doi:10.1080/01621459.1927.10502953; Rao and Scott (1992), doi:10.2307/2532311.
+
+    Examples
+    --------
+    >>> point = at_threshold([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.35)
+    >>> point.confusion
+    Confusion(tp=2, fp=1, tn=1, fn=0)
+    >>> point.sensitivity.value, round(point.sensitivity.low, 3), point.specificity.value
+    (1.0, 0.342, 0.5)
     """
     sample = known(truth, score, patients=patients)
     # Counted once, by patient: of 750,000 rows all four shares then follow from a short table.
@@ -106,7 +116,15 @@ class OperatingPoint:
 def operating_points(
     truth: ArrayLike, score: ArrayLike, sensitivities: Sequence[float] = (), specificities: Sequence[float] = ()
 ) -> tuple[OperatingPoint, ...]:
-    """Points with wanted sensitivities, with wanted specificities, and Youden's last; as the functions for one."""
+    """Points with wanted sensitivities, with wanted specificities, and Youden's last; as the functions for one.
+
+    Examples
+    --------
+    >>> for point in operating_points([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], sensitivities=[0.95]):
+    ...     print(point.name, round(point.threshold, 3), point.sensitivity, point.specificity)
+    sensitivity 0.95 0.225 1.0 0.5
+    Youden 0.225 1.0 0.5
+    """
     sample = known(truth, score)
     names = [
         *(f"sensitivity {wanted:.2f}" for wanted in sensitivities),
@@ -115,46 +133,66 @@ def operating_points(
     ]
     if reason := sample.missing("positives", "negatives"):
         return tuple(OperatingPoint(name, None, reason=f"not estimable: {reason}") for name in names)
-    ladder = ThresholdCounts.of(sample)
-    # Counts, not shares: 0.9 * 10 positives is 9 of them, whatever the last bit of a quotient says.
-    found, wrong = np.r_[0, ladder.true_positives], np.r_[0, ladder.false_positives]
-    gain = found * sample.negatives - wrong * sample.positives
+    counts = ThresholdCounts.of(sample)
+    # Numbers, not shares: 0.9 * 10 positives is 9 of them, whatever the last bit of a quotient says.
+    right, wrong = np.r_[0, counts.true_positives], np.r_[0, counts.false_positives]
+    gain = right * sample.negatives - wrong * sample.positives
     steps = [
-        *(int(np.argmax(found >= wanted * sample.positives - 1e-9)) for wanted in sensitivities),
+        *(int(np.argmax(right >= wanted * sample.positives - 1e-9)) for wanted in sensitivities),
         *(
             int(np.searchsorted(wrong, (1 - wanted) * sample.negatives + 1e-9, side="right")) - 1
             for wanted in specificities
         ),
         len(gain) - 1 - int(np.argmax(gain[::-1])),
     ]
-    sensitivity, specificity = found / sample.positives, 1 - wrong / sample.negatives
+    sensitivity, specificity = right / sample.positives, 1 - wrong / sample.negatives
     return tuple(
-        OperatingPoint(name, _between(ladder, step), float(sensitivity[step]), float(specificity[step]))
+        OperatingPoint(name, _between(counts, step), float(sensitivity[step]), float(specificity[step]))
         for name, step in zip(names, steps, strict=True)
     )
 
 
 def operating_point_at_sensitivity(truth: ArrayLike, score: ArrayLike, wanted: float) -> OperatingPoint:
-    """Give the highest threshold that finds at least the wanted share of positives (0 to 1)."""
+    """Give the highest threshold that finds at least the wanted share of positives (0 to 1).
+
+    Examples
+    --------
+    >>> round(operating_point_at_sensitivity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.5).threshold, 3)
+    0.6
+    """
     return operating_points(truth, score, sensitivities=[wanted])[0]
 
 
 def operating_point_at_specificity(truth: ArrayLike, score: ArrayLike, wanted: float) -> OperatingPoint:
-    """Give the lowest threshold that leaves at least the wanted share of negatives alone (0 to 1)."""
+    """Give the lowest threshold that calls at least the wanted share of negatives negative (0 to 1).
+
+    Examples
+    --------
+    >>> round(operating_point_at_specificity([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], 0.5).threshold, 3)
+    0.225
+    """
     return operating_points(truth, score, specificities=[wanted])[0]
 
 
 def youden(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
-    """Give the threshold with the greatest sensitivity + specificity (Youden 1950); of equals, the most sensitive."""
+    """Give the threshold with the greatest sensitivity + specificity; of equals, the most sensitive.
+
+    Youden (1950), doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3.
+
+    Examples
+    --------
+    >>> youden([0, 0, 1, 1], [0.1, 0.4, 0.5, 0.8]).threshold
+    0.45
+    """
     return operating_points(truth, score)[0]
 
 
-def _between(ladder: ThresholdCounts, step: int) -> float:
+def _between(counts: ThresholdCounts, step: int) -> float:
     """Half-way from the score of the last step that is called positive to the next lower one.
 
     A new score a hair below the lowest known one is then still on the same side. Step 0 calls nothing positive.
     """
-    scores = ladder.threshold
+    scores = counts.threshold
     if step == 0:
         return math.nextafter(float(scores[0]), math.inf)
     if step == len(scores):
@@ -175,7 +213,16 @@ class PredictiveValues:
 
 
 def at_prevalence(point: AtThreshold, prevalence: float) -> PredictiveValues:
-    """PPV, NPV and workload at a prevalence (0 to 1, both excluded), from sensitivity and specificity (Bayes' rule)."""
+    """PPV, NPV and workload at a prevalence (0 to 1, both excluded), from sensitivity and specificity (Bayes' rule).
+
+    Intervals by MOVER-R: Donner and Zou (2012), Statistical Methods in Medical Research 21, 347-359.
+
+    Examples
+    --------
+    >>> point = at_threshold([0] * 90 + [1] * 10, [0.9] * 9 + [0.1] * 81 + [0.9] * 8 + [0.1] * 2, 0.5)
+    >>> round(at_prevalence(point, 0.1).ppv.value, 3), round(at_prevalence(point, 0.02).ppv.value, 3)
+    (0.471, 0.14)
+    """
     odds = (1 - prevalence) / prevalence
     return PredictiveValues(
         prevalence,
@@ -209,10 +256,10 @@ def _after(odds: float, wrong: Estimate, right: Estimate, called: str) -> Estima
 
 def _mixed(weight: float, first: Estimate, second: Estimate) -> Estimate:
     """Weighted mean of two independent shares, with the interval of the sum (MOVER, Zou and Donner 2008)."""
-    one, other = first.limits(), second.limits()
-    if one is None or other is None:
-        return Estimate.none((first if one is None else second).reason.removeprefix("not estimable: "))
-    parts = ((weight, one), (1 - weight, other))
+    first_limits, second_limits = first.limits(), second.limits()
+    if first_limits is None or second_limits is None:
+        return Estimate.none((first if first_limits is None else second).reason.removeprefix("not estimable: "))
+    parts = ((weight, first_limits), (1 - weight, second_limits))
     value = sum(part * share for part, (share, _, _) in parts)
     below, above = (math.hypot(*(part * (limits[0] - limits[end]) for part, limits in parts)) for end in (1, 2))
     return Estimate(value, max(0.0, value - below), min(1.0, value + above), "MOVER", first.reason or second.reason)

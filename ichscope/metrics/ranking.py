@@ -37,6 +37,15 @@ def roc_auc(
     interval : "delong" is value +- 1.96 standard errors by DeLong et al. (1988), computed from ranks as by Sun and
         Xu (2014), or by Obuchowski (1997) where patients have several rows. With few patients or an AUC near 1 that
         covers far less than 95 %; "auto" then takes `_newcombe` instead.
+
+    DeLong, DeLong and Clarke-Pearson (1988), doi:10.2307/2531595; Sun and Xu (2014), doi:10.1109/LSP.2014.2337313;
+    Obuchowski (1997), doi:10.2307/2533958; Newcombe (2006), doi:10.1002/sim.2324.
+
+    Examples
+    --------
+    >>> auc = roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> auc.value, auc.method
+    (0.75, 'Newcombe, DeLong variance')
     """
     sample = known(truth, score, patients=patients)
     if reason := sample.missing("positives", "negatives"):
@@ -122,11 +131,11 @@ def areas(sample: Sample) -> tuple[list[float], Floats]:
 
 def _components(sample: Sample, score: Floats) -> tuple[float, Floats]:
     """AUC, and per row how far its placement is from the AUC, divided by the number of rows of its class."""
-    ladder = ThresholdCounts.of(sample, score)
-    above = (ladder.true_positives - ladder.positives / 2) / sample.positives
-    below = 1 - (ladder.false_positives - ladder.negatives / 2) / sample.negatives
-    auc = float(np.einsum("i,i", below, ladder.positives)) / sample.positives
-    placement = np.where(sample.truth, below[ladder.step], above[ladder.step])
+    counts = ThresholdCounts.of(sample, score)
+    above = (counts.true_positives - counts.positives / 2) / sample.positives
+    below = 1 - (counts.false_positives - counts.negatives / 2) / sample.negatives
+    auc = float(np.einsum("i,i", below, counts.positives)) / sample.positives
+    placement = np.where(sample.truth, below[counts.step], above[counts.step])
     return auc, (placement - auc) / np.where(sample.truth, sample.positives, sample.negatives)
 
 
@@ -180,28 +189,37 @@ def compare_auc(
     Arguments as for `roc_auc`; rows count where the truth and both scores are known. With few patients that test
     finds too much; interval and p then are those of Zou and Yue (2013), made of the intervals of both AUCs and their
     correlation. With enough patients both are the same.
+
+    Zou and Yue (2013), Statistics in Medicine 32, 5077-5090.
+
+    Examples
+    --------
+    >>> truth = [0, 0, 0, 1, 1, 1]
+    >>> compared = compare_auc(truth, [0.1, 0.4, 0.2, 0.3, 0.8, 0.9], [0.5, 0.4, 0.2, 0.3, 0.1, 0.9])
+    >>> round(compared.difference.value, 3)
+    0.444
     """
     sample = known(truth, first, second, patients=patients)
-    one, two = (roc_auc(sample.truth, score, sample.patient) for score in sample.scores)
+    first_auc, second_auc = (roc_auc(sample.truth, score, sample.patient) for score in sample.scores)
     if reason := sample.missing("positives", "negatives"):
-        return AucComparison(one, two, Estimate.none(reason), None)
+        return AucComparison(first_auc, second_auc, Estimate.none(reason), None)
     auc, covariance = areas(sample)
     difference, variance = auc[0] - auc[1], float(np.array([1, -1]) @ covariance @ np.array([1, -1]))
     method = "paired Obuchowski" if sample.clustered else "paired DeLong"
     # A variance that is only rounding error is none: both scores rank alike.
     if not variance > 1e-15:
         why = "all of one class are one patient's" if math.isnan(variance) else "both rank all rows alike"
-        return AucComparison(one, two, Estimate(difference, method=method, reason=f"no test: {why}"), None)
+        return AucComparison(first_auc, second_auc, Estimate(difference, method=method, reason=f"no test: {why}"), None)
     error = math.sqrt(variance)
     p_delong = float(2 * ndtr(-abs(difference / error)))
     both = [_Area(auc[i], float(covariance[i, i]), *_patients(sample)) for i in range(2)]
     if all(area.enough for area in both):
         interval = Estimate(difference, difference - Z * error, difference + Z * error, method, few(sample))
-        return AucComparison(one, two, interval, p_delong, p_delong)
+        return AucComparison(first_auc, second_auc, interval, p_delong, p_delong)
     correlation = _correlation(covariance)
     low, high = _zou_yue(both[0], both[1], correlation, Z)
     interval = Estimate(difference, low, high, f"Zou and Yue, {method} correlation", few(sample))
-    return AucComparison(one, two, interval, _p_of_zou_yue(both[0], both[1], correlation), p_delong)
+    return AucComparison(first_auc, second_auc, interval, _p_of_zou_yue(both[0], both[1], correlation), p_delong)
 
 
 def _correlation(covariance: Floats) -> float:
@@ -213,8 +231,8 @@ def _zou_yue(first: _Area, second: _Area, correlation: float, z: float) -> tuple
     """Interval of the difference of two correlated areas, from an interval of each (Zou and Yue 2013)."""
     (low, high), (other_low, other_high) = first.limits(z), second.limits(z)
 
-    def reach(one: float, other: float) -> float:
-        return math.sqrt(max(0.0, one * one + other * other - 2 * correlation * one * other))
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a + b * b - 2 * correlation * a * b))
 
     difference = first.auc - second.auc
     below = reach(first.auc - low, other_high - second.auc)
@@ -235,19 +253,24 @@ def _p_of_zou_yue(first: _Area, second: _Area, correlation: float) -> float:
 def average_precision(truth: ArrayLike, score: ArrayLike, patients: ArrayLike | None = None) -> Estimate:
     """Average precision: the mean, over positives, of the PPV at their score (no interpolation, as scikit-learn).
 
-    Arguments as for `roc_auc`.
+    Arguments as for `roc_auc`. Zhu (2004), "Recall, precision and average precision".
+
+    Examples
+    --------
+    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).value, 4)
+    0.8333
     """
     sample = known(truth, score, patients=patients)
     if reason := sample.missing("positives"):
         return Estimate.none(reason)
-    ladder = ThresholdCounts.of(sample)
-    called = ladder.true_positives + ladder.false_positives
-    precision = ladder.true_positives / called
-    value = float(np.einsum("i,i", precision, ladder.positives)) / sample.positives
+    counts = ThresholdCounts.of(sample)
+    called = counts.true_positives + counts.false_positives
+    precision = counts.true_positives / called
+    value = float(np.einsum("i,i", precision, counts.positives)) / sample.positives
     # A row changes the precision at its own score and at all lower ones.
-    gain = _from_here_down(ladder.positives / called)[ladder.step]
-    loss = _from_here_down(ladder.positives * precision / called)[ladder.step]
-    influence = np.where(sample.truth, precision[ladder.step] - value + gain, 0.0) - loss
+    gain = _from_here_down(counts.positives / called)[counts.step]
+    loss = _from_here_down(counts.positives * precision / called)[counts.step]
+    influence = np.where(sample.truth, precision[counts.step] - value + gain, 0.0) - loss
     return jackknife(value, influence / sample.positives, sample, "logit").with_caveat(few(sample))
 
 

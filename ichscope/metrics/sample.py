@@ -72,13 +72,13 @@ def known(truth: ArrayLike, *scores: ArrayLike, patients: ArrayLike | None = Non
         if lengths differ or a truth is something else
     """
     values = [np.asarray(values, np.float64) for values in (truth, *scores)]
-    if any(one.shape != (len(values[0]),) for one in values):
-        raise ValueError(f"expected arrays of one length, found {', '.join(str(one.shape) for one in values)}")
+    if any(column.shape != (len(values[0]),) for column in values):
+        raise ValueError(f"expected arrays of one length, found {', '.join(str(column.shape) for column in values)}")
     keep = ~np.isnan(values[0])
-    for one in values[1:]:
-        keep &= ~np.isnan(one)
+    for column in values[1:]:
+        keep &= ~np.isnan(column)
     everything = bool(keep.all())
-    values = values if everything else [one[keep] for one in values]
+    values = values if everything else [column[keep] for column in values]
     is_true = values[0] == 1
     if not np.all(is_true | (values[0] == 0)):
         raise ValueError("expected 0, 1 or nan as truth")
@@ -95,8 +95,8 @@ def _numbered(names: NDArray[np.generic]) -> tuple[Ints, int]:
         there = np.bincount(names.astype(np.intp, copy=False)) > 0
         number = names.astype(np.intp, copy=False) if there.all() else (np.cumsum(there) - 1)[names]
         return number, int(there.sum())
-    found, number = np.unique(names, return_inverse=True)
-    return number.astype(np.intp), len(found)
+    patients, number = np.unique(names, return_inverse=True)
+    return number.astype(np.intp), len(patients)
 
 
 @dataclass(frozen=True, eq=False)

@@ -540,9 +540,9 @@ def test_arrays_that_make_no_sense_are_refused(arguments: tuple[Any, Any], messa
         metrics.roc_auc(*arguments)
 
 
-def test_ladder_counts_ties_as_one_step() -> None:
-    ladder = ThresholdCounts.of(known([1, 0, 1, 0], [0.5, 0.5, 0.9, 0.1]))
-    assert ladder.threshold.tolist() == [0.9, 0.5, 0.1]
-    assert ladder.true_positives.tolist() == [1, 2, 2]
-    assert ladder.false_positives.tolist() == [0, 1, 2]
-    assert ladder.step.tolist() == [1, 1, 0, 2]
+def test_counts_at_thresholds_take_ties_as_one_step() -> None:
+    counts = ThresholdCounts.of(known([1, 0, 1, 0], [0.5, 0.5, 0.9, 0.1]))
+    assert counts.threshold.tolist() == [0.9, 0.5, 0.1]
+    assert counts.true_positives.tolist() == [1, 2, 2]
+    assert counts.false_positives.tolist() == [0, 1, 2]
+    assert counts.step.tolist() == [1, 1, 0, 2]
