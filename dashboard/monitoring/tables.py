@@ -13,11 +13,14 @@ from ichscope.reporting.figures.cohort_tables import reason_name
 from ichscope.reporting.figures.formatting import NO_VALUE, in_full, interval
 from ichscope.store import Reason
 
+# Beside the name of what has changed.
+CHANGED = "\u00b7 CHANGED"
+
 
 def drifts(report: MonitoringReport) -> str:
     """Every comparison of the two periods, and which of them count as a change."""
     rows = [_drift(drift, report) for drift in report.drifts]
-    columns: Sequence[str] = ("", "", "Before", "Now", "n", "PSI (by chance)", "p, Holm", "")
+    columns: Sequence[str] = ("", "Before", "Now", "n", "PSI (by chance)", "p, Holm", "")
     if not any(drift.reason for drift in report.drifts):
         # Reasons take much room: without any, the numbers need not be apart from their names.
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -32,10 +35,9 @@ def drifts(report: MonitoringReport) -> str:
 def _drift(drift: Drift, report: MonitoringReport) -> Sequence[str]:
     n = _one_line(f"{drift.studies[0]:,} / {drift.studies[1]:,}")
     if drift.adjusted is None:
-        return (drift.title, "", "", "", n, "", "", drift.reason)
+        return (drift.title, "", "", n, "", "", drift.reason)
     return (
-        drift.title,
-        "CHANGED" if counts(drift, report.limits) else "",
+        f"{drift.title} {CHANGED}" if counts(drift, report.limits) else drift.title,
         *map(_one_line, drift.written or (NO_VALUE, NO_VALUE)),
         n,
         NO_VALUE if drift.psi is None else f"{drift.psi:.3f} ({drift.psi_chance:.3f})",
@@ -115,13 +117,13 @@ def times(report: MonitoringReport) -> str:
         ),
         ("Studies with a result", *(f"{times_of.studies:,}" for times_of in periods)),
         *(
-            (f"Analysed, no result of {model}", _percent(report.missing_output_before[model]), _percent(now))
+            (f"Analysed without a result of {model}", _percent(report.missing_output_before[model]), _percent(now))
             for model, now in report.missing_output.items()
         ),
-        ("Items of jobs that failed", *(f"{times_of.failed:,} of {times_of.ended:,}" for times_of in periods)),
+        ("Failed items of jobs", *(f"{times_of.failed:,} of {times_of.ended:,}" for times_of in periods)),
         ("Why not analysed", *(_reasons(times_of) for times_of in periods)),
     ]
-    return table(("", "Before", "Now"), rows, "Times: median, and what 95 % stay below.")
+    return table(("", "Before", "Now"), rows, "Times: median and 95th percentile.")
 
 
 def _two(middle: float | None, slow: float | None) -> str:

@@ -106,7 +106,7 @@ def _answer(report: MonitoringReport) -> None:
         f"{report.current} ({report.studies[1]:,} studies) against {report.reference} ({report.studies[0]:,} studies)."
     )
     if silent:
-        lines.append(f"Nothing can be said of {len(silent)} of {len(report.drifts)} comparisons: see below.")
+        lines.append(f"{len(silent)} of {len(report.drifts)} comparisons are not estimable: see below.")
     if report.synthetic:
         lines.append("All studies are synthetic: computed heads, no patient.")
     body = "".join(f"<div>{escape(line)}</div>" for line in (*lines, *report.notes))
@@ -151,14 +151,14 @@ def _over_time(report: MonitoringReport) -> None:
         return
     _figure(figures.flag_rate(report), "flag-rate")
     st.caption(
-        "Share of studies that a model flags, of those that one judged. Control limits are exact for each number of "
-        "studies, around the share in the reference period; by chance alone one point in 370 lies outside (diamonds). "
-        "A diamond is where to look, not an alert. Dashed lines: thresholds that users set."
+        "Share of judged studies that a model flags. Control limits are exact for each number of studies, around the "
+        "share in the reference period; by chance alone, 1 point in 370 falls outside them (diamonds). A diamond shows "
+        "where to look; it is not an alert. Dashed lines: thresholds set by users."
     )
 
 
 def _together(report: MonitoringReport) -> None:
-    st.subheader("Two models as a measure of confidence")
+    st.subheader("Agreement of two models")
     if report.pair is None:
         st.caption("Not estimable: fewer than two models have results.")
         return
@@ -166,7 +166,7 @@ def _together(report: MonitoringReport) -> None:
 
 
 def _readers(report: MonitoringReport) -> None:
-    st.subheader("Readers who reject what the models say")
+    st.subheader("Reviews that reject the models")
     if not report.reviews:
         st.caption("No review says yet whether the models are right.")
         return

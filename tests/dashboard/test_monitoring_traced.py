@@ -16,6 +16,7 @@ import streamlit as st
 from scipy import stats
 from streamlit.testing.v1 import AppTest
 
+from dashboard.monitoring.tables import CHANGED
 from dashboard.worklist.export import worklist_csv
 from ichscope.metrics.estimate import wilson
 from ichscope.store import Filter, Store
@@ -98,7 +99,7 @@ def weeks_of(rows: Columns) -> np.ndarray:
 
 def test_what_has_changed(shown: tuple[AppTest, Columns], periods: tuple[Columns, Columns]) -> None:
     table = next(one for one in tables(shown[0]) if one[0][1:3] == ["Before", "Now"] and "n" in one[0])
-    rows = {row[0]: row[1:] for row in table[1:]}
+    rows = {row[0].removesuffix(f" {CHANGED}"): row[1:] for row in table[1:]}
     now = periods[1]
     p: dict[str, float] = {}
     for title, name in (
