@@ -34,7 +34,7 @@ from ichscope.imaging.intake import collect
 from ichscope.imaging.series import Series
 from ichscope.imaging.source import Source
 from ichscope.phantom import Phantom, datasets, to_bytes
-from tests.support import encoders
+from tests import encoders
 
 SCRATCH = ("Phantom^Head", "PHANTOM", "19500101")
 
