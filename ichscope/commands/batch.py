@@ -21,10 +21,10 @@ from ichscope.commands.shared import (
 
 _EXIT_CODES = """\b
 Exit code:
-  0  every series was analysed, some perhaps with reservations ("limited"), now or earlier
-  1  no series was analysed, or there was none
+  0  every study was analysed, some perhaps with reservations ("limited"), now or earlier
+  1  no study was analysed, or there was none
   2  wrong usage, or a model that cannot be loaded
-  3  some series were not analysed
+  3  some studies were not analysed
   4  stopped: the disk is full, or the database or the workers are gone; run the same command again to go on
 """
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -32,7 +32,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        min=1, max=256, metavar="N", help="How many series to work on at a time; by default as many as the cores allow."
+        min=1, max=256, metavar="N", help="How many studies to work on at a time; by default as many as the cores allow."
     ),
 ]
 DaskOption = Annotated[
@@ -80,7 +80,7 @@ def watch(
 ) -> None:
     """Analyse what arrives in a folder, until stopped with Ctrl+C.
 
-    A subfolder or a ZIP archive is taken as a whole, other files by series, each once it has stopped changing.
+    A subfolder or a ZIP archive is taken as a whole, other files by study, each once it has stopped changing.
     """
     from threading import Event
 

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 _EXIT_CODES = """\b
 Exit code:
-  0  every series was analysed, some perhaps with reservations ("limited")
-  1  no series was analysed, or there was none
+  0  every study was analysed, some perhaps with reservations ("limited")
+  1  no study was analysed, or there was none
   2  wrong usage, or a model that cannot be loaded
-  3  some series were not analysed
+  3  some studies were not analysed
 """
 
 app = typer.Typer(
