@@ -32,7 +32,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        min=1, max=256, metavar="N", help="How many studies to work on at a time; by default as many as the cores allow."
+        min=1, max=256, metavar="N", help="Studies to work on at a time; by default as many as the cores allow."
     ),
 ]
 DaskOption = Annotated[
