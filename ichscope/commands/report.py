@@ -53,7 +53,7 @@ def report(
             help="Name or name@version. May be given more than once; by default every model with results.",
         ),
     ] = None,
-    level: Annotated[Literal["study", "slice"], typer.Option(help="Evaluate studies or slices.")] = "study",
+    level: Annotated[Literal["study", "series", "slice"], typer.Option(help="What a row is about.")] = "study",
     readers: Annotated[
         str,
         typer.Option(

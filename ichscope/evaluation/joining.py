@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ichscope.errors import IchscopeError
 from ichscope.store import Filter, Store
-from ichscope.store.audit_columns import SliceColumns, StudyColumns
+from ichscope.store.audit_columns import SeriesColumns, SliceColumns, StudyColumns
 from ichscope.store.imported_tables import ImportedTableInfo, Keys
 from ichscope.tabular.foreign_table import Floats, Ints
 
@@ -29,6 +29,7 @@ class ReferenceRows:
 
     place : where its study stands among those of the store, -1 where it is not there
     index : of the slice in that study, -1 at study level and where it is not there
+    series : number of the series in the store at series level, else -1
     by_place : rows are studies of the store, so that several may share a key; else each key is there once
     """
 
@@ -39,6 +40,7 @@ class ReferenceRows:
     index: Ints
     truth: dict[str, Floats]
     by_place: bool = False
+    series: Ints = field(default_factory=lambda: np.full(0, -1))
 
     def __len__(self) -> int:
         return len(self.study)
@@ -46,7 +48,14 @@ class ReferenceRows:
     def chosen(self, keep: NDArray[Any]) -> ReferenceRows:
         """Only some rows."""
         arrays = {name: getattr(self, name)[keep] for name in ("study", "slice", "patient", "place", "index")}
-        return replace(self, **arrays, truth={label: values[keep] for label, values in self.truth.items()})
+        series = self.series[keep] if len(self.series) else self.series
+        return replace(self, **arrays, series=series, truth={label: v[keep] for label, v in self.truth.items()})
+
+    def by_series(self, stored: StoredData) -> ReferenceRows:
+        """A row for each series that a model has judged, with the truth of its study."""
+        row = taken(stored.row_of_place(self), stored.place_of_id(stored.series.study), -1)
+        rows = self.chosen(row[row >= 0])
+        return replace(rows, by_place=False, series=stored.series.id[row >= 0])
 
 
 class StoredData:
@@ -68,6 +77,11 @@ class StoredData:
     def studies(self) -> StudyColumns:
         """Those that fit the filter, by id."""
         return self.store.columns.studies(self.filter)
+
+    @cached_property
+    def series(self) -> SeriesColumns:
+        """Series that a model has judged."""
+        return self.store.columns.series()
 
     @cached_property
     def slices(self) -> SliceColumns:
@@ -151,9 +165,10 @@ def groups(rows: ReferenceRows, patient: Keys, by_slice: bool) -> tuple[Ints, st
     return number, "study" if several or (by_slice and rows.study.any()) else ""
 
 
-def bands(stored: StoredData, place: Ints) -> dict[str, list[str]]:
-    """What rows are grouped by, as texts (rows,); "" where unknown."""
-    studies = stored.studies
+def bands(stored: StoredData, rows: ReferenceRows) -> dict[str, list[str]]:
+    """What rows are grouped by, as texts (rows,); "" where unknown. Of series, their own facts."""
+    studies: StudyColumns | SeriesColumns = stored.series if len(rows.series) else stored.studies
+    place = find(stored.series.id, rows.series) if len(rows.series) else rows.place
     return {
         "scanner": _texts(studies.scanner, str, place),
         "institution": _texts(studies.institution, str, place),

@@ -59,10 +59,12 @@ def model_outputs(stored: StoredData, key: str, rows: ReferenceRows, level: Leve
 def _own(
     stored: StoredData, name: str, version: str, rows: ReferenceRows, level: Level, rule: Rule | None
 ) -> ModelOutputs:
-    results = stored.store.columns.results(name, version)
+    results = stored.store.columns.results(name, version, all_series=level == "series")
     if not len(results.study):
         raise EvaluationError(f"found no result of {name} {version}, expected one of a study")
     study, labels = results.study, results.probability
+    if level == "series" and rule:
+        raise EvaluationError("found a rule that makes studies of slices, expected none at the level of series")
     if level == "slice" or rule:
         slices = stored.store.columns.slice_probabilities(name, version)
         study, labels = slices.study, slices.probability
@@ -71,12 +73,18 @@ def _own(
     if level == "slice":
         at = find(_code(study, slices.index), _code(taken(stored.studies.id, rows.place, 0), rows.index))
         labels = {label: taken(values, at, np.nan) for label, values in labels.items()}
+    elif level == "series":
+        at = find(results.series, rows.series)
+        labels = {label: taken(values, at, np.nan) for label, values in labels.items() if _says(values)}
     else:
         if rule:
             study, labels = _by_rule(labels, study, rule)
         row = taken(stored.row_of_place(rows), stored.place_of_id(study), -1)
         labels = {label: highest(values, row, len(rows)) for label, values in labels.items() if _says(values)}
-    matched = taken(stored.row_of_place(rows), stored.place_of_id(results.study), -1) >= 0
+    if level == "series":
+        matched = find(rows.series, results.series) >= 0
+    else:
+        matched = taken(stored.row_of_place(rows), stored.place_of_id(results.study), -1) >= 0
     (made, others), notes = results.in_force(matched), []
     # Thresholds are on the model's own word for a study.
     thresholds = made.thresholds if study is results.study else {}
@@ -111,6 +119,8 @@ def _imported(
     if info.kind != "predictions" or not raters:
         raise EvaluationError(f"{info.name}: found no predictions of {model!r}, expected some")
     rater = raters[0]
+    if level == "series":
+        raise EvaluationError(f"{info.name}: found rows by {info.level}, expected the level '{info.level}'")
     if info.level == "study" and (level == "slice" or rule):
         raise EvaluationError(f"{info.name}: found rows by study, expected slices")
     by, labels = (keys.slice if level == "slice" else keys.study)[rater.rows], rater.labels

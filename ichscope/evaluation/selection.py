@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from ichscope.evaluation.evaluation_set import EvaluationSet, ModelColumn, has_output
-from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, bands, groups, taken
+from ichscope.evaluation.joining import EvaluationError, ReferenceRows, StoredData, bands, find, groups, taken
 from ichscope.evaluation.model_outputs import ModelOutputs, model_outputs
 from ichscope.evaluation.reference_standard import imported, reviewed
 from ichscope.labels import LABELS
@@ -139,6 +139,9 @@ def load(store: Store, selection: Selection) -> EvaluationSet:
     stored = StoredData(store, selection.filter, _table_ids(selection))
     rows, notes = _truth(stored, selection)
     rows, left_out = _chosen(rows, selection.filter)
+    if level == "series":
+        rows = rows.by_series(stored)
+        notes = [*notes, "each series that a model judged is a row of its own, with the truth of its study"]
     outputs = {key: model_outputs(stored, key, rows, level, selection.rule) for key in selection.models}
     labels = _labels(rows, outputs.values())
     models = {key: _column(output, labels) for key, output in outputs.items()}
@@ -146,17 +149,24 @@ def load(store: Store, selection: Selection) -> EvaluationSet:
     of_models = [note for output in outputs.values() for note in output.notes]
     return EvaluationSet(
         level=level,
-        keys=as_texts(rows.slice if level == "slice" else rows.study),
+        keys=as_texts(_keys(stored, rows, level)),
         study=taken(stored.studies.id, rows.place, -1),
         slice=rows.index,
         truth={label: rows.truth[label] for label in labels},
         models=models,
         group=group,
         grouped_by=grouped_by,
-        columns=bands(stored, rows.place),
+        columns=bands(stored, rows),
         notes=list(dict.fromkeys([*notes, *left_out, *of_models, *_synthetic(stored, rows)])),
         missing={key: int(np.count_nonzero(~has_output(model, len(rows)))) for key, model in models.items()},
     )
+
+
+def _keys(stored: StoredData, rows: ReferenceRows, level: Level) -> Keys:
+    """What the rows are called (rows,)."""
+    if level == "series":
+        return taken(stored.series.key, find(stored.series.id, rows.series), 0)
+    return rows.slice if level == "slice" else rows.study
 
 
 def _table_ids(selection: Selection) -> list[int]:

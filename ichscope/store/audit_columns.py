@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Integer, Select, Text, and_, case, cast, func, literal, or_, select, type_coerce
+from sqlalchemy import Integer, Select, Text, and_, case, cast, exists, func, literal, or_, select, type_coerce
 
 from ichscope.labels import LABELS
 from ichscope.store.database import Database
@@ -18,7 +18,7 @@ from ichscope.store.filters import conditions
 from ichscope.store.imported_tables import Keys, as_numbers
 from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Filter
-from ichscope.store.tables import Result, Review, Study, Volume
+from ichscope.store.tables import Result, Review, Series, Study, Volume
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -63,6 +63,21 @@ class StudyColumns:
 
 
 @dataclass(frozen=True, eq=False)
+class SeriesColumns:
+    """Facts of series, (series,) each, with the study that each belongs to; where unknown as in StudyColumns."""
+
+    id: Ints
+    study: Ints
+    key: Keys
+    scanner: Sequence[str]
+    institution: Sequence[str]
+    kvp: Sequence[float | None]
+    slice_thickness_mm: Sequence[float | None]
+    age_years: Sequence[int | None]
+    sex: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
 class ReviewColumns:
     """All reviews, the oldest first, (reviews,) each; labels are 0, 1, or nan where nothing is said."""
 
@@ -85,10 +100,12 @@ class InForce:
 class ResultColumns:
     """Results of one version of a model, (results,) each, the newest last; nan where it does not know a label.
 
+    study, series : which ones a result is of
     way : which of `ways` a result was made with
     """
 
     study: Ints
+    series: Ints
     probability: dict[str, Floats]
     way: Ints
     ways: tuple[InForce, ...]
@@ -161,19 +178,32 @@ class AuditColumns:
         keys = (as_numbers(key), as_numbers(patient))
         return StudyColumns(_ints(id), *keys, _floats(score), np.array(synthetic, np.bool_), _floats(flagged), *facts)
 
-    def results(self, model: str, version: str) -> ResultColumns:
-        """What a version of a model says of all studies."""
+    def results(self, model: str, version: str, all_series: bool = False) -> ResultColumns:
+        """What a version of a model says of all studies, by the series that speaks for each; or of all series."""
+        study = Series.study_id if all_series else Study.id
+        join = (Series, Series.id == Result.series_id) if all_series else (Study, _SPEAKS)
         how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
-        found = self._columns(select(*how).join(Study, _SPEAKS).where(*_of(model, version)).distinct())
+        found = self._columns(select(*how).select_from(Result).join(*join).where(*_of(model, version)).distinct())
         ways = list(zip(*found, strict=True))
         same = [and_(*(column == value for column, value in zip(how, way, strict=True))) for way in ways]
         number = case(*((fits, i) for i, fits in enumerate(same)), else_=0) if len(ways) > 1 else literal(0)
-        chosen = select(Study.id, *_PROBABILITIES, number).join(Result, _SPEAKS).where(*_of(model, version))
-        chosen = chosen.order_by(Result.id)
-        study, *cells, way = self._numbers(chosen)
+        chosen = select(study, Result.series_id, *_PROBABILITIES, number).select_from(Result).join(*join)
+        studies, series, *cells, way = self._numbers(chosen.where(*_of(model, version)).order_by(Result.id))
         probability = dict(zip(LABELS, cells, strict=True))
         made_with = tuple(InForce(json.loads(thresholds), *rest) for thresholds, *rest in ways)
-        return ResultColumns(study.astype(np.intp), probability, way.astype(np.intp), made_with)
+        return ResultColumns(
+            studies.astype(np.intp), series.astype(np.intp), probability, way.astype(np.intp), made_with
+        )
+
+    def series(self) -> SeriesColumns:
+        """Facts of the series that a model has judged, by id."""
+        judged = exists().where(Result.series_id == Series.id)
+        chosen = select(
+            *(Series.id, Series.study_id, Series.series_key, Series.scanner, Series.institution, Series.kvp),
+            *(Series.slice_thickness_mm, Series.age_years, Series.sex),
+        )
+        id, study, key, *facts = self._columns(chosen.where(judged).order_by(Series.id))
+        return SeriesColumns(_ints(id), _ints(study), as_numbers(key), *facts)
 
     def slice_probabilities(self, model: str, version: str) -> SliceColumns:
         """What a version of a model says of all slices; keys are not told (0)."""

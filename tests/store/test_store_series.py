@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ichscope.imaging.series import Finding, SeriesFacts
+from ichscope.evaluation.selection import EvaluationError, Selection, load
+from ichscope.imaging.findings import Finding
+from ichscope.imaging.series import SeriesFacts
 from ichscope.results import OTHER_SERIES
 from ichscope.store import Filter, Store, StoreError
 from tests.support import results_builder as build
@@ -127,3 +129,26 @@ def test_a_series_that_fails_speaks_only_where_no_other_can(store: Store) -> Non
     row = store.worklist.row(number)
     assert (row.status, row.reasons) == ("analysed", ())
     assert "would come first but could not be analysed" in row.series_reason
+
+
+def test_an_audit_by_series_has_a_row_for_each_that_was_judged(store: Store, examination: int) -> None:
+    other = add(store, "B", "other", THICK, 0.2)
+    store.reviews.add(examination, "Ann", labels={"any": True})
+    store.reviews.add(other, "Ann", labels={"any": False})
+    models = ("model:cranioscan@1.0",)
+    by_study = load(store, Selection("reviews", models, "study"))
+    by_series = load(store, Selection("reviews", models, "series"))
+    # By hand: the thick series of the bleed, and the only one of the other study; then also the bone series.
+    assert sorted(zip(by_study.truth["any"], by_study.models[models[0]].probability["any"], strict=True)) == [
+        (0.0, pytest.approx(0.2)),
+        (1.0, pytest.approx(0.9)),
+    ]
+    assert sorted(zip(by_series.truth["any"], by_series.models[models[0]].probability["any"], strict=True)) == [
+        (0.0, pytest.approx(0.2)),
+        (1.0, pytest.approx(0.1)),
+        (1.0, pytest.approx(0.9)),
+    ]
+    assert (len(set(by_series.keys)), by_series.level, by_series.grouped_by) == (3, "series", "study")
+    assert by_series.models[models[0]].thresholds["any"] == 0.5
+    with pytest.raises(EvaluationError, match="expected none at the level of series"):
+        load(store, Selection("reviews", models, "series", rule="max"))
