@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ichscope import batch, phantom
-from ichscope.models.registry import REGISTRY
+from ichscope.models import registry
 from ichscope.store import Store
 from tests.batch.test_batch import table
 from tests.support import tiny_model
@@ -37,7 +37,7 @@ def test_two_processes_of_a_cluster_give_the_same_rows(tmp_path: Path) -> None:
     ):
         job = batch.run([tmp_path / "in"], client.get_executor(), there, setup)
         processes = {os.getpid(), *client.run(os.getpid).values()}
-        loaded = client.run(lambda: REGISTRY._loaded.cache_info().misses)
+        loaded = client.run(lambda: registry.REGISTRY._loaded.cache_info().misses)
     assert (job.done, job.failed) == (STUDIES + 1, 0)
     assert len(processes) == 3
     assert set(loaded.values()) <= {0, 1}, "each process loads its models once"
