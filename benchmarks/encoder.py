@@ -111,7 +111,8 @@ def _peers(options: argparse.Namespace, folder: Path, hu: Slices) -> tuple[dict[
     """The file that each provider runs, and the ways that are not ICHScope's."""
     ways: Ways = {}
     model = options.models / options.model
-    card, plain = ModelCard.read(model), model / ENCODER_FILE
+    card = ModelCard.read(model)
+    plain = card.encoder_folder(model) / ENCODER_FILE
     if options.keras:
         plain, ways = _keras(options.model, folder, hu)
     files = dict.fromkeys(providers.available(), plain)
