@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 # What each installation depends on; a stamp newer than these means that nothing is left to do.
 INPUTS := pyproject.toml requirements.lock
+# Deque's accessibility checks, which the browser tests run on every page.
+AXE_VERSION := 4.14.1
+AXE := .cache/axe/.installed-$(AXE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo install test coverage docs lint format lock clean
+.PHONY: help run demo install axe test coverage docs lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +26,9 @@ demo: $(VENV)/.run-installed ## Fill the store with synthetic studies and reader
 
 install: $(VENV)/.all-installed ## Install everything: dashboard, training, documentation, tests
 
-test: lint ## Check style, types and behaviour (everything, a process a core)
+axe: $(AXE) ## Install axe-core, with which the browser tests look at every page
+
+test: lint $(AXE) ## Check style, types and behaviour (everything, a process a core)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 docs: $(VENV)/.all-installed ## Build the documentation to site/; warnings and broken links are errors
@@ -55,6 +60,11 @@ lock: $(VENV)/.all-installed ## Look for newer versions and write requirements.l
 clean: ## Remove the environment and caches (results in var/ and runs/ stay)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(AXE):
+	@mkdir -p $(@D)
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) axe-core@$(AXE_VERSION) && touch $@ || \
+		echo "No axe-core, so the tests do not look at the pages with it. It needs npm (Debian: apt-get install npm)."
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -78,11 +78,11 @@ def take_up() -> None:
 def _first(work: Background) -> None:
     left, right = st.columns([2, 1], gap="large")
     with left:
-        st.subheader("No studies yet: add the first ones")
+        st.header("No studies yet: add the first ones")
         _intake(work)
         st.caption("For whole nights there are `ichscope batch FOLDER` and `ichscope watch FOLDER` on the server, too.")
     with right:
-        st.subheader("Or see what it looks like")
+        st.header("Or see what it looks like")
         st.button("Make a demonstration", width="stretch", on_click=work.demonstrate, key="ingest-demo")
         st.caption(
             f"{STUDIES} computed heads with readers' labels, no patient, through the real models; takes some minutes. "

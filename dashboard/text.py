@@ -37,7 +37,8 @@ def count(number: int, noun: str, several: str = "") -> str:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
     """HTML of a plain table; every cell is escaped."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    # A header that says nothing is none.
+    head = "".join(f"<th>{escape(column)}</th>" if column else "<td></td>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     caption = f"<caption>{escape(below)}</caption>" if below else ""
     return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"

@@ -82,7 +82,6 @@ def _pick(name: str, label: str, names: Mapping[Any, str], optional: bool = Fals
         format_func=lambda choice: names.get(choice, ""),
         key=key,
         persist_state="session",
-        disabled=len(names) == 1 and not optional,
         width=190,
     )
 

@@ -198,8 +198,9 @@ class Viewer {
     small.getContext("2d").drawImage(full.canvas, left, top, width, height, 0, 0, small.width, small.height);
     button.dataset.slice = index;
     button.title = `${volume.models[0].name}: probability of any haemorrhage ${written(value)}`;
-    button.setAttribute("aria-label", `Go to slice ${index + 1}. ${button.title}`);
-    button.append(small, element("span", "", `${index + 1}`), element("em", "", written(value, 2)));
+    // The name is what is seen, with what a listener needs around it; the title describes it.
+    const said = [element("b", "heard", "Go to slice "), element("b", "heard", ", probability ")];
+    button.append(small, said[0], element("span", "", `${index + 1}`), said[1], element("em", "", written(value, 2)));
     button.addEventListener("click", () => this.go(index));
     return button;
   }

@@ -103,7 +103,7 @@ def _median(cohort: Cohort, of: str) -> str:
 
 def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(TITLES[name])
+        st.header(TITLES[name])
         st.download_button(
             "CSV",
             partial(csv_of, cohort, name),

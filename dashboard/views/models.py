@@ -73,7 +73,7 @@ def _model(store: Store, folder: str, card: ModelCard, provider: str, history: l
     st.markdown(f"**{plain(card.name)} {plain(card.version)}.** {plain(card.description)}")
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Thresholds in force")
+        st.header("Thresholds in force")
         st.html(tables.in_force(card, own))
         _set(store, folder, card, own)
         st.caption(
@@ -84,9 +84,9 @@ def _model(store: Store, folder: str, card: ModelCard, provider: str, history: l
         if history:
             st.html(tables.history(history))
     with right:
-        st.subheader("Operating points of the card")
+        st.header("Operating points of the card")
         st.html(tables.points(card))
-        st.subheader("Files")
+        st.header("Files")
         st.html(tables.facts(card, provider))
     readme = default_models_folder() / folder / README
     if readme.is_file():

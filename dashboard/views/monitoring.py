@@ -78,7 +78,7 @@ def _report(store: Store) -> None:
     with left:
         _together(report)
     with right:
-        st.subheader("Time and failures")
+        st.header("Time and failures")
         st.html(tables.times(report))
     left, right = st.columns([3, 2], gap="medium")
     with left:
@@ -118,7 +118,7 @@ def _answer(report: MonitoringReport) -> None:
 
 
 def _changes(report: MonitoringReport) -> None:
-    st.subheader("What has changed")
+    st.header("What has changed")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.html(tables.drifts(report))
@@ -145,7 +145,7 @@ def _first(there: list[Drift]) -> int:
 
 
 def _over_time(report: MonitoringReport) -> None:
-    st.subheader("Flag rate")
+    st.header("Flag rate")
     if report.chart.centre is None:
         st.caption(report.chart.reason)
         return
@@ -158,7 +158,7 @@ def _over_time(report: MonitoringReport) -> None:
 
 
 def _together(report: MonitoringReport) -> None:
-    st.subheader("Agreement of two models")
+    st.header("Agreement of two models")
     if report.pair is None:
         st.caption("Not estimable: fewer than two models have results.")
         return
@@ -166,7 +166,7 @@ def _together(report: MonitoringReport) -> None:
 
 
 def _readers(report: MonitoringReport) -> None:
-    st.subheader("Reviews that reject the models")
+    st.header("Reviews that reject the models")
     if not report.reviews:
         st.caption("No review says yet whether the models are right.")
         return
@@ -174,7 +174,7 @@ def _readers(report: MonitoringReport) -> None:
 
 
 def _without_labels(report: MonitoringReport) -> None:
-    st.subheader("Expected performance, without labels")
+    st.header("Expected performance, without labels")
     st.html(tables.expected(report.expected, report.expected_before))
     st.caption(ASSUMPTION)
 

@@ -64,7 +64,7 @@ def _intake() -> Inputs | None:
 
 
 def _upload() -> Inputs | None:
-    st.subheader("Drop a study here")
+    st.header("Drop a study here")
     with st.container(horizontal=True, vertical_alignment="center"):
         kind = st.segmented_control(
             "What to upload",
@@ -96,7 +96,7 @@ def _upload() -> Inputs | None:
 
 
 def _samples() -> Inputs | None:
-    st.subheader("Or try a synthetic study")
+    st.header("Or try a synthetic study")
     chosen = None
     for name, bleed in SAMPLES.items():
         if st.button(f"{name} (synthetic)", width="stretch"):

@@ -43,6 +43,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which finds what a screen reader or weak eyes stumble over."""
+    path = ROOT / ".cache/axe/node_modules/axe-core/axe.min.js"
+    if not path.is_file():
+        missing = "axe-core is not installed (npm, then `make axe`)"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two tiny models."""
     folder = tmp_path_factory.mktemp("models")
@@ -59,13 +69,13 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 @contextmanager
-def serve(models: Path, home: Path) -> Iterator[str]:
+def serve(models: Path, home: Path, theme: str = "dark") -> Iterator[str]:
     """Run the dashboard with a store of its own; gives its address."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    environment |= {"ICHSCOPE_MODELS": str(models), "ICHSCOPE_HOME": str(home)}
+    environment |= {"ICHSCOPE_MODELS": str(models), "ICHSCOPE_HOME": str(home), "STREAMLIT_THEME_BASE": f".streamlit/{theme}.toml"}
     environment.pop("ICHSCOPE_DATABASE_URL", None)
     log = home / "server.txt"
     with (

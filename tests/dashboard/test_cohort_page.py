@@ -48,7 +48,7 @@ def app() -> AppTest:
 
 def words(app: AppTest) -> str:
     assert not app.exception
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info")
+    kinds = ("title", "header", "markdown", "caption", "error", "warning", "info")
     return "\n".join(one.value for kind in kinds for one in app.get(kind))
 
 

@@ -305,7 +305,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def words(app: AppTest) -> str:
     assert not app.exception
-    texts = [one.value for kind in ("subheader", "markdown", "caption", "error") for one in app.get(kind)]
+    texts = [one.value for kind in ("header", "markdown", "caption", "error") for one in app.get(kind)]
     return "\n".join([*texts, *(one.proto.text for one in app.get("progress"))])
 
 

@@ -106,7 +106,7 @@ def start(page: str) -> AppTest:
 def words(app: AppTest) -> str:
     """Everything that the page says, one string."""
     assert not app.exception
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "toast")
+    kinds = ("title", "header", "markdown", "caption", "error", "warning", "info", "toast")
     texts = [one.value for kind in kinds for one in app.get(kind)]
     html = (one.proto.body.replace("&#x27;", "'") for one in app.get("html"))
     return "\n".join([*texts, *html]).replace("\\", "")
