@@ -173,7 +173,7 @@ class Background:
             while self._wanted():
                 self._rest(self._attempt())
         except Exception as error:
-            self.problem = f"The work has stopped ({type(error).__name__}); the server's log says more."
+            self.problem = f"Work has stopped ({type(error).__name__}); see the server's log."
             raise
         finally:
             with self._lock:

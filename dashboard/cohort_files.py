@@ -16,7 +16,7 @@ TITLES = {
     "days": "What came in",
     "reasons": "What limits or prevents the analysis",
     "prevalence": "What was found",
-    "co-occurrence": "Which subtypes come together",
+    "co-occurrence": "Which subtypes occur together",
     "scores": "Probabilities of any haemorrhage",
     "breakdowns": "Who was scanned, and how",
     "waits": "How long it took",
@@ -36,8 +36,8 @@ def zip_of(cohort: Cohort) -> bytes:
 
 def html_of(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> str:
     """All figures as one page that needs no network; Plotly's script comes once."""
-    said = f"{NOT_FOR_DIAGNOSIS}. {cohort.total:,} studies, {cohort.synthetic:,} of them synthetic."
-    head = f"<!doctype html><meta charset='utf-8'><title>ICHScope cohort</title><p><b>{said}</b></p>"
+    notice = f"{NOT_FOR_DIAGNOSIS}. {cohort.total:,} studies, {cohort.synthetic:,} of them synthetic."
+    head = f"<!doctype html><meta charset='utf-8'><title>ICHScope cohort</title><p><b>{notice}</b></p>"
     parts = [
         f"<h2>{TITLES[name]}</h2>{figure.to_html(full_html=False, include_plotlyjs=not place)}"
         for place, (name, figure) in enumerate(drawn.items())

@@ -78,15 +78,15 @@ def take_up() -> None:
 def _first(work: Background) -> None:
     left, right = st.columns([2, 1], gap="large")
     with left:
-        st.header("No studies yet: add the first ones")
+        st.header("No studies yet")
         _intake(work)
-        st.caption("For whole nights there are `ichscope batch FOLDER` and `ichscope watch FOLDER` on the server, too.")
+        st.caption("For many studies, run `ichscope batch FOLDER` or `ichscope watch FOLDER` on the server.")
     with right:
-        st.header("Or see what it looks like")
+        st.header("Or try it without data")
         st.button("Make a demonstration", width="stretch", on_click=work.demonstrate, key="ingest-demo")
         st.caption(
-            f"{STUDIES} computed heads with readers' labels, no patient, through the real models; takes some minutes. "
-            "They are marked as synthetic wherever they appear."
+            f"{STUDIES} computer-generated heads with reader labels, analysed by the real models. No patient data; "
+            "marked as synthetic throughout. Takes a few minutes."
         )
 
 
@@ -105,7 +105,7 @@ def _intake(work: Background) -> None:
     if source == _SOURCES[2]:
         if path := server_folder.choose("ingest-path"):
             _begin(work, path, as_series)
-        st.caption("Everything below the folder is looked at. What the store knows already is not analysed again.")
+        st.caption("Subfolders are searched, too. Studies already in the store are not analysed again.")
     else:
         _upload(work, source == _SOURCES[1], as_series)
 
@@ -118,8 +118,8 @@ def _upload(work: Background, folder: bool, as_series: bool) -> None:
         key=f"ingest-files-{folder}-{number}",
     )
     st.caption(
-        f"Up to {st.get_option('server.maxUploadSize')} MB a file. More than about {MANY_FILES} files: pack them into "
-        "a ZIP, or use a folder on the server."
+        f"Up to {st.get_option('server.maxUploadSize')} MB a file. For more than about {MANY_FILES} files, use a ZIP "
+        "or a folder on the server."
     )
     if files:
         _begin(work, list(files), as_series)
@@ -130,14 +130,14 @@ def _begin(work: Background, what: Path | list[UploadedFile], as_series: bool) -
         if isinstance(what, Path):
             work.folder(what, "Folder on the server", as_series)
         else:
-            with st.spinner("Putting the files in place"):
+            with st.spinner("Saving the files"):
                 files = ((file.name, file) for file in what)
                 work.upload(files, f"Upload of {count(len(what), 'file')}", as_series)
     except OSError as error:
-        st.error(f"**Nothing was taken in.** The files cannot be written: {error.strerror}.")
+        st.error(f"**Nothing was added.** The files cannot be saved: {error.strerror}.")
         return
     except StoreError as error:
-        st.error(f"**Nothing was taken in.** {plain(str(error))}")
+        st.error(f"**Nothing was added.** {plain(str(error))}")
         return
     # The uploader is emptied and the popover closed: the files lie on the server's disk now.
     uploads.free(() if isinstance(what, Path) else [file.file_id for file in what])
@@ -155,19 +155,19 @@ def _progress(work: Background, busy: bool, some: bool) -> None:
         if not some and work.store.worklist.page(limit=1):
             st.rerun()  # the first study is there: the page has something to show
     except StoreError as error:
-        st.error(f"{plain(str(error))} What was recorded is kept; the work goes on when the database is back.")
+        st.error(f"{plain(str(error))} Finished results are kept; work resumes when the database is back.")
         return
     if busy and not (open_jobs or work.making or work.problem):
         st.rerun()  # the last job has ended: the page shows its studies and stops asking
     if work.problem:
-        st.error(f"**The work is held up.** {plain(work.problem)} What is done is kept; open jobs are tried again.")
+        st.error(f"**Work is on hold.** {plain(work.problem)} Finished results are kept; open jobs will be retried.")
         st.button("Try now", on_click=work.start, key="ingest-now")
     if work.making and work.making[0] < work.making[1]:
         made, total = work.making
-        st.progress(made / total, f"Demonstration: {made} of {total} heads computed")
+        st.progress(made / total, f"Demonstration: {made} of {total} heads generated")
     for open_job in open_jobs:
         _bar(work, open_job)
-    if open_jobs and st.button("Show what is new", type="tertiary", icon=":material/refresh:", key="ingest-refresh"):
+    if open_jobs and st.button("Show new studies", type="tertiary", icon=":material/refresh:", key="ingest-refresh"):
         st.rerun()
 
 
@@ -179,7 +179,7 @@ def _bar(work: Background, open_job: OpenJob) -> None:
         st.progress(over / job.total if job.total else 0.0, f"{_name(job)}: {_state(open_job)}")
     with right:
         if open_job.stalled:
-            _button("Go on", job, work.ask)
+            _button("Resume", job, work.ask)
         elif open_job.here and job.kind != "demo":
             _button("Stop", job, work.store.jobs.cancel)
 
@@ -187,9 +187,9 @@ def _bar(work: Background, open_job: OpenJob) -> None:
 def _state(open_job: OpenJob) -> str:
     job = open_job.job
     if open_job.stalled:
-        return f"{progress_text(job, open_job.throughput)}. The program that did this was ended."
+        return f"{progress_text(job, open_job.throughput)}. The program doing this has ended."
     if not job.first_at:
-        return "waits for its turn"
+        return "waiting"
     return progress_text(job, open_job.throughput) if job.done + job.failed or job.total > 1 else "looking for series"
 
 

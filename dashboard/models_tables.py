@@ -34,7 +34,9 @@ def points(card: ModelCard) -> str:
         )
         for point in card.operating_points
     ]
-    return table(("Operating point of any", "Threshold", "Sensitivity", "Specificity"), rows, card.default_reason)
+    return table(
+        ("Operating point (any haemorrhage)", "Threshold", "Sensitivity", "Specificity"), rows, card.default_reason
+    )
 
 
 def _share(value: float, ends: Sequence[float] | None) -> str:
@@ -46,31 +48,31 @@ def in_force(card: ModelCard, own: Mapping[str, Adjustment]) -> str:
     rows = []
     for label in card.labels:
         values = (threshold(card, own, label), card.thresholds[label])
-        one = own.get(label)
-        who = f"set by {one.who} on {one.created_at:%Y-%m-%d}: {one.why} (no. {one.id})" if one else "card"
+        change = own.get(label)
+        who = f"{change.who} on {change.created_at:%Y-%m-%d}: {change.why} (no. {change.id})" if change else "card"
         rows.append((label_name(label), *(f"{value:.4f}" for value in values), who))
-    return table(("Threshold of a study", "In force", "Card", "Since"), rows)
+    return table(("Study threshold", "In force", "Card", "Set by"), rows)
 
 
 def threshold(card: ModelCard, own: Mapping[str, Adjustment], label: str) -> float:
     """The threshold of a label that counts: the user's, or else the card's."""
-    one = own.get(label)
-    return card.thresholds[label] if one is None or one.value is None else one.value
+    change = own.get(label)
+    return card.thresholds[label] if change is None or change.value is None else change.value
 
 
 def history(changes: Iterable[Adjustment]) -> str:
     """Everything that was set, the newest first."""
     rows = [
         (
-            str(one.id),
-            when(one.created_at),
-            one.who,
-            one.version,
-            label_name(one.name),
-            "the card's own again" if one.value is None else f"{one.value:.4f}",
-            one.why,
+            str(change.id),
+            when(change.created_at),
+            change.who,
+            change.version,
+            label_name(change.name),
+            "back to the card" if change.value is None else f"{change.value:.4f}",
+            change.why,
         )
-        for one in changes
+        for change in changes
     ]
     return table(("No.", "When", "Who", "Version", "Label", "Threshold", "Why"), rows)
 

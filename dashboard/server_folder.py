@@ -16,14 +16,14 @@ def choose(key: str) -> Path | None:
     """Place the field and its button, and give what exists and is open to this page, once the button is clicked."""
     root = os.environ.get("ICHSCOPE_IMPORT")
     if root is None and st.get_option("server.address") not in _LOCAL:
-        st.write("The administrator can open a folder for this by setting `ICHSCOPE_IMPORT`.")
+        st.write("An administrator can allow a folder by setting `ICHSCOPE_IMPORT`.")
         return None
     text = st.text_input("Path of a folder, file or ZIP", placeholder=root or "/data/studies/0001", key=key)
     if not st.button("Analyse this folder", disabled=not text, key=f"{key}-go"):
         return None
     path = _existing(text)
     if path is None or (root is not None and not path.is_relative_to(Path(root).resolve())):
-        st.error(f"{plain(text)} cannot be opened: no such folder or file, or it is not open to this page.")
+        st.error(f"{plain(text)} cannot be opened: no such folder or file, or no access from this page.")
         return None
     return path
 

@@ -22,8 +22,8 @@ KEY = "cohort"
 _FORMATS = ("png", "svg")
 _NOTES = {
     "reasons": "A study may have several reasons.",
-    "prevalence": "Intervals take studies as independent of each other.",
-    "co-occurrence": "Numbers are studies; the shade is their share of all studies of the row.",
+    "prevalence": "Intervals assume that studies are independent.",
+    "co-occurrence": "Numbers are studies; the shade is their share of the row.",
 }
 
 
@@ -45,7 +45,7 @@ def page() -> None:
 
 def _show(cohort: Cohort, drawn: Mapping[str, go.Figure], corner: DeltaGenerator) -> None:
     if not cohort.total:
-        st.info("No study fits these filters.")
+        st.info("No studies match these filters.")
         st.button("Clear all filters", on_click=filters.clear, args=(KEY,))
         return
     _origin(cohort)
@@ -65,11 +65,14 @@ def _show(cohort: Cohort, drawn: Mapping[str, go.Figure], corner: DeltaGenerator
 
 def _origin(cohort: Cohort) -> None:
     if cohort.synthetic == cohort.total:
-        st.warning("**All of these studies are synthetic:** computed heads, no patient. They say nothing of a clinic.")
+        st.warning(
+            "**All of these studies are synthetic:** computer-generated, no patient data. "
+            "They say nothing about a hospital."
+        )
     elif cohort.synthetic:
         st.warning(
-            f"**{cohort.synthetic:,} of these {cohort.total:,} studies are synthetic:** computed heads, no patient. "
-            "The filter “Origin” leaves them out."
+            f"**{cohort.synthetic:,} of these {cohort.total:,} studies are synthetic:** computer-generated, "
+            "no patient data. Use the filter “Origin” to leave them out."
         )
 
 
@@ -123,7 +126,7 @@ def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
 
 def _downloads(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> None:
     st.segmented_control(
-        "Format of each figure's camera button",
+        "Image format of each figure's camera button",
         _FORMATS,
         default=_FORMATS[0],
         required=True,

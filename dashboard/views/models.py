@@ -40,7 +40,7 @@ def _show(store: Store, cards: dict[str, ModelCard]) -> None:
     for tab, (folder, card) in zip(tabs, cards.items(), strict=True):
         if tab.open:
             with tab:
-                own = [one for one in history if one.model == card.name]
+                own = [change for change in history if change.model == card.name]
                 _model(store, folder, card, providers.get(folder, ""), own)
 
 
@@ -49,7 +49,7 @@ def _folder() -> str:
 
 
 def _cards() -> dict[str, ModelCard]:
-    """Cards by the name of their folder, the model that tells most kinds apart first; a bad one is told."""
+    """Cards by the name of their folder, the model with the most labels first; errors name a bad one."""
     cards = {}
     for path in sorted(default_models_folder().glob(f"*/{CARD_FILE}")):
         try:
@@ -69,7 +69,7 @@ def _providers() -> dict[str, str]:
 
 
 def _model(store: Store, folder: str, card: ModelCard, provider: str, history: list[Adjustment]) -> None:
-    own = {label: one for (_, version, label), one in in_force(history).items() if version == card.version}
+    own = {label: change for (_, version, label), change in in_force(history).items() if version == card.version}
     st.markdown(f"**{plain(card.name)} {plain(card.version)}.** {plain(card.description)}")
     left, right = st.columns(2, gap="medium")
     with left:
@@ -77,9 +77,9 @@ def _model(store: Store, folder: str, card: ModelCard, provider: str, history: l
         st.html(tables.in_force(card, own))
         _set(store, folder, card, own)
         st.caption(
-            "A threshold counts for results that come from now on, on every page and in `ichscope batch` and `watch`; "
-            "each result keeps the name of the operating point that it was judged by, and stored results stay as they "
-            "are. `ichscope analyse` looks into no store and goes by the card. A new version begins with its own card."
+            "A new threshold applies to new results only, on every page and in `ichscope batch` and `watch`. Each "
+            "result keeps the operating point it was judged by; stored results do not change. `ichscope analyse` uses "
+            "no store and follows the card. A new model version starts with its own card."
         )
         if history:
             st.html(tables.history(history))
@@ -114,7 +114,7 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
         with st.container(horizontal=True):
             for title, new, off in (
                 ("Set for new results", value, abs(value - now) < _LOWEST / 2),
-                ("Back to the card's own", None, label not in own),
+                ("Back to the card", None, label not in own),
             ):
                 st.button(
                     title,
@@ -129,14 +129,14 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
 
 def _workload(store: Store, card: ModelCard, label: str, value: float, now: float) -> str:
     """How many of the results so far a threshold would call positive."""
-    said = cached.scores(str(store.volumes), card.name, card.version, label, store.cohorts.state(), store)
-    if not len(said):
-        return "No result of this version is stored yet, so what it would change cannot be said."
-    shares = [share(len(said) - int(np.searchsorted(said, one)), len(said)) for one in (value, now)]
+    scores = cached.scores(str(store.volumes), card.name, card.version, label, store.cohorts.state(), store)
+    if not len(scores):
+        return "No results of this version are stored yet, so the effect cannot be estimated."
+    shares = [share(len(scores) - int(np.searchsorted(scores, at)), len(scores)) for at in (value, now)]
     return (
-        f"Of the {len(said):,} stored results of this version {in_percent(shares[0])} reach {value:.4f}; "
-        f"{in_percent(shares[1])} reach {now:.4f}, which is in force. What it does to sensitivity and specificity is "
-        "on the page Performance."
+        f"Of {len(scores):,} stored results of this version, {in_percent(shares[0])} reach {value:.4f} and "
+        f"{in_percent(shares[1])} reach {now:.4f}, which is in force. See Performance for the effect on sensitivity "
+        "and specificity."
     )
 
 
@@ -147,7 +147,7 @@ def _save(store: Store, card: ModelCard, label: str, value: float | None, who: s
         st.session_state[f"{key}-told"] = f"Not saved. {error}"
         return
     st.session_state[f"{key}-why"] = ""
-    st.session_state[f"{key}-told"] = "Saved. New results go by it."
+    st.session_state[f"{key}-told"] = "Saved. It applies to new results."
 
 
 page()

@@ -75,7 +75,11 @@ def serve(models: Path, home: Path, theme: str = "dark") -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    environment |= {"ICHSCOPE_MODELS": str(models), "ICHSCOPE_HOME": str(home), "STREAMLIT_THEME_BASE": f".streamlit/{theme}.toml"}
+    environment |= {
+        "ICHSCOPE_MODELS": str(models),
+        "ICHSCOPE_HOME": str(home),
+        "STREAMLIT_THEME_BASE": f".streamlit/{theme}.toml",
+    }
     environment.pop("ICHSCOPE_DATABASE_URL", None)
     log = home / "server.txt"
     with (

@@ -68,10 +68,10 @@ def test_a_zip_is_analysed_in_the_background_and_counted(page: Page, own_models:
     # Without models nothing gets on, so that there is time to look at a job under way.
     away = own_models.rename(home / "away")
     page.locator("input[type=file]").set_input_files([night()])
-    expect(page.get_by_text("The work is held up.")).to_be_visible()
+    expect(page.get_by_text("Work is on hold.")).to_be_visible()
     page.reload()
     expect(page.get_by_text(f"0 of {STUDIES} series")).to_be_visible()
-    expect(page.get_by_text("The work is held up.")).to_be_visible()
+    expect(page.get_by_text("Work is on hold.")).to_be_visible()
     away.rename(own_models)
     page.get_by_role("button", name="Try now").click()
     expect(page.get_by_text(f"{STUDIES} of {STUDIES} series done")).to_be_visible(timeout=WAIT_MS)

@@ -53,7 +53,7 @@ def test_a_threshold_that_is_set_judges_the_next_study(page: Page, address: str)
     page.get_by_label("Reason").fill("a test")
     page.get_by_label("Reason").press("Enter")
     page.get_by_role("button", name="Set for new results").click()
-    said = f"set by Ann on {datetime.now(UTC):%Y-%m-%d}"
+    said = f"Ann on {datetime.now(UTC):%Y-%m-%d}"
     expect(page.locator(".models").first).to_contain_text(f"{said}: a test")
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Study check").click()

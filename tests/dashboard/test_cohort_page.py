@@ -58,7 +58,7 @@ def numbers(app: AppTest) -> dict[str, str]:
 
 def test_an_empty_store_says_what_to_do(app: AppTest) -> None:
     text = words(app.run())
-    assert "add the first ones" in text
+    assert "No studies yet" in text
     assert "not for diagnosis" in text
     assert not app.metric
 
@@ -108,7 +108,7 @@ def test_filters_limit_everything_and_can_be_cleared(app: AppTest) -> None:
     assert numbers(app)["Studies"] == "1"
     assert numbers(app)["Flagged by a model"] == "100 %"
     app.text_input[0].set_value("0000000000000000")
-    assert "No study fits" in words(app.run())
+    assert "No studies match" in words(app.run())
     next(button for button in app.button if button.label == "Clear all filters").click()
     assert numbers(app.run())["Studies"] == "2"
 

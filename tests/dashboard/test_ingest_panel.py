@@ -317,7 +317,7 @@ def run_to_the_end(app: AppTest) -> AppTest:
 def test_an_empty_store_says_what_to_do(app: AppTest) -> None:
     text = words(app.run())
     assert "any studies: False" in text
-    assert "add the first ones" in text
+    assert "No studies yet" in text
     assert "200 MB a file" in text
     assert [button.label for button in app.button] == ["Make a demonstration"]
 
@@ -327,7 +327,7 @@ def test_a_demonstration_that_was_asked_for_is_shown_from_the_first_moment(
 ) -> None:
     monkeypatch.setattr(Background, "start", lambda self: None)
     app.run().button[0].click()
-    assert f"Demonstration: 0 of {demo.STUDIES} heads computed" in words(app.run())
+    assert f"Demonstration: 0 of {demo.STUDIES} heads generated" in words(app.run())
     assert not app.button, "it is not offered twice"
 
 
@@ -350,11 +350,11 @@ def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytes
     for _ in range(2):
         text = words(app.run())
         assert "Upload of" in text
-        assert "waits for its turn" in text
+        assert "waiting" in text
     (fragment,) = [one.proto for one in app.get("progress")]
     assert fragment.value == 0
     next(button for button in app.button if button.label == "Stop").click()
-    assert "waits for its turn" not in words(app.run())
+    assert "waiting" not in words(app.run())
     assert work.look() == []
 
 
@@ -398,7 +398,7 @@ def test_what_cannot_be_taken_in_is_said(
     monkeypatch.setattr(Background, "upload", fail)
     app.run().file_uploader[0].set_value([("night.zip", b"data", "application/zip")])
     text = words(app.run())
-    assert "Nothing was taken in" in text
+    assert "Nothing was added" in text
     assert said in text
 
 
@@ -439,8 +439,8 @@ def test_a_job_that_stands_still_can_be_taken_over(app: AppTest, tmp_path: Path)
     store = cached.store()
     job = batch.begin(store, [tmp_path / "in"])
     age(store, job)
-    assert "The program that did this was ended" in words(app.run())
-    next(button for button in app.button if button.label == "Go on").click()
+    assert "The program doing this has ended" in words(app.run())
+    next(button for button in app.button if button.label == "Resume").click()
     words(run_to_the_end(app.run()))
     assert isinstance(store.jobs.get(job), Job)
     assert store.jobs.get(job).done == 1

@@ -114,7 +114,7 @@ def three(store: Store) -> list[int]:
 
 def test_an_empty_store_offers_to_fill_it() -> None:
     app = start()
-    assert "add the first ones" in words(app)
+    assert "No studies yet" in words(app)
     assert "Research use only - not for diagnosis" in words(app)
     assert not app.get("bidi_component")
 
