@@ -23,7 +23,7 @@ def choose(names: Sequence[str], key: str, reason: str) -> int:
     index = st.selectbox(
         f"{count(len(names), 'series', 'series')} in this study",
         range(len(names)),
-        format_func=lambda place: f"{plain(names[place])}{' - speaks for the study' if place == 0 else ''}",
+        format_func=lambda place: f"Speaks: {names[place]}" if place == 0 else names[place],
         key=key,
     )
     st.caption(f"Speaks for the study: {plain(sentence(reason))}")
@@ -39,7 +39,7 @@ def _name_of_result(result: SeriesResult) -> str:
     header = result.volume.header if result.volume else None
     thickness = header.slice_thickness_mm if header else None
     soft_tissue = result.volume.facts.soft_tissue if result.volume else None
-    return _name(len(result.slices), thickness, soft_tissue, result.name)
+    return _name(len(result.slices), thickness, soft_tissue, result.name.rpartition("/")[2])
 
 
 def names_of_rows(rows: Sequence[SeriesRow]) -> list[str]:
@@ -50,4 +50,5 @@ def names_of_rows(rows: Sequence[SeriesRow]) -> list[str]:
 def _name(slices: int, thickness: float | None, soft_tissue: bool | None, more: str) -> str:
     tissue = {True: "soft tissue", False: "bone kernel", None: ""}[soft_tissue]
     facts = (count(slices, "slice"), f"{thickness:g} mm" if thickness else "", tissue, more)
-    return ", ".join(filter(None, facts))
+    # A list takes its entries as they are, without Markdown.
+    return "".join(sign if sign.isprintable() else "?" for sign in ", ".join(filter(None, facts)))

@@ -252,3 +252,38 @@ print(sorted(set("tensorflow keras torch jax".split()) & set(name.partition(".")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+# ---- a study with several series -------------------------------------------------------------------------
+
+
+def examination() -> list[tuple[str, bytes, str]]:
+    """A bone series of a bleed, and a soft-tissue series without one: the latter speaks."""
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    bone = uploads(folder="e/bone", **study, SeriesInstanceUID="1.2.3.4.1", ConvolutionKernel="H70h")
+    soft = uploads(None, "e/soft", **study, SeriesInstanceUID="1.2.3.4.2", ConvolutionKernel="H31s")
+    return [*bone, *soft]
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    (button,) = (button for button in app.button if button.label == label)
+    return button.click().run()
+
+
+def test_of_several_series_one_speaks_and_another_is_analysed_and_chosen(app: AppTest) -> None:
+    app = check(app, examination())
+    (series,) = (box for box in app.selectbox if box.label == "2 series in this study")
+    assert series.options == ["Speaks: 8 slices, 5 mm, soft tissue, soft", "8 slices, 5 mm, bone kernel, bone"]
+    assert "a bone kernel" in words(app)
+    assert "Not flagged" in words(app)
+    app = series.set_value(1).run()
+    assert "another series speaks for the study" in words(app)
+    app = press(app, "Analyse this series")
+    assert "FLAGGED - possible haemorrhage" in words(app)
+    app = press(app, "Let this series speak for the study")
+    (series,) = (box for box in app.selectbox if box.label == "2 series in this study")
+    assert series.options[0] == "Speaks: 8 slices, 5 mm, bone kernel, bone"
+    assert "Chosen on this page" in words(app)
+    (study,) = app.session_state["results"]
+    roles = [(entry["role"], entry["name"]) for entry in study.to_json()]
+    assert roles == [("speaks for the study", "e/bone"), ("other series", "e/soft")]

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.worklist import review_session, table
 from dashboard.worklist.export import worklist_csv
-from ichscope.imaging.series import Header
+from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.store import Filter, Reviews, Store, StoreError, Worklist, tables, volumes
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
@@ -564,3 +564,27 @@ def test_the_filters_of_the_list_hold_for_the_neighbours(store: Store) -> None:
     app.query_params["study"] = str(first)
     assert "1 of 2 in the list" in words(app.run())
     assert asked(click(app, "Next")) == third
+
+
+# ---- a study with several series -------------------------------------------------------------------------
+
+
+def test_series_of_a_study_are_opened_and_another_may_speak(store: Store) -> None:
+    thick, bone = (SeriesFacts(soft_tissue=soft, slice_thickness_mm=5.0) for soft in (True, False))
+    for name, facts, score in (("thick", thick, 0.1), ("bone", bone, 0.9)):
+        made = cases.study("A", score, series=name)
+        assert made.volume is not None
+        made = replace(made, volume=replace(made.volume, facts=facts))
+        study = store.results.record(made, cases.content(name))
+    app = as_reader(study)
+    (series,) = (box for box in app.selectbox if box.label == "2 series in this study")
+    assert "Not flagged" in words(app)
+    assert "a bone kernel" in words(app)
+    app = series.set_value(1).run()
+    assert "FLAGGED" in words(app)
+    app = click(app, "Let this series speak for the study")
+    row = store.worklist.row(study)
+    assert (row.priority, row.series_reason[:14]) == ("likely", "chosen by Ann ")
+    assert "FLAGGED" in words(app)
+    marked = store.reviews.add(study, "Bob", labels={"any": True}, marks={1: ["any"]}).review
+    assert marked.series == row.series_id
