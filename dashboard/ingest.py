@@ -190,7 +190,7 @@ def _state(open_job: OpenJob) -> str:
         return f"{progress_text(job, open_job.throughput)}. The program doing this has ended."
     if not job.first_at:
         return "waiting"
-    return progress_text(job, open_job.throughput) if job.done + job.failed or job.total > 1 else "looking for series"
+    return progress_text(job, open_job.throughput) if job.done + job.failed or job.total > 1 else "looking for studies"
 
 
 def _name(job: Job) -> str:
@@ -206,12 +206,12 @@ def _failures(work: Background) -> None:
     jobs = {job.id: job for job in (*latest, *work.store.jobs.recent(_OPEN, open_only=True))}
     for job in jobs.values():
         if job.failed:
-            with st.expander(f"{_name(job)}: {job.failed} of {job.total} series failed"):
+            with st.expander(f"{_name(job)}: {job.failed} of {job.total} studies failed"):
                 _reasons(work, job)
 
 
 def _ended(job: Job) -> str:
-    done = f"{job.done} of {job.total} series done"
+    done = f"{job.done} of {job.total} studies done"
     if not job.first_at or not job.last_at:
         return done
     return f"{done} in {duration((job.last_at - job.first_at).total_seconds())}"

@@ -38,8 +38,8 @@ class Throughput:
 
 
 def progress_text(job: Job, throughput: Throughput) -> str:
-    """Say `120 of 1000 series, 2 failed, 35/min, 25 min left`."""
-    parts = [f"{job.done + job.failed} of {job.total} series"]
+    """Say `120 of 1000 studies, 2 failed, 35/min, 25 min left`."""
+    parts = [f"{job.done + job.failed} of {job.total} studies"]
     parts += [f"{job.failed} failed"] if job.failed else []
     parts += [f"{60 * throughput.rate:.0f}/min"] if throughput.rate else []
     parts += [f"{duration(throughput.left_s)} left"] if throughput.left_s else []

@@ -15,6 +15,7 @@ from ichscope.batch import Throughput
 from ichscope.batch.throughput import progress_text
 from ichscope.commands.terminal import plain
 from ichscope.imaging.findings import Status
+from ichscope.levels import rows_of
 from ichscope.store import Filter, Job, Store
 
 # Without a terminal, as in a log of the night, a line now and then is enough.
@@ -28,7 +29,7 @@ def job_progress() -> Iterator[Callable[[Job], None]]:
     console, throughput = Console(stderr=True, highlight=False), Throughput()
     columns = (BarColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Looking for series", total=None)
+        task = bar.add_task("Looking for studies", total=None)
         printed_at = time.monotonic()
 
         def see(job: Job) -> None:
@@ -47,11 +48,11 @@ def summary(store: Store, job: Job) -> list[str]:
     """Say what became of a job, the commonest failures last; not a word that names a file."""
     counts = store.worklist.counts(Filter(job=job.id))
     by_status = ", ".join(f"{counts.status.get(status, 0)} {status}" for status in Status)
-    lines = [f"{counts.total} series: {by_status}; {job.failed} failed (job {job.id})."]
+    lines = [f"{rows_of(counts.total, 'study')}: {by_status}; {job.failed} failed (job {job.id})."]
     if likely := counts.priority.get("likely", 0):
         lines.append(f"{likely} flagged as likely bleeds.")
     if left := job.pending + job.running:
-        lines.append(f"{left} series are not done yet, or under way in another program.")
+        lines.append(f"{rows_of(left, 'study')} not done yet, or under way in another program.")
     reasons = Counter(failure.reason for failure in store.jobs.failures(job.id, limit=1000))
     lines += [f"{count} x {plain(reason)}" for reason, count in reasons.most_common(_REASONS)]
     if job.failed:

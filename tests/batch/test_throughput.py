@@ -9,5 +9,5 @@ def test_progress_in_words() -> None:
     for at in range(3):
         job = Job(1, "folder", "", {}, None, True, {"done": 60 * at, "failed": at, "pending": 880 - 61 * at})
         throughput.see(job, at=60.0 * at)
-    assert progress_text(job, throughput) == "122 of 880 series, 2 failed, 61/min, 12 min left"
+    assert progress_text(job, throughput) == "122 of 880 studies, 2 failed, 61/min, 12 min left"
     assert [duration(seconds) for seconds in (5, 600, 9000)] == ["5 s", "10 min", "2.5 h"]

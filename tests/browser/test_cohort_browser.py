@@ -70,11 +70,11 @@ def test_a_zip_is_analysed_in_the_background_and_counted(page: Page, own_models:
     page.locator("input[type=file]").set_input_files([night()])
     expect(page.get_by_text("Work is on hold.")).to_be_visible()
     page.reload()
-    expect(page.get_by_text(f"0 of {STUDIES} series")).to_be_visible()
+    expect(page.get_by_text(f"0 of {STUDIES} studies")).to_be_visible()
     expect(page.get_by_text("Work is on hold.")).to_be_visible()
     away.rename(own_models)
     page.get_by_role("button", name="Try now").click()
-    expect(page.get_by_text(f"{STUDIES} of {STUDIES} series done")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text(f"{STUDIES} of {STUDIES} studies done")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(STUDIES))
     expect(page.get_by_text("50 %", exact=True)).to_be_visible()
     expect(page.locator(".js-plotly-plot .bars").first).to_be_visible(timeout=WAIT_MS)
@@ -103,7 +103,7 @@ def test_more_studies_come_through_the_popover_which_closes(page: Page) -> None:
     page.locator("input[type=file]").set_input_files(
         [{"name": name, "mimeType": "application/dicom", "buffer": data} for name, data in files]
     )
-    expect(page.get_by_text("1 of 1 series done")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("1 of 1 studies done")).to_be_visible(timeout=WAIT_MS)
     expect(chooser).to_be_hidden()
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(STUDIES + 1))
 

@@ -56,7 +56,7 @@ def test_batch_retry_rescore_and_prune(call, home: Path, tmp_path: Path) -> None
     study(tmp_path / "in" / "good")
     done = call("batch", tmp_path / "in")
     assert done.exit_code == 0, done.output
-    assert "1 series:" in done.stdout
+    assert "1 study:" in done.stdout
     (tmp_path / "in" / "bad.dcm").write_bytes(b"not a scan")
     assert call("batch", tmp_path / "in").exit_code == 3
     assert "Nothing to do" in call("retry").stdout
@@ -78,7 +78,7 @@ def test_what_is_under_way_elsewhere_counts_as_missed(
         running.finish(store, replace(job, states=dict(job.states) | {"running": 2}))
     store.close()
     assert ended.value.exit_code == 3
-    assert "2 series are not done yet" in capsys.readouterr().out
+    assert "2 studies not done yet" in capsys.readouterr().out
 
 
 def test_retry_of_several_jobs_says_the_worst(call, home: Path, tmp_path: Path) -> None:

@@ -335,7 +335,7 @@ def test_a_zip_is_uploaded_analysed_and_the_uploader_emptied(app: AppTest) -> No
     app.run().file_uploader[0].set_value([("night.zip", zipped(heads()), "application/zip")])
     text = words(run_to_the_end(app.run()))
     assert "any studies: True" in text
-    assert "2 of 2 series done" in text
+    assert "2 of 2 studies done" in text
     assert "SMITH" not in text
     assert app.file_uploader[0].value == []
     assert len(cached.store().jobs.recent()) == 1
@@ -375,10 +375,10 @@ def test_failures_are_listed_with_reasons_and_tried_again(app: AppTest, monkeypa
         patched.setattr(batch.workers, "analyse", broken)
         app.run().file_uploader[0].set_value([("night.zip", zipped(heads()), "application/zip")])
         text = words(run_to_the_end(app.run()))
-    assert app.expander[0].label.endswith("2 of 2 series failed")
+    assert app.expander[0].label.endswith("2 of 2 studies failed")
     assert "2 x MemoryError" in text
     next(button for button in app.button if button.label == "Try again").click()
-    assert "2 of 2 series done" in words(run_to_the_end(app.run()))
+    assert "2 of 2 studies done" in words(run_to_the_end(app.run()))
     assert not app.expander
 
 
@@ -408,7 +408,7 @@ def test_a_folder_on_the_server_is_analysed(app: AppTest, tmp_path: Path) -> Non
     app.run().text_input[0].set_value(str(tmp_path / "in"))
     app.run()
     next(button for button in app.button if button.label == "Analyse this folder").click()
-    assert "1 of 1 series done" in words(run_to_the_end(app.run()))
+    assert "1 of 1 studies done" in words(run_to_the_end(app.run()))
 
 
 def test_failures_of_a_watched_folder_are_listed_with_another_try(app: AppTest) -> None:
@@ -420,7 +420,7 @@ def test_failures_of_a_watched_folder_are_listed_with_another_try(app: AppTest) 
     for _ in range(12):
         store.jobs.mark_listed(store.jobs.start("folder", "later"))
     text = words(app.run())
-    assert app.expander[0].label.endswith("1 of 1 series failed")
+    assert app.expander[0].label.endswith("1 of 1 studies failed")
     assert "file is no longer there" in text
     assert [button.label for button in app.expander[0].button] == ["Try again"]
 
