@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ichscope.texts import writable
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -31,16 +33,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all, in UTF-8; what that cannot say is written as `texts.writable` gives it.
 
     Raises
     ------
     OSError
         if the folder is missing or cannot be written
     """
-    path = path.resolve()
+    path, data = path.resolve(), writable(text).encode()
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")  # a pipe or device must not be replaced by a file
+        path.write_bytes(data)  # a pipe or device must not be replaced by a file
         return
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +16,8 @@ from ichscope.imaging.findings import FindingLevel
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
+from ichscope.texts import json_text as text_of
+from ichscope.texts import writable
 
 CSV_COLUMNS = (
     *("name", "study", "series", "status", "reasons", "slices"),
@@ -202,7 +203,7 @@ class StudyResult:
 
 def json_text(results: Iterable[Mapping[str, Any]]) -> str:
     """Give the results (SeriesResult.to_json) as a JSON list, UTF-8 text with a final newline."""
-    return json.dumps(list(results), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text_of(list(results))
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = CSV_COLUMNS) -> str:
@@ -211,7 +212,7 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = CSV_COL
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({column: csv_cell(value) for column, value in row.items()} for row in rows)
-    return text.getvalue()
+    return writable(text.getvalue())
 
 
 def csv_rows(result: SeriesResult) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ LAYERS = (
     ("results", "models"),
     ("imaging", "metrics", "phantom"),
     ("labels", "levels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version
+    ("texts",),
 )
 
 

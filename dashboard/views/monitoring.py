@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from html import escape
 
@@ -28,6 +27,7 @@ from ichscope.reporting.figures import monitoring as figures
 from ichscope.reporting.figures.performance import description
 from ichscope.reporting.figures.theme import config
 from ichscope.store import Store, StoreError
+from ichscope.texts import json_text
 
 
 def page() -> None:
@@ -55,7 +55,7 @@ def _report(store: Store) -> None:
         limits(store, report)
         st.download_button(
             "JSON",
-            partial(_json, report),
+            lambda: json_text(to_json(report)),
             "ichscope-monitoring.json",
             "application/json",
             icon=":material/download:",
@@ -85,10 +85,6 @@ def _report(store: Store) -> None:
         _without_labels(report)
     with right:
         _readers(report)
-
-
-def _json(report: MonitoringReport) -> str:
-    return json.dumps(to_json(report), indent=2, ensure_ascii=False) + "\n"
 
 
 def _zip(report: MonitoringReport) -> bytes:

@@ -28,6 +28,8 @@ from ichscope.commands.shared import (
     columns_of,
     fail,
     save,
+    saved,
+    speak_any_text,
 )
 from ichscope.imaging.findings import Status
 from ichscope.labels import SUBTYPES
@@ -59,6 +61,7 @@ app = typer.Typer(
 def _main(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
+    speak_any_text()
     if version:
         show_version()
         raise typer.Exit
@@ -101,9 +104,11 @@ def analyse(
             rows.extend(row for result in study.series for row in results.csv_rows(result))
             statuses.append(study.status)
             report.add(study)
+    texts = ((csv_file, results.csv_text(rows)), (json_file, results.json_text(entries)))
+    problems = [saved(target, text) for target, text in texts]
     report.show(to_stderr=STDOUT in (json_file, csv_file))
-    save(json_file, results.json_text(entries))
-    save(csv_file, results.csv_text(rows))
+    if any(problems):
+        fail("\n".join(filter(None, problems)))
     raise typer.Exit(_exit_code(statuses))
 
 

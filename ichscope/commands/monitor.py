@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ichscope.commands import running
 from ichscope.commands.shared import STDOUT, JsonOption, TablesOption, save, save_all
+from ichscope.texts import json_text
 
 if TYPE_CHECKING:
     from ichscope.monitor import MonitoringReport
@@ -63,18 +62,14 @@ def monitor(
             report = compare(store, since=first)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)
-        save(json_file, _json_text({"reason": str(error)}))
+        save(json_file, json_text({"reason": str(error)}))
         return
-    save(json_file, _json_text(to_json(report)))
+    save(json_file, json_text(to_json(report)))
     save_all(tables, {f"{name}.csv": text for name, text in csv_tables(report).items()})
     for line in _lines(report):
         typer.echo(line, err=json_file == STDOUT)
     if check and report.alerts:
         raise typer.Exit(ALERT)
-
-
-def _json_text(report: Mapping[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def _day(text: str | None) -> date | None:

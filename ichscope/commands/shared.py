@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from ichscope.atomic import write_text
+from ichscope.texts import writable
 
 NONE_ANALYSED, USAGE, SOME_NOT_ANALYSED, STOPPED = 1, 2, 3, 4
 STDOUT = Path("-")
@@ -103,12 +105,36 @@ def check_targets(*targets: Path | None, hint: str | None = None) -> None:
             raise typer.BadParameter(f"{target}: expected a file in a folder that exists", param_hint=hint)
 
 
+def speak_any_text() -> None:
+    """Let a terminal whose encoding cannot say a letter show its number in place of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def save(target: Path | None, text: str) -> None:
     """Write a text to a file, whole or not at all, or to stdout; to nowhere if no file was asked for."""
+    if problem := saved(target, text):
+        fail(problem)
+
+
+def saved(target: Path | None, text: str) -> str:
+    """Do as `save`, and give what is wrong, "" if nothing: after long work one file that fails must not cost others."""
     if target == STDOUT:
-        sys.stdout.write(text)
+        _to_stdout(text)
     elif target is not None:
-        _write(target, text)
+        try:
+            write_text(target, text)
+        except OSError as error:
+            return f"{target}: could not be written ({error.strerror})"
+    return ""
+
+
+def _to_stdout(text: str) -> None:
+    """Write UTF-8 whatever the terminal's encoding is: a program reads it."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(writable(text).encode())
+    sys.stdout.buffer.flush()
 
 
 def save_all(folder: Path | None, texts: Mapping[str, str]) -> None:
@@ -119,12 +145,6 @@ def save_all(folder: Path | None, texts: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"{folder}: could not be created ({error.strerror})")
-    for name, text in texts.items():
-        _write(folder / name, text)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        write_text(file, text)
-    except OSError as error:
-        fail(f"{file}: could not be written ({error.strerror})")
+    problems = [saved(folder / name, text) for name, text in texts.items()]
+    if any(problems):
+        fail("\n".join(filter(None, problems)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ichscope.metrics import AucComparison, Estimate
 from ichscope.models.card import file_sha256
 from ichscope.tabular.foreign_table import Floats, Ints
 from ichscope.tabular.values import LabelValues
+from ichscope.texts import json_text
 
 _FIRST_KEYS = 5
 
@@ -65,7 +65,7 @@ class Evaluation:
 
 def to_json_text(evaluation: Evaluation) -> str:
     """Give an evaluation as JSON text with a final newline."""
-    return json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(evaluation.to_json())
 
 
 def _as_dicts(items: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ichscope.errors import IchscopeError
+from ichscope.texts import writable
 
 # A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; no file of a head study comes near.
 MAX_FILE_BYTES = 2 << 30
@@ -81,13 +82,16 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """One file, by the name that the user knows, wherever its bytes are."""
+    """One file, by the name that the user knows, wherever its bytes are; any name can be written (`texts.writable`)."""
 
     name: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
     archive: Archive | None = field(default=None, repr=False)
     member: zipfile.ZipInfo | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", writable(self.name))
 
     @property
     def size(self) -> int:

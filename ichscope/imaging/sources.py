@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ichscope.imaging.source import Archive, Source, SourceError
+from ichscope.texts import writable
 
 # So many files at once from strangers, whose bytes come over the page, and so many on disk, at some 2 KB of memory
 # each. What holds more is refused as a whole: a part of it could end in the middle of a series.
@@ -33,6 +34,9 @@ class Rejected:
 
     name: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", writable(self.name))
 
 
 class SeriesSource(Protocol):
