@@ -35,13 +35,17 @@ def analyse(
     pictures_as_series: bool = False,
     progress: Progress | None = None,
     all_series: bool = False,
+    say: Callable[[str], object] = lambda text: None,
 ) -> Iterator[StudyResult]:
     """Analyse everything in files, folders and ZIPs: one result a study, and one a file that is unreadable.
 
     progress : called with (slices done, slices, series name)
     all_series : run the models on every series, not only on the one that speaks for its study
+    say : called with what was left out, in words
     """
     intake = collect(inputs, pictures_as_series=pictures_as_series)
+    if intake.left_out_text:
+        say(intake.left_out_text)
     yield from (_rejected(file) for file in intake.rejected)
     for groups in intake.studies:
         yield analyse_study(groups, detectors, progress, all_series)
@@ -85,8 +89,9 @@ def analyse_group(
     try:
         read = read_series if group.kind == "ct" else read_pictures
         series = read(group.sources, group.identity)
+        series = replace(series, findings=(*group.findings, *series.findings))
     except (DicomError, ImageError) as error:
-        return unreadable(group.study, group.key, name, str(error))
+        return unreadable(group.study, group.key, name, str(error), group.findings)
     # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
     with ThreadPoolExecutor(1) as beside:
         prepared = beside.submit(model_input, series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
@@ -138,11 +143,16 @@ def _judged(
     return replace(checked, status=status, reasons=reasons, findings=findings, models=models)
 
 
-def unreadable(study: str, series: str, name: str, reason: str) -> SeriesResult:
-    """The result of what cannot be read: its reason."""
-    finding = Finding(FindingLevel.NOT_ANALYSABLE, "unreadable", reason)
+def unreadable(study: str, series: str, name: str, reason: str, more: Sequence[Finding] = ()) -> SeriesResult:
+    """The result of what cannot be read: its reason, and what was found before."""
+    findings = (Finding(FindingLevel.NOT_ANALYSABLE, "unreadable", reason), *more)
     return SeriesResult(
-        study=study, series=series, name=name, status=Status.NOT_ANALYSED, reasons=(reason,), findings=(finding,)
+        study=study,
+        series=series,
+        name=name,
+        status=Status.NOT_ANALYSED,
+        reasons=reasons_of(findings),
+        findings=findings,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from zipfile import ZipInfo
 
 from ichscope.imaging.intake import Group, Source
-from ichscope.imaging.series import SeriesFacts
+from ichscope.imaging.series import Finding, SeriesFacts
 from ichscope.imaging.source import Archive, SourceError
 
 
@@ -109,13 +109,16 @@ def _group_to_json(group: Group) -> dict[str, Any]:
     files = [_entry(source, below, prefix) for source, below in zip(group.sources, relative, strict=True)]
     series = [group.study, group.key]
     facts = asdict(group.facts)
-    return {"root": root, "prefix": prefix, "files": files, "kind": group.kind, "series": series, "facts": facts}
+    values = {"root": root, "prefix": prefix, "files": files, "kind": group.kind, "series": series, "facts": facts}
+    remarks = [[finding.level, finding.code, finding.text] for finding in group.findings]
+    return values | ({"findings": remarks} if remarks else {})
 
 
 def _group_from_json(values: dict[str, Any]) -> Group:
     sources = tuple(_source(Path(values["root"]), values["prefix"], entry) for entry in values["files"])
     study, series = values["series"]
-    return Group(values["kind"], study, series, sources, SeriesFacts(**values.get("facts", {})))
+    findings = tuple(Finding(*words) for words in values.get("findings", ()))
+    return Group(values["kind"], study, series, sources, SeriesFacts(**values.get("facts", {})), findings)
 
 
 def path_of(source: Source) -> Path:

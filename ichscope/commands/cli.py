@@ -98,7 +98,7 @@ def analyse(
     statuses: list[str] = []
     report = terminal.Report(detectors)
     with terminal.progress() as progress:
-        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series):
+        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series, report.say):
             # Only what will be written is kept: the pixels of one study at a time stay in memory.
             entries.extend(study.to_json())
             rows.extend(row for result in study.series for row in results.csv_rows(result))

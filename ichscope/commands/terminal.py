@@ -38,6 +38,7 @@ class Report:
         self._notes: dict[str, int] = {}
         self._statuses: list[str] = []
         self._series = 0
+        self._remarks: list[str] = []
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("Series", overflow="fold")
         self._table.add_column("Slices", justify="right")
@@ -50,6 +51,10 @@ class Report:
             self._add_series(result)
         self._statuses.append(study.status)
         self._series += len(study.series)
+
+    def say(self, text: str) -> None:
+        """Take a remark on the whole, to be printed after the notes."""
+        self._remarks.append(text)
 
     def _add_series(self, result: SeriesResult) -> None:
         numbers = [str(self._notes.setdefault(reason, len(self._notes) + 1)) for reason in result.reasons]
@@ -65,6 +70,8 @@ class Report:
             console.print(self._table)
         for reason, number in self._notes.items():
             console.print(f"({number}) {escape(plain(reason))}", soft_wrap=True)
+        for text in self._remarks:
+            console.print(escape(plain(text)), soft_wrap=True)
         console.print(_count(self._statuses, self._series))
         console.print(f"{', '.join(self._models.values())}. Research use only, not for diagnosis.", soft_wrap=True)
 

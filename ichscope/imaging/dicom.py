@@ -22,6 +22,7 @@ from ichscope.imaging.geometry import (
     upright,
 )
 from ichscope.imaging.identity import identity_of
+from ichscope.imaging.person import person_of, tell_apart, told_apart_by
 from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
@@ -36,7 +37,8 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     Parameters
     ----------
     sources : the files
-    identity : that of their group; of files that come without a group it is computed in the same way
+    identity : that of their group, which the intake made one series; of files that come without a group it is
+        computed in the same way
 
     Returns
     -------
@@ -62,7 +64,9 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
 
     All files together:
 
-    - Study Instance UID and Series Instance UID are the same [5]_, else it is an error;
+    - Patient ID, Patient's Name and Patient's Birth Date contradict each other nowhere, else it is an error;
+    - Study Instance UID and Series Instance UID are the same [5]_, else it is an error, unless the intake says that
+      each slice has a series of its own;
     - Rows, Columns, Image Orientation (Patient), Pixel Spacing and LOCALIZER in Image Type [6]_ are the same: the
       largest set that agrees is the volume, the others are left out and named;
     - no two slices have the same place along the slice normal, by Image Position (Patient) [4]_: the first is used;
@@ -90,8 +94,10 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     """
     files = as_sources(sources)
     frames, findings = _read_all(files)
-    _check_one_series(frames)
-    identity = identity or identity_of(*_uids(frames[0]), files)
+    if identity is None:
+        _check_one_series(frames)
+        identity = identity_of(*_uids(frames[0]), files)
+    _check_one_patient(frames)
     patient_id = frames[0].uid("PatientID")
     frames, mixed = _largest_cluster(frames)
     frames, order = _sorted_by_place(frames)
@@ -123,6 +129,14 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
         return frames, []
     text = f"{len(failures)} of {len(sources)} files could not be read and {_are(len(failures))} left out: "
     return frames, [Finding(FindingLevel.WARNING, "unreadable-file", text + name_some(failures))]
+
+
+def _check_one_patient(frames: list[Frame]) -> None:
+    """Whatever was sorted before, no volume is of two patients."""
+    people = [person_of(dataset) for dataset in {id(frame.dataset): frame.dataset for frame in frames}.values()]
+    if len(tell_apart(people)) > 1:
+        keyword = told_apart_by(people)[0]
+        raise DicomError.about(frames[0].file, keyword, "another patient than in other files", "the same in all")
 
 
 def _check_one_series(frames: list[Frame]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -11,8 +11,10 @@ from typing import Literal
 from ichscope.imaging.facts import series_facts
 from ichscope.imaging.geometry import clusters
 from ichscope.imaging.identity import identity_of, picture_identity
-from ichscope.imaging.series import Identity, SeriesFacts
-from ichscope.imaging.sorting import DicomImage, SortedFiles, sort_files
+from ichscope.imaging.person import contradiction, tell_apart, told_apart_by
+from ichscope.imaging.series import Finding, Identity, SeriesFacts
+from ichscope.imaging.single_images import series_of
+from ichscope.imaging.sorting import BESIDE, DicomImage, SortedFiles, left_out, sort_files
 from ichscope.imaging.source import Source, digest
 from ichscope.imaging.sources import STRAY_FOLDERS, Rejected, SeriesSource, natural_order, series_source, walk
 from ichscope.imaging.speaker import speaker
@@ -22,13 +24,17 @@ __all__ = ["STRAY_FOLDERS", "Group", "Intake", "Rejected", "Source", "collect", 
 
 @dataclass(frozen=True)
 class Group:
-    """The files of one series, or one picture; `study` and `key` are short hashes, never identifiers."""
+    """The files of one series, or one picture; `study` and `key` are short hashes, never identifiers.
+
+    findings : what sorting chose without being forced to
+    """
 
     kind: Literal["ct", "picture"]
     study: str
     key: str
     sources: tuple[Source, ...]
     facts: SeriesFacts = field(default_factory=SeriesFacts, compare=False)
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
 
     @property
     def identity(self) -> Identity:
@@ -45,6 +51,17 @@ class Intake:
     ignored: tuple[str, ...]
 
     @property
+    def left_out(self) -> tuple[int, int]:
+        """How many pictures that lie beside DICOM images, and how many other files, are no images of a series."""
+        pictures = sum(name.endswith(f"({BESIDE})") for name in self.ignored)
+        return pictures, len(self.ignored) - pictures
+
+    @property
+    def left_out_text(self) -> str:
+        """The same in words, with a few names; "" for none."""
+        return left_out(*self.left_out, sorted(self.ignored, key=lambda name: not name.endswith(f"({BESIDE})")))
+
+    @property
     def studies(self) -> tuple[tuple[Group, ...], ...]:
         """The groups of each study, the one that speaks for it first; studies in order of their first name."""
         studies: dict[str, list[Group]] = defaultdict(list)
@@ -57,7 +74,9 @@ class Intake:
 
 
 def collect(
-    inputs: Iterable[Path | str | Source | tuple[str, bytes] | SeriesSource], pictures_as_series: bool = False
+    inputs: Iterable[Path | str | Source | tuple[str, bytes] | SeriesSource],
+    pictures_as_series: bool = False,
+    stray_pictures: bool = True,
 ) -> Intake:
     """Sort files into series without decoding pixels.
 
@@ -66,6 +85,7 @@ def collect(
     inputs : files, folders (searched to the bottom) and ZIP archives, as paths or as (name, bytes); or, as Sources,
         files that a folder was found to hold, where one that is no image is a stray; or any other SeriesSource
     pictures_as_series : take all pictures of one folder or archive as one series, in natural name order
+    stray_pictures : leave out pictures that lie with DICOM images in what was handed over, as on a patient's CD
 
     Returns
     -------
@@ -79,27 +99,48 @@ def collect(
 128)"),), ignored=('a/notes.txt',))
     """
     files = sort_files(series_source(item) for item in inputs)
+    if stray_pictures and not pictures_as_series:
+        files.leave_pictures()
     groups = _series_groups(files.images) + _picture_groups(files, pictures_as_series)
     groups.sort(key=lambda group: natural_order(group.sources[0].name))
     return Intake(tuple(groups), tuple(files.rejected), tuple(files.ignored))
 
 
 def _series_groups(images: list[DicomImage]) -> list[Group]:
-    """One group a series, and one more for each part of it that cannot be in one volume with the rest."""
-    series: dict[tuple[str, ...], list[DicomImage]] = defaultdict(list)
+    studies: dict[tuple[str, ...], list[DicomImage]] = defaultdict(list)
     for image in images:
-        folder = "" if image.series else str(PurePosixPath(image.source.name).parent)
-        series[image.study, image.series, image.facts.modality, folder].append(image)
+        studies[image.examination].append(image)
+    return [group for members in studies.values() for group in study_groups(members)]
+
+
+def study_groups(images: Sequence[DicomImage]) -> list[Group]:
+    """Groups of the images of one examination; of several patients whose files bear its UID, each has their own."""
+    people = [image.person for image in images]
+    patients = tell_apart(people)
+    findings: tuple[Finding, ...] = ()
+    if len(patients) > 1:
+        shared = "StudyInstanceUID" if images[0].study else "SeriesInstanceUID"
+        findings = (contradiction(told_apart_by(people), len(patients), shared),)
+    marks = ["", *(person.mark([other for other, _ in patients]) for person, _ in patients[1:])]
+    return [
+        group
+        for mark, (_, places) in zip(marks, patients, strict=True)
+        for group in _patients_groups([images[place] for place in places], mark, findings)
+    ]
+
+
+def _patients_groups(images: Sequence[DicomImage], mark: str, findings: tuple[Finding, ...]) -> list[Group]:
+    """One group a series, and one more for each part of it that cannot be in one volume with the rest."""
     groups = []
-    for (study, uid, *_), members in series.items():
+    for uid, members, remarks in series_of(images):
         volumes = clusters([image.shape for image in members])
         parts = [part for volume in volumes for part in _by_kernel([members[i] for i in volume])]
         files = [image.source for image in members]
         for number, part in enumerate(parts):
-            identity = identity_of(study, uid, files, number)
+            identity = identity_of(members[0].study, uid, files, number, mark)
             sources = tuple(image.source for image in part)
             facts = series_facts([image.facts for image in part])
-            groups.append(Group("ct", identity.study, identity.series, sources, facts))
+            groups.append(Group("ct", identity.study, identity.series, sources, facts, (*findings, *remarks)))
     return groups
 
 

@@ -42,6 +42,8 @@ def two_shapes(head: Phantom) -> list[tuple[str, bytes]]:
     for image in other:
         image.StudyInstanceUID = datasets(head)[0].StudyInstanceUID
         image.SeriesInstanceUID = datasets(head)[0].SeriesInstanceUID
+        for keyword in ("PatientID", "PatientName", "PatientBirthDate"):
+            setattr(image, keyword, getattr(datasets(head)[0], keyword, None))
     return uploads([*datasets(head), *other], "a")
 
 
