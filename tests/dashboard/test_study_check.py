@@ -41,7 +41,9 @@ def app() -> AppTest:
 def words(app: AppTest) -> str:
     """Everything that the page says, one string."""
     assert not app.exception
-    texts = [one.value for kind in ("title", "subheader", "markdown", "caption", "text") for one in app.get(kind)]
+    texts = [
+        one.value for kind in ("title", "header", "subheader", "markdown", "caption", "text") for one in app.get(kind)
+    ]
     boxes = [one.value for kind in (app.error, app.warning) for one in kind]
     return "\n".join([*texts, *boxes, *(one.proto.body for one in app.get("html"))])
 
