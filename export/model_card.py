@@ -167,9 +167,10 @@ def _operating_points(card: ModelCard) -> str:
 
 def _predictive(point: OperatingPoint) -> list[str]:
     bleeding, normal = _PREVALENCE, 1 - _PREVALENCE
-    found, missed = bleeding * point.sensitivity, bleeding * (1 - point.sensitivity)
+    caught, missed = bleeding * point.sensitivity, bleeding * (1 - point.sensitivity)
     alarms, left = normal * (1 - point.specificity), normal * point.specificity
-    return [f"{part / (part + other):.2f}" if part + other else "" for part, other in ((found, alarms), (left, missed))]
+    pairs = ((caught, alarms), (left, missed))
+    return [f"{part / (part + other):.2f}" if part + other else "" for part, other in pairs]
 
 
 _COUNTS = {"n": "n", "positives": "positive", "positive_patients": "positive patients", "patients": "patients"}

@@ -27,13 +27,13 @@ def in_force(audit: Audit, label: str) -> float:
 def moved(audit: Audit) -> dict[str, dict[str, float]]:
     """Thresholds that were moved away from where they begin: key of the model -> label -> threshold."""
     kept: dict[tuple[str, ...], float] = st.session_state.get(f"{KEY}-thresholds", {})
-    found: dict[str, dict[str, float]] = {}
+    thresholds: dict[str, dict[str, float]] = {}
     for key in filter(None, (audit.first, audit.second)):
         for label in audit.labels_of(key):
             value = kept.get(_place(audit, label, key))
             if value is not None and value != _beginning(audit, label, key):
-                found.setdefault(key, {})[label] = float(value)
-    return found
+                thresholds.setdefault(key, {})[label] = float(value)
+    return thresholds
 
 
 def _place(audit: Audit, label: str, key: str | None = None) -> tuple[str, ...]:

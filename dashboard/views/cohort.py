@@ -77,14 +77,14 @@ def _origin(cohort: Cohort) -> None:
 
 
 def _answer(cohort: Cohort) -> None:
-    done, found = analysed(cohort), flagged(cohort)
-    by_models = share(found.positives, found.studies)
+    done, flags = analysed(cohort), flagged(cohort)
+    by_models = share(flags.positives, flags.studies)
     numbers = {
         "Studies": (f"{cohort.total:,}", f"{_limited(cohort):,} of them limited"),
         "Analysed": (percent(done / cohort.total), f"{done:,} of {cohort.total:,}"),
         "Flagged by a model": (
             "-" if by_models.value is None else percent(by_models.value),
-            f"{found.positives:,} of {found.studies:,}; {limits(by_models)}",
+            f"{flags.positives:,} of {flags.studies:,}; {limits(by_models)}",
         ),
         "From arrival to result": (_median(cohort, "result"), f"median; to first review {_median(cohort, 'review')}"),
     }

@@ -73,12 +73,12 @@ def look(place: Place) -> list[Task]:
     """
     if not place.path.is_dir():
         return tasks(collect([place.path], place.pictures_as_series), place.path)
-    found = _directly_in(place.path) if place.shallow else walk(place.path)
-    files = list(islice(found, LARGE_FOLDER + 1))
+    paths = _directly_in(place.path) if place.shallow else walk(place.path)
+    files = list(islice(paths, LARGE_FOLDER + 1))
     large = len(files) > LARGE_FOLDER or sum(map(_is_zip, files)) > MANY_ZIPS
     if large and not place.shallow and (parts := _parts(place.path)):
         return [*(replace(place, path=part) for part in parts), replace(place, shallow=True)]
-    return tasks(collect(sources(place.path, [*files, *found]), place.pictures_as_series), place.path)
+    return tasks(collect(sources(place.path, [*files, *paths]), place.pictures_as_series), place.path)
 
 
 def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
@@ -87,20 +87,20 @@ def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
     return (Source(str(PurePosixPath(top, *file.relative_to(folder).parts)), path=file) for file in files)
 
 
-def tasks(found: Intake, place: Path) -> list[Task]:
+def tasks(intake: Intake, place: Path) -> list[Task]:
     """Give the tasks of what was found in a place."""
-    refused = [Refused(place, file.name, file.reason) for file in found.rejected]
-    studies = (Files(groups) for groups in found.studies)
+    refused = [Refused(place, file.name, file.reason) for file in intake.rejected]
+    studies = (Files(groups) for groups in intake.studies)
     return [*(replace(study, stamp=stamp(study.sources)) for study in studies), *refused]
 
 
 def stamp(files: Sequence[Source]) -> str:
     """Sizes and times of files: what makes a study that has changed another item; one that has not, the same."""
     try:
-        found = [path_of(source).stat() for source in files]
+        stats = [path_of(source).stat() for source in files]
     except OSError:  # gone meanwhile, which the next step will tell
         return ""
-    return short_hash(*(f"{one.st_size} {one.st_mtime_ns}" for one in found))
+    return short_hash(*(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats))
 
 
 def prepare(group: Group) -> Ready:
@@ -159,14 +159,14 @@ def refused_content(task: Refused) -> str:
 
 def _parts(folder: Path) -> list[Path]:
     """Subfolders, as `walk` takes them, and ZIPs."""
-    found = [one for one in folder.iterdir() if _is_folder(one) or _is_zip(one)]
-    return sorted(found, key=lambda one: natural_order(one.name))
+    parts = [part for part in folder.iterdir() if _is_folder(part) or _is_zip(part)]
+    return sorted(parts, key=lambda part: natural_order(part.name))
 
 
 def _directly_in(folder: Path) -> Iterator[Path]:
     """Files of a folder that are in none of its parts."""
-    found = (one for one in folder.iterdir() if one.is_file() and not _is_zip(one))
-    return iter(sorted(found, key=lambda one: natural_order(one.name)))
+    files = (file for file in folder.iterdir() if file.is_file() and not _is_zip(file))
+    return iter(sorted(files, key=lambda file: natural_order(file.name)))
 
 
 def _is_folder(path: Path) -> bool:

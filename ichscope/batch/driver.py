@@ -110,22 +110,22 @@ class Driver:
                 error = refused
         if error is not None:
             # What another error says may hold values of a patient's file.
-            said = isinstance(error, (SourceError, ValueUnfitError))
-            self._store.jobs.fail(item.id, str(error) if said else type(error).__name__)
+            is_ours = isinstance(error, (SourceError, ValueUnfitError))
+            self._store.jobs.fail(item.id, str(error) if is_ours else type(error).__name__)
         del self._doing[future]
 
-    def _started(self, item: Item, found: discovery.Started) -> None:
-        match found:
+    def _started(self, item: Item, started: discovery.Started) -> None:
+        match started:
             case list():
-                self._store.jobs.add_items(item.job, map(to_text, found))
+                self._store.jobs.add_items(item.job, map(to_text, started))
                 self._store.jobs.drop(item.id)
             case Refused():
-                self._record_refused(item, found)
+                self._record_refused(item, started)
             case Stored():
-                scored = self._executor.submit(workers.score, self._config, found.hu)
-                self._later(item, scored, self._scored, found)
+                scored = self._executor.submit(workers.score, self._config, started.hu)
+                self._later(item, scored, self._scored, started)
             case Files():
-                self._prepare(item, _Left(found.groups))
+                self._prepare(item, _Left(started.groups))
 
     def _prepare(self, item: Item, left: _Left) -> None:
         """Begin with the next series of a study: hash its files."""
@@ -188,8 +188,8 @@ class Driver:
         content = discovery.refused_content(task)
         self._store.results.record(result, content, files=[task.name], arrived_at=self._job.created_at, item=item.id)
 
-    def _scored(self, item: Item, kept: Stored, found: tuple[dict[str, ModelResult], list[Finding]]) -> None:
-        models, failures = found
+    def _scored(self, item: Item, kept: Stored, scored: tuple[dict[str, ModelResult], list[Finding]]) -> None:
+        models, failures = scored
         if failure := _failure(failures):
             self._store.jobs.fail(item.id, failure)
             return

@@ -82,7 +82,7 @@ def _look(inbox: Inbox, store: Store, job: int, say: Say, stop: Event) -> None:
     while not stop.is_set():
         began = time.monotonic()
         try:
-            inbox.take(lambda found: store.jobs.add_items(job, map(to_text, found)))
+            inbox.take(lambda arrived: store.jobs.add_items(job, map(to_text, arrived)))
         except StoreError as error:
             say(str(error))
         except OSError as error:
@@ -127,15 +127,15 @@ class Inbox:
         self._handled = {path: stamp for path, stamp in self._handled.items() if path in stamps}
         quiet = {path for path, since in self._since.items() if self._clock() - since.at >= self._quiet_s}
         fresh = [path for path in quiet if self._handled.get(path) != stamps[path]]
-        found: list[Task] = [Place(path, stamps[path]) for path in fresh if _is_whole(path)]
+        arrived: list[Task] = [Place(path, stamps[path]) for path in fresh if _is_whole(path)]
         if any(not _is_whole(path) for path in fresh):
-            found += self._loose([path for path in stamps if not _is_whole(path)], quiet, set(fresh))
-        if found:
-            add(found)
+            arrived += self._loose([path for path in stamps if not _is_whole(path)], quiet, set(fresh))
+        if arrived:
+            add(arrived)
         self._handled |= {path: stamps[path] for path in fresh}
 
     def _stamps(self) -> Iterator[tuple[Path, str]]:
-        for path in sorted(self.folder.iterdir(), key=lambda one: natural_order(one.name)):
+        for path in sorted(self.folder.iterdir(), key=lambda path: natural_order(path.name)):
             if path.name.startswith(".") or path.is_symlink() or path.name.lower().endswith(_PART_NAMES):
                 continue
             try:
@@ -150,7 +150,7 @@ class Inbox:
 
     def _loose(self, files: list[Path], quiet: set[Path], fresh: set[Path]) -> list[Task]:
         """Sort all loose files, since one that comes late belongs to a study with those that were taken before."""
-        found: list[Task] = []
+        arrived: list[Task] = []
         for task in tasks(collect(sources(self.folder, files)), self.folder):
             paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
             if isinstance(task, Files):
@@ -158,8 +158,8 @@ class Inbox:
             # Of too many files none is taken, and the folder's one row says so.
             too_many = isinstance(task, Refused) and task.name == self.folder.name
             if too_many or (paths <= quiet and paths & fresh):
-                found.append(task)
-        return found
+                arrived.append(task)
+        return arrived
 
 
 def _is_whole(path: Path) -> bool:
@@ -169,7 +169,7 @@ def _is_whole(path: Path) -> bool:
 def _stamp(path: Path) -> str:
     """What changes when anything in a folder changes, or a file; "" for an empty folder."""
     files = list(walk(path)) if path.is_dir() else [path]
-    return _hash(f"{file.relative_to(path)} {(found := file.stat()).st_size} {found.st_mtime_ns}" for file in files)
+    return _hash(f"{file.relative_to(path)} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files)
 
 
 def _hash(parts: Iterable[str]) -> str:

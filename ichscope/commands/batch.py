@@ -150,7 +150,7 @@ def retry(
     setup = running.setup(model, models_folder, provider)
     with running.store() as store, running.executor(setup, workers, dask) as (executor, ahead):
         chosen = [store.jobs.get(job)] if job is not None else store.jobs.recent(limit=1000)
-        numbers = [one.id for one in reversed(chosen) if one.failed or one.pending or one.running]
+        numbers = [job.id for job in reversed(chosen) if job.failed or job.pending or job.running]
         if not numbers:
             typer.echo("Nothing to do: no series has failed or is left.")
             return
@@ -193,7 +193,7 @@ def demo(
 
 
 def _age(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d+)([hdw])", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+)([hdw])", text.strip())
+    if match is None:
         raise typer.BadParameter(f"{text!r}; expected a number and h, d or w, as 30d", param_hint="--older-than")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

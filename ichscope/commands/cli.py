@@ -219,13 +219,14 @@ def show_providers(
 
     try:
         for names, folders in encoder_groups(models_folder).items():
-            said = texts.verdict(names, choose(folders, again))
-            typer.echo("\n".join(said) + "\n")
+            lines = texts.verdict_lines(names, choose(folders, again))
+            typer.echo("\n".join(lines) + "\n")
     except (ModelError, providers.ProviderError) as error:
         fail(str(error))
     typer.echo("To be had by --provider, the usually fastest first:")
-    for found in (*providers.for_int8(), *providers.available()):
-        typer.echo(f"{found.choice:<15}{found.label}{', where a model has 8-bit weights' if found.needs_int8 else ''}")
+    for provider in (*providers.for_int8(), *providers.available()):
+        where = ", where a model has 8-bit weights" if provider.needs_int8 else ""
+        typer.echo(f"{provider.choice:<15}{provider.label}{where}")
     for choice, why in providers.missing().items():
         typer.echo(f"{choice:<15}not here: {why}")
 

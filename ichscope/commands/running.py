@@ -57,8 +57,8 @@ def executor(setup: WorkerConfig, workers: int | None, dask: str | None) -> Iter
     from ichscope.models.card import ModelError
 
     if dask:
-        with _dask(dask) as found:
-            yield found
+        with _dask(dask) as executor_and_ahead:
+            yield executor_and_ahead
         return
     try:
         detectors(setup)

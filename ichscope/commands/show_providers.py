@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from ichscope.models.autotuning import Trial, Verdict
 
 
-def verdict(names: Sequence[str], found: Verdict) -> list[str]:
+def verdict_lines(names: Sequence[str], verdict: Verdict) -> list[str]:
     """Say what was found for models that share one encoder: machine, choice with its reason, and every trial."""
-    machine = found.machine
+    machine = verdict.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     return [
-        f"{' and '.join(names)}: {found.label}, {found.micro_batch} slices at a time; {found.reason}",
-        f"  tried on {found.tested_at[:10]} on {machine['processor']}, {machine['cores']} cores; {versions}",
-        *(f"  {trial.label:<16}{_said(trial)}" for trial in found.trials),
+        f"{' and '.join(names)}: {verdict.label}, {verdict.micro_batch} slices at a time; {verdict.reason}",
+        f"  tried on {verdict.tested_at[:10]} on {machine['processor']}, {machine['cores']} cores; {versions}",
+        *(f"  {trial.label:<16}{_measured(trial)}" for trial in verdict.trials),
     ]
 
 
-def _said(trial: Trial) -> str:
+def _measured(trial: Trial) -> str:
     rate = f"{trial.rate:.0f} slices/s" if trial.rate is not None else ""
     off = f"off by {trial.difference:.4f} at most" if trial.difference is not None and trial.choice != "cpu" else ""
     return ", ".join(part for part in (rate, off, f"not used: {trial.problem}" if trial.problem else "") if part)

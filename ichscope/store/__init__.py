@@ -22,7 +22,7 @@ from ichscope.store.rows import (
     Agreement,
     Choices,
     Counts,
-    Failure,
+    FailedItem,
     Filter,
     Item,
     Job,
@@ -57,7 +57,7 @@ __all__ = [
     "Counts",
     "Database",
     "Day",
-    "Failure",
+    "FailedItem",
     "Filter",
     "ImportedRows",
     "ImportedTableInfo",
@@ -162,11 +162,11 @@ def _check_key(database: Database, keys: Pseudonymiser, folder: Path) -> None:
     """With another key, patients and studies that are in the store already would seem to be new ones."""
     mine = keys.hash("key", "check")
     with database.reading() as session:
-        found = session.get(Setting, "key")
-    if found is None:
+        row = session.get(Setting, "key")
+    if row is None:
         with database.writing() as session:
             session.execute(insert_for(session)(Setting).values(name="key", value=mine).on_conflict_do_nothing())
-            found = session.get_one(Setting, "key")
-    if found.value != mine:
+            row = session.get_one(Setting, "key")
+    if row.value != mine:
         path = folder / places.KEY_FILE
         raise StoreError(f"The database was made with another key than {path}; put the file it was made with there.")

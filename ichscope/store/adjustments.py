@@ -115,22 +115,24 @@ def thresholds_in_force(session: Session) -> Thresholds:
 def in_force(history: Iterable[Adjustment]) -> Thresholds:
     """Give what counts of a history, the newest first."""
     newest: dict[tuple[str, str, str], Adjustment] = {}
-    for one in history:
-        newest.setdefault((one.model, one.version, one.name), one)
-    return {key: one for key, one in newest.items() if one.value is not None}
+    for adjustment in history:
+        newest.setdefault((adjustment.model, adjustment.version, adjustment.name), adjustment)
+    return {key: adjustment for key, adjustment in newest.items() if adjustment.value is not None}
 
 
 def judged(result: ModelResult, thresholds: Thresholds) -> ModelResult:
     """Judge a result by the thresholds that users have set for this version; the others stay the card's own."""
     own = {
-        label: found for label in result.thresholds if (found := thresholds.get((result.name, result.version, label)))
+        label: adjustment
+        for label in result.thresholds
+        if (adjustment := thresholds.get((result.name, result.version, label)))
     }
     if not own:
         return result
-    values = result.thresholds | {label: one.value for label, one in own.items() if one.value is not None}
+    values = {label: adjustment.value for label, adjustment in own.items() if adjustment.value is not None}
     return replace(
         result,
-        thresholds=values,
+        thresholds=result.thresholds | values,
         operating_point=point_name(result.operating_point, own),
     )
 
@@ -141,15 +143,16 @@ def point_name(own_point: str, thresholds: Mapping[str, Adjustment]) -> str:
     The point is about `any`; other labels are named after it. The number tells changes of one day apart.
     """
     of_any = _by_whom(thresholds["any"]) if "any" in thresholds else own_point
-    others = [f"{label} {_by_whom(one)}" for label, one in thresholds.items() if label != "any"]
+    others = [f"{label} {_by_whom(adjustment)}" for label, adjustment in thresholds.items() if label != "any"]
     return "; ".join([of_any, *others])
 
 
-def _by_whom(one: Adjustment) -> str:
-    return f"set by {one.who} on {one.created_at:%Y-%m-%d} (no. {one.id})"
+def _by_whom(adjustment: Adjustment) -> str:
+    return f"set by {adjustment.who} on {adjustment.created_at:%Y-%m-%d} (no. {adjustment.id})"
 
 
 def named_in(point: str, history: Iterable[Adjustment]) -> list[Adjustment]:
     """Which of a history the name of an operating point tells of, the oldest first."""
     numbers = {int(digits) for digits in re.findall(r"\(no\. (\d+)\)", point)}
-    return sorted((one for one in history if one.id in numbers), key=lambda one: one.id)
+    named = (adjustment for adjustment in history if adjustment.id in numbers)
+    return sorted(named, key=lambda adjustment: adjustment.id)

@@ -100,16 +100,16 @@ class Arrivals:
         counts = (func.count(), func.count(Study.model_any), func.count().filter(Study.model_any.is_(True)))
         chosen = select(day, Study.synthetic, *counts).group_by(day, Study.synthetic).order_by(day, Study.synthetic)
         with self._database.reading() as session:
-            found = session.execute(chosen).all()
-        return [ArrivalDay(_date(number), bool(synthetic), *rest) for number, synthetic, *rest in found]
+            days = session.execute(chosen).all()
+        return [ArrivalDay(_date(number), bool(synthetic), *rest) for number, synthetic, *rest in days]
 
     def newest(self, synthetic: bool) -> datetime | None:
         """When the last study arrived."""
         with self._database.reading() as session:
-            found: datetime | None = session.scalar(
+            moment: datetime | None = session.scalar(
                 select(func.max(Study.arrived_at)).where(Study.synthetic == synthetic)
             )
-        return found
+        return moment
 
     def review_weeks(self, synthetic: bool) -> list[ReviewWeek]:
         """How many newest reviews affirmed and rejected what the models say, the oldest week first."""
@@ -117,8 +117,8 @@ class Arrivals:
         counts = [func.count().filter(Study.agreement == word) for word in ("agree", "disagree")]
         chosen = select(week, *counts).where(Study.agreement.in_(("agree", "disagree")), Study.synthetic == synthetic)
         with self._database.reading() as session:
-            found = session.execute(chosen.group_by(week).order_by(week)).all()
-        return [ReviewWeek(_date(7 * number - MONDAY), *rest) for number, *rest in found]
+            weeks = session.execute(chosen.group_by(week).order_by(week)).all()
+        return [ReviewWeek(_date(7 * number - MONDAY), *rest) for number, *rest in weeks]
 
     def studies(self, since: datetime, until: datetime, synthetic: bool) -> ArrivalColumns:
         """Studies that arrived in a period."""
@@ -144,13 +144,13 @@ class Arrivals:
         )
         with self._database.reading() as session:
             versions = session.execute(select(*_VERSION).distinct().order_by(*_VERSION)).all()
-        found = []
+        results = []
         for model, version in versions:
             chosen = select(*columns).join(Study, Study.series_id == Result.series_id)
             chosen = chosen.where(Result.model == model, Result.version == version, *within)
             numbers = np.array(self._rows(chosen), np.float64).reshape(-1, len(columns))
-            found.append(ArrivalResults(model, version, *numbers.T))
-        return found
+            results.append(ArrivalResults(model, version, *numbers.T))
+        return results
 
     def reasons(self, since: datetime, until: datetime, synthetic: bool) -> list[tuple[str, int]]:
         """Why studies of a period were not analysed: codes of findings, each with its number of studies."""
@@ -158,8 +158,8 @@ class Arrivals:
         of_study = and_(Finding.series_id == Study.series_id, Finding.level == "not analysable")
         chosen = select(Finding.code, studies).join(Study, of_study).where(*_within(since, until, synthetic))
         with self._database.reading() as session:
-            found = session.execute(chosen.group_by(Finding.code).order_by(studies.desc(), Finding.code))
-            return [(code, count) for code, count in found]
+            reasons = session.execute(chosen.group_by(Finding.code).order_by(studies.desc(), Finding.code))
+            return [(code, count) for code, count in reasons]
 
     def ended_items(self, since: datetime, until: datetime) -> tuple[int, int]:
         """How many items of jobs failed in a period, and how many ended."""

@@ -140,31 +140,32 @@ class AuditColumns:
         counts = select(*names, func.count().label("studies"), func.max(Result.id).label("newest"))
         counts = counts.join(Study, _SPEAKS).group_by(*names)
         with self._database.reading() as session:
-            found = session.execute(counts.order_by(*names)).all()
-            of_one = select(Result.id, Result.slice_labels, *_PROBABILITIES)
-            rows = {row.id: row for row in session.execute(of_one.where(Result.id.in_([row.newest for row in found])))}
+            versions = session.execute(counts.order_by(*names)).all()
+            newest = Result.id.in_([version.newest for version in versions])
+            chosen = select(Result.id, Result.slice_labels, *_PROBABILITIES).where(newest)
+            rows = {row.id: row for row in session.execute(chosen)}
         return [
             ModelVersion(
-                *(one.model, one.version, one.studies),
-                tuple(label for label in LABELS if getattr(rows[one.newest], f"probability_{label}") is not None),
-                bool(rows[one.newest].slice_labels),
+                *(version.model, version.version, version.studies),
+                tuple(label for label in LABELS if getattr(rows[version.newest], f"probability_{label}") is not None),
+                bool(rows[version.newest].slice_labels),
             )
-            for one in found
+            for version in versions
         ]
 
     def reviewed(self) -> tuple[int, tuple[str, ...]]:
         """How many studies have a label that a reader gave, and who gave any."""
-        said = or_(*(column.is_not(None) for column in _review_labels()))
+        has_label = or_(*(column.is_not(None) for column in _review_labels()))
         with self._database.reading() as session:
-            count = session.scalar(select(func.count(Review.study_id.distinct())).where(said)) or 0
-            readers = session.scalars(select(Review.reader).where(said).distinct()).all()
+            count = session.scalar(select(func.count(Review.study_id.distinct())).where(has_label)) or 0
+            readers = session.scalars(select(Review.reader).where(has_label).distinct()).all()
         return count, tuple(sorted(readers))
 
     def reviews(self) -> ReviewColumns:
         """What readers said of all studies."""
         labels = [type_coerce(column, Integer) for column in _review_labels()]
-        study, reader, *said = self._columns(select(Review.study_id, Review.reader, *labels).order_by(Review.id))
-        return ReviewColumns(_ints(study), reader, dict(zip(LABELS, map(_floats, said), strict=True)))
+        study, reader, *values = self._columns(select(Review.study_id, Review.reader, *labels).order_by(Review.id))
+        return ReviewColumns(_ints(study), reader, dict(zip(LABELS, map(_floats, values), strict=True)))
 
     def studies(self, filter: Filter | None = None) -> StudyColumns:
         """Facts of the studies that fit, by id."""
@@ -183,8 +184,8 @@ class AuditColumns:
         study = Series.study_id if all_series else Study.id
         join = (Series, Series.id == Result.series_id) if all_series else (Study, _SPEAKS)
         how = (cast(Result.thresholds, Text), Result.operating_point, Result.encoder_sha256, Result.head_sha256)
-        found = self._columns(select(*how).select_from(Result).join(*join).where(*_of(model, version)).distinct())
-        ways = list(zip(*found, strict=True))
+        columns = self._columns(select(*how).select_from(Result).join(*join).where(*_of(model, version)).distinct())
+        ways = list(zip(*columns, strict=True))
         same = [and_(*(column == value for column, value in zip(how, way, strict=True))) for way in ways]
         number = case(*((fits, i) for i, fits in enumerate(same)), else_=0) if len(ways) > 1 else literal(0)
         chosen = select(study, Result.series_id, *_PROBABILITIES, number).select_from(Result).join(*join)
@@ -213,7 +214,7 @@ class AuditColumns:
         # Versions of a model know the same labels in every study.
         labels = json.loads(texts[-1]) if texts else []
         along = [np.frombuffer(blob, "<f4").reshape(len(labels), -1) for blob in blobs if labels]
-        counts = [one.shape[1] for one in along]
+        counts = [probabilities.shape[1] for probabilities in along]
         all_of_them = np.concatenate(along, axis=1).astype(np.float64) if along else np.empty((len(labels), 0))
         of_study, index = _places(study if labels else (), counts)
         return SliceColumns(

@@ -90,8 +90,8 @@ class Cohorts:
                 synthetic=_synthetic(session, limits),
                 days=days,
                 reasons=_reasons(session, limits),
-                prevalence=tuple(one for alone, _ in labels for one in alone),
-                together=tuple(one for _, pairs in labels for one in pairs),
+                prevalence=tuple(prevalence for alone, _ in labels for prevalence in alone),
+                together=tuple(pair for _, pairs in labels for pair in pairs),
                 scores=_scores(session, limits),
                 breakdowns={name: _shares(session, limits, value) for name, value in BREAKDOWNS.items()},
                 waits=(*_by_edges("result", result), *_by_edges("review", review)),
@@ -110,8 +110,8 @@ def _count(condition: Any) -> ColumnElement[int]:
 def _days(session: Session, limits: Sequence[Condition]) -> tuple[Day, ...]:
     day = type_coerce(Study.arrived_at, BigInteger) // _DAY
     chosen = select(day, Study.status, func.count()).where(*limits).group_by(day, Study.status).order_by(day)
-    found = session.execute(chosen.order_by(Study.status))
-    return tuple(Day((EPOCH + timedelta(days=number)).date(), status, count) for number, status, count in found)
+    days = session.execute(chosen.order_by(Study.status))
+    return tuple(Day((EPOCH + timedelta(days=number)).date(), status, count) for number, status, count in days)
 
 
 def _reasons(session: Session, limits: Sequence[Condition]) -> tuple[Reason, ...]:
@@ -134,10 +134,10 @@ def _labels(session: Session, limits: Sequence[Condition], by: By) -> tuple[list
     counts = [_count(column.is_(True)) for column in columns.values()]
     counts += [func.count(column) for column in columns.values()]
     counts += [_count(and_(columns[a].is_(True), columns[b].is_(True))) for a, b in pairs]
-    found = iter(session.execute(select(*counts).select_from(Study).where(*limits)).one())
-    positives, known = ([next(found) for _ in LABELS] for _ in range(2))
+    numbers = iter(session.execute(select(*counts).select_from(Study).where(*limits)).one())
+    positives, known = ([next(numbers) for _ in LABELS] for _ in range(2))
     alone = [Prevalence(label, by, *numbers) for label, *numbers in zip(LABELS, positives, known, strict=True)]
-    return alone, [Together(a, b, by, count) for (a, b), count in zip(pairs, found, strict=True)]
+    return alone, [Together(a, b, by, count) for (a, b), count in zip(pairs, numbers, strict=True)]
 
 
 def _scores(session: Session, limits: Sequence[Condition]) -> tuple[Bin, ...]:
@@ -146,8 +146,8 @@ def _scores(session: Session, limits: Sequence[Condition]) -> tuple[Bin, ...]:
     chosen = chosen.where(Result.current, Result.probability_any.is_not(None))
     if limits:
         chosen = chosen.where(*limits)
-    found = session.execute(chosen.group_by(Result.model, number).order_by(Result.model, number))
-    return tuple(Bin(model, at / BINS, (at + 1) / BINS, count) for model, at, count in found)
+    bins = session.execute(chosen.group_by(Result.model, number).order_by(Result.model, number))
+    return tuple(Bin(model, at / BINS, (at + 1) / BINS, count) for model, at, count in bins)
 
 
 def _shares(session: Session, limits: Sequence[Condition], value: ColumnElement[Any]) -> tuple[Share, ...]:

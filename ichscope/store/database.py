@@ -130,11 +130,11 @@ def errors_in_words() -> Iterator[None]:
 
 
 def _cause(error: DBAPIError) -> str:
-    said = str(error.orig)
-    known = next((words for sign, words in _CAUSES.items() if sign.lower() in said.lower()), None)
+    message = str(error.orig)
+    known = next((words for sign, words in _CAUSES.items() if sign.lower() in message.lower()), None)
     if known:
         return known
-    if error.connection_invalidated or "connection" in said.lower():
+    if error.connection_invalidated or "connection" in message.lower():
         return "the connection to it is lost"
     # What the driver says of a constraint may hold values; its kind does not.
     return type(error.orig).__name__

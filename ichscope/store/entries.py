@@ -96,5 +96,5 @@ def summarise(session: Session, study: Study) -> None:
 
 def probabilities(row: Any) -> dict[str, float]:
     """Probabilities of a row of `results` by label, without those that its model does not know."""
-    found = {label: getattr(row, f"probability_{label}") for label in LABELS}
-    return {label: value for label, value in found.items() if value is not None}
+    by_label = {label: getattr(row, f"probability_{label}") for label in LABELS}
+    return {label: value for label, value in by_label.items() if value is not None}

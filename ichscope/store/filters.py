@@ -26,28 +26,28 @@ ORDERS: dict[Order, tuple[tuple[SQLColumnExpression[Any], ...], bool]] = {
 
 def conditions(wanted: Filter, study_key: Callable[[str], str]) -> list[Condition]:
     """What a filter asks of the rows of `studies`; `study_key` turns an identifier into the key that is stored."""
-    found: list[Condition] = []
+    limits: list[Condition] = []
     if wanted.status:
-        found.append(Study.status.in_(wanted.status))
+        limits.append(Study.status.in_(wanted.status))
     if wanted.priority:
-        found.append(Study.priority.in_(wanted.priority))
+        limits.append(Study.priority.in_(wanted.priority))
     if wanted.label:
-        found.append(label_column(wanted.by, wanted.label).is_(True))
+        limits.append(label_column(wanted.by, wanted.label).is_(True))
     if wanted.since:
-        found.append(Study.arrived_at >= wanted.since)
+        limits.append(Study.arrived_at >= wanted.since)
     if wanted.until:
-        found.append(Study.arrived_at < wanted.until)
+        limits.append(Study.arrived_at < wanted.until)
     if wanted.model or wanted.version:
         start = f"|{wanted.model}" if wanted.model else ""
         end = f" {wanted.version}|" if wanted.version else "|"
-        found.append(Study.models.contains(start + end, autoescape=True))
+        limits.append(Study.models.contains(start + end, autoescape=True))
     if wanted.scanner is not None:
-        found.append(Study.scanner == wanted.scanner)
+        limits.append(Study.scanner == wanted.scanner)
     if wanted.institution is not None:
-        found.append(Study.institution == wanted.institution)
+        limits.append(Study.institution == wanted.institution)
     if wanted.synthetic is not None:
-        found.append(Study.synthetic.is_(wanted.synthetic))
-    return [*found, *_agreement(wanted), *_elsewhere(wanted), *_key(wanted.key.strip(), study_key)]
+        limits.append(Study.synthetic.is_(wanted.synthetic))
+    return [*limits, *_agreement(wanted), *_elsewhere(wanted), *_key(wanted.key.strip(), study_key)]
 
 
 def label_column(by: str, label: str) -> InstrumentedAttribute[bool | None]:
@@ -66,17 +66,17 @@ def _agreement(wanted: Filter) -> Sequence[Condition]:
 
 def _elsewhere(wanted: Filter) -> Sequence[Condition]:
     """Conditions on rows that belong to a study in other tables."""
-    found: list[Condition] = []
+    limits: list[Condition] = []
     if wanted.reader:
-        found.append(Study.id.in_(select(Review.study_id).where(Review.reader == wanted.reader)))
+        limits.append(Study.id.in_(select(Review.study_id).where(Review.reader == wanted.reader)))
     if wanted.poor_quality is not None:
         poor = Study.id.in_(select(Review.study_id).where(Review.poor_quality))
-        found.append(poor if wanted.poor_quality else ~poor)
+        limits.append(poor if wanted.poor_quality else ~poor)
     if wanted.job is not None:
-        found.append(
+        limits.append(
             Study.id.in_(select(JobItem.study_id).where(JobItem.job_id == wanted.job, JobItem.state == "done"))
         )
-    return found
+    return limits
 
 
 def _key(text: str, study_key: Callable[[str], str]) -> Sequence[Condition]:

@@ -142,16 +142,16 @@ class ImportedTables:
         ).order_by(sheet.id.desc())
         if kind:
             chosen = chosen.where(sheet.kind == kind)
-        said = select(rater.table_id, rater.name, rater.version, rater.studies, rater.labels).order_by(rater.id)
+        of_raters = select(rater.table_id, rater.name, rater.version, rater.studies, rater.labels).order_by(rater.id)
         with self._database.reading() as session:
-            found = session.execute(chosen).all()
+            infos = session.execute(chosen).all()
             raters: dict[int, list[RaterInfo]] = {}
-            for row in session.execute(said):
+            for row in session.execute(of_raters):
                 info = RaterInfo(row.name, row.version, row.studies, tuple(row.labels))
                 raters.setdefault(row.table_id, []).append(info)
         return [
             ImportedTableInfo(**row._asdict() | {"raters": tuple(raters.get(row.id, ())), "notes": tuple(row.notes)})
-            for row in found
+            for row in infos
         ]
 
     def rows(self, sheet: int) -> ImportedRows:
@@ -164,10 +164,10 @@ class ImportedTables:
         """
         columns = [getattr(tables.ImportedTable, f"{what}_keys") for what in _KEYS]
         with self._database.reading() as session:
-            found = session.execute(select(*columns).where(tables.ImportedTable.id == sheet)).first()
-        if found is None:
+            keys_of_rows = session.execute(select(*columns).where(tables.ImportedTable.id == sheet)).first()
+        if keys_of_rows is None:
             raise StoreError(f"There is no imported file number {sheet}.")
-        return ImportedRows(*(np.frombuffer(keys, ">u8").astype(np.uint64) for keys in found))
+        return ImportedRows(*(np.frombuffer(keys, ">u8").astype(np.uint64) for keys in keys_of_rows))
 
     def raters(self, sheet: int, names: Sequence[str] | None = None) -> list[Rater]:
         """What readers or models of an imported file say: all, or those of these names."""
@@ -187,8 +187,8 @@ class ImportedTables:
         """
         with self._database.writing() as session:
             session.execute(delete(tables.Rater).where(tables.Rater.table_id == sheet))
-            found = delete(tables.ImportedTable).where(tables.ImportedTable.id == sheet)
-            gone = session.scalar(found.returning(tables.ImportedTable.id))
+            statement = delete(tables.ImportedTable).where(tables.ImportedTable.id == sheet)
+            gone = session.scalar(statement.returning(tables.ImportedTable.id))
             if gone is None:
                 raise StoreError(f"There is no imported file number {sheet}.")
 
@@ -219,8 +219,8 @@ def _rater_row(sheet: int, rater: Rater, rows: ImportedRows) -> tables.Rater:
 
 
 def _rater(row: tables.Rater) -> Rater:
-    said = _unpacked(row.values, "<f8").reshape(len(row.labels), -1)
-    labels = dict(zip(row.labels, said, strict=True))
+    values = _unpacked(row.values, "<f8").reshape(len(row.labels), -1)
+    labels = dict(zip(row.labels, values, strict=True))
     return Rater(row.name, _unpacked(row.places, "<i4").astype(np.intp), labels, row.version, dict(row.thresholds))
 
 

@@ -138,10 +138,10 @@ class Jobs:
             if there is none of this number
         """
         with self._database.reading() as session:
-            found = session.get(Job, job)
-            if found is None:
+            row = session.get(Job, job)
+            if row is None:
                 raise StoreError(f"There is no job number {job}.")
-            return _progress(session, [found])[0]
+            return _progress(session, [row])[0]
 
     def recent(self, limit: int = 20, open_only: bool = False, inputs: str | None = None) -> list[rows.Job]:
         """Ingests, the newest first.
@@ -160,12 +160,12 @@ class Jobs:
                 chosen = chosen.where(or_(Job.listed.is_(False), left))
             return _progress(session, session.scalars(chosen).all())
 
-    def failures(self, job: int, offset: int = 0, limit: int = 50) -> list[rows.Failure]:
+    def failures(self, job: int, offset: int = 0, limit: int = 50) -> list[rows.FailedItem]:
         """Items that could not be analysed, and why."""
         where = (JobItem.job_id == job, JobItem.state == "failed")
         with self._database.reading() as session:
-            found = session.scalars(select(JobItem).where(*where).order_by(JobItem.id).offset(offset).limit(limit))
-            return [rows.Failure(row.id, row.reason, row.attempts, row.finished_at) for row in found]
+            failed = session.scalars(select(JobItem).where(*where).order_by(JobItem.id).offset(offset).limit(limit))
+            return [rows.FailedItem(row.id, row.reason, row.attempts, row.finished_at) for row in failed]
 
 
 def finish(session: Session, item: int, study: int, now: datetime) -> None:

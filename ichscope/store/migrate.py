@@ -37,8 +37,8 @@ def revision(connection: Connection) -> str | None:
     """The revision of a database, or None where it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
 
 
 def _upgrade(connection: Connection, folder: Path) -> None:
@@ -50,7 +50,7 @@ def _upgrade(connection: Connection, folder: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
-    found = revision(connection)
-    if found and found not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
-        raise StoreError(f"A newer ICHScope made this database (revision {found}); this one knows {HEAD} at most.")
+    current = revision(connection)
+    if current and current not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
+        raise StoreError(f"A newer ICHScope made this database (revision {current}); this one knows {HEAD} at most.")
     command.upgrade(config, "head")

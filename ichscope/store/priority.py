@@ -61,14 +61,14 @@ def rank(of: Priority, highest: float | None) -> float:
 
 def found(opinions: Sequence[Opinion]) -> dict[str, bool | None]:
     """By label, whether any model reaches its threshold for it; None where no model knows the label."""
-    return {label: _found(label, [one for one in opinions if label in one.probability]) for label in LABELS}
+    return {label: _found(label, [opinion for opinion in opinions if label in opinion.probability]) for label in LABELS}
 
 
 def _found(label: str, opinions: Sequence[Opinion]) -> bool | None:
     if not opinions:
         return None
     # `any` goes by the flag itself: that is what pages and files say.
-    return any(one.flagged if label == "any" else _reaches(one, label) for one in opinions)
+    return any(opinion.flagged if label == "any" else _reaches(opinion, label) for opinion in opinions)
 
 
 def _reaches(opinion: Opinion, label: str) -> bool:

@@ -66,7 +66,7 @@ def without_names(text: str, files: Iterable[str]) -> str:
     if words:
         # One pass, the longest first: a name that is part of another, or of a replacement, does no harm.
         pattern = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(words, key=len, reverse=True))
-        text = re.sub(pattern, lambda found: words[found.group()], text)
+        text = re.sub(pattern, lambda match: words[match.group()], text)
     return _UID.sub("a UID", text)
 
 

@@ -89,7 +89,7 @@ class Reviews:
             summarise(row, [*earlier, new])
             session.flush()
             session.refresh(new)
-            unseen = [one for one in earlier if one.id > (based_on or 0) and one.reader != new.reader]
+            unseen = [review for review in earlier if review.id > (based_on or 0) and review.reader != new.reader]
             return Saved(_plain(new), tuple(map(_plain, unseen)))
 
 
@@ -128,34 +128,34 @@ def summarise(study: tables.Study, reviews: Sequence[tables.Review]) -> None:
     study.reviews = len(reviews)
     study.first_review_at = min(review.created_at for review in reviews)
     study.reviewed_at = reviews[-1].created_at
-    said = _said(reviews)
-    study.agreement = _agreement(study, reviews, said)
+    labels = _newest_labels(reviews)
+    study.agreement = _agreement(study, reviews, labels)
     for label in LABELS:
-        setattr(study, f"reader_{label}", said.get(label))
+        setattr(study, f"reader_{label}", labels.get(label))
 
 
 def _labels(review: tables.Review) -> dict[str, bool]:
     return {label: value for label in LABELS if (value := getattr(review, f"label_{label}")) is not None}
 
 
-def _said(reviews: Sequence[tables.Review]) -> dict[str, bool]:
+def _newest_labels(reviews: Sequence[tables.Review]) -> dict[str, bool]:
     """The newest word on every label. A new word on `any` that is another takes what was said before with it."""
-    said: dict[str, bool] = {}
+    newest: dict[str, bool] = {}
     for labels in map(_labels, reviews):
-        if "any" in said and labels.get("any", said["any"]) != said["any"]:
-            said = {}
-        said |= labels
-    return said
+        if "any" in newest and labels.get("any", newest["any"]) != newest["any"]:
+            newest = {}
+        newest |= labels
+    return newest
 
 
-def _agreement(study: tables.Study, reviews: Sequence[tables.Review], said: Mapping[str, bool]) -> Agreement:
+def _agreement(study: tables.Study, reviews: Sequence[tables.Review], labels: Mapping[str, bool]) -> Agreement:
     """What readers' last words amount to, among themselves and against what the models say now."""
     last = {review.reader: review.label_any for review in reviews if review.label_any is not None}
     if len(set(last.values())) == 2:
         return "conflict"
-    if "any" in said and study.model_any is not None:
+    if "any" in labels and study.model_any is not None:
         # Without a haemorrhage its kinds are no matter of their own.
-        compared = said if said["any"] else {"any": False}
+        compared = labels if labels["any"] else {"any": False}
         same = all(getattr(study, f"model_{label}") in (None, value) for label, value in compared.items())
         return "agree" if same else "disagree"
     words = [review.agree for review in reviews if review.agree is not None]

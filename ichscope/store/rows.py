@@ -216,7 +216,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedItem:
     """One series that could not be analysed, and why."""
 
     item: int

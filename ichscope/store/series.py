@@ -42,7 +42,7 @@ class StudySeries:
             reasons = _reasons(session, study)
             of_code = select(Finding.series_id).join(Series).where(Series.study_id == study)
             left = set(session.scalars(of_code.where(Finding.code == OTHER_SERIES)))
-        found = [
+        all_series = [
             SeriesRow(
                 id=row.id,
                 series_key=row.series_key,
@@ -60,7 +60,7 @@ class StudySeries:
             )
             for row in rows
         ]
-        return tuple(sorted(found, key=lambda series: (not series.speaks, series.id)))
+        return tuple(sorted(all_series, key=lambda series: (not series.speaks, series.id)))
 
     def choose(self, study: int, series: int | None, who: str) -> SeriesChoice:
         """Let a series speak for its study from now on; None lets the rule decide again.
@@ -78,7 +78,7 @@ class StudySeries:
             raise ValueError("expected a name, found none")
         with self._database.writing() as session:
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
-            if row is None or (series is not None and series not in {one.id for one in _series_of(session, study)}):
+            if row is None or (series is not None and series not in {row.id for row in _series_of(session, study)}):
                 raise StoreError(f"There is no study number {study} with this series.")
             new = tables.SeriesChoice(
                 study_id=study, series_id=series, who=" ".join(who.split()), created_at=datetime.now(UTC)

@@ -86,8 +86,8 @@ def read(root: Path, path: str) -> NDArray[np.int16]:
     VolumeError
         if the file is missing or damaged
     """
-    found: NDArray[np.int16] = _read(root / path, np.int16)
-    return found
+    voxels: NDArray[np.int16] = _read(root / path, np.int16)
+    return voxels
 
 
 def read_evidence(root: Path, path: str, model: str) -> NDArray[np.float32] | None:

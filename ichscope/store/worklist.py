@@ -63,20 +63,20 @@ class Worklist:
         states = (Study.status, Study.priority, Study.agreement)
         chosen = select(*states, func.count()).where(*self._conditions(filter)).group_by(*states)
         with self._database.reading() as session:
-            found = session.execute(chosen).all()
+            counted = session.execute(chosen).all()
         tables: tuple[dict[Any, int], ...] = ({}, {}, {})
-        for *values, count in found:
+        for *values, count in counted:
             for table, value in zip(tables, values, strict=True):
                 table[value] = table.get(value, 0) + count
-        return Counts(sum(row[3] for row in found), *tables)
+        return Counts(sum(row[3] for row in counted), *tables)
 
     def choices(self) -> Choices:
         """What there is to filter by."""
         with self._database.reading() as session:
-            places = (Study.scanner, Study.institution)
+            columns = (Study.scanner, Study.institution)
             # Sorted here: a server sorts by its own language.
             scanners, institutions = (
-                tuple(sorted(session.scalars(select(one).where(one != "").distinct()))) for one in places
+                tuple(sorted(session.scalars(select(column).where(column != "").distinct()))) for column in columns
             )
             names = (Result.model, Result.version)
             models = session.execute(select(*names).where(Result.current).distinct()).all()
@@ -159,10 +159,10 @@ def _rows(session: Session, ids: Sequence[int]) -> list[WorklistRow]:
 
 
 def _grouped(session: Session, chosen: Select[*tuple[Any, ...]]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
+    by_study: dict[int, list[Any]] = {}
     for row in session.execute(chosen):
-        found.setdefault(row.study_id, []).append(row)
-    return found
+        by_study.setdefault(row.study_id, []).append(row)
+    return by_study
 
 
 def _current(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
@@ -183,11 +183,11 @@ def _plain(row: Any, reasons: Sequence[Any], models: Sequence[Any], reviews: Seq
         **values,
         found=found,
         read=read,
-        reasons=tuple(one.text for one in reasons),
+        reasons=tuple(finding.text for finding in reasons),
         models=tuple(map(model_row, models)),
-        readers=tuple(dict.fromkeys(one.reader for one in reviews)),
-        comments=tuple(one.comment for one in reviews if one.comment),
-        poor_quality=any(one.poor_quality for one in reviews) if reviews else None,
+        readers=tuple(dict.fromkeys(review.reader for review in reviews)),
+        comments=tuple(review.comment for review in reviews if review.comment),
+        poor_quality=any(review.poor_quality for review in reviews) if reviews else None,
     )
 
 

@@ -35,8 +35,8 @@ def read_results(path: Path, level: Level) -> Table:
             new = list(_rows(entry, level))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else f"something else ({error})"
-            found = f"entry {number}: found {what}, expected a result of `ichscope analyse --json`"
-            raise TableError(f"{path.name}: {found}") from None
+            mismatch = f"entry {number}: found {what}, expected a result of `ichscope analyse --json`"
+            raise TableError(f"{path.name}: {mismatch}") from None
         rows += new
         lines += [number] * len(new)
     if not rows:

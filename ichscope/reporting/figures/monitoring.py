@@ -23,13 +23,13 @@ _OUTSIDE: Final = "#E69F00"
 _AXES: Final = {"age": "Age (years)", "kVp": "Tube voltage (kVp)"}
 
 
-def drift(one: Drift) -> go.Figure:
+def drift(measure: Drift) -> go.Figure:
     """Share of studies in each bin: the reference period beside the current one."""
     figure = dress(go.Figure(), legend=True)
-    names = [escape(part.name, quote=False) for part in one.bins]
-    said = []
+    names = [escape(part.name, quote=False) for part in measure.bins]
+    periods = []
     for period, colour in (("reference", BEFORE), ("current", NOW)):
-        counts = [getattr(part, period) for part in one.bins]
+        counts = [getattr(part, period) for part in measure.bins]
         whole = sum(counts) or 1
         shares = [100 * n / whole for n in counts]
         figure.add_bar(
@@ -43,25 +43,26 @@ def drift(one: Drift) -> go.Figure:
             ],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-        bins = (f"{part.name} {value:.1f} %" for part, value in zip(one.bins, shares, strict=True))
-        said.append(f"{period}: {', '.join(bins)}")
+        bins = (f"{part.name} {value:.1f} %" for part, value in zip(measure.bins, shares, strict=True))
+        periods.append(f"{period}: {', '.join(bins)}")
     figure.update_layout(barmode="group", bargap=0.2)
-    figure.update_xaxes(type="category", showgrid=False, title=escape(_AXES.get(one.name, one.title), quote=False))
+    title = escape(_AXES.get(measure.name, measure.title), quote=False)
+    figure.update_xaxes(type="category", showgrid=False, title=title)
     figure.update_yaxes(title="Share of studies (%)", rangemode="tozero")
-    return describe(figure, f"{one.name} in both periods. {'. '.join(said)}.")
+    return describe(figure, f"{measure.name} in both periods. {'. '.join(periods)}.")
 
 
-def flag_rate(found: MonitoringReport) -> go.Figure:
+def flag_rate(report: MonitoringReport) -> go.Figure:
     """Share of flagged studies by day or week, with control limits, both periods, and where thresholds were set."""
-    chart = found.chart
+    chart = report.chart
     figure = dress(go.Figure(), height=280)
-    days = [one.start for one in chart.points]
-    for period, name in ((found.reference, "reference"), (found.current, "current")):
+    days = [point.start for point in chart.points]
+    for period, name in ((report.reference, "reference"), (report.current, "current")):
         _shade(figure, period, name)
     for bound, fill in (("low", None), ("high", "tonexty")):
         figure.add_scatter(
             x=days,
-            y=[100 * getattr(one, bound) for one in chart.points],
+            y=[100 * getattr(point, bound) for point in chart.points],
             mode="lines",
             line={"width": 1, "color": GRID, "shape": "hvh"},
             fill=fill,
@@ -72,30 +73,30 @@ def flag_rate(found: MonitoringReport) -> go.Figure:
         figure.add_hline(y=100 * chart.centre, line={"color": INK, "dash": "dot", "width": 1})
     figure.add_scatter(
         x=days,
-        y=[100 * one.share for one in chart.points],
+        y=[100 * point.share for point in chart.points],
         mode="lines+markers",
         line={"color": _LINE, "width": 1},
         marker={
-            "size": [11 if one.outside else 5 for one in chart.points],
-            "symbol": ["diamond" if one.outside else "circle" for one in chart.points],
-            "color": [_OUTSIDE if one.outside else _LINE for one in chart.points],
+            "size": [11 if point.outside else 5 for point in chart.points],
+            "symbol": ["diamond" if point.outside else "circle" for point in chart.points],
+            "color": [_OUTSIDE if point.outside else _LINE for point in chart.points],
         },
         hovertext=[
-            f"{chart.unit} of {one.start}: {one.hits:,} of {one.studies:,} flagged, {100 * one.share:.1f} %"
-            f"<br>limits {100 * one.low:.1f} to {100 * one.high:.1f} %"
-            for one in chart.points
+            f"{chart.unit} of {point.start}: {point.hits:,} of {point.studies:,} flagged, {100 * point.share:.1f} %"
+            f"<br>limits {100 * point.low:.1f} to {100 * point.high:.1f} %"
+            for point in chart.points
         ],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    for one in found.settings:
-        text = f"{one.model}: {one.name} {'own again' if one.value is None else f'{one.value:.3g}'}"
-        figure.add_vline(x=one.created_at.timestamp() * 1000, line={"color": INK, "dash": "dash", "width": 1})
+    for setting in report.settings:
+        text = f"{setting.model}: {setting.name} {'own again' if setting.value is None else f'{setting.value:.3g}'}"
+        figure.add_vline(x=setting.created_at.timestamp() * 1000, line={"color": INK, "dash": "dash", "width": 1})
         figure.add_annotation(
-            x=one.created_at, y=1, yref="paper", yanchor="bottom", showarrow=False, text=escape(text, quote=False)
+            x=setting.created_at, y=1, yref="paper", yanchor="bottom", showarrow=False, text=escape(text, quote=False)
         )
     figure.update_xaxes(title=f"Arrival, by {chart.unit} (UTC)", type="date")
     figure.update_yaxes(title="Flagged (%)", rangemode="tozero")
-    outside = [str(one.start) for one in chart.points if one.outside]
+    outside = [str(point.start) for point in chart.points if point.outside]
     centre = chart.reason if chart.centre is None else f"Share in the reference period {100 * chart.centre:.1f} %."
     return describe(figure, f"Flag rate by {chart.unit}. {centre} Outside the limits: {', '.join(outside) or 'none'}.")
 
@@ -116,14 +117,14 @@ def _shade(figure: go.Figure, period: MonitoringPeriod, name: str) -> None:
 def overrides(weeks: Sequence[ReviewWeek]) -> go.Figure:
     """Share of reviews that reject what the models say, by week, with 95 % intervals."""
     figure = dress(go.Figure())
-    shares = [share(one.disagree, one.agree + one.disagree) for one in weeks]
+    shares = [share(week.disagree, week.agree + week.disagree) for week in weeks]
     texts = [
-        f"week of {one.week}: {in_percent(found)}, {one.disagree:,} of {one.agree + one.disagree:,} reviews"
-        for one, found in zip(weeks, shares, strict=True)
+        f"week of {week.week}: {in_percent(rate)}, {week.disagree:,} of {week.agree + week.disagree:,} reviews"
+        for week, rate in zip(weeks, shares, strict=True)
     ]
     figure.add_scatter(
-        x=[one.week for one in weeks],
-        y=[100 * (found.value or 0) for found in shares],
+        x=[week.week for week in weeks],
+        y=[100 * (rate.value or 0) for rate in shares],
         mode="markers",
         marker={"color": _LINE, "size": 8},
         error_y=_reach(shares),
@@ -139,8 +140,8 @@ def _reach(shares: Sequence[Any]) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * ((one.high or 0) - (one.value or 0)) for one in shares],
-        "arrayminus": [100 * ((one.value or 0) - (one.low or 0)) for one in shares],
+        "array": [100 * ((rate.high or 0) - (rate.value or 0)) for rate in shares],
+        "arrayminus": [100 * ((rate.value or 0) - (rate.low or 0)) for rate in shares],
         "color": INK,
         "thickness": 1.5,
     }
