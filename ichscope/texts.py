@@ -50,6 +50,17 @@ def normal(text: str) -> str:
     return text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFC", text)).replace("\xa0", " ")
 
 
+def folded(text: str) -> str:
+    r"""Give a text in the one form of all that people would call the same letters, whatever their case and width.
+
+    >>> folded("ＣＱ５００ Pru\u0308fung") == "cq500 prüfung"
+    True
+    """
+    if text.isascii():
+        return text.casefold()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", normal(text)).casefold())
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     is_byte = 0x80 <= code - _ESCAPED_BYTE <= 0xFF

@@ -27,7 +27,6 @@ from ichscope.commands.shared import (
     check_targets,
     columns_of,
     fail,
-    save,
     saved,
     speak_any_text,
 )
@@ -174,8 +173,10 @@ def evaluate(
         evaluation = evaluate_files(truth, predictions, reading, wanted)
     except TableError as error:
         fail(str(error))
+    problem = saved(json_file, to_json_text(evaluation))  # first: a terminal that is closed must not cost the file
     show_evaluation.show(evaluation, to_stderr=json_file == STDOUT)
-    save(json_file, to_json_text(evaluation))
+    if problem:
+        fail(problem)
 
 
 @app.command()

@@ -15,12 +15,14 @@ from ichscope.levels import OTHER_SERIES, Level
 from ichscope.metrics import Rule
 from ichscope.tabular.annotations import Readers, agreed
 from ichscope.tabular.foreign_table import ALIKE, Floats, ForeignTable, Ints, number, read_predictions, read_truth
-from ichscope.tabular.naming import alike
+from ichscope.tabular.naming import alike, folders_of
 from ichscope.tabular.shared_labels import common_labels, unshared_labels
 from ichscope.tabular.table import TableError, uncollected
 from ichscope.tabular.values import LabelValues, of_studies, predicted
 
 _HASH = "hash of the study's UID"
+_NAME_ALIKE = "name, however it is written"
+_FOLDER = "folder in the name, however it is written"
 _HASH_OF_SERIES = "hash of the series' UID"
 
 
@@ -114,13 +116,15 @@ def _match_studies(
 ) -> tuple[str, Sequence[str], dict[str, LabelValues]]:
     """By what studies are matched, the truth's keys (rows,) as the predictions write them, and what each model says."""
     ids = {"study": predictions.texts("study")} if reading.rule else predictions.ids
-    # ICHScope's own results name a study by the hash of its UID.
-    spelt = {ALIKE: alike(truth.keys), _HASH: [short_hash(key) for key in truth.keys]}
-    ways = {
-        way: (spelt.get(way, truth.keys), theirs) for way, theirs in (ids | {_HASH: predictions.texts("study")}).items()
-    }
+    spelt = alike(truth.keys)
+    ways = {way: (spelt if way == ALIKE else truth.keys, theirs) for way, theirs in ids.items()}
+    # ICHScope's own results name a study by the hash of its UID, and by the folder in which it lay.
+    ways[_HASH] = ([short_hash(key) for key in truth.keys], predictions.texts("study"))
+    if "name" in predictions.roles:
+        names = predictions.texts("name")
+        ways |= {_NAME_ALIKE: (spelt, alike(names)), _FOLDER: (spelt, folders_of(names, spelt))}
     way = _best(ways)
-    return way, ways[way][0], _predicted_of_studies(predictions, "study" if way == _HASH else way, labels, reading)
+    return way, ways[way][0], _predicted_of_studies(predictions.with_studies(ways[way][1]), labels, reading)
 
 
 def _match_series(truth: LabelValues, predictions: ForeignTable) -> tuple[str, Sequence[str]]:
@@ -209,11 +213,9 @@ def _truth_of_studies(
     return of_studies(LabelValues(list(study), list(study.values()), patient, labels_of, slices.notes + notes))
 
 
-def _predicted_of_studies(
-    foreign: ForeignTable, by: str, labels: Sequence[str], reading: Reading
-) -> dict[str, LabelValues]:
+def _predicted_of_studies(foreign: ForeignTable, labels: Sequence[str], reading: Reading) -> dict[str, LabelValues]:
     if reading.rule is None:
-        return predicted(foreign, by, labels)
+        return predicted(foreign, "study", labels)
     slices = predicted(foreign, next(iter(foreign.ids)), labels)
     return {name: of_studies(values, reading.rule) for name, values in slices.items()}
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from ichscope.levels import rows_of
 from ichscope.tabular.foreign_table import Floats, ForeignTable, Ints, first_rows, number, number_pairs, one_each
 from ichscope.tabular.naming import reader_of_column
 from ichscope.tabular.table import TableError
@@ -129,7 +130,16 @@ def annotations_by_reader(
                     )
                 annotation.labels[label] = values[chosen]
     study, patient = first_texts(foreign.texts("study"), key), first_texts(foreign.texts("patient"), key)
-    return AnnotationTable(keys, study, patient, list(by_reader.values()), list(foreign.table.notes))
+    notes = [*foreign.table.notes, *_notes_of_nameless(foreign, names, len(keys))]
+    return AnnotationTable(keys, study, patient, list(by_reader.values()), notes)
+
+
+def _notes_of_nameless(foreign: ForeignTable, readers: Sequence[str], keys: int) -> list[str]:
+    """Say how many rows were taken as those of several readers: they may be several studies that lost their names."""
+    if "reader" in foreign.roles or len(readers) < 2:
+        return []
+    of = rows_of(keys, foreign.level)
+    return [f"{foreign.table.file}: {foreign.rows} rows name no reader; taken as {of} of up to {len(readers)} readers"]
 
 
 def _readers_of_rows(foreign: ForeignTable, key: Ints, nameless: bool) -> Sequence[str]:

@@ -13,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.levels import OTHER_SERIES, Level
+from ichscope.tabular import identifiers
 from ichscope.tabular.naming import alike, label_columns, label_key, meaning, plain, reader_of_column, roles_of
 from ichscope.tabular.results_file import read_results
 from ichscope.tabular.table import Table, TableError, read_csv
+from ichscope.texts import normal
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 # The study by its name as anybody would write it.
 ALIKE = "study, however it is written"
+# Roles of columns by which rows of two files, or of one patient, are found.
+_NAMED_BY = {"study", "series", "sop", "patient"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +53,11 @@ class ForeignTable:
         return len(self.table.lines)
 
     def texts(self, role: str) -> list[str]:
-        """Cells (rows,) of a column, all empty where there is no such column."""
-        return self.table.texts(self.roles[role]) if role in self.roles else [""] * self.rows
+        """Cells (rows,) of a column in one Unicode form, all empty where there is no such column."""
+        if role not in self.roles:
+            return [""] * self.rows
+        cells = list(map(normal, self.table.texts(self.roles[role])))
+        return ["" if identifiers.is_nothing(cell) else cell for cell in cells] if role == "patient" else cells
 
     def spelt_like(self, other: ForeignTable) -> ForeignTable:
         """Take over the other's spelling of labels that are none of ours."""
@@ -90,7 +97,7 @@ class ForeignTable:
         Raises
         ------
         TableError
-            if there is nothing, or a row leaves it empty
+            if there is nothing, or a row leaves it empty, or what stands there is no identifier any more
         """
         ways: dict[str, list[str]] = {}
         if self.level != "slice":
@@ -107,10 +114,25 @@ class ForeignTable:
                 f"{self.table.header}: found the columns {', '.join(self.table.columns)[:200]}, expected one named "
                 "'study' or 'sop', or the columns 'ID' and 'Label'"
             )
-        for role in {"study", "sop"} & self.roles.keys():
-            if empty := [row for row, cell in enumerate(self.texts(role)) if not cell]:
-                raise self.table.wrong(empty, self.roles[role], "a name")
+        self._refuse_lost_names()
         return ways
+
+    def _refuse_lost_names(self) -> None:
+        for role in _NAMED_BY & self.roles.keys():
+            cells = self.texts(role)
+            if lost := identifiers.lost(cells):
+                raise self.table.wrong(lost, self.roles[role], identifiers.EXPECTED)
+            nothing = set(filter(identifiers.is_nothing, set(cells)))
+            if nothing and role in ("study", "sop"):
+                empty = [row for row, cell in enumerate(cells) if cell in nothing]
+                raise self.table.wrong(empty, self.roles[role], "a name")
+
+    def with_studies(self, names: Sequence[str]) -> ForeignTable:
+        """Name the studies (rows,) otherwise; a row without a new name keeps its own."""
+        column = self.roles.get("study", "study")
+        cells = [name or own for name, own in zip(names, self.texts("study"), strict=True)]
+        table = replace(self.table, columns={**self.table.columns, column: cells})
+        return replace(self, table=table, roles={**self.roles, "study": column})
 
 
 def read_truth(path: Path, columns: Mapping[str, str] | None = None) -> ForeignTable:
@@ -182,7 +204,8 @@ def _wide(table: Table, identity: str, value: str, numbers: Any) -> Table:
     notes = [f"{table.file}: {repeated} rows repeat an earlier one"] if repeated else []
     by_label = grid.reshape(len(sops), len(labels)).T
     columns: dict[str, Sequence[Any]] = {"sop": sops, **dict(zip(labels, by_label.tolist(), strict=True))}
-    return Table(table.file, columns, [table.lines[row] for row in first_rows(sop)], table.unit, notes)
+    lines = [table.lines[row] for row in first_rows(sop)]
+    return replace(table, columns=columns, lines=lines, notes=notes, percent=False)
 
 
 def one_each(table: Table, column: str, values: Floats, group: Ints, rows: Ints | None = None) -> Floats:

@@ -8,14 +8,14 @@ import numpy as np
 
 from ichscope.labels import LABELS
 from ichscope.tabular.foreign_table import Floats, ForeignTable
-from ichscope.tabular.naming import label_key, reader_of_column
+from ichscope.tabular.naming import is_measure, label_key, reader_of_column
 from ichscope.tabular.table import TableError, truth
 
 
 def common_labels(truth_table: ForeignTable, predictions: ForeignTable, only: Collection[str] = ()) -> list[str]:
     """Labels that both have, ours first.
 
-    A column of both that is no truth in any row (an age, a category) is no label.
+    A column of both that is no truth in any row (a category), or is measured (an age, a score), is no label.
 
     only : names of the labels wanted; all where empty
 
@@ -94,5 +94,9 @@ def unshared_labels(truth_table: ForeignTable, predictions: ForeignTable) -> lis
 
 
 def _is_label(label: str, foreign: ForeignTable) -> bool:
-    cells = (cell for column in foreign.labels[label] for cell in foreign.table.columns[column])
-    return label in LABELS or any(str(cell).strip() and truth(cell) is not None for cell in cells)
+    if label in LABELS:
+        return True
+    cells = {str(cell).strip() for column in foreign.labels[label] for cell in foreign.table.columns[column]} - {""}
+    are_truths = [truth(cell) is not None for cell in cells]
+    # Of scores and volumes some are 0 or 1 by chance; of "Shift over 5 mm" all are.
+    return any(are_truths) and (all(are_truths) or not is_measure(label))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gc
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,10 +25,13 @@ _ROWS_AT_ONCE = 10_000
 _SHOWN = 5
 _LONGEST_CELL = 40
 _TRUTH = {
-    **dict.fromkeys(("0", "0.0", "false", "no"), 0.0),
-    **dict.fromkeys(("1", "1.0", "true", "yes"), 1.0),
-    **dict.fromkeys(("", "nan", "na", "n/a"), math.nan),
+    **dict.fromkeys(("0", "false", "no", "falsch", "nein"), 0.0),
+    **dict.fromkeys(("1", "true", "yes", "wahr", "ja"), 1.0),
+    **dict.fromkeys(("", "nan", "na", "n/a", "<na>", "null", "none"), math.nan),
 }
+_DECIMAL = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[-+]?\d+)?")
+# The first line by which a spreadsheet is told what separates the columns.
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 # What a file begins with that is often given in place of a CSV.
 _KINDS = {
     b"PK\3\4": "an Excel workbook or a ZIP",
@@ -46,6 +50,7 @@ class Table:
     """Columns by the name in the header, each (rows,) texts or numbers; `lines` says where each row stands.
 
     unit : what `lines` counts, "line" or "entry"
+    header_line : where the names of the columns stand
     notes : what the reader of the figures should know
     percent : whether probabilities are given from 0 to 100; a cell with the sign (12 %) always is
     """
@@ -56,11 +61,12 @@ class Table:
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
     percent: bool = False
+    header_line: int = 1
 
     @property
     def header(self) -> str:
         """Where the names of the columns stand, for messages about them: file, and the line if it has lines."""
-        return f"{self.file}: line 1" if self.unit == "line" else self.file
+        return f"{self.file}: line {self.header_line}" if self.unit == "line" else self.file
 
     def texts(self, column: str) -> list[str]:
         """Cells (rows,) as texts without blanks around them."""
@@ -140,8 +146,16 @@ class Table:
 
 
 def truth(cell: Any) -> float | None:
-    """0, 1, or nan where empty; None if the cell is no truth."""
-    return _TRUTH.get(str(cell).strip().lower())
+    """0, 1, or nan where empty; None if the cell is no truth.
+
+    >>> truth("1,0"), truth("0.00"), truth("yes"), truth("0,5")
+    (1.0, 0.0, 1.0, None)
+    """
+    text = str(cell).strip().lower()
+    if text in _TRUTH:
+        return _TRUTH[text]
+    value = float(text.replace(",", ".")) + 0.0 if _DECIMAL.fullmatch(text) else None
+    return value if value in (0, 1) else None
 
 
 def _probability(cell: Any, whole: int) -> float | None:
@@ -171,7 +185,7 @@ def uncollected() -> Iterator[None]:
 
 @uncollected()
 def read_csv(path: Path) -> Table:
-    """Read a CSV file with a header line: UTF-8, separated by comma, semicolon or tab.
+    """Read a CSV file with a header line: UTF-8, separated by comma, semicolon or tab, or as a line `sep=` says.
 
     Raises
     ------
@@ -180,10 +194,14 @@ def read_csv(path: Path) -> Table:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header_line = file.readline()
-            separator = max(",;\t", key=header_line.count)
+            first_line = file.readline()
+            told = _SEPARATOR_LINE.fullmatch(first_line.rstrip("\r\n"))
             file.seek(0)
-            return _columns(path.name, csv.reader(_text(file), delimiter=separator, strict=True))
+            separator = told[1] if told else max(",;\t", key=first_line.count)
+            reader = csv.reader(_text(file), delimiter=separator, strict=True)
+            if told:
+                next(reader)
+            return _columns(path.name, reader)
     except OSError as error:
         raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -221,13 +239,14 @@ def _is_text(line: bytes) -> bool:
 def _columns(file: str, reader: Any) -> Table:
     """Read rows into columns."""
     try:
+        line = reader.line_num + 1
         header = [name.strip() for name in next(reader, [])]
         if doubled := sorted({name for name in header if name and header.count(name) > 1}):
-            raise TableError(f"{file}: line 1: found the column {doubled[0]!r} twice, expected it once")
+            raise TableError(f"{file}: line {line}: found the column {doubled[0]!r} twice, expected it once")
         if len(header) < 2:
             found = f"one column, {header[0][:_LONGEST_CELL]!r}" if header else "nothing"
             expected = "a header with two columns or more, separated by comma, semicolon or tab"
-            raise TableError(f"{file}: line 1: found {found}, expected {expected}")
+            raise TableError(f"{file}: line {line}: found {found}, expected {expected}")
         columns: list[list[str]] = [[] for _ in header]
         lines: list[int] = []
         while rows := _some_rows(file, reader, len(header), lines):
@@ -236,9 +255,10 @@ def _columns(file: str, reader: Any) -> Table:
     except csv.Error as error:
         raise TableError(f"{file}: line {reader.line_num}: found no CSV ({error}), expected CSV") from None
     if not lines:
-        raise TableError(f"{file}: line 1: found a header without rows, expected at least one row")
+        raise TableError(f"{file}: line {line}: found a header without rows, expected at least one row")
     # A separator at the end of each line, or the row numbers that some tools write, make columns without a name.
-    return Table(file, {name: cells for name, cells in zip(header, columns, strict=True) if name}, lines)
+    by_name = {name: cells for name, cells in zip(header, columns, strict=True) if name}
+    return Table(file, by_name, lines, header_line=line)
 
 
 def _some_rows(file: str, reader: Any, width: int, lines: list[int]) -> list[list[str]]:
