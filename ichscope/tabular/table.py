@@ -257,7 +257,7 @@ def _columns(file: str, reader: Any) -> Table:
     if not lines:
         raise TableError(f"{file}: line {line}: found a header without rows, expected at least one row")
     # A separator at the end of each line, or the row numbers that some tools write, make columns without a name.
-    by_name = {name: cells for name, cells in zip(header, columns, strict=True) if name}
+    by_name: dict[str, Sequence[Any]] = {name: cells for name, cells in zip(header, columns, strict=True) if name}
     return Table(file, by_name, lines, header_line=line)
 
 
