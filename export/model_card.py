@@ -11,7 +11,7 @@ from typing import Any
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.markdown import table, with_interval
 from ichscope.models.card import ENCODER_FILE, ModelCard, ModelError
-from ichscope.models.card_parts import Failure, Figures, OperatingPoint, TrainingSource
+from ichscope.models.card_parts import CardOperatingPoint, Failure, Figures, TrainingSource
 from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
@@ -165,7 +165,7 @@ def _operating_points(card: ModelCard) -> str:
     return text + (f"\n\nThresholds of the subtypes (Youden): {subtypes}." if subtypes else "")
 
 
-def _predictive(point: OperatingPoint) -> list[str]:
+def _predictive(point: CardOperatingPoint) -> list[str]:
     bleeding, normal = _PREVALENCE, 1 - _PREVALENCE
     caught, missed = bleeding * point.sensitivity, bleeding * (1 - point.sensitivity)
     alarms, left = normal * (1 - point.specificity), normal * point.specificity

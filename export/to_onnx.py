@@ -38,7 +38,7 @@ from ichscope.models.card import (
     file_sha256,
     shares_encoder_with,
 )
-from ichscope.models.card_parts import Failure, Metrics, OperatingPoint, Parity, TrainingSource, from_plain
+from ichscope.models.card_parts import CardOperatingPoint, Failure, Metrics, Parity, TrainingSource, from_plain
 from ichscope.models.detector import ENCODER_FILE, HEAD_FILE
 from training import models, onnx_files
 from training.evaluate import METRICS_FILE
@@ -220,7 +220,7 @@ def _card(
         labels=tuple(config["labels"]),
         input_size=INPUT_SIZE,
         thresholds=points["thresholds"]["study"],
-        operating_points=tuple(OperatingPoint(**point) for point in points["points"]),
+        operating_points=tuple(CardOperatingPoint(**point) for point in points["points"]),
         default_point=points["default"],
         sha256={file: file_sha256(folder / file) for file in (ENCODER_FILE, HEAD_FILE)},
         training_data=tuple(from_plain(TrainingSource, source) for source in config["training_data"]),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.imaging.findings import FindingLevel
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
@@ -103,7 +103,7 @@ def reasons_of(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SeriesResult:
-    """The result of one series: status "analysed", "limited" or "not analysed", why, and what each model says.
+    """The result of one series: what became of it, why, and what each model says.
 
     name : the file or folder as the user knows it
     role, role_reason : whether it speaks for its study, and why
@@ -114,7 +114,7 @@ class SeriesResult:
     study: str
     series: str
     name: str
-    status: str
+    status: Status
     role: Role = Role.SPEAKS
     role_reason: str = ""
     reasons: tuple[str, ...] = ()
@@ -187,7 +187,7 @@ class StudyResult:
         return self.series[1:]
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """As of the series that speaks."""
         return self.speaks.status
 

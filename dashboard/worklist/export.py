@@ -45,7 +45,7 @@ def csv_row(row: WorklistRow, names: Sequence[str]) -> dict[str, Any]:
     """One study by column, of these columns; what is not known has no cell."""
     values = {name: getattr(row, name) for name in (*_FACTS, *_REVIEW)}
     values |= {name: "; ".join(values[name]) for name in _LISTS}
-    for by, labels in (("models", row.found), ("reader", row.read)):
+    for by, labels in (("models", row.model_labels), ("reader", row.reader_labels)):
         values |= {f"{by}_{label}": value for label, value in labels.items()}
     for model in row.models:
         values |= {f"{model.name}_{part}": value for part, value in _model(model).items()}

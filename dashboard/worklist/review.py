@@ -54,7 +54,7 @@ def panel(store: Store, row: WorklistRow, series: SeriesRow, follow: Callable[[]
 
 
 def _buttons(store: Store, session: ReviewSession, follow: Callable[[], None]) -> None:
-    by_models = session.row.found["any"]
+    by_models = session.row.model_labels["any"]
     off = not reader() or by_models is None
     with st.container(horizontal=True):
         click: dict[str, Any] = {"disabled": off, "on_click": submit}

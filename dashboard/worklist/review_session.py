@@ -95,7 +95,9 @@ def current(store: Store, row: WorklistRow, series: SeriesRow) -> ReviewSession:
     if now is None or now.row.id != row.id:
         reviews = store.reviews.of(row.id)
         # With nothing to agree with, the labels are what a reader came for.
-        now = st.session_state[_SESSION] = ReviewSession(row, series, reviews, reviews, form=row.found["any"] is None)
+        now = st.session_state[_SESSION] = ReviewSession(
+            row, series, reviews, reviews, form=row.model_labels["any"] is None
+        )
     now.row, now.series = row, series
     return now
 
@@ -158,7 +160,7 @@ def _problem(draft: ReviewDraft, row: WorklistRow, agree: bool) -> str:
         return "Enter your name first."
     if text := review_draft.contradiction(draft.labels):
         return text
-    if agree and (against := review_draft.against_models(draft.labels, row.found)):
+    if agree and (against := review_draft.against_models(draft.labels, row.model_labels)):
         names = ", ".join(DISPLAY_NAMES[label] for label in against)
         return f"Your labels differ from the models' for: {names}. Use Save, or unset them."
     return "" if agree or not draft.empty else "Nothing is set yet."
@@ -166,15 +168,15 @@ def _problem(draft: ReviewDraft, row: WorklistRow, agree: bool) -> str:
 
 def _save(store: Store, session: ReviewSession, draft: ReviewDraft, agree: bool) -> bool:
     labels = dict(draft.labels)
-    if agree and session.row.found["any"] is not None:
+    if agree and session.row.model_labels["any"] is not None:
         # What this page showed: the models may have said something else meanwhile.
-        labels.setdefault("any", session.row.found["any"])
+        labels.setdefault("any", session.row.model_labels["any"])
     labels = review_draft.complete(labels)
     try:
         saved = store.reviews.add(
             session.row.id,
             reader(),
-            agree=True if agree else review_draft.agrees(labels, session.row.found),
+            agree=True if agree else review_draft.agrees(labels, session.row.model_labels),
             labels=labels,
             marks=draft.marks,
             series=session.series.id,

@@ -74,7 +74,7 @@ def _probability(model: ModelRow | None) -> Cell:
 
 def subtypes(row: WorklistRow) -> str:
     """Short names of the subtypes that the models find."""
-    return ", ".join(SHORT_NAMES[label] for label in SUBTYPES if row.found[label])
+    return ", ".join(SHORT_NAMES[label] for label in SUBTYPES if row.model_labels[label])
 
 
 def _reviewed(row: WorklistRow) -> str:

@@ -202,7 +202,7 @@ def review(store: Store, study: PaintedStudy, chance: random.Random, before: dat
             return
         labels = read(study.truth, chance)
         # As on the page: whoever sets a label that the models do not find disagrees.
-        agree = all(labels[label] == flag for label, flag in row.found.items() if flag is not None)
+        agree = all(labels[label] == flag for label, flag in row.model_labels.items() if flag is not None)
         newest = store.reviews.add(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
 
 

@@ -95,17 +95,17 @@ def analyse(
     entries: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     statuses: list[str] = []
-    report = terminal.Report(detectors)
+    table = terminal.ResultTable(detectors)
     with terminal.progress() as progress:
-        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series, report.say):
+        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series, table.say):
             # Only what will be written is kept: the pixels of one study at a time stay in memory.
             entries.extend(study.to_json())
             rows.extend(row for result in study.series for row in results.csv_rows(result))
             statuses.append(study.status)
-            report.add(study)
+            table.add(study)
     texts = ((csv_file, results.csv_text(rows)), (json_file, results.json_text(entries)))
     problems = [saved(target, text) for target, text in texts]
-    report.show(to_stderr=STDOUT in (json_file, csv_file))
+    table.show(to_stderr=STDOUT in (json_file, csv_file))
     if any(problems):
         fail("\n".join(filter(None, problems)))
     raise typer.Exit(_exit_code(statuses))

@@ -30,7 +30,7 @@ def progress() -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, text: bar.update(task, completed=done, total=total, description=plain(text))
 
 
-class Report:
+class ResultTable:
     """A table that grows by a row a series, study by study; reasons that several series share are said once, below."""
 
     def __init__(self, detectors: Mapping[str, Detector]) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from ichscope.errors import IchscopeError
 from ichscope.labels import LABELS
 from ichscope.models.card_parts import (
+    CardOperatingPoint,
     Failure,
     Int8,
     Metrics,
-    OperatingPoint,
     Parity,
     TrainingSource,
     from_plain,
@@ -56,7 +56,7 @@ class ModelCard:
     labels: tuple[str, ...]
     input_size: int
     thresholds: dict[str, float]
-    operating_points: tuple[OperatingPoint, ...]
+    operating_points: tuple[CardOperatingPoint, ...]
     default_point: str
     sha256: dict[str, str]
     training_data: tuple[TrainingSource, ...] = ()
@@ -170,7 +170,7 @@ def _parts(raw: dict[str, Any]) -> dict[str, Any]:
     parity = raw.get("parity")
     return {
         "labels": tuple(raw["labels"]),
-        "operating_points": tuple(from_plain(OperatingPoint, point) for point in raw["operating_points"]),
+        "operating_points": tuple(from_plain(CardOperatingPoint, point) for point in raw["operating_points"]),
         "training_data": tuple(from_plain(TrainingSource, source) for source in raw.get("training_data", ())),
         "metrics": from_plain(Metrics, raw.get("metrics", {})),
         "parity": from_plain(Parity, parity) if parity else None,

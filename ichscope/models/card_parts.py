@@ -16,7 +16,7 @@ def _optional(key: str = "") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class CardOperatingPoint:
     """A threshold on the study probability of `any`, with what it gave on patients that did not train.
 
     sensitivity_95, specificity_95 : ends of the 95 % intervals; None in older cards

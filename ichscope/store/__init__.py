@@ -9,7 +9,7 @@ from ichscope.store.adjustments import Adjustment, Adjustments, Thresholds, in_f
 from ichscope.store.arrivals import ArrivalColumns, ArrivalDay, ArrivalResults, Arrivals, ReviewWeek
 from ichscope.store.audit_columns import AuditColumns
 from ichscope.store.cohort import Cohorts
-from ichscope.store.cohort_rows import Bin, Cohort, Day, Prevalence, Reason, Share, Together, Wait
+from ichscope.store.cohort_rows import Cohort, Day, Prevalence, Reason, ScoreBin, Share, Together, Wait
 from ichscope.store.database import Database, StoreError, ValueUnfitError, errors_in_words, insert_for, open_engine
 from ichscope.store.imported_tables import ImportedRows, ImportedTableInfo, ImportedTables, Rater, RaterInfo
 from ichscope.store.jobs import Jobs
@@ -50,7 +50,6 @@ __all__ = [
     "ArrivalResults",
     "Arrivals",
     "AuditColumns",
-    "Bin",
     "Choices",
     "Cohort",
     "Cohorts",
@@ -79,6 +78,7 @@ __all__ = [
     "ReviewWeek",
     "Reviews",
     "Saved",
+    "ScoreBin",
     "Seen",
     "SeriesChoice",
     "SeriesRow",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, func, select, type_coerce
 
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.store.database import Database
 from ichscope.store.imported_tables import Keys, as_numbers
 from ichscope.store.tables import EPOCH, Finding, JobItem, Result, Study
@@ -126,7 +127,7 @@ class Arrivals:
         arrived = type_coerce(Study.arrived_at, BigInteger)
         chosen = select(
             *(Study.patient_key, Study.sex, Study.scanner, Study.id, arrived // _DAY, arrived),
-            *(type_coerce(Study.status != "not analysed", Integer), *flags, Study.slices, Study.age_years),
+            *(type_coerce(Study.status != Status.NOT_ANALYSED, Integer), *flags, Study.slices, Study.age_years),
             *(Study.kvp, Study.slice_thickness_mm),
         )
         chosen = chosen.where(*_within(since, until, synthetic)).order_by(Study.arrived_at, Study.id)
@@ -155,7 +156,7 @@ class Arrivals:
     def reasons(self, since: datetime, until: datetime, synthetic: bool) -> list[tuple[str, int]]:
         """Why studies of a period were not analysed: codes of findings, each with its number of studies."""
         studies = func.count(Study.id.distinct())
-        of_study = and_(Finding.series_id == Study.series_id, Finding.level == "not analysable")
+        of_study = and_(Finding.series_id == Study.series_id, Finding.level == FindingLevel.NOT_ANALYSABLE)
         chosen = select(Finding.code, studies).join(Study, of_study).where(*_within(since, until, synthetic))
         with self._database.reading() as session:
             reasons = session.execute(chosen.group_by(Finding.code).order_by(studies.desc(), Finding.code))

@@ -13,8 +13,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
+from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.store.cohort_rows import Bin, By, Cohort, Day, Prevalence, Reason, Share, Together, Wait
+from ichscope.store.cohort_rows import By, Cohort, Day, Prevalence, Reason, ScoreBin, Share, Together, Wait
 from ichscope.store.database import Database
 from ichscope.store.filters import Condition, conditions, label_column
 from ichscope.store.pseudonymiser import Pseudonymiser
@@ -119,7 +120,7 @@ def _reasons(session: Session, limits: Sequence[Condition]) -> tuple[Reason, ...
     chosen = (
         select(Finding.code, Finding.level, studies)
         .join(Study, Study.series_id == Finding.series_id)
-        .where(Finding.level.in_(("not analysable", "warning")))
+        .where(Finding.level.in_((FindingLevel.NOT_ANALYSABLE, FindingLevel.WARNING)))
     )
     if limits:
         chosen = chosen.where(*limits)
@@ -140,18 +141,18 @@ def _labels(session: Session, limits: Sequence[Condition], by: By) -> tuple[list
     return alone, [Together(a, b, by, count) for (a, b), count in zip(pairs, numbers, strict=True)]
 
 
-def _scores(session: Session, limits: Sequence[Condition]) -> tuple[Bin, ...]:
+def _scores(session: Session, limits: Sequence[Condition]) -> tuple[ScoreBin, ...]:
     number = case((Result.probability_any >= 1, BINS - 1), else_=floored(Result.probability_any * float(BINS)))
     chosen = select(Result.model, number, func.count()).join(Study, Study.series_id == Result.series_id)
     chosen = chosen.where(Result.current, Result.probability_any.is_not(None))
     if limits:
         chosen = chosen.where(*limits)
     bins = session.execute(chosen.group_by(Result.model, number).order_by(Result.model, number))
-    return tuple(Bin(model, at / BINS, (at + 1) / BINS, count) for model, at, count in bins)
+    return tuple(ScoreBin(model, at / BINS, (at + 1) / BINS, count) for model, at, count in bins)
 
 
 def _shares(session: Session, limits: Sequence[Condition], value: ColumnElement[Any]) -> tuple[Share, ...]:
-    counts = (func.count(), _count(Study.status != "not analysed"), _count(Study.model_any.is_(True)))
+    counts = (func.count(), _count(Study.status != Status.NOT_ANALYSED), _count(Study.model_any.is_(True)))
     shares = [Share(*row) for row in session.execute(select(value, *counts).where(*limits).group_by(value))]
     # Sorted here: databases differ in where they put NULL and how they order text.
     return tuple(sorted(shares, key=lambda share: (share.value is None, share.value if share.value is not None else 0)))

@@ -48,7 +48,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Bin:
+class ScoreBin:
     """Studies whose probability of `any` by a model lies in low <= p < high; the last bin has its end."""
 
     model: str
@@ -87,7 +87,7 @@ class Cohort:
     reasons: tuple[Reason, ...]
     prevalence: tuple[Prevalence, ...]
     together: tuple[Together, ...]
-    scores: tuple[Bin, ...]
+    scores: tuple[ScoreBin, ...]
     breakdowns: dict[str, tuple[Share, ...]]
     waits: tuple[Wait, ...]
     medians: dict[str, float | None]

@@ -88,7 +88,7 @@ def summarise(session: Session, study: Study) -> None:
     study.priority = priority.priority(opinions)
     study.score = priority.score(opinions)
     study.rank = priority.rank(study.priority, study.score)
-    for label, value in priority.found(opinions).items():
+    for label, value in priority.model_labels(opinions).items():
         setattr(study, f"model_{label}", value)
     if study.reviews:  # readers may agree with what the models say now, or no longer
         reviews.summarise(study, reviews.history(session, study.id))

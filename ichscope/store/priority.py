@@ -59,12 +59,15 @@ def rank(of: Priority, highest: float | None) -> float:
     return PRIORITIES.index(of) + (1 - (highest or 0.0)) / 2
 
 
-def found(opinions: Sequence[Opinion]) -> dict[str, bool | None]:
+def model_labels(opinions: Sequence[Opinion]) -> dict[str, bool | None]:
     """By label, whether any model reaches its threshold for it; None where no model knows the label."""
-    return {label: _found(label, [opinion for opinion in opinions if label in opinion.probability]) for label in LABELS}
+    return {
+        label: _is_positive(label, [opinion for opinion in opinions if label in opinion.probability])
+        for label in LABELS
+    }
 
 
-def _found(label: str, opinions: Sequence[Opinion]) -> bool | None:
+def _is_positive(label: str, opinions: Sequence[Opinion]) -> bool | None:
     if not opinions:
         return None
     # `any` goes by the flag itself: that is what pages and files say.

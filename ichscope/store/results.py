@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from ichscope.imaging.findings import Status
 from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.results import SeriesResult
 from ichscope.store import priority, volumes
@@ -281,7 +282,7 @@ def _new_series(study: int, content: str, arrived_at: datetime) -> dict[str, Any
 def _not_analysed(arrived_at: datetime) -> dict[str, Any]:
     """What a study or a series is before it has been looked at."""
     texts = dict.fromkeys(("sex", "manufacturer", "scanner", "kernel"), "")
-    return {"arrived_at": arrived_at, "analysed_at": arrived_at, "status": "not analysed", "slices": 0, **texts}
+    return {"arrived_at": arrived_at, "analysed_at": arrived_at, "status": Status.NOT_ANALYSED, "slices": 0, **texts}
 
 
 def _study_of_series(series: int) -> Select[Study]:

@@ -67,8 +67,8 @@ class WorklistRow:
     """One study in the worklist.
 
     series_id, series_reason : the series that speaks for it, and why; series_count : how many it has
-    found : what the models say, by label
-    read : what readers say, the newest word of each label
+    model_labels : what the models say, by label
+    reader_labels : what readers say, the newest word of each label
     readers, comments, poor_quality : of all its reviews, the oldest first; of readers, each once; None without one
     """
 
@@ -90,11 +90,11 @@ class WorklistRow:
     kvp: float | None
     slice_thickness_mm: float | None
     kernel: str
-    found: Labels
+    model_labels: Labels
     agreement: Agreement
     reviews: int
     reviewed_at: datetime | None
-    read: Labels
+    reader_labels: Labels
     has_volume: bool
     synthetic: bool
     reasons: tuple[str, ...] = ()

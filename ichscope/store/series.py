@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from ichscope.imaging.findings import FindingLevel
 from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.imaging.speaker import speaker
 from ichscope.results import OTHER_SERIES
@@ -78,7 +79,8 @@ class StudySeries:
             raise ValueError("expected a name, found none")
         with self._database.writing() as session:
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
-            if row is None or (series is not None and series not in {row.id for row in _series_of(session, study)}):
+            known = {None, *(other.id for other in _series_of(session, study))}
+            if row is None or series not in known:
                 raise StoreError(f"There is no study number {study} with this series.")
             new = tables.SeriesChoice(
                 study_id=study, series_id=series, who=" ".join(who.split()), created_at=datetime.now(UTC)
@@ -138,7 +140,7 @@ def _judged(session: Session, study: int) -> set[int]:
 
 def _reasons(session: Session, study: int) -> dict[int, tuple[str, ...]]:
     chosen = select(Finding.series_id, Finding.text).join(Series).where(Series.study_id == study)
-    chosen = chosen.where((Finding.level != "ok") | (Finding.code == OTHER_SERIES))
+    chosen = chosen.where((Finding.level != FindingLevel.OK) | (Finding.code == OTHER_SERIES))
     reasons: dict[int, tuple[str, ...]] = {}
     for series, text in session.execute(chosen.order_by(Finding.series_id, Finding.place)):
         reasons[series] = (*reasons.get(series, ()), text)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from ichscope.imaging.findings import FindingLevel
 from ichscope.labels import LABELS
 from ichscope.store.database import Database, StoreError
 from ichscope.store.entries import probabilities
@@ -146,7 +147,7 @@ def _rows(session: Session, ids: Sequence[int]) -> list[WorklistRow]:
         session,
         select(Study.id.label("study_id"), Finding.text)
         .join(Finding, Finding.series_id == Study.series_id)
-        .where(Study.id.in_(ids), Finding.level != "ok")
+        .where(Study.id.in_(ids), Finding.level != FindingLevel.OK)
         .order_by(Study.id, Finding.place),
     )
     models = _grouped(session, _current(ids))
@@ -177,12 +178,12 @@ def _current(ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
 
 def _plain(row: Any, reasons: Sequence[Any], models: Sequence[Any], reviews: Sequence[Any]) -> WorklistRow:
     values = row._asdict()
-    found = {label: values.pop(f"model_{label}") for label in LABELS}
-    read = {label: values.pop(f"reader_{label}") for label in LABELS}
+    model_labels = {label: values.pop(f"model_{label}") for label in LABELS}
+    reader_labels = {label: values.pop(f"reader_{label}") for label in LABELS}
     return WorklistRow(
         **values,
-        found=found,
-        read=read,
+        model_labels=model_labels,
+        reader_labels=reader_labels,
         reasons=tuple(finding.text for finding in reasons),
         models=tuple(map(model_row, models)),
         readers=tuple(dict.fromkeys(review.reader for review in reviews)),

@@ -103,8 +103,8 @@ def table(store: Store) -> set[tuple[object, ...]]:
             row.slices,
             row.scanner,
             row.reasons,
-            str(row.found),
-            str(row.read),
+            str(row.model_labels),
+            str(row.reader_labels),
         )
         for row in store.worklist.export()
     } | {

@@ -291,8 +291,8 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
     assert [row["study_key"] for row in rows] == [row.study_key for row in there]
     assert len(rows) == store.worklist.counts(wanted).total > 3
     for row, one in zip(rows, there, strict=True):
-        assert row["models_any"] == {True: "yes", False: "no", None: ""}[one.found["any"]]
-        assert row["reader_subdural"] == {True: "yes", False: "no", None: ""}[one.read["subdural"]]
+        assert row["models_any"] == {True: "yes", False: "no", None: ""}[one.model_labels["any"]]
+        assert row["reader_subdural"] == {True: "yes", False: "no", None: ""}[one.reader_labels["subdural"]]
         assert row["cranioscan_any"] == f"{one.models[1].probability['any']:.4g}"
         assert row["cerebroscan_subdural"] == ""
         assert row["agreement"] == one.agreement
@@ -389,7 +389,7 @@ def test_agree_and_next_works_through_the_unreviewed_and_ends_in_the_list(store:
         assert "Saved for Ann" in words(app)
         assert store.worklist.counts(Filter(agreement="agree")).total == number
     assert "No studies match these filters." in words(app)
-    assert [store.worklist.row(study).read["any"] for study in made] == [True, True, False]
+    assert [store.worklist.row(study).reader_labels["any"] for study in made] == [True, True, False]
 
 
 def test_agree_stays_and_says_so(store: Store) -> None:
@@ -493,7 +493,7 @@ def test_a_second_review_begins_with_what_the_reader_said_before(store: Store) -
     first, second = store.reviews.of(study)
     assert second.labels == first.labels == {"any": True, "subdural": True}
     assert second.comment == "Also old blood"
-    assert store.worklist.row(study).read["subdural"] is True
+    assert store.worklist.row(study).reader_labels["subdural"] is True
 
 
 def test_what_was_typed_stays_while_the_reader_looks_elsewhere(store: Store) -> None:

@@ -12,11 +12,11 @@ from ichscope.labels import LABELS
 from ichscope.models.card import CARD_FILE, INT8_FILE, ModelCard, ModelError, file_sha256
 from ichscope.models.card_parts import (
     AucChange,
+    CardOperatingPoint,
     Failure,
     Int8,
     Int8Measured,
     Metrics,
-    OperatingPoint,
     Parity,
     TrainingSource,
 )
@@ -33,7 +33,10 @@ def folder(tmp_path: Path) -> Path:
 def test_a_card_comes_back_as_it_was_written(folder: Path) -> None:
     card = replace(
         ModelCard.read(folder),
-        operating_points=(OperatingPoint("Youden", 0.4, 0.8, 0.7), OperatingPoint("hoch ≥ .95", 0.1, 0.95, 0.5)),
+        operating_points=(
+            CardOperatingPoint("Youden", 0.4, 0.8, 0.7),
+            CardOperatingPoint("hoch ≥ .95", 0.1, 0.95, 0.5),
+        ),
         metrics=Metrics(elsewhere={"test slice any": {"auc": 0.9, "auc_95": [0.8, 0.95]}}, folds=[0]),
         training_data=(TrainingSource("ct-ich", "training", 2, 9, "CC BY 4.0", "x"),),
         parity=Parity(1e-4, [1, 3], {"evidence": 0.0}, "fp32"),
@@ -62,7 +65,7 @@ def test_a_card_from_before_intervals_and_failures_is_read(folder: Path) -> None
 def test_labels_and_points_are_tuples_after_reading(folder: Path) -> None:
     card = ModelCard.read(folder)
     assert card.labels == LABELS
-    assert card.operating_points == (OperatingPoint("Youden", 0.5, 0.9, 0.9),)
+    assert card.operating_points == (CardOperatingPoint("Youden", 0.5, 0.9, 0.9),)
 
 
 def _edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ from ichscope.reporting.figures import arrivals, cohort_tables
 from ichscope.reporting.figures import cohort as figures
 from ichscope.reporting.figures.performance import description
 from ichscope.reporting.figures.theme import LABEL_COLOURS
-from ichscope.store import Bin, Cohort, Day, Prevalence, Reason, Share, Together, Wait
+from ichscope.store import Cohort, Day, Prevalence, Reason, ScoreBin, Share, Together, Wait
 
 FIRST = date(2026, 3, 2)  # a Monday
 
@@ -32,7 +32,7 @@ def cohort(**fields: object) -> Cohort:
             for label in LABELS
         ),
         "together": (Together("epidural", "epidural", "model", 4), Together("epidural", "subdural", "model", 1)),
-        "scores": (Bin("cranioscan", 0.0, 0.05, 24), Bin("cranioscan", 0.95, 1.0, 6)),
+        "scores": (ScoreBin("cranioscan", 0.0, 0.05, 24), ScoreBin("cranioscan", 0.95, 1.0, 6)),
         "breakdowns": {name: (Share(None, 40, 30, 6),) for name in cohort_tables.BREAKDOWNS},
         "waits": (Wait("result", 0, 60, 30), Wait("result", 60, 300, 10)),
         "medians": {"result": 12.0, "review": None},
@@ -123,7 +123,7 @@ def test_subtypes_together_as_a_share_of_the_rows() -> None:
 
 
 def test_scores_have_a_panel_a_model() -> None:
-    figure = figures.scores([Bin("a", 0.0, 0.05, 3), Bin("b", 0.95, 1.0, 1)])
+    figure = figures.scores([ScoreBin("a", 0.0, 0.05, 3), ScoreBin("b", 0.95, 1.0, 1)])
     assert [title.text for title in figure.layout.annotations] == ["a", "b"]
     assert figure.data[1].hovertext[0] == "0.95 to 1.00<br>1 of 1 studies, 100 %"
 

@@ -41,7 +41,9 @@ def test_every_table_is_what_its_rows_say(store: Store) -> None:
         for name, (field, size) in EDGES.items():
             expected = Counter(step(getattr(row, field), size) for row in rows)
             assert {share.value: share.studies for share in found.breakdowns[name]} == expected, name
-        assert sum(share.flagged for share in found.breakdowns["sex"]) == sum(row.found["any"] is True for row in rows)
+        assert sum(share.flagged for share in found.breakdowns["sex"]) == sum(
+            row.model_labels["any"] is True for row in rows
+        )
         assert sum(share.analysed for share in found.breakdowns["age"]) == sum(bool(row.models) for row in rows)
         check_labels(rows, found)
         scores = Counter((one.name, int(one.probability["any"] * 20) / 20) for row in rows for one in row.models)
@@ -53,7 +55,7 @@ def test_every_table_is_what_its_rows_say(store: Store) -> None:
 
 
 def check_labels(rows: list[WorklistRow], found: object) -> None:
-    for by, of in (("model", "found"), ("reader", "read")):
+    for by, of in (("model", "model_labels"), ("reader", "reader_labels")):
         said = [getattr(row, of) for row in rows]
         expected = {
             label: (sum(s[label] is True for s in said), sum(s[label] is not None for s in said)) for label in LABELS

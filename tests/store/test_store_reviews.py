@@ -7,7 +7,7 @@ import pytest
 
 from ichscope.labels import LABELS
 from ichscope.store import Filter, Saved, Store, StoreError
-from ichscope.store.priority import Opinion, found, priority, rank
+from ichscope.store.priority import Opinion, model_labels, priority, rank
 from tests.support import results_builder as build
 from tests.support.store_cases import MORNING, add, study
 
@@ -24,7 +24,12 @@ def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
     assert review.labels == {"any": True, "epidural": False, "subdural": True}
     assert review.marks == {1: ("subdural", "any")}
     row = store.worklist.row(id)
-    assert (row.reviews, row.reviewed_at, row.read["subdural"], row.read["subarachnoid"]) == (1, MORNING, True, None)
+    assert (row.reviews, row.reviewed_at, row.reader_labels["subdural"], row.reader_labels["subarachnoid"]) == (
+        1,
+        MORNING,
+        True,
+        None,
+    )
 
 
 def test_two_readers_keep_both_words_and_the_second_is_told(store: Store) -> None:
@@ -79,7 +84,7 @@ def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None
     for reader, agree, any_bleed in words:
         store.reviews.add(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
     row = store.worklist.row(id)
-    assert (row.agreement, row.read["any"]) == (agreement, read)
+    assert (row.agreement, row.reader_labels["any"]) == (agreement, read)
 
 
 def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -> None:
@@ -99,7 +104,11 @@ def test_a_comment_takes_nobodys_word_away(store: Store) -> None:
     store.reviews.add(id, "Ann", agree=True)
     row = store.worklist.row(id)
     assert (row.agreement, row.reviews) == ("disagree", 3)
-    assert (row.read["any"], row.read["subdural"], row.read["epidural"]) == (True, True, False)
+    assert (row.reader_labels["any"], row.reader_labels["subdural"], row.reader_labels["epidural"]) == (
+        True,
+        True,
+        False,
+    )
 
 
 def test_another_word_on_any_takes_its_kinds_along(store: Store) -> None:
@@ -107,7 +116,7 @@ def test_another_word_on_any_takes_its_kinds_along(store: Store) -> None:
     store.reviews.add(id, "Ann", labels={"any": True, "subdural": True})
     store.reviews.add(id, "Ann", labels={"any": False})
     store.reviews.add(id, "Ann", labels={"any": True})
-    assert store.worklist.row(id).read == dict.fromkeys(LABELS) | {"any": True}
+    assert store.worklist.row(id).reader_labels == dict.fromkeys(LABELS) | {"any": True}
 
 
 def test_a_new_version_is_compared_with_what_readers_have_said(store: Store) -> None:
@@ -170,10 +179,10 @@ def test_rank_goes_by_priority_then_score() -> None:
     assert len(set(ranks)) == 6
 
 
-def test_found_is_what_any_model_finds() -> None:
+def test_model_labels_are_what_any_model_finds() -> None:
     both = [
         Opinion(False, {"any": 0.9, "subdural": 0.6, "epidural": 0.1}, {"any": 0.95, "subdural": 0.5, "epidural": 0.5}),
         Opinion(True, {"any": 0.2}, {"any": 0.1}),
     ]
     expected = {"any": True, "subdural": True, "epidural": False}
-    assert {label: value for label, value in found(both).items() if value is not None} == expected
+    assert {label: value for label, value in model_labels(both).items() if value is not None} == expected

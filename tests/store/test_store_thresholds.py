@@ -25,7 +25,7 @@ def test_new_results_go_by_the_threshold_that_was_set_and_old_ones_stay(store: S
     new = add(store, "new", 0.6)
     assert of(store, old) == (0.5, True, "sensitivity 0.95")
     assert of(store, new) == (0.7, False, f"set by Ann Lee on {datetime.now(UTC):%Y-%m-%d} (no. {made.id})")
-    assert (store.worklist.row(new).priority, store.worklist.row(new).found["any"]) == ("negative", False)
+    assert (store.worklist.row(new).priority, store.worklist.row(new).model_labels["any"]) == ("negative", False)
     assert made == store.adjustments.history("threshold")[0]
     store.adjustments.set_threshold(*MODEL, "any", None, who="Bob", why="back")
     assert of(store, add(store, "newest", 0.6)) == (0.5, True, "sensitivity 0.95")
@@ -68,7 +68,7 @@ def test_a_subtype_has_a_threshold_of_its_own_and_the_point_says_so(store: Store
     sure = build.model(along=(0.9,), probability={"subdural": 0.3})
     study_id = store.results.record(study("a", sure), content("a"))
     row = store.worklist.row(study_id)
-    assert row.found["subdural"] is True
+    assert row.model_labels["subdural"] is True
     assert of(store, study_id)[:2] == (0.5, True)
     assert row.models[0].operating_point.startswith("sensitivity 0.95; subdural set by Ann on ")
 

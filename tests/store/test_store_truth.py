@@ -209,12 +209,12 @@ def test_both_databases_give_an_audit_the_same(store: Store, tmp_path: Path) -> 
     evaluation_set = load(store, Selection("reviews", tuple(one.key for one in model_sources(store))))
     by_id = {row.id: row for row in rows}
     assert set(evaluation_set.study.tolist()) == {
-        row.id for row in rows if any(v is not None for v in row.read.values())
+        row.id for row in rows if any(v is not None for v in row.reader_labels.values())
     }
     for i, number in enumerate(evaluation_set.study.tolist()):
         assert evaluation_set.keys[i] == by_id[number].study_key
         for label in LABELS:
-            said = by_id[number].read[label]
+            said = by_id[number].reader_labels[label]
             assert (said is None) == np.isnan(evaluation_set.truth[label][i])
             assert said is None or evaluation_set.truth[label][i] == said
     assert evaluation_set.missing["import:1:model"] == len(evaluation_set.keys)

@@ -22,8 +22,8 @@ FILTERS: dict[str, tuple[Filter, Callable[[WorklistRow], bool]]] = {
     "everything": (Filter(), lambda row: True),
     "status": (Filter(status=("limited", "not analysed")), lambda row: row.status != "analysed"),
     "priority": (Filter(priority=("likely",)), lambda row: row.priority == "likely"),
-    "label of models": (Filter(label="subdural"), lambda row: row.found["subdural"] is True),
-    "label of readers": (Filter(label="epidural", by="reader"), lambda row: row.read["epidural"] is True),
+    "label of models": (Filter(label="subdural"), lambda row: row.model_labels["subdural"] is True),
+    "label of readers": (Filter(label="epidural", by="reader"), lambda row: row.reader_labels["epidural"] is True),
     "arrival": (
         Filter(since=MORNING + timedelta(minutes=47), until=MORNING + timedelta(hours=60)),
         lambda row: timedelta(minutes=47) <= row.arrived_at - MORNING < timedelta(hours=60),
@@ -40,7 +40,7 @@ FILTERS: dict[str, tuple[Filter, Callable[[WorklistRow], bool]]] = {
     "synthetic": (Filter(synthetic=True), lambda row: row.synthetic),
     "several": (
         Filter(status=("analysed",), label="any", agreement="unreviewed"),
-        lambda row: row.status == "analysed" and row.found["any"] is True and row.reviews == 0,
+        lambda row: row.status == "analysed" and row.model_labels["any"] is True and row.reviews == 0,
     ),
 }
 SORTED: dict[Any, Callable[[WorklistRow], Any]] = {

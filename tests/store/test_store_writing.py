@@ -34,7 +34,7 @@ def test_a_study_is_recorded_with_all_that_pages_need(store: Store) -> None:
     assert (row.status, row.slices, row.scanner, row.kvp, row.kernel) == ("analysed", 2, "MAKER One", 120.0, "H31")
     assert (row.age_years, row.sex, row.arrived_at) == (90, "F", MORNING)
     assert re.fullmatch("site [0-9a-f]{6}", row.institution)
-    assert row.found == dict.fromkeys(LABELS, False) | {"any": True, "subdural": True}
+    assert row.model_labels == dict.fromkeys(LABELS, False) | {"any": True, "subdural": True}
     by_name = {model.name: model for model in row.models}
     assert by_name["cranioscan"].probability["subdural"] == pytest.approx(0.7)
     assert by_name["cerebroscan"].probability == {"any": pytest.approx(0.9)}

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ichscope.imaging.findings import Status
 from ichscope.imaging.preprocess import Box
 from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
@@ -57,7 +58,7 @@ def result(
         study="study",
         series="series",
         name=name,
-        status=status,
+        status=Status(status),
         reasons=reasons,
         findings=findings,
         slices=slices,

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ichscope.labels import LABELS
 from ichscope.models.card import ModelCard, file_sha256
-from ichscope.models.card_parts import OperatingPoint
+from ichscope.models.card_parts import CardOperatingPoint
 
 GRID = 14
 _LABELS = {"cranioscan": LABELS, "cerebroscan": ("any",)}
@@ -29,7 +29,7 @@ def build(folder: Path, name: str = "cranioscan", encoder_weights: str = "") -> 
         labels=labels,
         input_size=224,
         thresholds=dict.fromkeys(labels, 0.5),
-        operating_points=(OperatingPoint("Youden", 0.5, 0.9, 0.9),),
+        operating_points=(CardOperatingPoint("Youden", 0.5, 0.9, 0.9),),
         default_point="Youden",
         sha256={file: file_sha256(target / file) for file in ("encoder.onnx", "head.onnx")},
         encoder_weights=encoder_weights,

@@ -24,7 +24,7 @@ from ichscope.reporting.figures.arrivals import (
 from ichscope.reporting.figures.cohort_tables import in_percent, part_of, share
 from ichscope.reporting.figures.performance import describe
 from ichscope.reporting.figures.theme import INK, LABEL_COLOURS, SHADES, SHORT_NAMES
-from ichscope.store import Bin, Cohort, Prevalence, Together
+from ichscope.store import Cohort, Prevalence, ScoreBin, Together
 
 _BY: Final = {"model": "models", "reader": "readers"}
 
@@ -146,7 +146,7 @@ def _cell(a: str, b: str, counts: Mapping[frozenset[str], int]) -> _Cell:
     return _Cell(SHORT_NAMES[b], SHORT_NAMES[a], both, of_row.value, text)
 
 
-def scores(bins_of_models: Sequence[Bin]) -> go.Figure:
+def scores(bins_of_models: Sequence[ScoreBin]) -> go.Figure:
     """How the probabilities of any haemorrhage are spread, a panel a model."""
     models = list(dict.fromkeys(bin_.model for bin_ in bins_of_models)) or [""]
     figure = make_subplots(rows=len(models), subplot_titles=models, shared_xaxes=True, vertical_spacing=0.16)
