@@ -111,7 +111,12 @@ def _j2k_size(codestream: bytes) -> tuple[int, int] | None:
 
 
 def _own_precision(codestream: bytes, syntax: UID, form: FrameFormat) -> FrameFormat:
-    """Of lossy JPEG, the bits that the codestream has; headers often say 16 where it has 8 or 12."""
+    """Of lossy JPEG, the bits that the codestream has; headers often say 16 where it has 8 or 12.
+
+    Of RLE all bits of a word: which of them count is decided later, as for pixels that are not compressed.
+    """
+    if syntax == RLELossless:
+        return replace(form, stored=form.allocated)
     if syntax not in (JPEGBaseline8Bit, JPEGExtended12Bit):
         return form
     precision = _jpeg_header(codestream)[2]

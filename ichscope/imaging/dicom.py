@@ -21,6 +21,7 @@ from ichscope.imaging.geometry import (
     tilt_degrees,
     upright,
 )
+from ichscope.imaging.hounsfield import series_findings
 from ichscope.imaging.identity import identity_of
 from ichscope.imaging.person import person_of, tell_apart, told_apart_by
 from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, Slice
@@ -104,6 +105,7 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     frames, repeated = _without_repeats(frames)
     places = [frame.place for frame in frames]
     findings += mixed + order + repeated + _spacing_findings(frames, places) + _other_findings(frames)
+    findings += series_findings(frames)
     return _assemble(frames, places, tuple(findings), identity, patient_id)
 
 
@@ -219,9 +221,6 @@ def _other_findings(frames: list[Frame]) -> list[Finding]:
     elif is_axial(orientation) and abs(tilt := tilt_degrees(orientation)) > _TILTED_DEG:
         text = f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
         findings.append(Finding(FindingLevel.OK, "tilt", text))
-    if frames[0].uid("RescaleType") == "US":
-        text = "Rescale Type (0028,1054) says 'unspecified', not HU: grey values may be off."
-        findings.append(Finding(FindingLevel.WARNING, "unit", text))
     return findings
 
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.config import IGNORE
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from scipy import ndimage
 
 from ichscope.imaging import codecs
-from ichscope.imaging.elements import DicomError, integer, items, number, numbers, parse, pixel_data, text, texts
+from ichscope.imaging.elements import (
+    DicomError,
+    describe,
+    integer,
+    items,
+    number,
+    numbers,
+    parse,
+    pixel_data,
+    text,
+    texts,
+)
 from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Numbers, Shape, is_direction, position_mm
 from ichscope.imaging.header import header_of, image_facts
-from ichscope.imaging.series import Header
+from ichscope.imaging.hounsfield import check_unit, to_hu
+from ichscope.imaging.lossy import lossy_findings
+from ichscope.imaging.series import Finding, FindingLevel, Header
+from ichscope.imaging.stored import PixelFormat, Stored, read_words
 
-Stored = NDArray[np.integer[Any]]
-AIR_HU = -1024
-_LOWEST, _HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 _LARGEST_SIDE = 8192
 MAX_VOXELS = 1 << 30
-_BODY_HU = (-500, 3000)
+# Philips' private name for Explicit VR Little Endian, as GDCM and dcm4che list it.
+_PHILIPS_EXPLICIT = "1.3.46.670589.33.1.4.1"
 _NO_GROUPS = Dataset()
 
 
@@ -36,6 +46,8 @@ class Frame:
     position : Image Position (Patient) in mm, None where absent
     order : Instance Number or number of the frame, for files that say nothing better
     dataset, shared : the header without pixels, and the shared functional groups of an Enhanced image
+    rescale : slope and intercept
+    findings : what was assumed where the header does not fit the pixels
     """
 
     file: str
@@ -45,6 +57,8 @@ class Frame:
     order: float
     dataset: Dataset
     shared: Dataset
+    rescale: tuple[float, float] = (1.0, 0.0)
+    findings: tuple[Finding, ...] = ()
 
     def uid(self, keyword: str) -> str:
         """An identifier from the header, "" where absent."""
@@ -64,19 +78,6 @@ class Frame:
     def facts(self) -> ImageFacts:
         """What the header says of how well its series speaks for the study."""
         return image_facts(self.dataset, self.shared, self.shape.orientation, self.position, slices=1)
-
-
-@dataclass(frozen=True)
-class _Pixels:
-    """How the stored values of one file are laid out."""
-
-    rows: int
-    columns: int
-    frames: int
-    allocated: int
-    stored: int
-    high: int
-    signed: bool
 
 
 def read_frames(data: bytes, file: str) -> list[Frame]:
@@ -100,38 +101,66 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     ((64, 64), 64, True)
     """
     dataset, rest = parse(data, file)
-    _check_kind(dataset, file)
+    _check_modality(dataset, file)
     pixels = _pixels(dataset, file)
     shared, own = _functional_groups(dataset, pixels.frames, file)
-    padding = _padding(dataset, pixels)
-    first = number(dataset, "InstanceNumber", file) if pixels.frames == 1 else None
+    values = pixel_data(dataset, rest)
+    syntax, findings = _transfer_syntax(dataset, len(values or b""), pixels, file)
+    packed = pixels.frames * pixels.rows * pixels.columns * pixels.stored / 8
+    findings += lossy_findings(dataset, syntax, len(values or b""), packed)
+    first = _instance_number(dataset) if pixels.frames == 1 else None
     frames = []
-    for index, stored in enumerate(_stored(dataset, pixel_data(dataset, rest), pixels, file)):
+    for index, words in enumerate(_stored(syntax, values, pixels, file)):
         groups = (own[index], shared) if own else (shared,)
+        hu, rescale, noticed = _hounsfield(words, dataset, groups, pixels, file)
         frames.append(
             Frame(
                 file=file if pixels.frames == 1 else f"{file}, frame {index + 1}",
-                hu=_to_hu(stored, pixels, _rescale(dataset, groups, file), padding),
+                hu=hu,
                 shape=_shape(dataset, groups, pixels, file),
                 position=_grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
                 order=index if first is None else first,
                 dataset=dataset,
                 shared=shared,
+                rescale=rescale,
+                findings=findings + noticed,
             )
         )
     return frames
 
 
-def _check_kind(dataset: Dataset, file: str) -> None:
+def _hounsfield(
+    words: Stored, dataset: Dataset, groups: tuple[Dataset, ...], pixels: PixelFormat, file: str
+) -> tuple[NDArray[np.int16], tuple[float, float], tuple[Finding, ...]]:
+    """HU of one frame, its slope and intercept, and what was noticed."""
+    findings = check_unit(_units(dataset, groups, file), file)
+    rescale = _rescale(dataset, groups, file)
+    stored, bits = read_words(words, pixels, rescale)
+    hu, padding = to_hu(stored, rescale, _padding(dataset, pixels, stored.dtype.kind == "i"))
+    return hu, rescale, findings + bits + padding
+
+
+def _check_modality(dataset: Dataset, file: str) -> None:
     modality = text(dataset, "Modality")
     if modality not in ("CT", ""):
         raise DicomError.about(file, "Modality", modality[:16], "CT")
-    unit = text(dataset, "RescaleType")
-    if unit not in ("", "HU", "HU_MOD", "US"):
-        raise DicomError.about(file, "RescaleType", unit[:16], "HU (Hounsfield units)")
 
 
-def _pixels(dataset: Dataset, file: str) -> _Pixels:
+def _instance_number(dataset: Dataset) -> float | None:
+    """Instance Number; one that is no number ("1/32") is unknown."""
+    try:
+        return number(dataset, "InstanceNumber", "")
+    except DicomError:
+        return None
+
+
+def _units(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> list[str]:
+    """Rescale Type of the image, and of its frame's Pixel Value Transformation Sequence."""
+    inside = [item for group in (*groups, dataset) for item in items(group, "PixelValueTransformationSequence", file)]
+    return [text(place, "RescaleType") for place in (dataset, *inside)]
+
+
+def _pixels(dataset: Dataset, file: str) -> PixelFormat:
     def required(keyword: str, low: int, high: int, default: int | None = None) -> int:
         value = integer(dataset, keyword, file)
         value = default if value is None else value
@@ -152,7 +181,7 @@ def _pixels(dataset: Dataset, file: str) -> _Pixels:
     frames = number(dataset, "NumberOfFrames", file) or 1
     if not 1 <= frames <= MAX_VOXELS // (rows * columns):
         raise DicomError.about(file, "NumberOfFrames", frames, "a number of frames that fits in memory")
-    return _Pixels(rows, columns, int(frames), allocated, stored, high, signed)
+    return PixelFormat(rows, columns, int(frames), allocated, stored, high, signed, _overlay_bits(dataset))
 
 
 def _functional_groups(dataset: Dataset, frames: int, file: str) -> tuple[Dataset, list[Dataset]]:
@@ -175,7 +204,7 @@ def _grouped(
     return numbers(dataset, keyword, file, count)
 
 
-def _shape(dataset: Dataset, groups: tuple[Dataset, ...], pixels: _Pixels, file: str) -> Shape:
+def _shape(dataset: Dataset, groups: tuple[Dataset, ...], pixels: PixelFormat, file: str) -> Shape:
     orientation = _grouped(dataset, groups, "PlaneOrientationSequence", "ImageOrientationPatient", 6, file)
     if orientation is not None and not is_direction(orientation):
         expected = "two directions at a right angle"
@@ -201,8 +230,19 @@ def _rescale(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> tuple[
     return required("RescaleSlope", 1e-4, 1e4), required("RescaleIntercept", 0, 1e6)
 
 
-def _padding(dataset: Dataset, pixels: _Pixels) -> tuple[int, int] | None:
-    """Stored values from..to that mean 'no pixel' (PS3.3 C.7.5.1.1.2), written with whichever sign."""
+def _overlay_bits(dataset: Dataset) -> int:
+    """Mask of the bits that hold an old overlay (PS3.3 C.9.2, retired): Overlay Bit Position (60xx,0102)."""
+    mask = 0
+    for group in range(0x6000, 0x6020, 2):
+        element = dataset.get_item((group, 0x0102))
+        if element is not None and isinstance(element.value, bytes | int):
+            position = element.value if isinstance(element.value, int) else int.from_bytes(element.value[:2], "little")
+            mask |= 1 << (position & 15) if position else 0
+    return mask
+
+
+def _padding(dataset: Dataset, pixels: PixelFormat, signed: bool) -> tuple[int, ...]:
+    """Pixel Padding Value and Range Limit (PS3.3 C.7.5.1.1.2), written with whichever sign."""
     ends = []
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         try:
@@ -211,16 +251,15 @@ def _padding(dataset: Dataset, pixels: _Pixels) -> tuple[int, int] | None:
             value = None
         if value is not None:
             half = 1 << (pixels.allocated - 1)
-            ends.append((value + half) % (2 * half) - half if pixels.signed else value)
-    return (min(ends), max(ends)) if ends else None
+            ends.append((value + half) % (2 * half) - half if signed else value)
+    return tuple(ends)
 
 
-def _stored(dataset: FileDataset, data: memoryview | None, pixels: _Pixels, file: str) -> Iterator[Stored]:
+def _stored(syntax: UID, data: memoryview | None, pixels: PixelFormat, file: str) -> Iterator[Stored]:
     """(rows, columns) stored values of each frame."""
     expected = f"an image of {pixels.columns} x {pixels.rows}"
     if not data:
         raise DicomError.about(file, "PixelData", "none", expected)
-    syntax = _transfer_syntax(dataset, file)
     if syntax.is_encapsulated:
         frame = codecs.FrameFormat(pixels.rows, pixels.columns, pixels.allocated, pixels.stored, pixels.signed)
         yield from codecs.decode(bytes(data), syntax, pixels.frames, frame, file)
@@ -231,65 +270,29 @@ def _stored(dataset: FileDataset, data: memoryview | None, pixels: _Pixels, file
     if len(data) < length * kind.itemsize:
         actual = f"{len(data)} bytes"
         raise DicomError.about(file, "PixelData", actual, f"{length * kind.itemsize} bytes ({expected})")
-    yield from np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
+    words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
+    yield from words.astype(kind.newbyteorder("="), copy=False)
 
 
-def _transfer_syntax(dataset: FileDataset, file: str) -> UID:
-    """The file's transfer syntax; of a file without meta group, the one that its encoding shows."""
+def _transfer_syntax(
+    dataset: FileDataset, length: int, pixels: PixelFormat, file: str
+) -> tuple[UID, tuple[Finding, ...]]:
+    """The file's transfer syntax; of a file without meta group, the one that its encoding shows.
+
+    A private one whose pixels have the length of uncompressed ones is taken as the encoding shows it; other makers'
+    than Philips' with a reservation.
+    """
     uid = text(dataset.file_meta, "TransferSyntaxUID")
-    if uid:
-        syntax = UID(uid, validation_mode=IGNORE)
-        if not syntax.is_transfer_syntax:
-            raise DicomError.about(file, "TransferSyntaxUID", "an unknown one", "one of DICOM PS3.6")
-        return syntax
     implicit, little = dataset.original_encoding
-    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _to_hu(
-    stored: Stored, pixels: _Pixels, rescale: tuple[float, float], padding: tuple[int, int] | None
-) -> NDArray[np.int16]:
-    """Hounsfield units in int16; nothing lies below air, and padding is air."""
-    slope, intercept = rescale
-    stored = _drop_unused_bits(stored, pixels)
-    low, high = int(stored.min()), int(stored.max())
-    whole = slope == 1 and intercept == int(intercept) and abs(intercept) < -_LOWEST + AIR_HU
-    if whole and low >= _LOWEST and max(high, high + intercept) <= _HIGHEST:
-        same_size = stored.dtype.isnative and stored.dtype.itemsize == 2
-        values = stored.view(np.int16) if same_size else stored.astype(np.int16)
-        if low + intercept < AIR_HU:
-            values = np.maximum(values, np.int16(AIR_HU - intercept))
-        hu = values + np.int16(intercept)
-    else:
-        wide = stored.astype(np.float64) * slope + intercept
-        hu = np.rint(np.clip(wide, AIR_HU, _HIGHEST)).astype(np.int16)
-    if padding is not None:
-        hu[_padded(stored, padding, slope, intercept)] = AIR_HU
-    return hu
-
-
-def _drop_unused_bits(stored: Stored, pixels: _Pixels) -> Stored:
-    """The bits from High Bit down; those around them may hold anything, old overlays too (PS3.5 8.1.1)."""
-    bits = 8 * stored.dtype.itemsize
-    if pixels.stored >= bits:
-        return stored
-    half = 1 << (pixels.stored - 1)
-    lowest, highest = (-half, half - 1) if pixels.signed else (0, 2 * half - 1)
-    if pixels.high == pixels.stored - 1 and lowest <= stored.min() and stored.max() <= highest:
-        return stored
-    shifted = stored << (bits - 1 - min(pixels.high, bits - 1))
-    shifted >>= bits - pixels.stored
-    return shifted
-
-
-def _padded(stored: Stored, padding: tuple[int, int], slope: float, intercept: float) -> NDArray[np.bool_]:
-    """Where padding is: of a padding value that is also a tissue's HU, only what touches the border."""
-    low, high = padding
-    mask: NDArray[np.bool_] = (stored >= low) & (stored <= high)
-    hu = sorted((low * slope + intercept, high * slope + intercept))
-    if hu[1] < _BODY_HU[0] or hu[0] > _BODY_HU[1] or not mask.any():
-        return mask
-    border = np.ones_like(mask)
-    border[1:-1, 1:-1] = False
-    outside: NDArray[np.bool_] = ndimage.binary_propagation(mask & border, mask=mask)
-    return outside
+    shown = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    if not uid or uid == _PHILIPS_EXPLICIT:
+        return shown, ()
+    syntax = UID(uid, validation_mode=IGNORE)
+    if syntax.is_transfer_syntax:
+        return syntax, ()
+    whole = pixels.frames * pixels.rows * pixels.columns * pixels.allocated // 8
+    if length - whole not in (0, 1):
+        raise DicomError.about(file, "TransferSyntaxUID", "an unknown one", "one of DICOM PS3.6")
+    words = f"{describe('TransferSyntaxUID')}: found an unknown one, expected one of DICOM PS3.6; pixels of just "
+    words += "the length of uncompressed ones are read as such"
+    return shown, (Finding(FindingLevel.WARNING, "transfer-syntax", words),)

@@ -26,6 +26,8 @@ _MOST_LUNG, _LONGEST_MM, _LEAST_BONE, _MOST_FAT = 0.2, 285.0, 0.03, 0.55
 _APEX_SHARE = 0.1
 # A slice through brain: the skull closes around this share of the body, with this share of it at brain's HU.
 _ENCLOSED, _BRAIN_INSIDE = 0.3, 0.15
+# Inside the skull there is more than bone, or else the rescale slope is wrong.
+_SOFT_INSIDE = 0.05
 _ENOUGH_FOR_BRAIN = 6
 
 
@@ -60,10 +62,36 @@ def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) 
         return "there is nothing but air"
     if reason := _most([_complaint(measure) for measure in measured]):
         return reason
-    brain = [measure.enclosed > _ENCLOSED and measure.brain > _BRAIN_INSIDE for measure in measured]
-    if len(measured) >= _ENOUGH_FOR_BRAIN and not any(brain):
+    if len(measured) >= _ENOUGH_FOR_BRAIN and not any(map(_is_brain, measured)):
         return "no slice shows brain inside a skull"
     return ""
+
+
+def shows_brain(hu: NDArray[np.int16]) -> bool:
+    """Whether a slice of (slices, rows, columns) HU shows brain inside a closed skull.
+
+    Examples
+    --------
+    >>> shows_brain(np.full((3, 64, 64), -1000, np.int16))
+    False
+    """
+    measured = (_measure(image, (0.0, 0.0)) for image in _sample(hu))
+    return any(measure is not None and _is_brain(measure) for measure in measured)
+
+
+def brain_inside(hu: NDArray[np.int16], limits: tuple[int, int]) -> tuple[NDArray[np.bool_], float]:
+    """Where one coarse (rows, columns) slice has HU between `limits` inside the skull, and its share of the body.
+
+    Examples
+    --------
+    >>> brain_inside(np.full((64, 64), -1000, np.int16), (0, 80))[1]
+    0.0
+    """
+    body = _largest(ndimage.binary_opening(hu > _BODY_HU))
+    bone = (hu > _BONE_HU) & body
+    inside = ndimage.binary_erosion(_cavity(bone) & body & ~bone, iterations=2)
+    mask: NDArray[np.bool_] = inside & (hu > limits[0]) & (hu < limits[1])
+    return mask, float(mask.sum() / max(1, body.sum()))
 
 
 def why_not_picture(hu: NDArray[np.int16]) -> str:
@@ -109,6 +137,15 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ~reached[1:-1, 1:-1]
 
 
+def _is_brain(measure: _Slice) -> bool:
+    return measure.enclosed > _ENCLOSED and measure.brain > _BRAIN_INSIDE
+
+
+def _cavity(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All that bone encloses, small gaps closed; with the bone itself."""
+    return _filled(ndimage.binary_closing(np.pad(bone, 4), iterations=3))[4:-4, 4:-4]
+
+
 def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
     body = _largest(ndimage.binary_opening(hu > _BODY_HU))
     area = body.sum()
@@ -116,8 +153,7 @@ def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
         return None
     inside = hu[body]
     bone = (hu > _BONE_HU) & body
-    skull = ndimage.binary_closing(np.pad(bone, 4), iterations=3)
-    cavity = _filled(skull)[4:-4, 4:-4] & body
+    cavity = _cavity(bone) & body
     within = hu[cavity & ~bone]
     high, wide = (np.ptp(np.flatnonzero(body.any(axis=axis))) + 1 for axis in (1, 0))
 
@@ -131,7 +167,7 @@ def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
         lung=float(np.mean(inside < _LUNG_HU)),
         fat=share(inside, *_FAT_HU),
         enclosed=float(cavity.sum() / area),
-        brain=share(within, *_BRAIN_HU),
+        brain=share(within, *_BRAIN_HU) if within.size > _SOFT_INSIDE * area else 0.0,
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from pydicom.dataset import Dataset
 
+from ichscope.imaging.contrast import contrast_of
 from ichscope.imaging.elements import DicomError, items, number, text, texts
 from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Numbers
 from ichscope.imaging.series import Header
 
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_NO_CONTRAST = ("", "NO", "NONE", "N", "0", "NATIVE", "WITHOUT", "NO CONTRAST", "OFF", "NO CM")
+_AGE = re.compile(r"(\d{1,3})\s*([DWMY])", re.ASCII | re.IGNORECASE)
+_DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})(\D.*)?", re.ASCII)
+_OLDEST = 130
 _LONGEST = 64
 
 
@@ -27,7 +31,8 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
     --------
     >>> from ichscope.phantom import datasets, make, to_bytes
     >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
-    >>> from ichscope.imaging.elements import parse
+    >>> from ichscope.imaging.contrast import contrast_of
+    from ichscope.imaging.elements import parse
     >>> dataset, _ = parse(files[0], "IM0001")
     >>> header = header_of(dataset, Dataset())
     >>> header.modality, header.kernel
@@ -45,7 +50,7 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
         scanner=_word(dataset, "ManufacturerModelName"),
         institution=_word(dataset, "InstitutionName"),
         kernel=_kernel(dataset, shared),
-        contrast=_contrast(dataset),
+        contrast=contrast_of(dataset, shared),
         kvp=_fact(exposure, "KVP"),
         slice_thickness_mm=_fact(measures, "SliceThickness"),
         gantry_tilt_deg=_fact(acquisition, "GantryDetectorTilt", allow_zero=True),
@@ -113,26 +118,21 @@ def _body_part(places: tuple[Dataset, ...]) -> str:
     return ""
 
 
-def _contrast(dataset: Dataset) -> str:
-    agent = _word(dataset, "ContrastBolusAgent")
-    if not agent:
-        agents = _groups(dataset, "ContrastBolusAgentSequence")
-        agent = next(filter(None, (_word(item, "CodeMeaning") for item in agents)), "")
-    return "" if agent.upper() in _NO_CONTRAST else agent
-
-
 def _age(dataset: Dataset) -> float | None:
-    """Patient's Age ('034Y', '006M'), else the years from birth to study."""
-    age = text(dataset, "PatientAge")
-    if age[:-1].isdigit() and age[-1:].upper() in _YEARS:
-        return round(int(age[:-1]) * _YEARS[age[-1].upper()], 2)
+    """Patient's Age ('034Y', '006M'), else the years from birth to study; in any other form it is unknown."""
+    if said := _AGE.fullmatch(text(dataset, "PatientAge")):
+        years = round(int(said[1]) * _YEARS[said[2].upper()], 2)
+        if years <= _OLDEST:
+            return years
     born, seen = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
-    return round((seen - born).days / 365.25, 2) if born and seen and born <= seen else None
+    years = round((seen - born).days / 365.25, 2) if born and seen else -1
+    return years if 0 <= years <= _OLDEST else None
 
 
 def _day(dataset: Dataset, keyword: str) -> date | None:
-    day = text(dataset, keyword)
+    """A date as 20240131, as ACR-NEMA had it (2024.01.31), or 2024-01-31; in any other form it is unknown."""
+    said = _DATE.fullmatch(text(dataset, keyword))
     try:
-        return date(int(day[:4]), int(day[4:6]), int(day[6:8]))
+        return date(int(said[1]), int(said[3]), int(said[4])) if said else None
     except ValueError:
         return None

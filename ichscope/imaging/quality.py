@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ichscope.imaging.geometry import is_axial, plane_name
-from ichscope.imaging.head_check import why_not_head, why_not_picture
+from ichscope.imaging.head_check import shows_brain, why_not_head, why_not_picture
+from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO", "KOPF", "SCHAEDEL", "CABEZA", "TETE", "TESTA")
@@ -62,7 +63,19 @@ def _picture_checks(series: Series) -> list[Finding]:
 
 
 def _ct_checks(series: Series) -> list[Finding]:
-    checks = (_modality, _body_part, _kind_of_image, _plane, _head, _contrast, _age, _kvp, _thickness, _count)
+    checks = (
+        _modality,
+        _body_part,
+        _kind_of_image,
+        _plane,
+        _head,
+        implausible,
+        _contrast,
+        _age,
+        _kvp,
+        _thickness,
+        _count,
+    )
     return [finding for check in checks for finding in check(series)]
 
 
@@ -79,9 +92,11 @@ def _body_part(series: Series) -> Iterable[Finding]:
     if any(word in part for word in _HEAD_WORDS):
         yield Finding(FindingLevel.OK, "body-part", f"Body Part Examined is {part}.")
     elif any(word in part for word in _OTHER_PARTS):
-        yield Finding(
-            FindingLevel.NOT_ANALYSABLE, "body-part", f"Body Part Examined (0018,0015) is {part}, not the head."
-        )
+        text = f"Body Part Examined (0018,0015): found {part}, expected HEAD"
+        if shows_brain(series.hu):
+            yield Finding(FindingLevel.WARNING, "body-part", f"{text}; the pixels show brain inside a skull")
+        else:
+            yield Finding(FindingLevel.NOT_ANALYSABLE, "body-part", text)
 
 
 def _kind_of_image(series: Series) -> Iterable[Finding]:
@@ -115,8 +130,16 @@ def _head(series: Series) -> Iterable[Finding]:
 
 def _contrast(series: Series) -> Iterable[Finding]:
     if series.header.contrast:
-        text = "A contrast agent was given (Contrast/Bolus Agent (0018,0010)); enhanced vessels can look like blood."
+        text = (
+            f"The header says that a contrast agent was given: {_agent(series.header.contrast)}; enhanced vessels can "
+        )
+        text += "look like blood."
         yield Finding(FindingLevel.WARNING, "contrast", text)
+
+
+def _agent(words: str) -> str:
+    """The words with their tag; the agent's own element is not named with its value."""
+    return words if words.endswith(")") or "): " in words else f"Contrast/Bolus Agent (0018,0010): {words}"
 
 
 def _age(series: Series) -> Iterable[Finding]:

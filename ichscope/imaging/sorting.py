@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, text, texts
 from ichscope.imaging.facts import ImageFacts
@@ -267,9 +268,7 @@ def _is_stray(name: str) -> bool:
 
 def _sort_dicom(source: Source, head: bytes, files: SortedFiles) -> None:
     try:
-        dataset, rest = parse(head, source.name, _PIXEL_SPACING)
-        if not rest and source.size > len(head):
-            dataset, rest = parse(source.read(), source.name, _PIXEL_SPACING)
+        dataset, rest = _beginning(source, head)
         rows, columns = integer(dataset, "Rows", source.name), integer(dataset, "Columns", source.name)
     except DicomError as error:
         raise SourceError(str(error).removeprefix(f"{source.name}: ")) from None
@@ -294,6 +293,15 @@ def _sort_dicom(source: Source, head: bytes, files: SortedFiles) -> None:
 
 def _is_no_image(sop_class: str) -> bool:
     return any(sop_class == known or (known.endswith(".") and sop_class.startswith(known)) for known in _NO_IMAGES)
+
+
+def _beginning(source: Source, head: bytes) -> tuple[FileDataset, memoryview]:
+    """The header up to Pixel Spacing; of one that is longer than `head`, from the whole file."""
+    with suppress(DicomError):
+        dataset, rest = parse(head, source.name, _PIXEL_SPACING)
+        if rest or source.size <= len(head):
+            return dataset, rest
+    return parse(source.read() if source.size > len(head) else head, source.name, _PIXEL_SPACING)
 
 
 def _numbers_or_none(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:

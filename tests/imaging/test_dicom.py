@@ -540,7 +540,7 @@ def with_raw(dataset: Dataset, keyword: str, value: bytes) -> Dataset:
         ("RescaleSlope", b"abc "), ("RescaleSlope", b"1\\2 "), ("RescaleIntercept", b"nan "),
         ("RescaleIntercept", b"-1e999 "),
         ("ImagePositionPatient", b"0\\0"), ("ImagePositionPatient", b"0\\x\\0 "), ("PixelSpacing", b"inf\\1 "),
-        ("InstanceNumber", b"1.5.2 "), ("NumberOfFrames", b"two "), ("ImageOrientationPatient", b"1\\0\\0\\0\\1 "),
+        ("NumberOfFrames", b"two "), ("ImageOrientationPatient", b"1\\0\\0\\0\\1 "),
     ],
 )  # fmt: skip
 def test_garbage_numbers_are_named(head: Phantom, keyword: str, garbage: bytes) -> None:

@@ -84,8 +84,10 @@ HEADERS = [
     ({"body_part": "HEADNECK"}, {}),
     ({"body_part": ""}, {}),
     ({"body_part": "TRAUMA"}, {}),
-    ({"body_part": "CHEST"}, {"body-part": "not analysable"}),
-    ({"body_part": "LSPINE"}, {"body-part": "not analysable"}),
+    ({"body_part": "CHEST"}, {"body-part": "warning"}),
+    ({"body_part": "LSPINE"}, {"body-part": "warning"}),
+    ({"body_part": "NECK"}, {"body-part": "warning"}),
+    ({"body_part": "SHOULDER"}, {"body-part": "warning"}),
     ({"image_type": ("ORIGINAL", "PRIMARY", "AXIAL")}, {}),
     ({"image_type": ("ORIGINAL", "PRIMARY", "LOCALIZER")}, {"localizer": "not analysable"}),
     ({"image_type": ("DERIVED", "SECONDARY", "AXIAL")}, {"derived": "warning"}),
@@ -107,6 +109,13 @@ HEADERS = [
 @pytest.mark.parametrize(("facts", "expected"), HEADERS, ids=[str(facts) for facts, _ in HEADERS])
 def test_header_checks(series: Series, facts: dict, expected: dict[str, str]) -> None:
     assert raised(replace(series, header=replace(series.header, **facts))) == expected
+
+
+@pytest.mark.parametrize("part", ["CHEST", "NECK", "LSPINE"])
+def test_another_body_part_without_a_slice_of_brain_is_refused(series: Series, part: str) -> None:
+    """Slices above the vertex and of the skull base show no brain inside a skull; then the header counts."""
+    few = replace(series, hu=series.hu[-2:], slices=series.slices[-2:], header=Header(modality="CT", body_part=part))
+    assert raised(few)["body-part"] == "not analysable"
 
 
 def test_a_bare_header_is_not_wrong(series: Series) -> None:
