@@ -12,7 +12,7 @@ from ichscope.imaging.elements import DicomError, describe, items, numbers, text
 _LONGEST = 64
 # What scanners and people write where none was given, and words that go with it, without dots and slashes.
 _DENIALS = frozenset((
-    "NO", "NON", "NOT", "NONE", "NIL", "NULL", "NA", "N", "WITHOUT", "WO", "OHNE", "SANS", "SIN", "SENZA", "SINE",
+    "NO", "UN", "NON", "NOT", "NONE", "NIL", "NULL", "NA", "N", "WITHOUT", "WO", "OHNE", "SANS", "SIN", "SENZA", "SINE",
     "NATIVE", "NATIV", "NATIF", "UNENHANCED", "PLAIN", "OFF", "PRE", "NECT", "NCCT", "NCT", "NC", "0", "00",
     "FALSE", "UNKNOWN", "NONCONTRAST", "NONENHANCED", "PRECONTRAST", "NOCONTRAST", "WOCONTRAST",
 ))  # fmt: skip

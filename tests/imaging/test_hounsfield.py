@@ -15,7 +15,7 @@ from ichscope.imaging.quality import assess, status
 from ichscope.imaging.series import Finding, FindingLevel, Series
 from ichscope.imaging.source import Source
 from ichscope.phantom import Phantom, datasets, make, to_bytes
-from tests.support import encoders
+from tests import encoders
 
 SLICES = 24
 
