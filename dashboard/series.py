@@ -44,7 +44,12 @@ def _name_of_result(result: SeriesResult) -> str:
 
 def names_of_rows(rows: Sequence[SeriesRow]) -> list[str]:
     """The series of a stored study in words."""
-    return [_name(row.slices, row.slice_thickness_mm, row.soft_tissue, row.kernel) for row in rows]
+    return [_name(row.slices, row.slice_thickness_mm, row.soft_tissue, _kernel_and_version(row)) for row in rows]
+
+
+def _kernel_and_version(row: SeriesRow) -> str:
+    earlier = "" if row.superseded_by is None else "earlier version, does not count"
+    return ", ".join(filter(None, (row.kernel, earlier)))
 
 
 def _name(slices: int, thickness: float | None, soft_tissue: bool | None, more: str) -> str:

@@ -76,6 +76,9 @@ def _result(store: Store, shown: SeriesRow) -> tuple[SeriesResult, str]:
 
 def _other_series(store: Store, row: WorklistRow, shown: SeriesRow) -> None:
     """What can be done with a series that does not speak for its study."""
+    if shown.superseded_by is not None:
+        st.caption("A fuller version of this series came later and counts in its place.")
+        return
     if shown.left_to_another and shown.has_volume:
         if st.button("Analyse this series", key=f"analyse-{shown.id}"):
             cached.background().analyse_series(shown.id)

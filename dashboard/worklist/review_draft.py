@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dashboard.text import count
 from ichscope.labels import DISPLAY_NAMES, LABELS, SUBTYPES
 from ichscope.store import Review
 
@@ -124,7 +125,11 @@ def told(review: Review) -> list[str]:
             )
     if review.poor_quality:
         sentences.append("Poor quality.")
-    return sentences or ["Comment only."]
+    sentences = sentences or ["Comment only."]
+    if review.superseded:
+        seen = count(review.slices, "slice")
+        sentences.append(f"Saw {seen} of the series, which came in full later.")
+    return sentences
 
 
 def _where(review: Review, label: str) -> str:

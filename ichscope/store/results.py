@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from ichscope.imaging.findings import Status
+from ichscope.imaging.identity import other_patients_key
+from ichscope.imaging.person import hash_of
 from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.results import SeriesResult
 from ichscope.store import priority, volumes
@@ -24,6 +26,7 @@ from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Seen
 from ichscope.store.series import elect, fill_facts
 from ichscope.store.tables import Finding, Result, Series, Study, Volume
+from ichscope.store.versions import supersede
 
 
 class Results:
@@ -101,6 +104,7 @@ class Results:
                 self._describe(session, series, result, files, volume)
                 add_results(session, series.id, result, now)
                 study.analysed_at = series.analysed_at = now
+                supersede(session, series)
                 elect(session, study)
             if item is not None:
                 finish(session, item, study.id, now)
@@ -120,7 +124,9 @@ class Results:
         patient = self._keys.patient(patient_id or "")
         if known is None:
             key = self._keys.study(result.study) if result.study else self._keys.hash("study", content)
-            study = _study_of(session, key, patient, arrived_at, synthetic)
+            # As the intake does where the files of both patients come at once.
+            others = self._keys.study(other_patients_key(result.study or content, hash_of(patient_id or "")))
+            study = _study_of(session, (key, others), patient, arrived_at, synthetic)
             new = _new_series(study.id, content, arrived_at)
             session.execute(insert_for(session)(Series).values(new).on_conflict_do_nothing(index_elements=["content"]))
             known = session.execute(select(Series.id, Series.study_id).where(Series.content == content)).one()
@@ -222,7 +228,8 @@ class Results:
         chosen = select(Series.id).join(Volume, Volume.series_id == Series.id)
         # What could not be judged once cannot be judged by another model either.
         judged = exists().where(Result.series_id == Series.id)
-        chosen = chosen.where(Volume.path.is_not(None), judged, Series.id > after, or_(*lacks))
+        chosen = chosen.where(Volume.path.is_not(None), judged, Series.superseded_by.is_(None))
+        chosen = chosen.where(Series.id > after, or_(*lacks))
         with self._database.reading() as session:
             return list(session.scalars(chosen.order_by(Series.id).limit(limit)))
 
@@ -245,9 +252,14 @@ class Results:
             session.execute(gone, execution_options=UNSEEN)
 
 
-def _study_of(session: Session, key: str, patient: str, arrived_at: datetime, synthetic: bool) -> Study:
-    """The study of a key, made if it is new. Two patients are two studies, whatever their files say of the study."""
-    for study_key in (key, other_patients_key(key, patient)):
+def _study_of(session: Session, keys: tuple[str, str], patient: str, arrived_at: datetime, synthetic: bool) -> Study:
+    """The study of a key, made if it is new. Two patients are two studies, whatever their files say of the study.
+
+    keys : of the study, and of it where another patient's has that one already
+    """
+    older = _key_until_0_4(keys[0], patient)
+    known = session.scalar(select(Study.study_key).where(Study.study_key == older))
+    for study_key in (keys[0], known or keys[1]):
         new = _new_study(study_key, patient, arrived_at, synthetic)
         insert = insert_for(session)(Study).values(new).on_conflict_do_nothing(index_elements=["study_key"])
         session.execute(insert)
@@ -257,8 +269,8 @@ def _study_of(session: Session, key: str, patient: str, arrived_at: datetime, sy
     return study
 
 
-def other_patients_key(key: str, patient: str) -> str:
-    """What stands for a study whose identifier another patient's study has already."""
+def _key_until_0_4(key: str, patient: str) -> str:
+    """What stood for a study whose identifier another patient's study had already."""
     return sha256(f"{key}\0{patient}".encode()).hexdigest()[: len(key)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ class Reviews:
     def of(self, study: int) -> tuple[rows.Review, ...]:
         """All reviews of a study, the oldest first."""
         with self._database.reading() as session:
-            return tuple(map(_plain, history(session, study)))
+            return _plain(session, history(session, study))
 
     def add(
         self,
@@ -90,7 +91,7 @@ class Reviews:
             session.flush()
             session.refresh(new)
             unseen = [review for review in earlier if review.id > (based_on or 0) and review.reader != new.reader]
-            return Saved(_plain(new), tuple(map(_plain, unseen)))
+            return Saved(_plain(session, [new])[0], _plain(session, unseen))
 
 
 def _check(reader: str, labels: Sequence[str]) -> None:
@@ -100,7 +101,15 @@ def _check(reader: str, labels: Sequence[str]) -> None:
         raise ValueError(f"expected labels among {', '.join(LABELS)}, found {unknown[0]!r}")
 
 
-def _plain(row: tables.Review) -> rows.Review:
+def _plain(session: Session, reviews: Sequence[tables.Review]) -> tuple[rows.Review, ...]:
+    """Reviews, with what their readers saw."""
+    chosen = select(tables.Series.id, tables.Series.slices, tables.Series.superseded_by)
+    chosen = chosen.where(tables.Series.id.in_({review.series_id for review in reviews}))
+    seen = {row.id: row for row in session.execute(chosen)}
+    return tuple(_plain_review(review, seen[review.series_id]) for review in reviews)
+
+
+def _plain_review(row: tables.Review, seen: Any) -> rows.Review:
     return rows.Review(
         id=row.id,
         study=row.study_id,
@@ -113,6 +122,8 @@ def _plain(row: tables.Review) -> rows.Review:
         poor_quality=row.poor_quality,
         comment=row.comment,
         based_on=row.based_on,
+        slices=seen.slices,
+        superseded=seen.superseded_by is not None,
     )
 
 

@@ -111,6 +111,7 @@ class SeriesRow:
     speaks : whether it speaks for its study
     analysed : whether a model has judged it; where not, `reasons` say why
     left_to_another : no model was asked, because another series speaks
+    superseded_by : the fuller version of this series that counts in its place; it speaks no more
     """
 
     id: int
@@ -126,6 +127,7 @@ class SeriesRow:
     arrived_at: datetime
     has_volume: bool
     reasons: tuple[str, ...]
+    superseded_by: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Review:
-    """What one reader said at one time. `marks` are labels by slice index of `series`; `labels` has what was set."""
+    """What one reader said at one time. `marks` are labels by slice index of `series`; `labels` has what was set.
+
+    slices : of the series, as far as it had come when the reader saw it
+    superseded : whether a fuller version of the series counts now
+    """
 
     id: int
     study: int
@@ -195,6 +201,8 @@ class Review:
     poor_quality: bool
     comment: str
     based_on: int | None
+    slices: int = 0
+    superseded: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,6 +249,12 @@ class Job:
     states: dict[str, int] = field(default_factory=dict)
     first_at: datetime | None = None
     last_at: datetime | None = None
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Pictures beside DICOM images, and other files, that are no images of a series."""
+        pictures, others = self.options.get("left out", (0, 0))
+        return pictures, others
 
     @property
     def pending(self) -> int:

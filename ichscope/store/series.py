@@ -18,6 +18,7 @@ from ichscope.store.database import Database, StoreError
 from ichscope.store.pseudonymiser import whole_years
 from ichscope.store.rows import SeriesChoice, SeriesRow
 from ichscope.store.tables import Finding, Result, Series, Study, Volume
+from ichscope.store.versions import successor
 
 # What a study takes from the series that speaks for it.
 _SPOKEN = (
@@ -33,7 +34,7 @@ class StudySeries:
         self._database = database
 
     def of(self, study: int) -> tuple[SeriesRow, ...]:
-        """All series of a study: the one that speaks first, the others as they came."""
+        """All series of a study: the one that speaks first, the others as they came, earlier versions last."""
         with self._database.reading() as session:
             speaks = session.scalar(select(Study.series_id).where(Study.id == study))
             kept = select(Series.id).join(Volume).where(Series.study_id == study, Volume.path.is_not(None))
@@ -58,10 +59,12 @@ class StudySeries:
                 arrived_at=row.arrived_at,
                 has_volume=row.id in volumes,
                 reasons=reasons.get(row.id, ()),
+                superseded_by=row.superseded_by,
             )
             for row in rows
         ]
-        return tuple(sorted(all_series, key=lambda series: (not series.speaks, series.id)))
+        by_rank = sorted(all_series, key=lambda row: (not row.speaks, row.superseded_by is not None, row.id))
+        return tuple(by_rank)
 
     def choose(self, study: int, series: int | None, who: str) -> SeriesChoice:
         """Let a series speak for its study from now on; None lets the rule decide again.
@@ -100,12 +103,14 @@ class StudySeries:
 def elect(session: Session, study: Study) -> None:
     """Let the right series speak for a study, and put what it says into the study's columns."""
     session.flush()
-    rows = _series_of(session, study.id)
+    versions = _series_of(session, study.id)
+    rows = [row for row in versions if row.superseded_by is None]
     judged = _judged(session, study.id)
     choice = speaker([SeriesFacts(**row.facts) for row in rows], [row.id in judged for row in rows])
     speaks, reason = rows[choice.index], choice.reason
     for wanted in _choices(session, study.id)[-1:]:
-        named = [row for row in rows if row.id == wanted.series_id and (row.id in judged or not judged)]
+        chosen = successor(versions, wanted.series_id)
+        named = [row for row in rows if row.id == chosen and (row.id in judged or not judged)]
         if named:
             speaks, reason = named[0], f"chosen by {wanted.who} on {wanted.created_at:%Y-%m-%d}"
     study.series_id, study.series_reason, study.series_count = speaks.id, reason, len(rows)

@@ -55,7 +55,7 @@ class Study(Base):
 
     series_id : the series that speaks for it, of its own in `series`, which names the study; None only inside a
         transaction. series_reason : why this one, in words
-    series_count : how many series it has
+    series_count : how many series it has, each once however often it came
     institution : a code that stands for its name (Pseudonymiser.site), "" where unknown
     models : "|name|name version|" of every current result, one after the other: a scan filters by it
     rank : place in the worklist: number of its priority plus 1 - score / 2, so that one column sorts
@@ -130,6 +130,7 @@ class Series(Base):
     content : hash of its files, by which it is known again
     kind : "ct" or "picture", "" where it could not be read
     facts : what decides whether it speaks for its study, the fields of ichscope.imaging.series.SeriesFacts
+    superseded_by : the fuller version of the same series, which counts in its place; of that, too, None
     """
 
     __tablename__ = "series"
@@ -154,6 +155,7 @@ class Series(Base):
     kernel: Mapped[str]
 
     facts: Mapped[dict[str, Any]]
+    superseded_by: Mapped[int | None]
 
 
 class SeriesChoice(Base):
