@@ -17,6 +17,7 @@ from dashboard.upload_queue import UploadQueue
 from ichscope.batch.demo import STUDIES
 from ichscope.batch.throughput import duration, progress_text
 from ichscope.home import home
+from ichscope.imaging.sorting import left_out
 from ichscope.store import Job, StoreError
 
 MANY_FILES = 900
@@ -201,7 +202,7 @@ def _failures(work: Background) -> None:
     """What the last job took, what failed in the last ones and in open ones and why, and another try."""
     latest = work.store.jobs.recent(_LATEST)
     if over := [job for job in latest if job.finished_at]:
-        st.caption(f"Last: {_name(over[0])}, {_ended(over[0])}.")
+        st.caption(f"Last: {_name(over[0])}, {_ended(over[0])}. {left_out(*over[0].left_out)}")
     # A watched folder is never over, and its job may be old.
     jobs = {job.id: job for job in (*latest, *work.store.jobs.recent(_OPEN, open_only=True))}
     for job in jobs.values():

@@ -35,6 +35,8 @@ def page() -> None:
     if detectors is None:
         return
     if "results" in st.session_state:
+        if text := st.session_state.get("left-out"):
+            st.caption(plain(text))
         _show(st.session_state["results"])
         return
     inputs = _intake()
@@ -119,7 +121,8 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
         bar.progress(min(done / total, 1.0), f"{plain(text)}: {place}")
 
     thresholds = _thresholds()
-    analysed = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress)
+    left_out: list[str] = []
+    analysed = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress, say=left_out.append)
     studies = [StudyResult(series=tuple(_judged(result, thresholds) for result in study.series)) for study in analysed]
     if not studies:
         bar.empty()
@@ -127,6 +130,7 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
         return
     st.session_state.pop("chosen", None)
     st.session_state["results"] = in_reading_order(studies)
+    st.session_state["left-out"] = " ".join(left_out)
     # Kept only where a second reading makes sense: pictures that were read one by one.
     shown = [study.speaks.volume for study in studies]
     pictures = [volume for volume in shown if volume is not None and volume.kind == "picture"]
@@ -210,7 +214,7 @@ def _again() -> None:
 
 
 def _clear() -> None:
-    for key in ("results", "again", "chosen", "synthetic"):
+    for key in ("results", "again", "chosen", "synthetic", "left-out"):
         st.session_state.pop(key, None)
 
 

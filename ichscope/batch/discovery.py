@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
+from threading import Event
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.batch.tree_index import TreeIndex
 from ichscope.batch.work_items import Files, Kept, Place, Refused, Task, from_text, path_of
+from ichscope.errors import IchscopeError
 from ichscope.imaging.elements import DicomError, parse, short_hash, text
-from ichscope.imaging.intake import STRAY_FOLDERS, Group, Intake, Source, collect, natural_order, walk
+from ichscope.imaging.intake import Group, Intake, Source, collect, walk
 from ichscope.imaging.preprocess import model_input
+from ichscope.imaging.sorting import sort_files
 from ichscope.imaging.source import SourceError
+from ichscope.imaging.sources import series_source
 from ichscope.results import SeriesResult
 from ichscope.store import Store, StoreError, content_hash
 
-# A larger folder is cut at its subfolders and ZIPs: then series are told apart within each of them, not across.
+# A larger tree is sorted with the help of an index on disk: what is known of its files is not kept in memory.
 LARGE_FOLDER = 5_000
 MANY_ZIPS = 10
 _HEAD_BYTES = 1 << 15
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,32 @@ class Stored:
     hu: NDArray[np.int16]
 
 
-Started = list[Task] | Files | Refused | Stored
+class PlaceTasks:
+    """What is to do in a place: studies, and files that are refused; may be gone through once.
+
+    left_out : how many pictures beside DICOM images, and how many other files, are no images of a series; known when
+        the tasks are
+    """
+
+    def __init__(self, tasks: Iterable[Task], left_out: Callable[[], tuple[int, int]]) -> None:
+        self._tasks, self._left_out = tasks, left_out
+
+    def __iter__(self) -> Iterator[Task]:
+        yield from self._tasks
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Pictures and others."""
+        return self._left_out()
 
 
-def start(store: Store, locator: str) -> Started:
+Started = PlaceTasks | Files | Refused | Stored
+
+
+def start(store: Store, locator: str, stop: Event | None = None) -> Started:
     """Read from disk what the next step of an item needs.
+
+    stop : ends a long look into a place
 
     Raises
     ------
@@ -57,31 +86,63 @@ def start(store: Store, locator: str) -> Started:
     """
     match task := from_text(locator):
         case Place():
-            return look(task)
+            return look(task, store.volumes.parent, stop)
         case Kept():
             return load(store, task.series)
         case Files() | Refused():
             return task
 
 
-def look(place: Place) -> list[Task]:
-    """Take a place apart.
+def look(place: Place, scratch: Path | None = None, stop: Event | None = None) -> PlaceTasks:
+    """Take a place apart into studies, told apart by their headers alone, however many files there are.
 
-    Returns
-    -------
-    what is there to do: studies, files that are refused, and parts of a folder that is too large to be sorted at once
+    Parameters
+    ----------
+    scratch : folder for the index of a large tree
+    stop : ends the look
+
+    Raises
+    ------
+    StoppedError
+        if it was stopped
     """
     if not place.path.is_dir():
-        return tasks(collect([place.path], place.pictures_as_series), place.path)
-    paths = _directly_in(place.path) if place.shallow else walk(place.path)
-    files = list(islice(paths, LARGE_FOLDER + 1))
-    large = len(files) > LARGE_FOLDER or sum(map(_is_zip, files)) > MANY_ZIPS
-    if large and not place.shallow and (parts := _parts(place.path)):
-        return [*(replace(place, path=part) for part in parts), replace(place, shallow=True)]
-    return tasks(collect(sources(place.path, [*files, *paths]), place.pictures_as_series), place.path)
+        return _sorted([place.path], place)
+    files = walk(place.path)
+    some = list(islice(files, LARGE_FOLDER + 1))
+    if len(some) <= LARGE_FOLDER and sum(map(_is_zip, some)) <= MANY_ZIPS:
+        return _sorted(sources(place.path, some), place)
+    index = TreeIndex(scratch if scratch and scratch.is_dir() else None)
+    tree = sources(place.path, _until(stop, chain(some, files)))
+    sort_files(map(series_source, tree), index)
+    return PlaceTasks(_indexed(index, place, stop), lambda: (index.pictures_beside, index.others))
 
 
-def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
+def _sorted(inputs: Iterable[Path | Source], place: Place) -> PlaceTasks:
+    intake = collect(inputs, place.pictures_as_series)
+    return PlaceTasks(tasks(intake, place.path), lambda: intake.left_out)
+
+
+def _indexed(index: TreeIndex, place: Place, stop: Event | None) -> Iterator[Task]:
+    with closing(index):
+        for groups in _until(stop, index.studies(place.pictures_as_series)):
+            yield _stamped(groups)
+        for file in index.refused():
+            yield Refused(place.path, file.name, file.reason)
+
+
+def _until(stop: Event | None, given: Iterable[T]) -> Iterator[T]:
+    for each in given:
+        if stop is not None and stop.is_set():
+            raise StoppedError("the program was stopped")
+        yield each
+
+
+class StoppedError(IchscopeError):
+    """A look into a place that was given up."""
+
+
+def sources(folder: Path, files: Iterable[Path]) -> Iterator[Source]:
     """Name files as `ichscope analyse` does: from the folder that was given on."""
     top = folder.resolve().name
     return (Source(str(PurePosixPath(top, *file.relative_to(folder).parts)), path=file) for file in files)
@@ -90,8 +151,12 @@ def sources(folder: Path, files: Sequence[Path]) -> Iterator[Source]:
 def tasks(intake: Intake, place: Path) -> list[Task]:
     """Give the tasks of what was found in a place."""
     refused = [Refused(place, file.name, file.reason) for file in intake.rejected]
-    studies = (Files(groups) for groups in intake.studies)
-    return [*(replace(study, stamp=stamp(study.sources)) for study in studies), *refused]
+    return [*map(_stamped, intake.studies), *refused]
+
+
+def _stamped(groups: tuple[Group, ...]) -> Files:
+    study = Files(groups)
+    return replace(study, stamp=stamp(study.sources))
 
 
 def stamp(files: Sequence[Source]) -> str:
@@ -155,22 +220,6 @@ def refused_content(task: Refused) -> str:
     """A stand-in for the hash of a file that is refused: its place, its name and the reason."""
     text = "\0".join(("refused", str(task.path), task.name, task.reason))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _parts(folder: Path) -> list[Path]:
-    """Subfolders, as `walk` takes them, and ZIPs."""
-    parts = [part for part in folder.iterdir() if _is_folder(part) or _is_zip(part)]
-    return sorted(parts, key=lambda part: natural_order(part.name))
-
-
-def _directly_in(folder: Path) -> Iterator[Path]:
-    """Files of a folder that are in none of its parts."""
-    files = (file for file in folder.iterdir() if file.is_file() and not _is_zip(file))
-    return iter(sorted(files, key=lambda file: natural_order(file.name)))
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and path.name.lower() not in STRAY_FOLDERS
 
 
 def _is_zip(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ichscope.analyse import unreadable
 from ichscope.batch import discovery, workers
-from ichscope.batch.discovery import Ready, Stored
+from ichscope.batch.discovery import PlaceTasks, Ready, Stored
 from ichscope.batch.work_items import Files, Refused, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.errors import IchscopeError
@@ -53,7 +53,9 @@ class _Left:
 
 
 class Driver:
-    """One process' work on one job. Workers compute, two threads read and write files, and only `run` writes rows."""
+    """One process' work on one job. Workers compute, two threads read and write files and
+    list what is in places, and only `run` writes all other rows.
+    """
 
     def __init__(
         self, store: Store, job: int, executor: Executor, config: WorkerConfig, ahead: int, progress: Progress | None
@@ -62,6 +64,7 @@ class Driver:
         self._progress = progress
         self._job = store.jobs.get(job)
         self._files = ThreadPoolExecutor(2, "ichscope-files")
+        self._ended = Event()
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
         self._kept_at = self._told_at = time.monotonic()
 
@@ -88,7 +91,8 @@ class Driver:
     def _take(self) -> None:
         free = self._ahead - len(self._doing)
         for item in self._store.jobs.claim(self._job.id, free) if free > 0 else ():
-            self._later(item, self._files.submit(discovery.start, self._store, item.locator), self._started)
+            started = self._files.submit(discovery.start, self._store, item.locator, self._ended)
+            self._later(item, started, self._started)
 
     def _later(self, item: Item, future: Future[Any], then: Callable[..., None], *known: Any) -> None:
         self._doing[future] = (item, partial(then, item, *known))
@@ -116,9 +120,9 @@ class Driver:
 
     def _started(self, item: Item, started: discovery.Started) -> None:
         match started:
-            case list():
-                self._store.jobs.add_items(item.job, map(to_text, started))
-                self._store.jobs.drop(item.id)
+            case PlaceTasks():
+                added = self._files.submit(self._store.jobs.add_items, item.job, map(to_text, started))
+                self._later(item, added, self._listed, started)
             case Refused():
                 self._record_refused(item, started)
             case Stored():
@@ -126,6 +130,10 @@ class Driver:
                 self._later(item, scored, self._scored, started)
             case Files():
                 self._prepare(item, _Left(started.groups))
+
+    def _listed(self, item: Item, listed: PlaceTasks, added: int) -> None:
+        """A place is done with when all that is in it is an item; before, it is looked at again."""
+        self._store.jobs.drop(item.id, listed.left_out)
 
     def _prepare(self, item: Item, left: _Left) -> None:
         """Begin with the next series of a study: hash its files."""
@@ -210,6 +218,7 @@ class Driver:
 
     def _give_back(self) -> None:
         """Leave what was not finished to whoever comes next; where that cannot be written, its lease ends by itself."""
+        self._ended.set()
         for future in self._doing:
             future.cancel()
         self._files.shutdown(wait=False, cancel_futures=True)

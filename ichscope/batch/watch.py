@@ -151,7 +151,7 @@ class Inbox:
     def _loose(self, files: list[Path], quiet: set[Path], fresh: set[Path]) -> list[Task]:
         """Sort all loose files, since one that comes late belongs to a study with those that were taken before."""
         arrived: list[Task] = []
-        for task in tasks(collect(sources(self.folder, files)), self.folder):
+        for task in tasks(collect(sources(self.folder, files), stray_pictures=False), self.folder):
             paths = {self.folder / Path(task.name).name} if isinstance(task, Refused) else set()
             if isinstance(task, Files):
                 paths = {path_of(source) for source in task.sources}

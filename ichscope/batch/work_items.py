@@ -20,13 +20,11 @@ class Place:
     """A file, folder or ZIP that is yet to be taken apart into series.
 
     stamp : makes the same place a new item, where it is to be looked at again
-    shallow : of a folder take only the files directly in it; its subfolders are places of their own
     """
 
     path: Path
     stamp: str = ""
     pictures_as_series: bool = False
-    shallow: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def to_text(task: Task) -> str:
     match task:
         case Place():
             values: dict[str, Any] = {"place": str(task.path), "stamp": task.stamp}
-            values |= {"pictures": task.pictures_as_series, "shallow": task.shallow}
+            values |= {"pictures": task.pictures_as_series}
         case Files():
             values = {"groups": [_group_to_json(group) for group in task.groups], "stamp": task.stamp}
         case Refused():
@@ -94,7 +92,7 @@ def from_text(text: str) -> Task:
         case {"refused": name, "reason": reason, "place": place}:
             return Refused(Path(place), name, reason)
         case {"place": place, "stamp": stamp}:
-            return Place(Path(place), stamp, values["pictures"], values["shallow"])
+            return Place(Path(place), stamp, values["pictures"])
         case {"groups": groups, "stamp": stamp}:
             return Files(tuple(map(_group_from_json, groups)), stamp)
     return Files((_group_from_json(values),), values["stamp"])
@@ -139,12 +137,23 @@ def _source(root: Path, prefix: str, entry: str | list[Any]) -> Source:
     if isinstance(entry, str):
         return Source(prefix + entry, path=root / entry)
     below, name, *offset = entry
-    if not offset:
-        return Source(name, path=root / below)
-    archive, members = _archive(root / below)
-    if offset[0] not in members:
+    return source_at(name, root / below, *offset)
+
+
+def source_at(name: str, path: Path, offset: int | None = None) -> Source:
+    """Give the file at a path or, in an archive there, the member that begins at an offset.
+
+    Raises
+    ------
+    SourceError
+        if an archive is no longer what it was
+    """
+    if offset is None:
+        return Source(name, path=path)
+    archive, members = _archive(path)
+    if offset not in members:
         raise SourceError("is no longer in its archive")
-    return Source(name, archive=archive, member=members[offset[0]])
+    return Source(name, archive=archive, member=members[offset])
 
 
 def _archive(path: Path) -> tuple[Archive, dict[int, ZipInfo]]:

@@ -15,6 +15,7 @@ from ichscope.batch import Throughput
 from ichscope.batch.throughput import progress_text
 from ichscope.commands.terminal import plain
 from ichscope.imaging.findings import Status
+from ichscope.imaging.sorting import left_out
 from ichscope.levels import rows_of
 from ichscope.store import Filter, Job, Store
 
@@ -53,6 +54,8 @@ def summary(store: Store, job: Job) -> list[str]:
         lines.append(f"{likely} flagged as likely bleeds.")
     if left := job.pending + job.running:
         lines.append(f"{rows_of(left, 'study')} not done yet, or under way in another program.")
+    if text := left_out(*job.left_out):
+        lines.append(text)
     reasons = Counter(failure.reason for failure in store.jobs.failures(job.id, limit=1000))
     lines += [f"{count} x {plain(reason)}" for reason, count in reasons.most_common(_REASONS)]
     if job.failed:

@@ -14,7 +14,7 @@ from ichscope.imaging.identity import identity_of, picture_identity
 from ichscope.imaging.person import contradiction, tell_apart, told_apart_by
 from ichscope.imaging.series import Finding, Identity, SeriesFacts
 from ichscope.imaging.single_images import series_of
-from ichscope.imaging.sorting import BESIDE, DicomImage, SortedFiles, left_out, sort_files
+from ichscope.imaging.sorting import BESIDE, DicomImage, left_out, sort_files
 from ichscope.imaging.source import Source, digest
 from ichscope.imaging.sources import STRAY_FOLDERS, Rejected, SeriesSource, natural_order, series_source, walk
 from ichscope.imaging.speaker import speaker
@@ -64,13 +64,7 @@ class Intake:
     @property
     def studies(self) -> tuple[tuple[Group, ...], ...]:
         """The groups of each study, the one that speaks for it first; studies in order of their first name."""
-        studies: dict[str, list[Group]] = defaultdict(list)
-        for group in self.groups:
-            studies[group.study].append(group)
-        return tuple(
-            tuple(groups[index] for index in speaker([group.facts for group in groups]).order)
-            for groups in studies.values()
-        )
+        return studies_of(self.groups)
 
 
 def collect(
@@ -101,9 +95,21 @@ def collect(
     files = sort_files(series_source(item) for item in inputs)
     if stray_pictures and not pictures_as_series:
         files.leave_pictures()
-    groups = _series_groups(files.images) + _picture_groups(files, pictures_as_series)
+    pictures, copies = picture_groups(files.pictures, pictures_as_series, {})
+    groups = _series_groups(files.images) + pictures
     groups.sort(key=lambda group: natural_order(group.sources[0].name))
-    return Intake(tuple(groups), tuple(files.rejected), tuple(files.ignored))
+    return Intake(tuple(groups), tuple(files.rejected), (*files.ignored, *copies))
+
+
+def studies_of(groups: Iterable[Group]) -> tuple[tuple[Group, ...], ...]:
+    """The groups of each study, the one that speaks for it first; studies in order of their first group."""
+    studies: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        studies[group.study].append(group)
+    return tuple(
+        tuple(members[index] for index in speaker([group.facts for group in members]).order)
+        for members in studies.values()
+    )
 
 
 def _series_groups(images: list[DicomImage]) -> list[Group]:
@@ -157,13 +163,23 @@ def _by_kernel(images: list[DicomImage]) -> list[list[DicomImage]]:
     return sorted(kernels.values(), key=len, reverse=True)
 
 
-def _picture_groups(files: SortedFiles, as_series: bool) -> list[Group]:
+def picture_groups(pictures: Iterable[Source], as_series: bool, seen: dict[str, str]) -> tuple[list[Group], list[str]]:
+    """One group a picture, or one a folder.
+
+    Parameters
+    ----------
+    seen : names of pictures by what is in them; grows by these
+
+    Returns
+    -------
+    the groups, and the names of those that are left out because the same is there already
+    """
     contents: dict[str, list[Source]] = defaultdict(list)
-    seen: dict[str, str] = {}
-    for source in sorted(files.pictures, key=lambda source: natural_order(source.name)):
+    copies: list[str] = []
+    for source in sorted(pictures, key=lambda source: natural_order(source.name)):
         content = digest([source])
         if content in seen:
-            files.ignored.append(f"{source.name} (the same picture as {seen[content]})")
+            copies.append(f"{source.name} (the same picture as {seen[content]})")
             continue
         seen[content] = source.name
         contents[str(PurePosixPath(source.name).parent) if as_series else content].append(source)
@@ -171,4 +187,4 @@ def _picture_groups(files: SortedFiles, as_series: bool) -> list[Group]:
     for sources in contents.values():
         identity, facts = picture_identity(sources), SeriesFacts("picture", slices=len(sources))
         groups.append(Group("picture", identity.study, identity.series, tuple(sources), facts))
-    return groups
+    return groups, copies

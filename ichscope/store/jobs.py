@@ -100,10 +100,18 @@ class Jobs:
         with self._database.writing() as session:
             _end(session, item, "failed", datetime.now(UTC), reason=without_names(reason, files))
 
-    def drop(self, item: int) -> None:
-        """Take an item out of its job, as a folder whose series became items themselves; what it was is forgotten."""
+    def drop(self, item: int, left_out: tuple[int, int] = (0, 0)) -> None:
+        """Take an item out of its job, as a folder whose series became items themselves; what it was is forgotten.
+
+        left_out : pictures beside DICOM images, and other files, that are no images of a series; counted for the job
+        """
         with self._database.writing() as session:
             _end(session, item, "dropped", datetime.now(UTC), reason="", locator="")
+            if any(left_out):
+                of_item = select(Job).join(JobItem, JobItem.job_id == Job.id).where(JobItem.id == item)
+                job = session.scalars(of_item.with_for_update(of=Job)).one()
+                before = job.options.get("left out", (0, 0))
+                job.options = {**job.options, "left out": [a + b for a, b in zip(before, left_out, strict=True)]}
 
     def release(self, item: int) -> None:
         """Give an item back untouched, for this process or another one to take."""

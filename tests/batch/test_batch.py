@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from ichscope import batch, phantom
@@ -429,7 +432,7 @@ def test_tasks_survive_being_written(night: Path, tmp_path: Path) -> None:
         (same,) = back.groups
         assert (back.stamp, same.key, same.kind, same.facts) == ("now", group.key, group.kind, group.facts)
         assert [(s.name, s.read()) for s in back.sources] == [(s.name, s.read()) for s in group.sources]
-    for task in (Place(night, "x", True, True), Refused(night, "a.dcm", "is empty"), Kept(3)):
+    for task in (Place(night, "x", True), Refused(night, "a.dcm", "is empty"), Kept(3)):
         assert from_text(to_text(task)) == task
 
 
@@ -458,47 +461,131 @@ def test_an_archive_that_was_replaced_is_noticed(night: Path, tmp_path: Path) ->
         from_text(json.dumps(changed))
 
 
-def test_a_large_folder_is_cut_at_its_subfolders(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+Scatter = Callable[[list[Path], Path], object]
+
+
+def hashed(files: list[Path], folder: Path) -> None:
+    """As an archive keeps them: each in a folder of its own, named by a hash, beside a small file."""
+    for number, file in enumerate(files):
+        name = hashlib.md5(str(number).encode()).hexdigest()
+        place = folder / name[:2] / name[2:4]
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place / name)
+        (place / f"{name}.json").write_text("{}")
+
+
+def flat(files: list[Path], folder: Path) -> None:
+    """All in one folder, whose names tell nothing."""
+    for number, file in enumerate(files):
+        shutil.copy(file, folder / f"{hashlib.md5(str(number).encode()).hexdigest()}")
+
+
+def zips(files: list[Path], folder: Path) -> None:
+    """Each in a ZIP of its own."""
+    for number, file in enumerate(files):
+        with zipfile.ZipFile(folder / f"{number}.ZIP", "w") as archive:
+            archive.write(file, file.name)
+
+
+def turned(files: list[Path], folder: Path) -> None:
+    """The first slices of all studies in one folder, the second ones in another, a few hidden."""
+    for number, file in enumerate(files):
+        place = folder / f".part {number % 3}"
+        place.mkdir(exist_ok=True)
+        shutil.copy(file, place / f"{number}.dcm")
+        (place / f"{number}.png").write_bytes(file.read_bytes()[:0])
+
+
+@pytest.mark.parametrize("scatter", [hashed, flat, zips, turned])
+def test_a_large_tree_gives_the_series_that_analyse_gives_however_its_files_lie(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scatter: Scatter
+) -> None:
+    scatter(sorted(night.rglob("*.dcm")), tmp_path)
+    (tmp_path / "broken.dcm").write_bytes(b"no scan")
+    (tmp_path / "notes.txt").write_text("a stray")
+    whole = collect([tmp_path])
+    assert [len(group.sources) for group in whole.groups] == [3] * STUDIES
     monkeypatch.setattr(discovery, "LARGE_FOLDER", 5)
-    (night / "loose.dcm").write_bytes(next(night.rglob("*.dcm")).read_bytes())
-    try:
-        parts = discovery.look(Place(night))
-        assert [type(part) for part in parts] == [Place] * (STUDIES + 1)
-        found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
-        assert [len(task.sources) for task in found if isinstance(task, Files)] == [3] * STUDIES + [1]
-    finally:
-        (night / "loose.dcm").unlink()
+    found = discovery.look(Place(tmp_path), tmp_path)
+    tasks = list(found)
+    assert found.left_out == whole.left_out
+    assert {to_text(task) for task in tasks} == {to_text(task) for task in discovery.tasks(whole, tmp_path)}
+    assert not list(tmp_path.glob("*.index*")), "nothing is left on the disk"
 
 
-def test_parts_of_a_large_folder_are_all_that_is_in_it(night: Path, tmp_path: Path) -> None:
-    """Folders whose names begin with a dot, and each of many ZIPs by itself."""
-    files = sorted(night.rglob("*.dcm"))
-    for number in range(discovery.MANY_ZIPS + 1):
-        with zipfile.ZipFile(tmp_path / f"{number}.ZIP", "w") as archive:
-            archive.write(files[number], files[number].name)
-    (tmp_path / ".import").mkdir()
-    shutil.copy(files[-1], tmp_path / ".import" / "IM1.dcm")
-    shutil.copy(files[-1], tmp_path / "loose.dcm")
-    parts = discovery.look(Place(tmp_path))
-    zips = {f"{number}.ZIP" for number in range(discovery.MANY_ZIPS + 1)}
-    assert {part.path.name for part in parts if isinstance(part, Place)} == {".import", tmp_path.name} | zips
-    found = [task for part in parts if isinstance(part, Place) for task in discovery.look(part)]
-    assert sum(len(task.sources) for task in found if isinstance(task, Files)) == len(parts)
+def test_a_large_tree_becomes_the_same_rows(
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed(sorted(night.rglob("*.dcm")), tmp_path / "in")
+    (tmp_path / "in" / "icon.png").write_bytes(picture())
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 5)
+    job = batch.run([tmp_path / "in"], pool, store, setup)
+    assert (job.done, job.failed, job.total) == (STUDIES, 0, STUDIES)
+    assert [row.slices for row in store.worklist.page()] == [3] * STUDIES
+    assert job.left_out == (1, 3 * STUDIES)
+    before = table(store)
+    batch.run([night], pool, store, setup)
+    assert table(store) == before
 
 
-def test_a_flat_folder_may_be_large_and_one_too_large_is_refused_as_a_whole(
+def test_pictures_of_a_large_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        (tmp_path / str(number % 2)).mkdir(exist_ok=True)
+        (tmp_path / str(number % 2) / f"{number}.png").write_bytes(picture(number // 3))
+    for as_series in (False, True):
+        whole = collect([tmp_path], as_series)
+        with monkeypatch.context() as patched:
+            patched.setattr(discovery, "LARGE_FOLDER", 5)
+            found = discovery.look(Place(tmp_path, pictures_as_series=as_series))
+            tasks = {to_text(task) for task in found}
+        assert tasks == {to_text(task) for task in discovery.tasks(whole, tmp_path)}
+        assert found.left_out == whole.left_out == (0, 6)
+
+
+def picture(value: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((80, 80), value, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_patients_with_one_uid_are_told_apart_in_a_large_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seed in (("A", 1), ("B", 2)):
+        tags = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "PatientID": name}
+        phantom.write(phantom.make(None, seed, slices=3, size=48), tmp_path / name, **tags)
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 2)
+    studies = list(discovery.look(Place(tmp_path)))
+    assert {to_text(task) for task in studies} == {
+        to_text(task) for task in discovery.tasks(collect([tmp_path]), tmp_path)
+    }
+    assert len(studies) == 2
+
+
+def test_a_look_into_a_large_tree_can_be_given_up_and_taken_up(
+    store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 2)
+    ended = Event()
+    ended.set()
+    with pytest.raises(discovery.StoppedError):
+        discovery.look(Place(night), tmp_path, ended)
+    # Killed when some of its studies were items already: those are not made twice.
+    job = batch.begin(store, [night])
+    (item,) = store.jobs.claim(job)
+    found = discovery.start(store, item.locator)
+    store.jobs.add_items(job, (to_text(task) for task, _ in zip(found, range(2), strict=False)))
+    store.jobs.release(item.id)
+    done = batch.work(store, job, pool, setup)
+    assert (done.done, done.total, store.worklist.counts().total) == (STUDIES, STUDIES, STUDIES)
+
+
+def test_a_flat_folder_may_be_of_any_size(
     store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "flat").mkdir()
-    for number, file in enumerate(sorted(night.rglob("*.dcm"))):
-        shutil.copy(file, tmp_path / "flat" / f"{number}.dcm")
+    flat(sorted(night.rglob("*.dcm")), tmp_path / "flat")
     monkeypatch.setattr(sources, "MAX_FILES_ON_DISK", 10)
-    assert batch.run([tmp_path / "flat"], pool, store, setup).done == 1
-    (row,) = store.worklist.page()
-    assert row.status == "not analysed"
-    assert "holds more than 10 files" in row.reasons[0]
-    monkeypatch.undo()
     monkeypatch.setattr(sources, "MAX_FILES", 10)  # for strangers only
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 8)
     assert batch.run([tmp_path / "flat"], pool, store, setup).done == STUDIES
     assert [row.slices for row in store.worklist.page() if row.models] == [3] * STUDIES
 
