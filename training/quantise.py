@@ -235,9 +235,9 @@ def rebuild(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".quantise-") as place:
         made = Path(place) / INT8_FILE
         quantise(folder / ENCODER_FILE, made, ranges=card.int8.ranges)
-        if (found := file_sha256(made)) != (expected := card.int8.sha256):
+        if (actual := file_sha256(made)) != (expected := card.int8.sha256):
             raise ModelError(
-                f"{folder / INT8_FILE}: expected SHA-256 {expected[:12]}, found {found[:12]}; made with other versions"
+                f"{folder / INT8_FILE}: expected SHA-256 {expected[:12]}, found {actual[:12]}; made with other versions"
             )
         made.replace(folder / INT8_FILE)
 

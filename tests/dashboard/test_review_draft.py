@@ -12,7 +12,14 @@ FOUND = dict.fromkeys(LABELS, False) | {"any": True, "subdural": True}
 
 
 def review(**fields: object) -> Review:
-    values = {"id": 1, "study": 1, "reader": "Ann", "created_at": datetime(2026, 3, 1, tzinfo=UTC), "agree": None}
+    values = {
+        "id": 1,
+        "study": 1,
+        "series": 1,
+        "reader": "Ann",
+        "created_at": datetime(2026, 3, 1, tzinfo=UTC),
+        "agree": None,
+    }
     values |= {"labels": {}, "marks": {}, "poor_quality": False, "comment": "", "based_on": None}
     return Review(**(values | fields))
 
