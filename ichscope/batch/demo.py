@@ -5,28 +5,23 @@ Only their arrival is made up: they would all come in one minute, and weeks coul
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Executor
 from datetime import datetime, timedelta
-from operator import attrgetter
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
-from ichscope import home, phantom
-from ichscope.atomic import write_text
+from ichscope import home
+from ichscope.batch import painting
 from ichscope.batch.driver import Progress
 from ichscope.batch.ingest import take_up, work
+from ichscope.batch.painting import Order, PaintedStudy
 from ichscope.batch.work_items import Place, to_text
 from ichscope.batch.workers import WorkerConfig
-from ichscope.imaging.source import Source
 from ichscope.labels import LABELS, SUBTYPES
-from ichscope.models.providers import cores
-from ichscope.store import Job, Store, content_hash
+from ichscope.store import Job, Store
 
 STUDIES = 64
 # Studies arrive in so many days before the demonstration, in the last third from another scanner: a change to find.
@@ -54,16 +49,6 @@ _GOLDEN = (5**0.5 - 1) / 2
 Painted = Callable[[int, int], object]
 
 
-@dataclass(frozen=True)
-class PaintedStudy:
-    """A synthetic study on disk: the hash of what is in its files, and the truth about it, by label."""
-
-    number: int
-    folder: Path
-    content: str
-    truth: dict[str, bool]
-
-
 def make(
     store: Store,
     executor: Executor,
@@ -85,29 +70,24 @@ def make(
     Raises
     ------
     BatchError
-        as batch.work
+        as batch.work, and if the studies cannot be painted
     OSError
-        if there is no room for the files
+        if there is no place for the files
     StoreError
         if the store cannot be written
     """
     folder = home.make(_folder(store))
     job = _job(store, folder)
     began = _began(store)
-    painters = ThreadPoolExecutor(cores(), "ichscope-painter")
-    try:
-        waiting = {painters.submit(_paint, number, folder) for number in range(studies)}
-        while waiting:
-            ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            fresh = sorted((future.result() for future in ready), key=attrgetter("number"))
-            store.jobs.add_items(job, [to_text(Place(study.folder)) for study in fresh])
-            painted(studies - len(waiting), studies)
-            # Meanwhile the painters go on: whatever they finish is analysed in the next round.
-            work(store, job, executor, setup, progress=progress)
-            for study in fresh:
-                _enter(store, study, began)
-    finally:
-        painters.shutdown(wait=True, cancel_futures=True)
+    there = 0
+    for fresh in painting.painted(folder, [_order(number) for number in range(studies)]):
+        there += len(fresh)
+        store.jobs.add_items(job, [to_text(Place(study.folder)) for study in fresh])
+        painted(there, studies)
+        # Meanwhile the painters go on: whatever they finish is analysed in the next round.
+        work(store, job, executor, setup, progress=progress)
+        for study in fresh:
+            _enter(store, study, began)
     store.jobs.mark_listed(job)
     shutil.rmtree(folder)
     return store.jobs.get(job)
@@ -141,26 +121,6 @@ def _folder(store: Store) -> Path:
     return store.volumes.parent / "demo"
 
 
-def _paint(number: int, folder: Path) -> PaintedStudy:
-    """Paint a study into a folder of its own, unless a demonstration that was killed has left it whole."""
-    record, target = folder / f"study-{number:03}.json", folder / f"study-{number:03}"
-    if record.is_file():
-        return PaintedStudy(number, target, **json.loads(record.read_text(encoding="utf-8")))
-    part = Path(mkdtemp(prefix=f"{target.name}-", dir=folder))
-    made = _phantom(number)
-    files = phantom.write(made, part, **_tags(number))
-    content = content_hash([Source(file.name, path=file) for file in files])
-    truth = {label: bool(made.labels[:, i].any()) for i, label in enumerate(LABELS)}
-    try:
-        part.rename(target)
-    except OSError:  # a demonstration that was killed had just come so far, or another program was quicker
-        if not target.is_dir():
-            raise
-        shutil.rmtree(part)
-    write_text(record, json.dumps({"content": content, "truth": truth}))
-    return PaintedStudy(number, target, content, truth)
-
-
 def _tags(number: int) -> dict[str, Any]:
     return {
         "ManufacturerModelName": SCANNERS[_place(number) > _CHANGE],
@@ -170,11 +130,10 @@ def _tags(number: int) -> dict[str, Any]:
     }
 
 
-def _phantom(seed: int) -> phantom.Phantom:
-    slices = _SLICES[seed % len(_SLICES)]
-    if seed % _CHEST_EVERY == _CHEST_EVERY - 1:
-        return phantom.make_chest(seed, slices, _SIZE)
-    return phantom.make(_KINDS[seed % len(_KINDS)], seed, slices, _SIZE)
+def _order(number: int) -> Order:
+    chest = number % _CHEST_EVERY == _CHEST_EVERY - 1
+    kind = _KINDS[number % len(_KINDS)]
+    return Order(number, _SLICES[number % len(_SLICES)], _SIZE, kind, chest, _tags(number))
 
 
 def spread(store: Store, study: PaintedStudy, arrived_at: datetime) -> None:
