@@ -1,6 +1,6 @@
 """Contradictory headers: of a head whose tags are wrong, missing or at odds, is a different result ever shown unsaid?
 
-Time: some 0.1 s a series and core. The aim: of 20,000 series none is "silent" or "lost".
+Time: some 0.2 s a series and core. The aim: of 20,000 series none is "silent" or "lost".
 """
 
 from __future__ import annotations

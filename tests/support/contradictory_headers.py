@@ -25,7 +25,7 @@ from ichscope.imaging.preprocess import model_input
 from ichscope.phantom import datasets, make, to_bytes
 from ichscope.results import SeriesResult, StudyResult
 
-SIZE, EVERY = 64, 2
+SIZE = 64
 _AIR_HU = np.int16(-900)
 _MOST_CHANGES = 3
 _MISSING, _GARBAGE = object(), "?!"
@@ -163,12 +163,11 @@ _WHERE: dict[str, Callable[[int, Rng], list[int]]] = {
 @cache
 def head() -> tuple[Dataset, ...]:
     """The untouched series: a bleeding head from skull base to vertex, with all the tags that may contradict."""
-    thick = datasets(make("subdural", seed=3, slices=32, size=SIZE))[::EVERY]
-    for number, dataset in enumerate(thick, start=1):
-        dataset.InstanceNumber = number
-        dataset.SliceThickness = dataset.SpacingBetweenSlices = float(dataset.SliceThickness) * EVERY
-        dataset.ImagesInAcquisition = len(thick)
-    return tuple(thick)
+    slices = datasets(make("subdural", seed=3, size=SIZE))
+    for dataset in slices:
+        dataset.SpacingBetweenSlices = dataset.SliceThickness
+        dataset.ImagesInAcquisition = len(slices)
+    return tuple(slices)
 
 
 @cache
