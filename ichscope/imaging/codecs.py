@@ -17,6 +17,8 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExt
 from ichscope.imaging.elements import PARSE_ERRORS, DicomError
 
 _LOG = logging.getLogger(__name__)
+# Spectral selection and full progression (PS3.5 A.4.1, retired): the same decoder reads them as JPEG Extended.
+_RETIRED = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, OSError, MemoryError)
 
 
@@ -43,6 +45,8 @@ def decode(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) 
     DicomError
         if the transfer syntax has no decoder here, or a frame is damaged
     """
+    if syntax in _RETIRED:
+        syntax = JPEGExtended12Bit
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:

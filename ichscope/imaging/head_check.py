@@ -26,6 +26,11 @@ _MOST_LUNG, _LONGEST_MM, _LEAST_BONE, _MOST_FAT = 0.2, 285.0, 0.03, 0.55
 _APEX_SHARE = 0.1
 # A slice through brain: the skull closes around this share of the body, with this share of it at brain's HU.
 _ENCLOSED, _BRAIN_INSIDE = 0.3, 0.15
+OPEN_SKULL = "the skull is thin or open around the brain, as in an infant"
+_NO_BRAIN = "no slice shows brain inside a skull"
+_NO_BONE = "there is hardly any bone where a skull should be"
+# Of a head with an open skull: what is not bone is brain, and bone lies within the outer fifth of its radius.
+_RIM, _BONE_AT_RIM, _MOSTLY_BRAIN, _SOME_BONE = 0.22, 0.8, 0.6, 0.005
 # Inside the skull there is more than bone, or else the rescale slope is wrong.
 _SOFT_INSIDE = 0.05
 _ENOUGH_FOR_BRAIN = 6
@@ -42,6 +47,8 @@ class _Slice:
     fat: float
     enclosed: float
     brain: float
+    soft: float
+    rim: float
 
 
 def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> str:
@@ -60,11 +67,11 @@ def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) 
     measured = [measure for image in sample if (measure := _measure(image, mm)) is not None]
     if not measured:
         return "there is nothing but air"
-    if reason := _most([_complaint(measure) for measure in measured]):
-        return reason
-    if len(measured) >= _ENOUGH_FOR_BRAIN and not any(map(_is_brain, measured)):
-        return "no slice shows brain inside a skull"
-    return ""
+    reason = _most([_complaint(measure) for measure in measured])
+    if not reason and len(measured) >= _ENOUGH_FOR_BRAIN and not any(map(_is_brain, measured)):
+        reason = _NO_BRAIN
+    is_open = 3 * sum(map(_is_open_skull, measured)) >= len(measured)
+    return OPEN_SKULL if is_open and reason in (_NO_BONE, _NO_BRAIN) else reason
 
 
 def shows_brain(hu: NDArray[np.int16]) -> bool:
@@ -141,6 +148,12 @@ def _is_brain(measure: _Slice) -> bool:
     return measure.enclosed > _ENCLOSED and measure.brain > _BRAIN_INSIDE
 
 
+def _is_open_skull(measure: _Slice) -> bool:
+    closed = measure.enclosed > _ENCLOSED
+    bony = measure.bone > _SOME_BONE and measure.rim > _BONE_AT_RIM
+    return not closed and bony and measure.soft > _MOSTLY_BRAIN
+
+
 def _cavity(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """All that bone encloses, small gaps closed; with the bone itself."""
     return _filled(ndimage.binary_closing(np.pad(bone, 4), iterations=3))[4:-4, 4:-4]
@@ -167,8 +180,17 @@ def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
         lung=float(np.mean(inside < _LUNG_HU)),
         fat=share(inside, *_FAT_HU),
         enclosed=float(cavity.sum() / area),
+        soft=share(inside, *_BRAIN_HU),
+        rim=_share_at_rim(bone, body),
         brain=share(within, *_BRAIN_HU) if within.size > _SOFT_INSIDE * area else 0.0,
     )
+
+
+def _share_at_rim(bone: NDArray[np.bool_], body: NDArray[np.bool_]) -> float:
+    """Share of bone that lies near the body's border, by the body's mean radius."""
+    depth = max(1, round(_RIM * float(np.sqrt(body.sum() / np.pi))))
+    deep = ndimage.binary_erosion(np.pad(body, 1), iterations=depth)[1:-1, 1:-1]
+    return float(np.mean(~deep[bone])) if bone.any() else 0.0
 
 
 def _complaint(measure: _Slice) -> str:
@@ -179,7 +201,7 @@ def _complaint(measure: _Slice) -> str:
     if measure.area < _APEX_SHARE:
         return ""
     if measure.bone < _LEAST_BONE:
-        return "there is hardly any bone where a skull should be"
+        return _NO_BONE
     return "there is more fat than a head has" if measure.fat > _MOST_FAT else ""
 
 

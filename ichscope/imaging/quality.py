@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ichscope.imaging.geometry import is_axial, plane_name
-from ichscope.imaging.head_check import shows_brain, why_not_head, why_not_picture
+from ichscope.imaging.head_check import OPEN_SKULL, shows_brain, why_not_head, why_not_picture
 from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
@@ -122,7 +122,11 @@ def _head(series: Series) -> Iterable[Finding]:
     if series.orientation is not None and not is_axial(series.orientation):
         return
     spacing = series.spacing_mm[1:] if series.spacing_mm else None
-    if reason := why_not_head(series.hu, spacing):
+    reason, age = why_not_head(series.hu, spacing), series.header.age_years
+    if reason == OPEN_SKULL and age is not None and age < ADULT_YEARS:
+        text = f"Patient's Age (0010,1010): found {age:g} years, expected {ADULT_YEARS} or more; {reason}."
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "age", text)
+    elif reason:
         yield Finding(FindingLevel.NOT_ANALYSABLE, "not-head", f"This does not look like a head CT: {reason}.")
     else:
         yield Finding(FindingLevel.OK, "head", "Air, bone and soft tissue are as in a head CT.")

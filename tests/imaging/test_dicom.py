@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR
@@ -35,6 +36,7 @@ from ichscope.imaging.series import Series
 from ichscope.imaging.source import Source
 from ichscope.phantom import Phantom, datasets, to_bytes
 from tests import encoders
+from tests.progressive_jpeg import progressive
 
 SCRATCH = ("Phantom^Head", "PHANTOM", "19500101")
 
@@ -189,6 +191,27 @@ def test_jpeg_extended_of_12_bits_from_a_scanner(bits: int) -> None:
     one.Modality, one.RescaleSlope, one.RescaleIntercept, one.BitsStored, one.HighBit = "CT", 1, 0, bits, bits - 1
     hu = read([one]).hu
     assert (hu.shape, hu.min(), hu.max()) == ((1, 1024, 256), 0, 264)
+
+
+@pytest.mark.parametrize("number", [53, 55])
+@pytest.mark.parametrize("slice_", [2, 4, 7])
+def test_retired_progressive_jpeg_of_12_bits(head: Phantom, number: int, slice_: int) -> None:
+    one = dcmread(BytesIO(encoders.encode(to_bytes(datasets(head)[slice_]), JPEGExtended12Bit)))
+    expected = read([one]).hu
+    one.PixelData = encapsulate([progressive(next(generate_frames(one.PixelData, number_of_frames=1)))])
+    one.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2.4.{number}")
+    np.testing.assert_array_equal(read([one]).hu, expected)
+
+
+@pytest.mark.parametrize("number", [53, 55])
+def test_retired_progressive_jpeg_of_8_bits(head: Phantom, number: int) -> None:
+    one = datasets(head, BitsAllocated=8, BitsStored=8, HighBit=7, RescaleSlope=8)[4]
+    eight, buffer = ((np.clip(head.hu[4], -1024, 1015) + 1024) // 8).astype(np.uint8), BytesIO()
+    Image.fromarray(eight).save(buffer, "JPEG", progressive=True, quality=95)
+    one.PixelData, one["PixelData"].VR = encapsulate([buffer.getvalue()]), "OB"
+    one["PixelData"].is_undefined_length = True
+    one.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2.4.{number}")
+    assert np.abs(read([one]).hu[0] - (eight.astype(int) * 8 - 1024)).mean() < 16
 
 
 @pytest.mark.parametrize("name", ["693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm", "CT_small.dcm"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.images import read_pictures
@@ -113,8 +114,9 @@ def test_header_checks(series: Series, facts: dict, expected: dict[str, str]) ->
 
 @pytest.mark.parametrize("part", ["CHEST", "NECK", "LSPINE"])
 def test_another_body_part_without_a_slice_of_brain_is_refused(series: Series, part: str) -> None:
-    """Slices above the vertex and of the skull base show no brain inside a skull; then the header counts."""
-    few = replace(series, hu=series.hu[-2:], slices=series.slices[-2:], header=Header(modality="CT", body_part=part))
+    """Fat instead of brain; then the header counts."""
+    fat = np.where((series.hu > 0) & (series.hu < 100), -60, series.hu).astype(np.int16)
+    few = replace(series, hu=fat, header=Header(modality="CT", body_part=part))
     assert raised(few)["body-part"] == "not analysable"
 
 
@@ -301,3 +303,34 @@ def test_real_pictures_pass(real_data: Path, folder: str) -> None:
         if read.hu.max() > 28 and status(assess(read)) == "not analysed":
             refused.append(file.name)
     assert len(refused) < 0.01 * len(files), refused
+
+
+# ---------------------------------------------------------------- an infant's skull
+
+
+def infant(series: Series, bone: int = 350, gap: float = 20.0, **header: object) -> Series:
+    """The same head, smaller, with a skull of one thin layer and four open sutures."""
+    hu = series.hu.copy()
+    rows, columns = np.indices(hu.shape[1:])
+    for image in hu:
+        skull = image > 250
+        inside = ndimage.binary_fill_holes(ndimage.binary_closing(skull, iterations=3)) & ~skull
+        inside = ndimage.binary_opening(inside, iterations=2)
+        layer = ndimage.binary_dilation(inside, iterations=1) & ~inside
+        row, column = np.argwhere(image > -300).mean(axis=0)
+        angle = np.degrees(np.arctan2(rows - row, columns - column)) % 90
+        image[skull] = 40
+        image[layer & (np.abs(angle - 45) > gap / 2)] = bone
+    spacing = (5.0, 1.1, 1.1)
+    return replace(series, hu=hu, spacing_mm=spacing, header=replace(series.header, **header))
+
+
+@pytest.mark.parametrize(("bone", "gap"), [(350, 20), (300, 30), (700, 10), (350, 50)])
+def test_an_infant_is_refused_for_its_age_or_its_open_skull(series: Series, bone: int, gap: float) -> None:
+    known = assess(infant(series, bone, gap, age_years=0.4))
+    assert (known[0].level, known[0].code) == ("not analysable", "age")
+    assert "found 0.4 years, expected 18 or more" in known[0].text
+    assert "not-head" not in {finding.code for finding in known}
+    unknown = assess(infant(series, bone, gap, age_years=None))
+    assert (unknown[0].level, unknown[0].code) == ("not analysable", "not-head")
+    assert "the skull is thin or open around the brain" in unknown[0].text
