@@ -21,6 +21,7 @@ from ichscope.tabular.naming import alike
 from ichscope.tabular.shared_labels import by_place, labels_alone
 from ichscope.tabular.table import TableError, uncollected
 from ichscope.tabular.values import predicted
+from ichscope.texts import writable
 
 # What `ichscope analyse` writes beside probabilities would pass for them.
 _FACTS = {name for name in CSV_COLUMNS if not name.startswith("probability_")}
@@ -200,7 +201,7 @@ def _write(
     notes: Sequence[str],
 ) -> Imported:
     level: Literal["study", "slice"] = "slice" if rows.slice.any() else "study"
-    shown = name or path.name
+    shown = writable(name or path.name)
     id, new = store.imported.add(kind, shown, file_sha256(path), level, rows, raters, reading=reading, notes=notes)
     known_keys = store.columns.slice_keys().key if level == "slice" else store.columns.studies().key
     matched = int(np.isin(rows.slice if level == "slice" else rows.study, known_keys).sum())

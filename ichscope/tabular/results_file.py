@@ -10,6 +10,7 @@ from typing import Any
 from ichscope.labels import LABELS
 from ichscope.levels import Level
 from ichscope.tabular.table import Table, TableError
+from ichscope.texts import writable
 
 
 def read_results(path: Path, level: Level) -> Table:
@@ -45,7 +46,7 @@ def read_results(path: Path, level: Level) -> Table:
     columns: dict[str, Sequence[Any]] = {name: [row.get(name, "") for row in rows] for name in names}
     missed = sum(not entry["models"] for entry in entries)
     notes = [f"{missed} of {len(entries)} results hold no probabilities (not analysed)"] if missed else []
-    return Table(path.name, columns, lines, "entry", notes)
+    return Table(writable(path.name), columns, lines, "entry", notes)
 
 
 def _rows(entry: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.errors import IchscopeError
+from ichscope.texts import writable
 
 # Columns need far less memory than rows, and filling them cell by cell is slow.
 _ROWS_AT_ONCE = 10_000
@@ -201,7 +202,7 @@ def read_csv(path: Path) -> Table:
             reader = csv.reader(_text(file), delimiter=separator, strict=True)
             if told:
                 next(reader)
-            return _columns(path.name, reader)
+            return _columns(writable(path.name), reader)
     except OSError as error:
         raise TableError(f"{path}: expected a file, found none ({error.strerror})") from None
     except UnicodeDecodeError:

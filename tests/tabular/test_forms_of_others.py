@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from ichscope import phantom
 from ichscope.analyse import analyse
-from ichscope.evaluation.evaluate import Evaluation, evaluate
+from ichscope.evaluation.evaluate import Evaluation, evaluate, to_json_text
 from ichscope.evaluation.pairing import Reading
 from ichscope.imaging.elements import short_hash
 from ichscope.models.registry import REGISTRY
@@ -19,6 +20,7 @@ from ichscope.store import Store
 from ichscope.tabular.importing import import_truth
 from ichscope.tabular.naming import label_key
 from ichscope.tabular.table import TableError, read_csv, truth
+from ichscope.texts import writable
 from tests.support import tiny_model
 
 COUNT = 12
@@ -262,3 +264,14 @@ def test_a_measure_that_is_said_to_be_yes_or_no_is_a_label(tmp_path: Path) -> No
     said = table(tmp_path, "truth.csv", "study,Shift over 5 mm", NAMES, TRUTH)
     (of_model,) = evaluate(said, table(tmp_path, "p.csv", "study,Shift over 5 mm", NAMES, SCORE)).models.values()
     assert list(of_model.labels) == ["Shift over 5 mm"]
+
+
+@pytest.mark.parametrize("name", [b"Pr\xfcfung.csv", b"\xff.csv", "Prüfung.csv".encode()])
+def test_a_file_with_any_name_comes_into_the_store(tmp_path: Path, name: bytes) -> None:
+    said = truth_of(tmp_path).rename(tmp_path / os.fsdecode(name))
+    store = Store.open(home=tmp_path / "store")
+    made = import_truth(store, said)
+    (kept,) = store.imported.tables()
+    store.close()
+    assert made.name == kept.name == writable(os.fsdecode(name))
+    assert to_json_text(evaluate(said, predictions_of(tmp_path))).encode()
