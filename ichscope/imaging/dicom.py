@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.imaging.completeness import missing_images
 from ichscope.imaging.elements import DicomError
 from ichscope.imaging.facts import series_facts
 from ichscope.imaging.frames import MAX_VOXELS, Frame, read_frames
@@ -17,15 +18,17 @@ from ichscope.imaging.geometry import (
     clusters,
     is_axial,
     is_transposed,
-    same_place,
     tilt_degrees,
     upright,
 )
 from ichscope.imaging.hounsfield import series_findings
 from ichscope.imaging.identity import identity_of
+from ichscope.imaging.order import ordered
+from ichscope.imaging.passes import one_pass
 from ichscope.imaging.person import person_of, tell_apart, told_apart_by
 from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
+from ichscope.imaging.witness import witness
 
 __all__ = ["DicomError", "read_series"]
 
@@ -70,9 +73,11 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
       each slice has a series of its own;
     - Rows, Columns, Image Orientation (Patient), Pixel Spacing and LOCALIZER in Image Type [6]_ are the same: the
       largest set that agrees is the volume, the others are left out and named;
-    - no two slices have the same place along the slice normal, by Image Position (Patient) [4]_: the first is used;
-    - slices without a position stand in the order of Instance Number, with a warning;
-    - distances are even and no slice is missing, else there is a warning.
+    - no two slices have the same place and pixels, else one is used; of several passes over the same places one is
+      used, and the others are named (`passes`);
+    - slices have an order: of Image Position (Patient) [4]_ along the slice normal or, with a warning, of the next tag
+      that tells them apart and that the pixels bear out (`order`); without one they cannot be analysed;
+    - distances are even, agree with thickness and numbers, and no slice is missing, else there is a warning.
 
     References
     ----------
@@ -101,10 +106,12 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     _check_one_patient(frames)
     patient_id = frames[0].uid("PatientID")
     frames, mixed = _largest_cluster(frames)
-    frames, order = _sorted_by_place(frames)
     frames, repeated = _without_repeats(frames)
-    places = [frame.place for frame in frames]
-    findings += mixed + order + repeated + _spacing_findings(frames, places) + _other_findings(frames)
+    frames, passes = one_pass(frames)
+    order = ordered(frames)
+    frames, places = order.frames, order.places
+    findings += mixed + repeated + passes + order.findings
+    findings += _spacing_findings(frames, places) + missing_images(frames, places) + _other_findings(frames)
     findings += series_findings(frames)
     return _assemble(frames, places, tuple(findings), identity, patient_id)
 
@@ -165,46 +172,21 @@ def _uids(frame: Frame) -> tuple[str, str]:
     return frame.uid("StudyInstanceUID"), frame.uid("SeriesInstanceUID")
 
 
-def _sorted_by_place(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
-    """From foot to head; by Instance Number where positions are missing."""
-    places = [frame.place for frame in frames]
-    known = [place for place in places if place is not None]
-    if len(known) == len(frames):
-        return [frames[i] for i in np.argsort(known, kind="stable")], []
-    ordered = sorted(frames, key=lambda frame: frame.order)
-    if len(frames) == 1:
-        return ordered, []
-    text = "Image Position (Patient) (0020,0032) is missing, so slices stand in the order of their numbers; "
-    text += "distances and missing slices cannot be checked."
-    return [replace(frame, position=None) for frame in ordered], [Finding(FindingLevel.WARNING, "no-position", text)]
-
-
 def _without_repeats(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
-    """Of slices in one place, the first; of slices without place, the first with the same pixels."""
+    """Of images that are the same in place and pixels, the first."""
+    places = [witness(frames, keyword).ids for keyword in ("ImagePositionPatient", "SliceLocation")]
+    seen: set[tuple[object, ...]] = set()
     kept: list[Frame] = []
-    same: list[str] = []
-    different: list[str] = []
-    for frame in frames:
-        rival = next((other for other in reversed(kept[-1:]) if _repeats(frame, other)), None)
-        if rival is None:
-            kept.append(frame)
-        else:
-            (same if np.array_equal(rival.hu, frame.hu) else different).append(frame.file)
-    findings = []
-    if same:
-        text = f"{_images(same)} came twice and {_are(len(same))} used once: {name_some(same)}"
-        findings.append(Finding(FindingLevel.WARNING, "duplicate-slices", text))
-    if different:
-        text = f"{_images(different)} in the place of another, with other pixels (repeat scan, perfusion or "
-        text += f"second kernel?); only the first is used: {name_some(different)}"
-        findings.append(Finding(FindingLevel.WARNING, "duplicate-positions", text))
-    return kept, findings
-
-
-def _repeats(frame: Frame, other: Frame) -> bool:
-    if frame.position is None or other.position is None:
-        return frame.order == other.order and np.array_equal(frame.hu, other.hu)
-    return same_place(frame.place, other.place)
+    same: list[Frame] = []
+    for frame, position, location in zip(frames, *places, strict=True):
+        place = (int(position), int(location)) if position >= 0 or location >= 0 else (frame.order,)
+        what = (*place, hash(frame.hu.tobytes()))
+        (same if what in seen else kept).append(frame)
+        seen.add(what)
+    if not same:
+        return kept, []
+    text = f"{_images(same)} came twice and {_are(len(same))} used once: {name_some([frame.file for frame in same])}"
+    return kept, [Finding(FindingLevel.WARNING, "duplicate-slices", text)]
 
 
 def _spacing_findings(frames: list[Frame], places: list[float | None]) -> list[Finding]:
@@ -259,7 +241,7 @@ def _assemble(
     )
 
 
-def _images(names: list[str]) -> str:
+def _images(names: Sequence[object]) -> str:
     return f"{len(names)} image{'s' * (len(names) > 1)}"
 
 

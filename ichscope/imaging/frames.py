@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +45,10 @@ class Frame:
 
     position : Image Position (Patient) in mm, None where absent
     order : Instance Number or number of the frame, for files that say nothing better
-    dataset, shared : the header without pixels, and the shared functional groups of an Enhanced image
     rescale : slope and intercept
     findings : what was assumed where the header does not fit the pixels
+    dataset, shared, own : the header without pixels, and the functional groups of an Enhanced image, shared and own
+    index : number of the frame in a file of several, from 1; None in a file of one
     """
 
     file: str
@@ -59,6 +60,8 @@ class Frame:
     shared: Dataset
     rescale: tuple[float, float] = (1.0, 0.0)
     findings: tuple[Finding, ...] = ()
+    own: Dataset = field(default_factory=Dataset)
+    index: int | None = None
 
     def uid(self, keyword: str) -> str:
         """An identifier from the header, "" where absent."""
@@ -124,6 +127,8 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
                 shared=shared,
                 rescale=rescale,
                 findings=findings + noticed,
+                own=own[index] if own else _NO_GROUPS,
+                index=None if pixels.frames == 1 else index + 1,
             )
         )
     return frames
@@ -272,6 +277,10 @@ def _stored(syntax: UID, data: memoryview | None, pixels: PixelFormat, file: str
         raise DicomError.about(file, "PixelData", actual, f"{length * kind.itemsize} bytes ({expected})")
     words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
     yield from words.astype(kind.newbyteorder("="), copy=False)
+    if len(data) >= 2 * length * kind.itemsize:
+        held = len(data) // (length // pixels.frames * kind.itemsize)
+        raise DicomError.about(file, "NumberOfFrames", pixels.frames, f"{held}, as Pixel Data holds")
+    yield from np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
 
 
 def _transfer_syntax(

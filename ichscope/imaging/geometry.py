@@ -15,7 +15,6 @@ Numbers = tuple[float, ...]
 # Slices whose normal is within 45 degrees of the body axis count as axial; gantry tilt reaches 30.
 _AXIAL = np.cos(np.deg2rad(45))
 _SAME_DIRECTION = 0.05
-_SAME_PLACE_MM = 0.05
 # Spacing may vary by a tenth (rounded positions, table steps) before it is called uneven.
 _EVEN = 0.1
 
@@ -183,19 +182,10 @@ def is_transposed(orientation: Numbers) -> bool:
     return abs(orientation[0]) < abs(orientation[3])
 
 
-def same_place(first: float | None, second: float | None) -> bool:
-    """Whether two slices lie in the same place.
-
-    Examples
-    --------
-    >>> same_place(10.0, 10.01), same_place(10.0, 15.0), same_place(None, None)
-    (True, False, False)
-    """
-    return first is not None and second is not None and abs(first - second) < _SAME_PLACE_MM
-
-
-def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Finding]:
-    """Find missing slices and uneven spacing in sorted positions in mm.
+def check_spacing(
+    positions: Sequence[float], names: Sequence[str], of: str = "Image Position (Patient) (0020,0032)"
+) -> list[Finding]:
+    """Find missing slices and uneven spacing in sorted positions in mm; `of` is the tag that says them.
 
     A gap of a whole multiple of the usual distance is a missing slice; anything else is uneven spacing.
 
@@ -203,7 +193,8 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
     --------
     >>> [finding] = check_spacing([0, 5, 10, 20, 25], ["a", "b", "c", "d", "e"])
     >>> finding.text
-    '1 slice seems to be missing (after c): gap of 10.0 mm where slices are 5.0 mm apart.'
+    '1 slice seems to be missing (after c): gap of 10.0 mm in Image Position (Patient) (0020,0032) where slices \
+are 5.0 mm apart.'
     """
     steps = np.diff(positions)
     if len(steps) < 2:
@@ -218,7 +209,9 @@ def check_spacing(positions: Sequence[float], names: Sequence[str]) -> list[Find
         missing = int(np.sum(np.round(ratio[odd]) - 1))
         where = ", ".join(f"after {names[i]}" for i in odd[:3]) + (" and elsewhere" if len(odd) > 3 else "")
         text = f"{missing} slice{'s' * (missing > 1)} seem{'s' * (missing == 1)} to be missing ({where}): "
-        text += f"gap of {steps[odd].max():.1f} mm where slices are {usual:.1f} mm apart."
+        text += f"gap of {steps[odd].max():.1f} mm in {of} where slices are {usual:.1f} mm apart."
         return [Finding(FindingLevel.WARNING, "missing-slices", text)]
-    text = f"Slices are unevenly spaced: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
+    text = (
+        f"Slices are unevenly spaced by {of}: {steps.min():.1f} to {steps.max():.1f} mm apart, mostly {usual:.1f} mm."
+    )
     return [Finding(FindingLevel.WARNING, "uneven-spacing", text)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -151,16 +152,31 @@ def _patients_groups(images: Sequence[DicomImage], mark: str, findings: tuple[Fi
 
 
 def _by_kernel(images: list[DicomImage]) -> list[list[DicomImage]]:
-    """Two reconstructions of the same places are two volumes; a kernel that changes on the way up is not."""
+    """Two reconstructions of the same places, or between each other's, are two volumes; a kernel that changes on the
+    way up is not.
+    """
     places = {image.facts.position for image in images}
     kernels: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
         kernels[image.facts.kernel].append(image)
-    if len(places) == len(images) or any(
-        len({image.facts.position for image in part}) < 2 for part in kernels.values()
-    ):
+    parts = sorted(kernels.values(), key=len, reverse=True)
+    if len(parts) < 2 or any(len({image.facts.position for image in part}) < 2 for part in parts):
         return [images]
-    return sorted(kernels.values(), key=len, reverse=True)
+    return parts if len(places) < len(images) or _interleaved(parts) else [images]
+
+
+def _interleaved(parts: list[list[DicomImage]]) -> bool:
+    """Whether two parts cover mostly the same range of the body."""
+    ranges = []
+    for part in parts:
+        along = [place for image in part if (place := image.place) is not None]
+        if len(along) < len(part):
+            return False
+        ranges.append((min(along), max(along)))
+    return any(
+        2 * (min(high, other_high) - max(low, other_low)) > min(high - low, other_high - other_low)
+        for (low, high), (other_low, other_high) in combinations(ranges, 2)
+    )
 
 
 def picture_groups(pictures: Iterable[Source], as_series: bool, seen: dict[str, str]) -> tuple[list[Group], list[str]]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ichscope.imaging.geometry import is_axial, plane_name
-from ichscope.imaging.head_check import OPEN_SKULL, shows_brain, why_not_head, why_not_picture
+from ichscope.imaging.head_check import (
+    OPEN_SKULL,
+    is_upside_down,
+    missing_ends,
+    shows_brain,
+    why_not_head,
+    why_not_picture,
+)
 from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
@@ -20,6 +27,8 @@ KVP_RANGE = (100, 140)
 # The training sets have slices of 2.5 to 5 mm, most of them 5.
 THICKNESS_RANGE_MM = (2.0, 7.5)
 FEW_SLICES = 5
+# Fewer than nine are a sample, as in tests and teaching files, and nobody takes them for a head.
+_ENOUGH_FOR_ENDS = 9
 _GRAVEST_FIRST = tuple(reversed(FindingLevel))
 
 
@@ -75,6 +84,7 @@ def _ct_checks(series: Series) -> list[Finding]:
         _kvp,
         _thickness,
         _count,
+        _ends,
     )
     return [finding for check in checks for finding in check(series)]
 
@@ -181,3 +191,19 @@ def _count(series: Series) -> Iterable[Finding]:
     elif count < FEW_SLICES:
         text = f"There are only {count} slices; a whole head has 20 or more."
         yield Finding(FindingLevel.WARNING, "few-slices", text)
+
+
+def _ends(series: Series) -> Iterable[Finding]:
+    """Is the head there from skull base to vertex? Slices that are no axial head have no such ends."""
+    axial = series.orientation is None or is_axial(series.orientation)
+    if len(series.slices) < _ENOUGH_FOR_ENDS or not axial:
+        return
+    if missing := missing_ends(series.hu):
+        text = f"The {' and the '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing: the last slice there "
+        text += "still shows a wide cross-section of the brain, so a bleed beyond it cannot be seen."
+        yield Finding(FindingLevel.WARNING, "cut-off", text)
+    if is_upside_down(series.hu):
+        text = (
+            "The vertex is where Image Position (Patient) (0020,0032) says foot, and the skull base where it says head."
+        )
+        yield Finding(FindingLevel.WARNING, "upside-down", text)

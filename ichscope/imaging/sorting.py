@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, text, texts
 from ichscope.imaging.facts import ImageFacts
-from ichscope.imaging.geometry import Shape
+from ichscope.imaging.geometry import Shape, is_direction, position_mm
 from ichscope.imaging.header import image_facts
 from ichscope.imaging.person import Person, person_of
 from ichscope.imaging.source import MAX_FILE_BYTES, Source, SourceError, name_some
@@ -84,6 +84,14 @@ class DicomImage:
     facts: ImageFacts
     person: Person = field(default_factory=Person, repr=False)
     frame_of_reference: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> float | None:
+        """Place along the slice normal in mm, None where the header does not say."""
+        position, orientation = self.facts.position, self.shape.orientation
+        if position is None or (orientation is not None and not is_direction(orientation)):
+            return None
+        return position_mm(position, orientation)
 
     @property
     def folder(self) -> str:

@@ -366,7 +366,7 @@ def test_a_tilted_and_unevenly_spaced_series(head: Phantom) -> None:
     """As GE writes sequential heads: thin slices below, thick ones above, all leaning."""
     files = tilted(head, -15)
     for one, z in zip(files, [0, 2.5, 5, 7.5, 10, 15, 20, 25], strict=True):
-        one.ImagePositionPatient = [-100, -100, z]
+        one.ImagePositionPatient, one.SliceLocation = [-100, -100, z], z
     series = read(files[::2] + files[1::2])
     np.testing.assert_array_equal(series.hu, air(head.hu))
     assert codes(series) == {"uneven-spacing"}

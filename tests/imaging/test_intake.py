@@ -188,6 +188,31 @@ def test_two_kernels_of_the_same_places_are_two_volumes(head: Phantom, overlap: 
     assert [len(group.sources) for group in collect(uploads(files)).groups] == groups
 
 
+@pytest.mark.parametrize(
+    ("sharp_at", "groups"),
+    [
+        ([z + 0.5 for z in range(8)], [8, 8]),
+        ([z + 0.2 for z in range(2, 8)], [8, 6]),
+        ([z + 1 / 3 for z in range(8)], [8, 8]),
+        ([-float(z) for z in range(1, 9)], [16]),
+        ([z + 8.0 for z in range(8)], [16]),
+    ],
+    ids=["half a step higher", "most of it", "a third of a step", "below", "above"],
+)
+def test_a_kernel_between_the_slices_of_another_is_a_volume_of_its_own(
+    head: Phantom, sharp_at: list[float], groups: list[int]
+) -> None:
+    soft = datasets(head, ConvolutionKernel="H30s", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4")
+    sharp = datasets(head, ConvolutionKernel="H60s", StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4")
+    bottom, step = float(soft[0].ImagePositionPatient[2]), head.spacing_mm[0]
+    for i, (one, z) in enumerate(zip(sharp, sharp_at, strict=False)):
+        one.SOPInstanceUID = f"1.2.3.{i}"
+        one.ImagePositionPatient = [*one.ImagePositionPatient[:2], round(bottom + step * z, 3)]
+    found = collect(uploads([*soft, *sharp[: len(sharp_at)]]))
+    assert [len(group.sources) for group in found.groups] == groups
+    assert {group.facts.soft_tissue for group in found.groups} >= ({True, False} if len(groups) == 2 else {True})
+
+
 @pytest.mark.parametrize("missing", [("SeriesInstanceUID",), ("StudyInstanceUID", "SeriesInstanceUID")])
 def test_without_uids_a_folder_is_a_series(head: Phantom, other: Phantom, missing: tuple[str, ...]) -> None:
     absent = dict.fromkeys(missing)
