@@ -26,7 +26,9 @@ def passes() -> list[Phantom]:
 
 def written(passes: Sequence[Phantom], number: int = 0, **tags: object) -> list[Dataset]:
     """One pass in the series of them all; numbers go on from pass to pass."""
-    one_for_all = {"StudyInstanceUID": "1.2.3.5", "SeriesInstanceUID": "1.2.3.5.1", "PixelSpacing": [3.6, 3.6], **tags}
+    patient = {"PatientID": "ONE", "PatientBirthDate": "19500101", "PatientSex": "F", "PatientAge": "070Y"}
+    uids = {"StudyInstanceUID": "1.2.3.5", "SeriesInstanceUID": "1.2.3.5.1"}
+    one_for_all = {**patient, **uids, "PixelSpacing": [3.6, 3.6], **tags}
     made = datasets(passes[number % len(passes)], **one_for_all)
     for index, dataset in enumerate(made):
         dataset.ImagePositionPatient = [-115, -115, dataset.ImagePositionPatient[2]]
