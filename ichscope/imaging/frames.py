@@ -275,12 +275,11 @@ def _stored(syntax: UID, data: memoryview | None, pixels: PixelFormat, file: str
     if len(data) < length * kind.itemsize:
         actual = f"{len(data)} bytes"
         raise DicomError.about(file, "PixelData", actual, f"{length * kind.itemsize} bytes ({expected})")
-    words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
-    yield from words.astype(kind.newbyteorder("="), copy=False)
     if len(data) >= 2 * length * kind.itemsize:
         held = len(data) // (length // pixels.frames * kind.itemsize)
         raise DicomError.about(file, "NumberOfFrames", pixels.frames, f"{held}, as Pixel Data holds")
-    yield from np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
+    words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
+    yield from words.astype(kind.newbyteorder("="), copy=False)
 
 
 def _transfer_syntax(
