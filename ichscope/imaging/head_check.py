@@ -39,7 +39,7 @@ _ENOUGH_FOR_BRAIN = 6
 # middle they have 0.7 and more.
 _MOST_AT_AN_END = 0.5
 # The body at the vertex is at most so much larger than at the base (0.06 seen), as a share of the largest.
-_UPSIDE_DOWN, _NO_BRAIN = 0.2, 0.15
+_UPSIDE_DOWN, _BASE_BRAIN = 0.2, 0.15
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def is_upside_down(hu: NDArray[np.int16]) -> bool:
     measured = _measured(hu)
     brain = _brain(measured)
     bodies = [measure.area if measure else 0.0 for measure in measured]
-    ends_in_base = brain[-1] < _NO_BRAIN * brain.max()
+    ends_in_base = brain[-1] < _BASE_BRAIN * brain.max()
     return bool(ends_in_base and bodies[-1] - bodies[0] > _UPSIDE_DOWN * max(bodies))
 
 

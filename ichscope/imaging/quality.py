@@ -203,7 +203,6 @@ def _ends(series: Series) -> Iterable[Finding]:
         text += "still shows a wide cross-section of the brain, so a bleed beyond it cannot be seen."
         yield Finding(FindingLevel.WARNING, "cut-off", text)
     if is_upside_down(series.hu):
-        text = (
-            "The vertex is where Image Position (Patient) (0020,0032) says foot, and the skull base where it says head."
-        )
+        text = "Image Position (Patient) (0020,0032): found the skull base above the vertex, expected it below: the "
+        text += "head is read upside down, and left may be right."
         yield Finding(FindingLevel.WARNING, "upside-down", text)
