@@ -60,7 +60,8 @@ class Intake:
     @property
     def left_out_text(self) -> str:
         """The same in words, with a few names; "" for none."""
-        return left_out(*self.left_out, sorted(self.ignored, key=lambda name: not name.endswith(f"({BESIDE})")))
+        pictures_first = sorted(self.ignored, key=lambda name: name.endswith(f"({BESIDE})"), reverse=True)
+        return left_out(*self.left_out, [name.removesuffix(f" ({BESIDE})") for name in pictures_first])
 
     @property
     def studies(self) -> tuple[tuple[Group, ...], ...]:

@@ -133,7 +133,8 @@ def contradiction(keywords: Sequence[str], patients: int, shared: str) -> Findin
     'Patient ID (0010,0020) contradicts itself within one Study Instance UID (0020,000D): found 2 patients, \
 expected one. Each has a study of their own; whose images these are is to be checked.'
     """
-    tags = " and ".join(map(describe, keywords))
+    *first, last = map(describe, keywords)
+    tags = f"{', '.join(first)} and {last}" if first else last
     verb = "contradicts itself" if len(keywords) == 1 else "contradict"
     text = f"{tags} {verb} within one {describe(shared)}: found {patients} patients, expected one. "
     return Finding(
