@@ -104,6 +104,10 @@ def test_marks_turn_from_labels_to_slices_and_back() -> None:
         ),
         ({"poor_quality": True, "comment": "Motion"}, ["Poor quality."]),
         ({"comment": "Motion"}, ["Comment only."]),
+        (
+            {"agree": True, "slices": 19, "superseded": True},
+            ["Agrees with the models.", "Saw 19 slices of the series, which came in full later."],
+        ),
     ],
 )
 def test_a_review_is_told_in_sentences(fields: dict[str, object], expected: list[str]) -> None:
