@@ -47,7 +47,9 @@ def normal(text: str) -> str:
     >>> normal("Pru\u0308fung\u200b 1") == "Prüfung 1"
     True
     """
-    return text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFC", text)).replace("\xa0", " ")
+    if text.isascii():
+        return text
+    return _UNSEEN.sub("", unicodedata.normalize("NFC", writable(text))).replace("\xa0", " ")
 
 
 def folded(text: str) -> str:

@@ -135,9 +135,14 @@ def annotations_by_reader(
 
 
 def _notes_of_nameless(foreign: ForeignTable, readers: Sequence[str], keys: int) -> list[str]:
-    """Say how many rows were taken as those of several readers: they may be several studies that lost their names."""
-    if "reader" in foreign.roles or len(readers) < 2:
+    """Say how many rows were taken as of the same: they may be of several studies that lost their names."""
+    if "reader" in foreign.roles or foreign.rows == keys:
         return []
+    if len(readers) < 2:
+        repeated = foreign.rows - keys
+        return [
+            f"{foreign.table.file}: {repeated:,} {'row repeats' if repeated == 1 else 'rows repeat'} an earlier one"
+        ]
     of = rows_of(keys, foreign.level)
     return [f"{foreign.table.file}: {foreign.rows} rows name no reader; taken as {of} of up to {len(readers)} readers"]
 

@@ -170,7 +170,7 @@ def folders_of(names: Sequence[str], studies: Sequence[str]) -> list[str]:
 
 
 def _parts(path: str) -> list[str]:
-    return path.replace("\\", "/").split("/")
+    return path.split("/")
 
 
 def _ways_of(part: str) -> set[str]:

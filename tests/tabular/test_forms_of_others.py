@@ -17,7 +17,7 @@ from ichscope.evaluation.pairing import Reading
 from ichscope.imaging.elements import short_hash
 from ichscope.models.registry import REGISTRY
 from ichscope.store import Store
-from ichscope.tabular.importing import import_truth
+from ichscope.tabular.importing import import_predictions, import_truth
 from ichscope.tabular.naming import label_key
 from ichscope.tabular.table import TableError, read_csv, truth
 from ichscope.texts import writable
@@ -52,7 +52,7 @@ def results_of(folder: Path, names: list[str]) -> Path:
     """What `ichscope analyse --json` writes of studies that lie in these folders."""
     entries = []
     for name, score in zip(names, SCORE, strict=True):
-        key = short_hash(f"1.2.{name}")
+        key = short_hash(f"1.2.{writable(name)}")
         place = {"file": f"{name}/1.dcm", "sop": f"1.2.{name}.1", "position_mm": 0.0, "probability": {"any": score}}
         model = {"version": "1", "threshold": 0.5, "probability": {"any": score}, "per_slice": [place]}
         entries.append({"study": key, "series": key, "name": name, "status": "analysed", "models": {"m": model}})
@@ -70,7 +70,7 @@ def results_of(folder: Path, names: list[str]) -> Path:
         "CQ500CT{0} CQ500CT{0}/Unknown Study/CT Plain",
         "CQ500CT{}.zip",
         "in/2020/CQ500-CT-{}.dcm",
-        "a\\CQ500CT{}\\plain",
+        "a/CQ500CT{}/plain",
     ],
 )
 @pytest.mark.parametrize("rule", [None, "max"])
@@ -275,3 +275,18 @@ def test_a_file_with_any_name_comes_into_the_store(tmp_path: Path, name: bytes) 
     store.close()
     assert made.name == kept.name == writable(os.fsdecode(name))
     assert to_json_text(evaluate(said, predictions_of(tmp_path))).encode()
+
+
+def test_half_a_character_in_json_is_read(tmp_path: Path) -> None:
+    predictions = results_of(tmp_path, [f"in/{name} \ud83d" for name in NAMES])
+    store = Store.open(home=tmp_path / "store")
+    made = import_predictions(store, predictions)
+    store.close()
+    assert made.rows == COUNT
+    names = [f"{name} \\ud83d" for name in NAMES]
+    assert to_json_text(evaluate(truth_of(tmp_path, names), predictions)).encode()
+
+
+def test_rows_that_repeat_are_counted(tmp_path: Path) -> None:
+    found = evaluate(truth_of(tmp_path, [*NAMES, *NAMES[:3]], [*TRUTH, *TRUTH[:3]]), predictions_of(tmp_path))
+    assert found.header["notes"] == ["truth.csv: 3 rows repeat an earlier one"]
