@@ -110,6 +110,7 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     values = pixel_data(dataset, rest)
     syntax, findings = _transfer_syntax(dataset, len(values or b""), pixels, file)
     packed = pixels.frames * pixels.rows * pixels.columns * pixels.stored / 8
+    findings += _length_findings(syntax, len(values or b""), pixels)
     findings += lossy_findings(dataset, syntax, len(values or b""), packed)
     first = _instance_number(dataset) if pixels.frames == 1 else None
     frames = []
@@ -280,6 +281,16 @@ def _stored(syntax: UID, data: memoryview | None, pixels: PixelFormat, file: str
         raise DicomError.about(file, "NumberOfFrames", pixels.frames, f"{held}, as Pixel Data holds")
     words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
     yield from words.astype(kind.newbyteorder("="), copy=False)
+
+
+def _length_findings(syntax: UID, length: int, pixels: PixelFormat) -> tuple[Finding, ...]:
+    """More pixels than Rows, Columns and Number of Frames say: one of them is wrong."""
+    expected = pixels.frames * pixels.rows * pixels.columns * pixels.allocated // 8
+    if syntax.is_encapsulated or length <= expected + 1:
+        return ()
+    names = ", ".join(describe(keyword) for keyword in ("Rows", "Columns", "NumberOfFrames"))
+    words = f"{describe('PixelData')}: found {length} bytes, expected {expected} by {names}; the rest is left out"
+    return (Finding(FindingLevel.WARNING, "pixel-length", words),)
 
 
 def _transfer_syntax(

@@ -22,8 +22,8 @@ _HU_WORDS = ("HU", "HU_MOD", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS"
 # Soft tissue and blood: where two neighbouring slices must agree.
 _TISSUE_HU = (-150, 200)
 _ENOUGH_PIXELS = 50
-# Neighbouring slices differ by this much without any error.
-_SAME_HU = 3
+# Stands for the distance of tissue from no tissue at all.
+_FAR_HU = 1000.0
 
 Rescale = tuple[float, float]
 
@@ -133,17 +133,15 @@ def _rescale_findings(images: Sequence[RescaledImage]) -> list[Finding]:
     """Rescale values that change from slice to slice: needed if tissue then goes on, else one of them is wrong."""
     if len({image.rescale for image in images}) < 2:
         return []
-    wrong = [
-        (lower, upper)
-        for lower, upper in pairwise(images)
-        if lower.rescale != upper.rescale and not _goes_on(lower, upper)
-    ]
+    differing = [(lower, upper) for lower, upper in pairwise(images) if lower.rescale != upper.rescale]
+    apart = np.array([_apart(lower, upper) for lower, upper in differing])
+    needed = np.isfinite(apart).any() and np.nansum(apart[:, 0]) < np.nansum(apart[:, 1])
     names = f"{describe('RescaleSlope')} and {describe('RescaleIntercept')}"
-    if not wrong:
+    if needed:
         text = f"{names} differ between slices, as their pixels need."
         return [Finding(FindingLevel.OK, "rescale", text)]
-    pairs = [f"{_words(lower)} beside {_words(upper)}" for lower, upper in wrong]
-    text = f"{names}: found values that differ between neighbouring slices and set their tissue apart, expected the "
+    pairs = [f"{_words(lower)} beside {_words(upper)}" for lower, upper in differing]
+    text = f"{names}: found values that differ between neighbouring slices without need, expected the "
     return [Finding(FindingLevel.WARNING, "rescale", f"{text}same: {name_some(pairs)}")]
 
 
@@ -152,14 +150,16 @@ def _words(image: RescaledImage) -> str:
     return f"{slope:g}, {intercept:g} ({image.file})"
 
 
-def _goes_on(lower: RescaledImage, upper: RescaledImage) -> bool:
-    """Whether tissue agrees better with each slice's own rescale than with one for both."""
+def _apart(lower: RescaledImage, upper: RescaledImage) -> tuple[float, float]:
+    """HU between tissue of two slices with each slice's own rescale, and with one for both; NaN without tissue."""
     first, second = (image.hu.ravel()[::3].astype(np.float64) for image in (lower, upper))
     common = (first - lower.rescale[1]) / lower.rescale[0] * upper.rescale[0] + upper.rescale[1]
 
-    def apart(values: NDArray[np.float64]) -> float:
+    def between(values: NDArray[np.float64]) -> float:
         both = (values > _TISSUE_HU[0]) & (values < _TISSUE_HU[1]) & (second > _TISSUE_HU[0]) & (second < _TISSUE_HU[1])
-        return abs(float(np.median(values[both] - second[both]))) if both.sum() >= _ENOUGH_PIXELS else np.inf
+        return abs(float(np.median(values[both] - second[both]))) if both.sum() >= _ENOUGH_PIXELS else np.nan
 
-    own, one = apart(first), apart(common)
-    return own <= one + _SAME_HU
+    own, one = between(first), between(common)
+    if np.isnan(own) and not np.isnan(one):
+        return _FAR_HU, one
+    return own, _FAR_HU if np.isnan(one) and not np.isnan(own) else one

@@ -6,7 +6,7 @@ the reading under which neighbouring pixels go on smoothly and Hounsfield units 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,17 @@ def read_words(words: Stored, pixels: PixelFormat, rescale: tuple[float, float])
     >>> values.tolist(), [finding.code for finding in findings]
     ([[24, 1064, 5174, 1064]], ['bits-stored'])
     """
+    if words.dtype.itemsize == 2 and pixels.high >= pixels.stored and _low_bits_are_used(words, pixels):
+        values, findings = read_words(words, replace(pixels, stored=pixels.high + 1), rescale)
+        text = f"{pixels.high + 1}, one more than {describe('HighBit')}, as the values need"
+        return values, (_bits("BitsStored", pixels.stored, text), *findings)
     as_said = _as_said(words, pixels)
     if words.dtype.itemsize != 2:
         return as_said, ()
     if as_said is words:
         return _signed_if_impossible(words, pixels, rescale)
-    if pixels.high >= pixels.stored and _fits_low(words, pixels):
-        return words, (_bits("HighBit", pixels.high, f"{pixels.stored - 1}, one less than Bits Stored"),)
-    if pixels.high >= pixels.stored or _upper_bits_are_unused(words, pixels):
+    sign_is_said = pixels.signed and pixels.high == pixels.stored - 1 and words.min() >= 0
+    if not sign_is_said and (pixels.high >= pixels.stored or _upper_bits_are_unused(words, pixels)):
         return as_said, ()
     return _beyond_bits_stored(words, as_said, pixels, rescale)
 
@@ -88,12 +91,10 @@ def _as_said(words: Stored, pixels: PixelFormat) -> Stored:
     return shifted
 
 
-def _fits_low(words: Stored, pixels: PixelFormat) -> bool:
-    """High Bit says that values are shifted up; but they use the low bits, and no more than Bits Stored."""
-    half = 1 << (pixels.stored - 1)
-    lowest, highest = (-half, half - 1) if pixels.signed else (0, 2 * half - 1)
-    below = words & ((1 << (pixels.high + 1 - pixels.stored)) - 1)
-    return bool(lowest <= words.min() and words.max() <= highest and np.ptp(below) > 0)
+def _low_bits_are_used(words: Stored, pixels: PixelFormat) -> bool:
+    """High Bit and Bits Stored say that values are shifted up; but the bits below them differ, too."""
+    below = (1 << (pixels.high + 1 - pixels.stored)) - 1
+    return bool(np.ptp(words & (below & ~pixels.overlays)) > 0)
 
 
 def _upper_bits_are_unused(words: Stored, pixels: PixelFormat) -> bool:

@@ -143,7 +143,28 @@ def test_an_undeclared_overlay_is_a_finding(whole: Phantom, mask: int) -> None:
 def test_a_high_bit_that_would_throw_values_away(whole: Phantom, right: Series) -> None:
     series = read(datasets(whole, HighBit=15))
     np.testing.assert_array_equal(series.hu, right.hu)
-    assert "High Bit (0028,0102): found 15, expected 11" in noticed(series)["bits-stored"].text
+    assert "Bits Stored (0028,0101): found 12, expected 16" in noticed(series)["bits-stored"].text
+
+
+@pytest.mark.parametrize("bits", [8, 10, 11])
+def test_fewer_bits_stored_than_high_bit_says(whole: Phantom, right: Series, bits: int) -> None:
+    series = read(datasets(whole, BitsStored=bits))
+    np.testing.assert_array_equal(series.hu, right.hu)
+    assert f"Bits Stored (0028,0101): found {bits}, expected 12" in noticed(series)["bits-stored"].text
+
+
+@pytest.mark.parametrize("numbers", [range(24), range(12, 24), [5]], ids=str)
+def test_unsigned_values_of_12_bits_that_the_header_calls_signed(
+    whole: Phantom, right: Series, numbers: list[int]
+) -> None:
+    series = read(changed(datasets(whole), numbers, PixelRepresentation=1))
+    np.testing.assert_array_equal(series.hu, right.hu)
+    assert "Pixel Representation (0028,0103): found 1" in noticed(series)["pixel-representation"].text
+
+
+@pytest.mark.parametrize("tags", [{"Rows": 64}, {"Columns": 64}, {"Rows": 100, "Columns": 100}], ids=str)
+def test_more_pixels_than_the_header_says(whole: Phantom, tags: dict) -> None:
+    assert "Pixel Data (7FE0,0010): found 32768 bytes" in noticed(read(datasets(whole, **tags)))["pixel-length"].text
 
 
 def test_values_shifted_up_as_the_header_says(whole: Phantom, right: Series) -> None:
@@ -256,6 +277,8 @@ def changed(files: list[Dataset], numbers: range | list[int], **tags: object) ->
         ([9], {"RescaleIntercept": 0}),
         ([15], {"RescaleSlope": 2}),
         ([12], {"RescaleSlope": 0.98}),
+        ([12], {"RescaleIntercept": -1023}),
+        (range(12, 24), {"RescaleSlope": 0.001}),
     ],
     ids=str,
 )

@@ -57,6 +57,7 @@ _REASONS: Final = {
     "order-contradiction": "Orders contradict",
     "padding": "Padding takes tissue",
     "picture": "Picture without CT numbers",
+    "pixel-length": "More pixels than the header says",
     "pixel-representation": "Sign of the values wrong",
     "plane": "Not axial",
     "rescale": "Rescale values contradict",
