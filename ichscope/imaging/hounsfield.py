@@ -22,6 +22,9 @@ _HU_WORDS = ("HU", "HU_MOD", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS"
 # Soft tissue and blood: where two neighbouring slices must agree.
 _TISSUE_HU = (-150, 200)
 _ENOUGH_PIXELS = 50
+# Another order of size shows in air and brain.
+_USUAL_SLOPES = frozenset((1, 2, 4, 8, 16, 0.5, 0.25, 0.125, 0.1))
+_USUAL_INTERCEPTS = frozenset((0, -1000, -1024, -2000, -2048, -3024, -4096, -8192, -10240, -32768))
 # Stands for the distance of tissue from no tissue at all.
 _FAR_HU = 1000.0
 
@@ -132,7 +135,7 @@ def _which(files: list[str], total: int) -> str:
 def _rescale_findings(images: Sequence[RescaledImage]) -> list[Finding]:
     """Rescale values that change from slice to slice: needed if tissue then goes on, else one of them is wrong."""
     if len({image.rescale for image in images}) < 2:
-        return []
+        return _unusual(images[0]) if images else []
     differing = [(lower, upper) for lower, upper in pairwise(images) if lower.rescale != upper.rescale]
     apart = np.array([_apart(lower, upper) for lower, upper in differing])
     needed = np.isfinite(apart).any() and np.nansum(apart[:, 0]) < np.nansum(apart[:, 1])
@@ -143,6 +146,18 @@ def _rescale_findings(images: Sequence[RescaledImage]) -> list[Finding]:
     pairs = [f"{_words(lower)} beside {_words(upper)}" for lower, upper in differing]
     text = f"{names}: found values that differ between neighbouring slices without need, expected the "
     return [Finding(FindingLevel.WARNING, "rescale", f"{text}same: {name_some(pairs)}")]
+
+
+def _unusual(image: RescaledImage) -> list[Finding]:
+    """A rescale value that no scanner writes: an error of 1 % moves brain by 10 HU, and nothing else shows it."""
+    slope, intercept = image.rescale
+    if slope in _USUAL_SLOPES and intercept in _USUAL_INTERCEPTS:
+        return []
+    text = (
+        f"{describe('RescaleSlope')} and {describe('RescaleIntercept')}: found {slope:g} and {intercept:g}, expected "
+    )
+    text += "those of scanners, such as 1 and -1024; Hounsfield units may be off"
+    return [Finding(FindingLevel.WARNING, "rescale", text)]
 
 
 def _words(image: RescaledImage) -> str:

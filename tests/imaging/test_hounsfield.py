@@ -319,6 +319,14 @@ def test_rescale_values_wrong_for_all_are_named_or_no_head(whole: Phantom, tags:
     assert status(findings) == "not analysed" or "(0028,1052)" in noticed(series)["hu-level"].text
 
 
+@pytest.mark.parametrize(
+    "tags", [{"RescaleIntercept": -1010}, {"RescaleIntercept": -1023}, {"RescaleSlope": 0.99}], ids=str
+)
+def test_rescale_values_that_no_scanner_writes(whole: Phantom, tags: dict) -> None:
+    """Small errors, which air and brain do not show."""
+    assert "expected those of scanners" in noticed(read(datasets(whole, **tags)))["rescale"].text
+
+
 def wrapped_air(values: np.ndarray) -> np.ndarray:
     """Signed 12-bit HU whose sign went lost: air becomes 3,096."""
     return np.where(values < 0, values + 4096, values)
