@@ -6,14 +6,12 @@ there) and against phantoms of chest and abdomen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-
-from ichscope.imaging.images import WINDOW_WIDTH_HU
 
 _GRID = 112
 _SAMPLED = 12
@@ -105,17 +103,6 @@ def brain_inside(hu: NDArray[np.int16], limits: tuple[int, int]) -> tuple[NDArra
     inside = ndimage.binary_erosion(_cavity(bone) & body & ~bone, iterations=2)
     mask: NDArray[np.bool_] = inside & (hu > limits[0]) & (hu < limits[1])
     return mask, float(mask.sum() / max(1, body.sum()))
-
-
-def why_not_picture(hu: NDArray[np.int16]) -> str:
-    """Reason why (slices, rows, columns) of pictures are no head CT in a brain window, or "".
-
-    Examples
-    --------
-    >>> why_not_picture(np.zeros((1, 112, 112), np.int16))
-    'the picture is (almost) black'
-    """
-    return _most([_picture_complaint(picture / WINDOW_WIDTH_HU) for picture in _sample(hu)])
 
 
 def missing_ends(hu: NDArray[np.int16]) -> tuple[str, ...]:
@@ -251,18 +238,3 @@ def _complaint(measure: _Slice) -> str:
     if measure.bone < _LEAST_BONE:
         return _NO_BONE
     return "there is more fat than a head has" if measure.fat > _MOST_FAT else ""
-
-
-def _picture_complaint(grey: NDArray[np.float64]) -> str:
-    """Of 1,800 real brain-window pictures of three sources all but blank ones pass."""
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    head = _largest(ndimage.binary_opening(grey > 0.19))
-    checks: tuple[tuple[Callable[[], bool], str], ...] = (
-        (lambda: bool(grey.max() < 0.35), "the picture is (almost) black"),
-        (lambda: bool(grey.std() < 0.05), "the picture is blank"),
-        (lambda: bool(np.mean(edge < 0.12) < 0.6), "the edges are not dark, as air around a head is"),
-        (lambda: bool(np.mean(grey < 0.1) < 0.3), "there is too little dark air around the head"),
-        (lambda: bool(head.mean() < 0.005), "there is nothing of the size of a head"),
-        (lambda: bool(np.mean(grey[head] > 0.85) < 0.04), "there is no white skull, as a brain window shows it"),
-    )
-    return next((reason for fails, reason in checks if fails()), "")

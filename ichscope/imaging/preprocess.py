@@ -80,7 +80,7 @@ def head_box(hu: NDArray[np.int16], pixel_spacing_mm: tuple[float, float] | None
 
 
 def _extents(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    components, count = ndimage.label(_opened(mask))
+    components, count = ndimage.label(opened(mask))
     if count == 0:
         return None
     sizes = np.bincount(components.ravel())
@@ -96,17 +96,17 @@ def _extents(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | Non
     return float(top), float(left), float(bottom), float(right)
 
 
-def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Open every slice by 3 x 3 pixels, as ndimage.binary_opening does, in a tenth of its time."""
     inner = mask[:, :-2] & mask[:, 1:-1] & mask[:, 2:]
     inner = inner[:, :, :-2] & inner[:, :, 1:-1] & inner[:, :, 2:]
-    opened = np.zeros_like(mask)
+    out = np.zeros_like(mask)
     tall = np.zeros((len(mask), mask.shape[1], inner.shape[2]), bool)
     for i in range(3):
         tall[:, i : i + inner.shape[1]] |= inner
     for i in range(3):
-        opened[:, :, i : i + inner.shape[2]] |= tall
-    return opened
+        out[:, :, i : i + inner.shape[2]] |= tall
+    return out
 
 
 def resample(hu: NDArray[np.int16], box: Box, size: int = INPUT_SIZE) -> NDArray[np.int16]:

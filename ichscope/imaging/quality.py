@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ichscope.imaging.geometry import is_axial, plane_name
-from ichscope.imaging.head_check import (
-    OPEN_SKULL,
-    is_upside_down,
-    missing_ends,
-    shows_brain,
-    why_not_head,
-    why_not_picture,
-)
+from ichscope.imaging.head_check import OPEN_SKULL, is_upside_down, missing_ends, shows_brain, why_not_head
+from ichscope.imaging.picture_check import picture_findings
 from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
@@ -63,12 +57,7 @@ def status(findings: Iterable[Finding]) -> Status:
 
 def _picture_checks(series: Series) -> list[Finding]:
     text = "A picture has no Hounsfield units: grey is taken as a brain window, so the result is for a single look."
-    findings = [Finding(FindingLevel.WARNING, "picture", text)]
-    if reason := why_not_picture(series.hu):
-        findings.append(
-            Finding(FindingLevel.NOT_ANALYSABLE, "not-head", f"This does not look like a head CT: {reason}.")
-        )
-    return findings
+    return [Finding(FindingLevel.WARNING, "picture", text), *picture_findings(series.hu)]
 
 
 def _ct_checks(series: Series) -> list[Finding]:

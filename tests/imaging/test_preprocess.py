@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ichscope.imaging.preprocess import INPUT_SIZE, Box, _opened, head_box, model_input, resample
+from ichscope.imaging.preprocess import INPUT_SIZE, Box, head_box, model_input, opened, resample
 
 AIR = -1000
 
@@ -153,7 +153,7 @@ def test_without_a_head_the_box_is_around_the_whole_slice() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 9, 9), (2, 3, 40), (7, 64, 48)])
 def test_opening_is_that_of_scipy(shape: tuple[int, int, int]) -> None:
     mask = np.random.default_rng(2).random(shape) < 0.8
-    np.testing.assert_array_equal(_opened(mask), ndimage.binary_opening(mask, np.ones((1, 3, 3))))
+    np.testing.assert_array_equal(opened(mask), ndimage.binary_opening(mask, np.ones((1, 3, 3))))
 
 
 # ---------------------------------------------------------------- model_input
