@@ -123,9 +123,8 @@ def rings(rng: np.random.Generator) -> Array:
             spokes = np.sin(around * rng.integers(2, 14)) > rng.uniform(-0.5, 0.9)
             page[(distance < rng.uniform(0.4, 1)) & spokes] = rng.random()
     grain = ndimage.gaussian_filter(rng.normal(0, 1, page.shape), rng.uniform(0.5, 4))
-    return np.clip(
-        ndimage.gaussian_filter(page, rng.uniform(0, 2)) + rng.uniform(0, 0.15) * grain / grain.std(), 0, 1
-    ).astype(np.float32)
+    noise = rng.uniform(0, 0.15) * grain / grain.std()
+    return as_grey(ndimage.gaussian_filter(page, rng.uniform(0, 2)) + noise)
 
 
 def _ellipse(
