@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--slices", type=int, default=300, help="of each collection, half of them with a bleed")
     parser.add_argument("--model", default="cranioscan")
+    dresses = [_RESCALED, *(kind for kind in KINDS if kind != "as it is")]
+    parser.add_argument("--dresses", nargs="+", choices=dresses, default=dresses)
     parser.add_argument("--seed", type=int, default=3)
     given = parser.parse_args()
     detector = Detector(default_models_folder() / given.model)
@@ -50,9 +52,7 @@ def main() -> None:
         positive = np.array([truth[file.path] for file in files])
         patients = [file.patient for file in files]
         before = None
-        for dress in ("original", _RESCALED, *KINDS):
-            if dress == "as it is":
-                continue
+        for dress in ("original", *given.dresses):
             score, refused = _scores(files, dress, detector, given.seed)
             auc = roc_auc(positive, score, patients)
             before = before if before is not None else auc.value

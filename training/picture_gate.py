@@ -29,7 +29,7 @@ _WIDTHS = (12, 20, 32)
 _HIDDEN = 24
 _IS_HEAD, _IS_NONE = 0.62, 0.2
 # Share of heads that the threshold lets through on the patients kept for it.
-ACCEPTED = 0.99
+ACCEPTED = 0.9875
 
 
 def crops(made: Made) -> Iterator[tuple[Array, float]]:
