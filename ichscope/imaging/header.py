@@ -31,8 +31,7 @@ def header_of(dataset: Dataset, shared: Dataset) -> Header:
     --------
     >>> from ichscope.phantom import datasets, make, to_bytes
     >>> files = [to_bytes(dataset) for dataset in datasets(make(slices=4, size=64))]
-    >>> from ichscope.imaging.contrast import contrast_of
-    from ichscope.imaging.elements import parse
+    >>> from ichscope.imaging.elements import parse
     >>> dataset, _ = parse(files[0], "IM0001")
     >>> header = header_of(dataset, Dataset())
     >>> header.modality, header.kernel

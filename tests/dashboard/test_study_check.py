@@ -20,7 +20,11 @@ BLEED = "intraparenchymal"
 
 
 def uploads(bleed: str | None = BLEED, folder: str = "head", **tags: object) -> list[tuple[str, bytes, str]]:
-    made = phantom.datasets(phantom.make(bleed, slices=8, size=128), **tags)
+    return as_uploads(phantom.make(bleed, slices=8, size=128), folder, **tags)
+
+
+def as_uploads(body: phantom.Phantom, folder: str, **tags: object) -> list[tuple[str, bytes, str]]:
+    made = phantom.datasets(body, **tags)
     return [(f"{folder}/IM{i}.dcm", phantom.to_bytes(one), "application/dicom") for i, one in enumerate(made)]
 
 
@@ -143,17 +147,18 @@ def test_a_slice_cut_short_limits_its_series_and_says_why(app: AppTest) -> None:
 
 
 def test_a_chest_gets_no_probability(app: AppTest) -> None:
-    text = words(check(app, uploads(BodyPartExamined="CHEST")))
+    text = words(check(app, as_uploads(phantom.make_chest(1, 8, 128), "chest", BodyPartExamined="CHEST")))
     assert "NOT ANALYSED" in text
     assert "CHEST" in text
     assert not app.get("plotly_chart")
 
 
 def test_two_series_are_two_results_the_flagged_one_first(app: AppTest) -> None:
-    other = uploads(BLEED, "neck", SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3", BodyPartExamined="NECK")
+    chest = phantom.make_chest(1, 8, 128)
+    other = as_uploads(chest, "chest", SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3", PatientID="other")
     check(app, [*other, *uploads()])
     (rows,) = app.radio
-    assert rows.options == ["**FLAGGED**  head", "**NOT ANALYSED**  neck"]
+    assert rows.options == ["**FLAGGED**  head", "**NOT ANALYSED**  chest"]
 
 
 def test_names_from_outside_are_shown_as_they_are(app: AppTest) -> None:
