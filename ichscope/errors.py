@@ -8,7 +8,7 @@ class IchscopeError(Exception):
 
     Each error stands in the module that raises it: `DicomError`, `ImageError`, `SourceError`, `ModelError`,
     `ProviderError`, `StoreError` (with `ValueUnfitError`), `VolumeError`, `TableError`, `BatchError`,
-    `EvaluationError`, `MonitorError`.
+    `StoppedError`, `EvaluationError`, `MonitorError`.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from ichscope import phantom
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
 SIZE = {"width": 1280, "height": 800}
-SLICES = 12
+SLICES = 28
 WAIT_MS = 90_000
 PHANTOM = phantom.make("intraparenchymal", slices=SLICES, size=256)
 
@@ -314,8 +314,8 @@ def test_many_files_at_once_are_one_whole_series(browser: Browser, server: str, 
 
 def test_another_series_takes_its_place_in_the_viewer(browser: Browser, server: str) -> None:
     page, _ = open_page(browser, server)
-    chest = phantom.make(None, slices=3, size=128)
-    files = phantom.datasets(chest, BodyPartExamined="CHEST", SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3")
+    chest = phantom.make_chest(1, 3, 128)
+    files = phantom.datasets(chest, SeriesInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3", PatientID="other")
     upload(page, zipped(), *(dicom(f"chest{i}.dcm", phantom.to_bytes(one)) for i, one in enumerate(files)))
     expect(page.locator(".place")).to_contain_text(f"/{SLICES}")
     page.get_by_role("radio").nth(1).locator("xpath=ancestor::label").click()

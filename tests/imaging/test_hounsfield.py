@@ -162,9 +162,15 @@ def test_unsigned_values_of_12_bits_that_the_header_calls_signed(
     assert "Pixel Representation (0028,0103): found 1" in noticed(series)["pixel-representation"].text
 
 
-@pytest.mark.parametrize("tags", [{"Rows": 64}, {"Columns": 64}, {"Rows": 100, "Columns": 100}], ids=str)
+@pytest.mark.parametrize("tags", [{"Rows": 100}, {"Columns": 100}, {"Rows": 100, "Columns": 100}], ids=str)
 def test_more_pixels_than_the_header_says(whole: Phantom, tags: dict) -> None:
     assert "Pixel Data (7FE0,0010): found 32768 bytes" in noticed(read(datasets(whole, **tags)))["pixel-length"].text
+
+
+@pytest.mark.parametrize("tags", [{"Rows": 64}, {"Columns": 64}], ids=str)
+def test_pixels_of_two_frames_where_the_header_says_one(whole: Phantom, tags: dict) -> None:
+    with pytest.raises(DicomError, match=r"Number of Frames \(0028,0008\): found 1, expected 2"):
+        read(datasets(whole, **tags))
 
 
 def test_values_shifted_up_as_the_header_says(whole: Phantom, right: Series) -> None:
