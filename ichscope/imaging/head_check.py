@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,111 +41,189 @@ _MOST_AT_AN_END = 0.5
 _UPSIDE_DOWN, _BASE_BRAIN = 0.2, 0.15
 
 
-@dataclass(frozen=True)
-class _Slice:
-    """Shares of one slice's body (0..1), of the picture for `area`; extent in mm, or 0."""
+@dataclass(frozen=True, eq=False)
+class HeadSlice:
+    """One slice (rows, columns) HU on a coarse grid; whatever is measured of it is so once, when first asked for.
 
-    area: float
-    extent_mm: float
-    bone: float
-    lung: float
-    fat: float
-    enclosed: float
-    brain: float
-    soft: float
-    rim: float
+    step : pixels of the series from one of the grid to the next
+    """
+
+    hu: NDArray[np.int16]
+    step: int
+
+    @cached_property
+    def body(self) -> NDArray[np.bool_]:
+        """Where the body is."""
+        return _largest(ndimage.binary_opening(self.hu > _BODY_HU))
+
+    @cached_property
+    def bone_mask(self) -> NDArray[np.bool_]:
+        """Where bone is."""
+        mask: NDArray[np.bool_] = (self.hu > _BONE_HU) & self.body
+        return mask
+
+    @cached_property
+    def cavity(self) -> NDArray[np.bool_]:
+        """All that bone encloses of the body, with the bone."""
+        return _cavity(self.bone_mask) & self.body
+
+    @cached_property
+    def pixels(self) -> int:
+        """Size of the body."""
+        return int(self.body.sum())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is hardly any body."""
+        return self.pixels < _EMPTY_SHARE * self.body.size
+
+    @property
+    def area(self) -> float:
+        """The body, as a share of the picture."""
+        return float(self.pixels / self.body.size)
+
+    @property
+    def bone(self) -> float:
+        """Share of bone in the body."""
+        return float(self.bone_mask.sum() / self.pixels)
+
+    @property
+    def enclosed(self) -> float:
+        """Share of the body that bone encloses."""
+        return float(self.cavity.sum() / self.pixels)
+
+    @property
+    def lung(self) -> float:
+        """Share of air as in lungs."""
+        return float(np.mean(self._inside < _LUNG_HU))
+
+    @property
+    def fat(self) -> float:
+        """Share of fat."""
+        return _share(self._inside, *_FAT_HU)
+
+    @property
+    def soft(self) -> float:
+        """Share with the HU of brain, in the whole body."""
+        return _share(self._inside, *_BRAIN_HU)
+
+    @cached_property
+    def brain(self) -> float:
+        """Share with the HU of brain of what bone encloses, where that is more than bone."""
+        within = self.hu[self.cavity & ~self.bone_mask]
+        return _share(within, *_BRAIN_HU) if within.size > _SOFT_INSIDE * self.pixels else 0.0
+
+    @property
+    def bone_at_rim(self) -> float:
+        """Share of bone that lies near the body's border, by the body's mean radius."""
+        depth = max(1, round(_RIM * float(np.sqrt(self.body.sum() / np.pi))))
+        deep = ndimage.binary_erosion(np.pad(self.body, 1), iterations=depth)[1:-1, 1:-1]
+        return float(np.mean(~deep[self.bone_mask])) if self.bone_mask.any() else 0.0
+
+    @property
+    def _inside(self) -> NDArray[np.int16]:
+        return self.hu[self.body]
+
+    def extent_mm(self, spacing_mm: tuple[float, float]) -> float:
+        """Length of the body's longer side."""
+        high, wide = (np.ptp(np.flatnonzero(self.body.any(axis=axis))) + 1 for axis in (1, 0))
+        return float(max(high * (spacing_mm[0] * self.step), wide * (spacing_mm[1] * self.step)))
+
+    def brain_inside(self, limits: tuple[int, int]) -> tuple[NDArray[np.bool_], float]:
+        """Where HU between `limits` lie inside the skull, and their share of the body.
+
+        Examples
+        --------
+        >>> HeadSlice(np.full((64, 64), -1000, np.int16), 1).brain_inside((0, 80))[1]
+        0.0
+        """
+        inside = ndimage.binary_erosion(self.cavity & ~self.bone_mask, iterations=2)
+        mask: NDArray[np.bool_] = inside & (self.hu > limits[0]) & (self.hu < limits[1])
+        return mask, float(mask.sum() / max(1, self.pixels))
 
 
-def why_not_head(hu: NDArray[np.int16], spacing_mm: tuple[float, float] | None) -> str:
-    """Reason why (slices, rows, columns) HU are no head CT, or "".
+def head_slices(hu: NDArray[np.int16]) -> tuple[HeadSlice, ...]:
+    """The slices of (slices, rows, columns) HU on a coarse grid, for the checks here: all of them measure the same.
 
     Examples
     --------
-    >>> why_not_head(np.full((3, 64, 64), -1000, np.int16), (0.5, 0.5))
+    >>> len(head_slices(np.full((3, 512, 512), -1000, np.int16)))
+    3
+    """
+    step = max(1, int(max(hu.shape[1:])) // _GRID)
+    return tuple(HeadSlice(image, step) for image in hu[:, ::step, ::step])
+
+
+def why_not_head(slices: Sequence[HeadSlice], spacing_mm: tuple[float, float] | None) -> str:
+    """Reason why slices are no head CT, or "".
+
+    Examples
+    --------
+    >>> why_not_head(head_slices(np.full((3, 64, 64), -1000, np.int16)), (0.5, 0.5))
     'there is nothing but air'
     """
-    sample = _sample(hu)
-    if sample.min() > _AIR_HU:
-        return f"no air is in the picture (lowest value {sample.min()} HU, air is -1000)"
-    step = _step(hu)
-    mm = (spacing_mm[0] * step, spacing_mm[1] * step) if spacing_mm else (0.0, 0.0)
-    measured = [measure for image in sample if (measure := _measure(image, mm)) is not None]
-    if not measured:
+    sample = _sample(slices)
+    if (lowest := min(image.hu.min() for image in sample)) > _AIR_HU:
+        return f"no air is in the picture (lowest value {lowest} HU, air is -1000)"
+    bodies = [image for image in sample if not image.is_empty]
+    if not bodies:
         return "there is nothing but air"
-    reason = _most([_complaint(measure) for measure in measured])
-    if not reason and len(measured) >= _ENOUGH_FOR_BRAIN and not any(map(_is_brain, measured)):
+    reason = _most([_complaint(image, spacing_mm or (0.0, 0.0)) for image in bodies])
+    if not reason and len(bodies) >= _ENOUGH_FOR_BRAIN and not any(map(_is_brain, bodies)):
         reason = _NO_BRAIN
-    is_open = 3 * sum(map(_is_open_skull, measured)) >= len(measured)
-    return OPEN_SKULL if is_open and reason in (_NO_BONE, _NO_BRAIN) else reason
+    if reason not in (_NO_BONE, _NO_BRAIN):
+        return reason
+    return OPEN_SKULL if 3 * sum(map(_is_open_skull, bodies)) >= len(bodies) else reason
 
 
-def shows_brain(hu: NDArray[np.int16]) -> bool:
-    """Whether a slice of (slices, rows, columns) HU shows brain inside a closed skull.
+def shows_brain(slices: Sequence[HeadSlice]) -> bool:
+    """Whether a slice shows brain inside a closed skull.
 
     Examples
     --------
-    >>> shows_brain(np.full((3, 64, 64), -1000, np.int16))
+    >>> shows_brain(head_slices(np.full((3, 64, 64), -1000, np.int16)))
     False
     """
-    measured = (_measure(image, (0.0, 0.0)) for image in _sample(hu))
-    return any(measure is not None and _is_brain(measure) for measure in measured)
+    return any(not image.is_empty and _is_brain(image) for image in _sample(slices))
 
 
-def brain_inside(hu: NDArray[np.int16], limits: tuple[int, int]) -> tuple[NDArray[np.bool_], float]:
-    """Where one coarse (rows, columns) slice has HU between `limits` inside the skull, and its share of the body.
-
-    Examples
-    --------
-    >>> brain_inside(np.full((64, 64), -1000, np.int16), (0, 80))[1]
-    0.0
-    """
-    body = _largest(ndimage.binary_opening(hu > _BODY_HU))
-    bone = (hu > _BONE_HU) & body
-    inside = ndimage.binary_erosion(_cavity(bone) & body & ~bone, iterations=2)
-    mask: NDArray[np.bool_] = inside & (hu > limits[0]) & (hu < limits[1])
-    return mask, float(mask.sum() / max(1, body.sum()))
-
-
-def missing_ends(hu: NDArray[np.int16]) -> tuple[str, ...]:
-    """Ends of a head, "skull base" and "vertex", that (slices, rows, columns) HU from foot to head do not reach.
+def missing_ends(slices: Sequence[HeadSlice]) -> tuple[str, ...]:
+    """Ends of a head, "skull base" and "vertex", that slices from foot to head do not reach.
 
     Examples
     --------
     >>> from ichscope.phantom import make
-    >>> head = make(slices=32, size=64).hu
+    >>> head = head_slices(make(slices=32, size=64).hu)
     >>> missing_ends(head), missing_ends(head[:19]), missing_ends(head[12:])
     ((), ('vertex',), ('skull base',))
     """
-    brain = _brain(_measured(hu))
+    brain = _brain(slices)
     ends = (("skull base", brain[:2].min()), ("vertex", brain[-2:].min()))
     return tuple(name for name, share in ends if share > _MOST_AT_AN_END * brain.max())
 
 
-def is_upside_down(hu: NDArray[np.int16]) -> bool:
-    """Whether (slices, rows, columns) HU run from head to foot: small at first, and without brain in the end.
+def is_upside_down(slices: Sequence[HeadSlice]) -> bool:
+    """Whether slices run from head to foot: small at first, and without brain in the end.
 
     Examples
     --------
     >>> from ichscope.phantom import make
-    >>> head = make(slices=32, size=64).hu
+    >>> head = head_slices(make(slices=32, size=64).hu)
     >>> is_upside_down(head), is_upside_down(head[::-1])
     (False, True)
     """
-    measured = _measured(hu)
-    brain = _brain(measured)
-    bodies = [measure.area if measure else 0.0 for measure in measured]
+    brain = _brain(slices)
+    bodies = [0.0 if image.is_empty else image.area for image in slices]
     ends_in_base = brain[-1] < _BASE_BRAIN * brain.max()
     return bool(ends_in_base and bodies[-1] - bodies[0] > _UPSIDE_DOWN * max(bodies))
 
 
-def _measured(hu: NDArray[np.int16]) -> list[_Slice | None]:
-    step = _step(hu)
-    return [_measure(image, (0.0, 0.0)) for image in hu[:, ::step, ::step]]
-
-
-def _brain(measured: Sequence[_Slice | None]) -> NDArray[np.float64]:
+def _brain(slices: Sequence[HeadSlice]) -> NDArray[np.float64]:
     """Brain inside a closed skull on each slice, as a share of the picture."""
-    return np.array([m.area * m.enclosed * m.brain if m and m.enclosed > _ENCLOSED else 0.0 for m in measured])
+    closed = [not image.is_empty and image.enclosed > _ENCLOSED for image in slices]
+    return np.array(
+        [i.area * i.enclosed * i.brain if is_closed else 0.0 for i, is_closed in zip(slices, closed, strict=True)]
+    )
 
 
 def _most(complaints: Sequence[str]) -> str:
@@ -153,15 +232,14 @@ def _most(complaints: Sequence[str]) -> str:
     return max(made, key=made.count) if 2 * len(made) > len(complaints) else ""
 
 
-def _step(hu: NDArray[np.int16]) -> int:
-    return max(1, int(max(hu.shape[1:])) // _GRID)
+def _sample(slices: Sequence[HeadSlice]) -> list[HeadSlice]:
+    """A few slices, evenly spread."""
+    chosen = np.unique(np.linspace(0, len(slices) - 1, min(len(slices), _SAMPLED)).round().astype(int))
+    return [slices[number] for number in chosen]
 
 
-def _sample(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    """A few slices, evenly spread, on a coarse grid."""
-    step = _step(hu)
-    chosen = np.unique(np.linspace(0, len(hu) - 1, min(len(hu), _SAMPLED)).round().astype(int))
-    return hu[chosen, ::step, ::step]
+def _share(values: NDArray[np.int16], low: int, high: int) -> float:
+    return float(np.mean((values > low) & (values < high))) if values.size else 0.0
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -179,14 +257,13 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ~reached[1:-1, 1:-1]
 
 
-def _is_brain(measure: _Slice) -> bool:
-    return measure.enclosed > _ENCLOSED and measure.brain > _BRAIN_INSIDE
+def _is_brain(image: HeadSlice) -> bool:
+    return image.enclosed > _ENCLOSED and image.brain > _BRAIN_INSIDE
 
 
-def _is_open_skull(measure: _Slice) -> bool:
-    closed = measure.enclosed > _ENCLOSED
-    bony = measure.bone > _SOME_BONE and measure.rim > _BONE_AT_RIM
-    return not closed and bony and measure.soft > _MOSTLY_BRAIN
+def _is_open_skull(image: HeadSlice) -> bool:
+    bony = image.bone > _SOME_BONE and image.bone_at_rim > _BONE_AT_RIM
+    return image.enclosed <= _ENCLOSED and bony and image.soft > _MOSTLY_BRAIN
 
 
 def _cavity(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -194,47 +271,13 @@ def _cavity(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return _filled(ndimage.binary_closing(np.pad(bone, 4), iterations=3))[4:-4, 4:-4]
 
 
-def _measure(hu: NDArray[np.int16], mm: tuple[float, float]) -> _Slice | None:
-    body = _largest(ndimage.binary_opening(hu > _BODY_HU))
-    area = body.sum()
-    if area < _EMPTY_SHARE * body.size:
-        return None
-    inside = hu[body]
-    bone = (hu > _BONE_HU) & body
-    cavity = _cavity(bone) & body
-    within = hu[cavity & ~bone]
-    high, wide = (np.ptp(np.flatnonzero(body.any(axis=axis))) + 1 for axis in (1, 0))
-
-    def share(values: NDArray[np.int16], low: int, high: int) -> float:
-        return float(np.mean((values > low) & (values < high))) if values.size else 0.0
-
-    return _Slice(
-        area=float(area / body.size),
-        extent_mm=float(max(high * mm[0], wide * mm[1])),
-        bone=float(bone.sum() / area),
-        lung=float(np.mean(inside < _LUNG_HU)),
-        fat=share(inside, *_FAT_HU),
-        enclosed=float(cavity.sum() / area),
-        soft=share(inside, *_BRAIN_HU),
-        rim=_share_at_rim(bone, body),
-        brain=share(within, *_BRAIN_HU) if within.size > _SOFT_INSIDE * area else 0.0,
-    )
-
-
-def _share_at_rim(bone: NDArray[np.bool_], body: NDArray[np.bool_]) -> float:
-    """Share of bone that lies near the body's border, by the body's mean radius."""
-    depth = max(1, round(_RIM * float(np.sqrt(body.sum() / np.pi))))
-    deep = ndimage.binary_erosion(np.pad(body, 1), iterations=depth)[1:-1, 1:-1]
-    return float(np.mean(~deep[bone])) if bone.any() else 0.0
-
-
-def _complaint(measure: _Slice) -> str:
-    if measure.lung > _MOST_LUNG:
+def _complaint(image: HeadSlice, spacing_mm: tuple[float, float]) -> str:
+    if image.lung > _MOST_LUNG:
         return "there is as much air inside the body as lungs have"
-    if measure.extent_mm > _LONGEST_MM:
+    if image.extent_mm(spacing_mm) > _LONGEST_MM:
         return f"the body is larger than a head (more than {_LONGEST_MM:.0f} mm)"
-    if measure.area < _APEX_SHARE:
+    if image.area < _APEX_SHARE:
         return ""
-    if measure.bone < _LEAST_BONE:
+    if image.bone < _LEAST_BONE:
         return _NO_BONE
-    return "there is more fat than a head has" if measure.fat > _MOST_FAT else ""
+    return "there is more fat than a head has" if image.fat > _MOST_FAT else ""

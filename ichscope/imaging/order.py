@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ichscope.imaging.frames import Frame
-from ichscope.imaging.head_check import is_upside_down
+from ichscope.imaging.head_check import head_slices, is_upside_down
 from ichscope.imaging.likeness import distances, in_order, moves_on
 from ichscope.imaging.series import Finding, FindingLevel
 from ichscope.imaging.source import name_some
@@ -51,7 +51,9 @@ def ordered(frames: list[Frame]) -> Ordered:
     best = (borne_out or witnesses)[0]
     order = np.argsort(best.values, kind="stable")
     findings = repeated + _choice(frames, witnesses, borne_out, best) + _contradictions(witnesses, borne_out, best)
-    if best.keyword != "ImagePositionPatient" and is_upside_down(np.stack([frames[index].hu for index in order])):
+    if best.keyword != "ImagePositionPatient" and is_upside_down(
+        head_slices(np.stack([frames[index].hu for index in order]))
+    ):
         order = order[::-1]
     # Slice Location may count down; places go up to the head.
     upward = best.values[order] * (1 if best.values[order[-1]] > best.values[order[0]] else -1)

@@ -10,15 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from ichscope.imaging.elements import describe
-from ichscope.imaging.head_check import brain_inside
+from ichscope.imaging.head_check import HeadSlice
 from ichscope.imaging.series import Finding, FindingLevel, Series
 from ichscope.imaging.source import name_some
 
-_GRID = 112
 _AIR_HU, _LOWEST_HU, _METAL_HU = -700, -1024, 1800
 # Wide, so that brain in the wrong place is still seen as brain.
 _BRAIN_HU = (-120, 180)
@@ -41,26 +39,31 @@ class _Levels:
     wrapped: float
 
 
-def implausible(series: Series) -> list[Finding]:
+def implausible(series: Series, slices: Sequence[HeadSlice]) -> list[Finding]:
     """Findings about slices unlike their neighbours, and about air and brain of the whole series.
+
+    slices : head_slices() of the series
 
     Examples
     --------
     >>> from ichscope.imaging.dicom import read_series
+    >>> from ichscope.imaging.head_check import head_slices
     >>> from ichscope.phantom import datasets, make, to_bytes
     >>> files = datasets(make(slices=8, size=64))
-    >>> implausible(read_series([to_bytes(dataset) for dataset in files]))
+    >>> series = read_series([to_bytes(dataset) for dataset in files])
+    >>> implausible(series, head_slices(series.hu))
     []
     >>> files[4].RescaleIntercept = -900
-    >>> [finding.code for finding in implausible(read_series([to_bytes(dataset) for dataset in files]))]
+    >>> series = read_series([to_bytes(dataset) for dataset in files])
+    >>> [finding.code for finding in implausible(series, head_slices(series.hu))]
     ['hu-slices']
     """
-    step = max(1, max(series.hu.shape[1:]) // _GRID)
-    levels = [_measure(image) for image in series.hu[:, ::step, ::step]]
+    levels = [_measure(image) for image in slices]
     return _odd_slices(series, levels) + _odd_series(levels)
 
 
-def _measure(hu: NDArray[np.int16]) -> _Levels:
+def _measure(image: HeadSlice) -> _Levels:
+    hu = image.hu
     air = hu < _AIR_HU
     real = hu[air & (hu > _LOWEST_HU)]
     level = None
@@ -68,7 +71,7 @@ def _measure(hu: NDArray[np.int16]) -> _Levels:
         level = float(np.median(real)) if real.size >= _MEASURED * air.sum() else float(_LOWEST_HU)
     if level is not None and real.size and np.mean(real == real.min()) > _CUT_OFF:
         level = None  # the lowest grey of a window, not measured
-    mask, share = brain_inside(hu, _BRAIN_HU)
+    mask, share = image.brain_inside(_BRAIN_HU)
     brain = float(np.median(hu[mask])) if share >= _ENOUGH_BRAIN else None
     wrapped = float(np.mean((hu > _METAL_HU) & ndimage.binary_dilation(air)))
     return _Levels(float(air.mean()), level, brain, wrapped)

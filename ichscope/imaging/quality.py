@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from ichscope.imaging.geometry import is_axial, plane_name
-from ichscope.imaging.head_check import OPEN_SKULL, is_upside_down, missing_ends, shows_brain, why_not_head
+from ichscope.imaging.head_check import (
+    OPEN_SKULL,
+    HeadSlice,
+    head_slices,
+    is_upside_down,
+    missing_ends,
+    shows_brain,
+    why_not_head,
+)
 from ichscope.imaging.picture_check import picture_findings
 from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
@@ -61,19 +70,20 @@ def _picture_checks(series: Series) -> list[Finding]:
 
 
 def _ct_checks(series: Series) -> list[Finding]:
+    slices = head_slices(series.hu)
     checks = (
         _modality,
-        _body_part,
+        partial(_body_part, slices=slices),
         _kind_of_image,
         _plane,
-        _head,
-        implausible,
+        partial(_head, slices=slices),
+        partial(implausible, slices=slices),
         _contrast,
         _age,
         _kvp,
         _thickness,
         _count,
-        _ends,
+        partial(_ends, slices=slices),
     )
     return [finding for check in checks for finding in check(series)]
 
@@ -86,13 +96,13 @@ def _modality(series: Series) -> Iterable[Finding]:
         yield Finding(FindingLevel.NOT_ANALYSABLE, "modality", text)
 
 
-def _body_part(series: Series) -> Iterable[Finding]:
+def _body_part(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
     part = series.header.body_part.upper()
     if any(word in part for word in _HEAD_WORDS):
         yield Finding(FindingLevel.OK, "body-part", f"Body Part Examined is {part}.")
     elif any(word in part for word in _OTHER_PARTS):
         text = f"Body Part Examined (0018,0015): found {part}, expected HEAD"
-        if shows_brain(series.hu):
+        if shows_brain(slices):
             yield Finding(FindingLevel.WARNING, "body-part", f"{text}; the pixels show brain inside a skull")
         else:
             yield Finding(FindingLevel.NOT_ANALYSABLE, "body-part", text)
@@ -117,11 +127,11 @@ def _plane(series: Series) -> Iterable[Finding]:
         yield Finding(FindingLevel.NOT_ANALYSABLE, "plane", text)
 
 
-def _head(series: Series) -> Iterable[Finding]:
+def _head(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
     if series.orientation is not None and not is_axial(series.orientation):
         return
     spacing = series.spacing_mm[1:] if series.spacing_mm else None
-    reason, age = why_not_head(series.hu, spacing), series.header.age_years
+    reason, age = why_not_head(slices, spacing), series.header.age_years
     if reason == OPEN_SKULL and age is not None and age < ADULT_YEARS:
         text = f"Patient's Age (0010,1010): found {age:g} years, expected {ADULT_YEARS} or more; {reason}."
         yield Finding(FindingLevel.NOT_ANALYSABLE, "age", text)
@@ -182,16 +192,16 @@ def _count(series: Series) -> Iterable[Finding]:
         yield Finding(FindingLevel.WARNING, "few-slices", text)
 
 
-def _ends(series: Series) -> Iterable[Finding]:
+def _ends(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
     """Is the head there from skull base to vertex? Slices that are no axial head have no such ends."""
     axial = series.orientation is None or is_axial(series.orientation)
     if len(series.slices) < _ENOUGH_FOR_ENDS or not axial:
         return
-    if missing := missing_ends(series.hu):
+    if missing := missing_ends(slices):
         text = f"The {' and the '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing: the last slice there "
         text += "still shows a wide cross-section of the brain, so a bleed beyond it cannot be seen."
         yield Finding(FindingLevel.WARNING, "cut-off", text)
-    if is_upside_down(series.hu):
+    if is_upside_down(slices):
         text = "Image Position (Patient) (0020,0032): found the skull base above the vertex, expected it below: the "
         text += "head is read upside down, and left may be right."
         yield Finding(FindingLevel.WARNING, "upside-down", text)
