@@ -129,7 +129,7 @@ def _one_study(files: Files, predict: Predict) -> Seconds:
         with _timed(seconds, "quality"):
             quality.status(quality.assess(series))
         with _timed(seconds, "preprocess"):
-            hu, _ = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+            hu, _ = model_input(series.hu, series.pixel_spacing_mm)
         seconds |= predict(hu)
     return seconds
 

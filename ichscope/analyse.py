@@ -27,6 +27,8 @@ from ichscope.models.scheduler import Priority
 from ichscope.results import LEFT_TO_ANOTHER, OTHER_SERIES, ModelResult, Role, SeriesResult, StudyResult, reasons_of
 
 Progress = Callable[[int, int, str], None]
+# The finding of a model that could not be run on a series.
+MODEL_FAILED = "model-failed"
 
 
 def analyse(
@@ -94,7 +96,7 @@ def analyse_group(
         return unreadable(group.study, group.key, name, str(error), group.findings)
     # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
     with ThreadPoolExecutor(1) as beside:
-        prepared = beside.submit(model_input, series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
+        prepared = beside.submit(model_input, series.hu, series.pixel_spacing_mm)
         findings = quality.assess(series)
     status = quality.status(findings)
     checked = SeriesResult(
@@ -125,9 +127,8 @@ def judge(checked: SeriesResult, detectors: Mapping[str, Detector], progress: Pr
     """
     if (series := checked.volume) is None:
         raise ValueError(f"{checked.name}: expected a series with voxels, found none")
-    hu, box = model_input(series.hu, series.spacing_mm[1:] if series.spacing_mm else None)
-    findings = tuple(finding for finding in checked.findings if finding.code != OTHER_SERIES)
-    return _judged(replace(checked, findings=findings, box=box), hu, detectors, progress, "interactive")
+    hu, box = model_input(series.hu, series.pixel_spacing_mm)
+    return _judged(replace(checked, box=box), hu, detectors, progress, "interactive")
 
 
 def _judged(
@@ -138,9 +139,18 @@ def _judged(
     priority: Priority,
 ) -> SeriesResult:
     models, failures = run_models(hu, detectors, progress, checked.name, priority)
-    findings = (*failures, *checked.findings)
-    status, reasons = quality.status(findings), reasons_of(findings)
-    return replace(checked, status=status, reasons=reasons, findings=findings, models=models)
+    return with_models(checked, models, failures)
+
+
+def with_models(
+    checked: SeriesResult, models: dict[str, ModelResult], failures: Sequence[Finding] = ()
+) -> SeriesResult:
+    """A result with what models say of it now; whatever they could not do before, or were not asked, is settled."""
+    settled = (MODEL_FAILED, OTHER_SERIES)
+    findings = (*failures, *(finding for finding in checked.findings if finding.code not in settled))
+    return replace(
+        checked, status=quality.status(findings), reasons=reasons_of(findings), findings=findings, models=models
+    )
 
 
 def unreadable(study: str, series: str, name: str, reason: str, more: Sequence[Finding] = ()) -> SeriesResult:
@@ -173,7 +183,7 @@ def run_models(
 
     Returns
     -------
-    results by model, and a finding "model-failed" for each that fails: it limits the result, and when none is left
+    results by model, and a finding MODEL_FAILED for each that fails: it limits the result, and when none is left
     there is no result
     """
     models: dict[str, ModelResult] = {}
@@ -192,7 +202,7 @@ def run_models(
         models[key] = _model_result(detector, prediction, time.perf_counter() - start)
     models = {key: models[key] for key in detectors if key in models}
     level = FindingLevel.WARNING if models else FindingLevel.NOT_ANALYSABLE
-    return models, [Finding(level, "model-failed", text) for text in failures]
+    return models, [Finding(level, MODEL_FAILED, text) for text in failures]
 
 
 def series_name(group: Group) -> str:

@@ -199,7 +199,7 @@ def load(store: Store, series: int) -> Stored:
         raise SourceError(str(error)) from None
     if (volume := result.volume) is None:
         raise SourceError("its volume is no longer kept")
-    hu, _ = model_input(volume.hu, volume.spacing_mm[1:] if volume.spacing_mm else None)
+    hu, _ = model_input(volume.hu, volume.pixel_spacing_mm)
     return Stored(series, replace(result, volume=None), hu)
 
 

@@ -6,20 +6,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ichscope.analyse import unreadable
+from ichscope.analyse import MODEL_FAILED, unreadable, with_models
 from ichscope.batch import discovery, workers
 from ichscope.batch.discovery import PlaceTasks, Ready, Stored
 from ichscope.batch.work_items import Files, Refused, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.errors import IchscopeError
-from ichscope.imaging import quality
 from ichscope.imaging.findings import Status
 from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
@@ -152,7 +151,7 @@ class Driver:
     def _known(self, seen: Seen, left: _Left) -> bool:
         """Whether these models have said all they can: a result each, or the series is unfit, or not to be judged."""
         if seen.status == Status.NOT_ANALYSED:
-            return "model-failed" not in seen.findings and (left.judged or OTHER_SERIES not in seen.findings)
+            return MODEL_FAILED not in seen.findings and (left.judged or OTHER_SERIES not in seen.findings)
         return all(card.version in seen.models.get(card.name, ()) for card in self._config.cards().values())
 
     def _go_to_next(self, item: Item, left: _Left, *, judged: bool, study: int | None) -> None:
@@ -201,11 +200,7 @@ class Driver:
         if failure := _failure(failures):
             self._store.jobs.fail(item.id, failure)
             return
-        # Whatever a model could not do before, or was not asked to do, it has done now.
-        settled = ("model-failed", OTHER_SERIES)
-        findings = tuple(finding for finding in kept.result.findings if finding.code not in settled)
-        result = replace(kept.result, models=models, findings=findings, status=quality.status(findings))
-        self._store.results.rescore(kept.series, result, item=item.id)
+        self._store.results.rescore(kept.series, with_models(kept.result, models), item=item.id)
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -243,4 +238,4 @@ def save_volume(root: Path, content: str, result: SeriesResult) -> str | None:
 
 def _failure(findings: tuple[Finding, ...] | list[Finding]) -> str:
     """Why a model failed, or "": such a study has its row, and its item can be tried again."""
-    return next((finding.text for finding in findings if finding.code == "model-failed"), "")
+    return next((finding.text for finding in findings if finding.code == MODEL_FAILED), "")

@@ -130,8 +130,7 @@ def _plane(series: Series) -> Iterable[Finding]:
 def _head(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
     if series.orientation is not None and not is_axial(series.orientation):
         return
-    spacing = series.spacing_mm[1:] if series.spacing_mm else None
-    reason, age = why_not_head(slices, spacing), series.header.age_years
+    reason, age = why_not_head(slices, series.pixel_spacing_mm), series.header.age_years
     if reason == OPEN_SKULL and age is not None and age < ADULT_YEARS:
         text = f"Patient's Age (0010,1010): found {age:g} years, expected {ADULT_YEARS} or more; {reason}."
         yield Finding(FindingLevel.NOT_ANALYSABLE, "age", text)

@@ -98,3 +98,8 @@ class Series:
     findings: tuple[Finding, ...] = ()
     facts: SeriesFacts = field(default_factory=SeriesFacts)
     patient_id: str = field(default="", repr=False)
+
+    @property
+    def pixel_spacing_mm(self) -> tuple[float, float] | None:
+        """Between rows and between columns, None where unknown."""
+        return self.spacing_mm[1:] if self.spacing_mm else None
