@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,8 +221,8 @@ def test_where_the_best_series_cannot_be_analysed_the_next_one_speaks(
     bleeding: Phantom, detectors: dict[str, Detector]
 ) -> None:
     study = {"StudyInstanceUID": "1.2.3.5"}
-    agent = {"ContrastBolusAgent": "Iomeron", "ConvolutionKernel": "H31s"}
-    broken = files(bleeding, "e/1", **study, SeriesInstanceUID="1.2.3.5.1", RescaleSlope=None, **agent)
+    soft = {"ConvolutionKernel": "H31s", "RescaleSlope": None}
+    broken = files(bleeding, "e/1", **study, SeriesInstanceUID="1.2.3.5.1", **soft)
     bone = files(bleeding, "e/2", **study, SeriesInstanceUID="1.2.3.5.2", ConvolutionKernel="H70h")
     (result,) = analyse_studies([*broken, *bone], detectors)
     assert (result.speaks.name, result.status) == ("e/2", "analysed")
@@ -418,13 +419,27 @@ def test_when_every_model_fails_nothing_is_analysed(good: list[File], detectors:
     assert result.volume is not None, "the study can still be looked at"
 
 
-def test_a_mistake_in_the_program_is_not_hidden(good: list[File], detectors: dict[str, Detector]) -> None:
-    def run(*_: Any) -> Any:
-        raise TypeError("a mistake")
+def test_a_mistake_in_the_program_is_told_and_costs_no_other_study(
+    good: list[File], detectors: dict[str, Detector], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has its kind and its place, and nothing of what it says, which may be a patient's."""
+    calls: list[str] = []
+
+    def run(*arguments: Any) -> Any:
+        calls.append("")
+        if len(calls) == 1:
+            raise TypeError("Mueller^Anna")
+        return detectors["cranioscan"].run(*arguments)
 
     wrong = SimpleNamespace(run=run, card=detectors["cranioscan"].card, provider="CPU fp32")
-    with pytest.raises(TypeError, match="a mistake"):
-        one(good, {"cranioscan": wrong})
+    more = files(phantom.make(seed=2, slices=8, size=128), "more")
+    first, second = (study.speaks for study in analyse_studies([*good, *more], {"cranioscan": wrong}))
+    assert (first.status, first.reasons) == ("not analysed", ("good: not analysed: unexpected TypeError",))
+    assert first.findings[0].code == "unexpected-error"
+    assert second.models
+    [record] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert re.match(r"unexpected TypeError in .*test_analyse, line \d+$", record.getMessage())
+    assert "Mueller" not in caplog.text
 
 
 # ---------------------------------------------------------------- progress

@@ -1,25 +1,43 @@
-"""Compressed pixel data into stored values."""
+"""Compressed pixel data into stored values: what can be checked is checked here, a decoder does the rest."""
 
 from __future__ import annotations
 
-import logging
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import groupby, islice
 from typing import Any
 
-import gdcm
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
+from pydicom.encaps import generate_frames
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
-from ichscope.imaging.elements import PARSE_ERRORS, DicomError
+from ichscope.errors import barrier
+from ichscope.imaging.decoding import DecodingError, NoDecoderError, decoders
+from ichscope.imaging.elements import DicomError
 
-_LOG = logging.getLogger(__name__)
 # Spectral selection and full progression (PS3.5 A.4.1, retired): the same decoder reads them as JPEG Extended.
 _RETIRED = ("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55")
-_DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, OSError, MemoryError)
+
+_JPEG = frozenset((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes))
+# So many bytes of decoded frames are asked for at once: enough for what asking costs not to count.
+_AT_ONCE = 4 << 20
+# No encoder makes an image larger than twice its pixels, and its own tables and comments.
+_LARGEST_RATIO = 2
+_LARGEST_REST = 1 << 16
+
+Words = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,75 +51,87 @@ class FrameFormat:
     signed: bool
 
 
-def decode(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) -> Iterator[NDArray[np.integer[Any]]]:
-    """Decode encapsulated pixel data (PS3.5 A.4) frame by frame.
+def decode(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) -> Iterator[Words]:
+    """Decode encapsulated pixel data (PS3.5 A.4); the first frames are on their way when this returns.
 
-    Yields
-    ------
-    (rows, columns) stored values
+    Returns
+    -------
+    (rows, columns) stored values of each frame
 
     Raises
     ------
     DicomError
-        if the transfer syntax has no decoder here, or a frame is damaged
+        at once or by the iterator, if the transfer syntax has no decoder here, or a frame is damaged
     """
-    if syntax in _RETIRED:
-        syntax = JPEGExtended12Bit
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        decoder = None
-    if decoder is None or not decoder.is_available:
-        known = "an uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000 image"
-        raise DicomError.about(file, "TransferSyntaxUID", syntax.name, known)
-    # pylibjpeg-rle is written in Rust and panics on damaged data, which no `except Exception` catches.
-    plugin = "pydicom" if syntax == RLELossless else ""
-    try:
-        for codestream in generate_frames(data, number_of_frames=frames):
+    syntax = UID(JPEGExtended12Bit) if syntax in _RETIRED else syntax
+    expected = f"an image of {form.columns} x {form.rows}"
+    refusal = partial(DicomError.about, file, "PixelData", expected=expected)
+    damaged = f"damaged {syntax.name} data"
+    asked = _asked(data, syntax, frames, form, file)
+    with barrier(lambda kind: refusal(damaged)):
+        ahead = deque(islice(asked, decoders().limits.decoders))
+
+    def answers() -> Iterator[Words]:
+        try:
+            with barrier(lambda kind: refusal(damaged)):
+                while ahead:
+                    some = ahead.popleft().result()
+                    ahead.extend(islice(asked, 1))
+                    yield from some
+        except NoDecoderError:
+            known = "an uncompressed, RLE, JPEG, JPEG-LS or JPEG 2000 image"
+            raise DicomError.about(file, "TransferSyntaxUID", syntax.name, known) from None
+        except DecodingError as error:
+            raise refusal(str(error) or damaged) from None
+        finally:
+            for answer in ahead:
+                answer.cancel()
+
+    return answers()
+
+
+def _asked(data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str) -> Iterator[Future[list[Words]]]:
+    """Ask for frames, some at a time."""
+    checked = _checked(data, syntax, frames, form, file)
+    at_once = max(1, _AT_ONCE // (form.rows * form.columns * form.allocated // 8))
+    for own, codestreams in groupby(checked, key=lambda frame: frame[0]):
+        by_gdcm = syntax == JPEGExtended12Bit and own.stored > 8
+        while some := [codestream for _, codestream in islice(codestreams, at_once)]:
+            yield decoders().frames(some, syntax=str(syntax), by_gdcm=by_gdcm, **asdict(own))
+
+
+def _checked(
+    data: bytes, syntax: UID, frames: int, form: FrameFormat, file: str
+) -> Iterator[tuple[FrameFormat, bytes]]:
+    """Every frame's own format, and its codestream."""
+    for codestream in generate_frames(data, number_of_frames=frames):
+        _check_length(codestream, form, file)
+        if syntax in _JPEG:
             _check_size(codestream, syntax, form, file)
-            _check_end(codestream, syntax, file)
-            own = _own_precision(codestream, syntax, form)
-            if syntax == JPEGExtended12Bit and own.stored > 8:
-                yield _gdcm(codestream, syntax, own)
-            else:
-                alone = encapsulate([codestream], has_bot=False)
-                yield decoder.as_array(alone, raw=True, decoding_plugin=plugin, **_options(own))[0]
-    except _DECODE_ERRORS as error:
-        _LOG.debug("decoding failed: %s", type(error).__name__)
-        expected = f"an image of {form.columns} x {form.rows}"
-        raise DicomError.about(file, "PixelData", f"damaged {syntax.name} data", expected) from None
+            _check_end(codestream, file)
+        yield _own_precision(codestream, syntax, form), codestream
 
 
-def _options(form: FrameFormat) -> dict[str, Any]:
-    return {
-        "rows": form.rows,
-        "columns": form.columns,
-        "samples_per_pixel": 1,
-        "photometric_interpretation": "MONOCHROME2",
-        "bits_allocated": form.allocated,
-        "bits_stored": form.stored,
-        "pixel_representation": int(form.signed),
-        "pixel_keyword": "PixelData",
-        "number_of_frames": 1,
-    }
+def _check_length(codestream: bytes, form: FrameFormat, file: str) -> None:
+    """A decoder may go on behind the end of its image for as long as there is data."""
+    most = _LARGEST_RATIO * form.rows * form.columns * form.allocated // 8 + _LARGEST_REST
+    if len(codestream) > most:
+        actual = f"{len(codestream)} bytes for an image of {form.columns} x {form.rows}"
+        raise DicomError.about(file, "PixelData", actual, f"at most {most}")
 
 
 def _check_size(codestream: bytes, syntax: UID, form: FrameFormat, file: str) -> None:
     """A few bytes can announce an image of gigabytes: believe only one of the size that the header says."""
-    size = None
-    if syntax in JPEG2000TransferSyntaxes:
-        size = _j2k_size(codestream)
-    elif syntax != RLELossless:
-        size = _jpeg_header(codestream)[:2]
+    size = _j2k_size(codestream) if syntax in JPEG2000TransferSyntaxes else _jpeg_header(codestream)[:2]
     if size and size != (form.rows, form.columns):
         actual = f"an image of {size[1]} x {size[0]}"
         raise DicomError.about(file, "PixelData", actual, f"{form.columns} x {form.rows}")
 
 
-def _check_end(codestream: bytes, syntax: UID, file: str) -> None:
+def _check_end(codestream: bytes, file: str) -> None:
     """A transfer that broke off leaves zeros where the end marker was; decoders would paint over the hole."""
     end = codestream[-256:].rstrip(b"\0")
-    if syntax != RLELossless and len(end) < min(len(codestream), 256) - 16 and not end.endswith(b"\xff\xd9"):
+    if len(end) < min(len(codestream), 256) - 16 and not end.endswith(b"\xff\xd9"):
         raise DicomError.about(file, "PixelData", "an image that breaks off", "a whole one")
 
 
@@ -137,23 +167,3 @@ def _jpeg_header(codestream: bytes) -> tuple[int, int, int]:
             return rows, columns, codestream[at + 4]
         at += 1 if marker == 0xFF else 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
     raise ValueError("no frame header")
-
-
-def _gdcm(codestream: bytes, syntax: UID, form: FrameFormat) -> NDArray[np.integer[Any]]:
-    """12-bit JPEG Extended, which GDCM decodes and pydicom's use of it refuses."""
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(codestream)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((form.columns, form.rows, 1))
-    image.SetDataElement(element)
-    grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(syntax))))
-    image.SetPixelFormat(gdcm.PixelFormat(1, form.allocated, form.stored, form.stored - 1, int(form.signed)))
-    pixels = image.GetBuffer().encode("utf-8", "surrogateescape")
-    return np.frombuffer(pixels, np.int16 if form.signed else np.uint16).reshape(form.rows, form.columns)

@@ -13,19 +13,24 @@ _LONGEST = 64
 # What scanners and people write where none was given, and words that go with it, without dots and slashes.
 _DENIALS = frozenset((
     "NO", "UN", "NON", "NOT", "NONE", "NIL", "NULL", "NA", "N", "WITHOUT", "WO", "OHNE", "SANS", "SIN", "SENZA", "SINE",
-    "NATIVE", "NATIV", "NATIF", "UNENHANCED", "PLAIN", "OFF", "PRE", "NECT", "NCCT", "NCT", "NC", "0", "00",
-    "FALSE", "UNKNOWN", "NONCONTRAST", "NONENHANCED", "PRECONTRAST", "NOCONTRAST", "WOCONTRAST",
+    "KEIN", "KEINE", "KEINES", "NICHT", "GEEN", "NIHIL", "ZONDER", "UTAN", "BEZ",
+    "NATIVE", "NATIV", "NATIF", "UNENHANCED", "PLAIN", "OFF", "PRE", "NECT", "NCCT", "NCT", "NC", "0", "00", "0ML",
+    "FALSE", "UNKNOWN", "UNSPECIFIED", "ANONYMIZED", "ANONYMISED", "REMOVED", "NONCONTRAST", "NONENHANCED",
+    "PRECONTRAST", "NOCONTRAST", "WOCONTRAST", "NONEGIVEN",
 ))  # fmt: skip
 _COMPANIONS = frozenset((
     "IV", "ORAL", "CONTRAST", "CONTRASTE", "AGENT", "MEDIA", "MEDIUM", "MATERIAL", "DYE", "KM", "CM", "CE", "MDC",
     "GIVEN", "ADMINISTERED", "APPLIED", "USED", "INJECTED", "APPLICABLE", "ENHANCED", "ENHANCEMENT", "INJECTION",
-    "BOLUS", "CT", "SCAN", "HEAD", "BRAIN", "C",
+    "BOLUS", "CT", "SCAN", "HEAD", "BRAIN", "C", "INJ", "ML", "CC", "IODINE", "KONTRAST", "KONTRASTMITTEL", "GEGEBEN",
+    "CONTRASTO", "CONTRASTMIDDEL",
 ))  # fmt: skip
 _MINUS = re.compile(r"\bC\s*\(?[-\u2013\u2212]|[-\u2013\u2212]\)?\s*C\b|\(-\)", re.IGNORECASE)
 # Series names of enhanced heads; a name that also says "without" is not one.
 _ENHANCED_NAME = re.compile(
     r"\b(CTA|CTV|ANGIO\w*|POST[\s_-]?(CONTRAST|GAD|KM|CM|INJ\w*)|CECT|KM[\s_-]?GABE|MIT[\s_-]?KM|CON[\s_-]?CONTRASTE|"
-    r"(?<!WITHOUT )WITH[\s_-]?CONTRAST|ENHANCED|CONTRAST|AVEC[\s_-]?(IV|INJECTION)|PERFUSION|CTP)\b|"
+    r"(?<!WITHOUT )WITH[\s_-]?CONTRAST|(?<!EDGE )(?<!BONE )ENHANCED|(?<!HIGH )(?<!LOW )(?<!TISSUE )CONTRAST|"
+    r"AVEC[\s_-]?(IV|INJECTION)|PERFUSION|CTP|NACH[\s_-]?KM|(POST)?KONTRAST\w*|"
+    r"(ART|VEN|ARTERIAL|ARTERIELLE|VENOUS|VENOSE|VEN\u00d6SE)[\s._-]*PHASE)\b|"
     r"(^|[\s_(])(C\+|\+C|\+\s?CE|IV\+)", re.IGNORECASE
 )  # fmt: skip
 _AMOUNTS = ("ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastFlowRate", "ContrastBolusIngredientConcentration")
@@ -60,11 +65,11 @@ def is_no_agent(word: str) -> bool:
 
     Examples
     --------
-    >>> [is_no_agent(word) for word in ("C-", "W/O", "N/A", "C+", "OMNIPAQUE 300")]
-    [True, True, True, False, False]
+    >>> [is_no_agent(word) for word in ("C-", "W/O", "N/A", "CONTRAST: NONE", "C+", "NON-IONIC", "OMNIPAQUE 300")]
+    [True, True, True, True, False, False, False]
     """
-    words = _words(word)
-    return not words or (words[0] in _DENIALS and set(words) <= _DENIALS | _COMPANIONS)
+    words = set(_words(word))
+    return not words or (bool(words & _DENIALS) and words <= _DENIALS | _COMPANIONS)
 
 
 def _words(phrase: str) -> list[str]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.errors import IchscopeError, UnexpectedError, barrier
+from ichscope.imaging.agreement import one_header
 from ichscope.imaging.completeness import missing_images
-from ichscope.imaging.elements import DicomError
+from ichscope.imaging.decoding import decoders
+from ichscope.imaging.elements import DicomError, describe
 from ichscope.imaging.facts import series_facts
-from ichscope.imaging.frames import MAX_VOXELS, Frame, read_frames
+from ichscope.imaging.frames import Frame, begin_frames
 from ichscope.imaging.geometry import (
     check_spacing,
     clusters,
@@ -23,16 +30,20 @@ from ichscope.imaging.geometry import (
 )
 from ichscope.imaging.hounsfield import series_findings
 from ichscope.imaging.identity import identity_of
+from ichscope.imaging.limits import too_many_voxels
 from ichscope.imaging.order import ordered
+from ichscope.imaging.orientation import orientation_findings
 from ichscope.imaging.passes import one_pass
 from ichscope.imaging.person import person_of, tell_apart, told_apart_by
-from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, Slice
+from ichscope.imaging.proportions import diameter_findings
+from ichscope.imaging.series import Finding, FindingLevel, Header, Identity, Series, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 from ichscope.imaging.witness import witness
 
 __all__ = ["DicomError", "read_series"]
 
-_TILTED_DEG = 1.0
+# While one file of a series is decoded, the next ones wait.
+_FILES_A_DECODER = 2
 
 
 def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | None = None) -> Series:
@@ -77,7 +88,10 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
       used, and the others are named (`passes`);
     - slices have an order: of Image Position (Patient) [4]_ along the slice normal or, with a warning, of the next tag
       that tells them apart and that the pixels bear out (`order`); without one they cannot be analysed;
-    - distances are even, agree with thickness and numbers, and no slice is missing, else there is a warning.
+    - distances are even, agree with thickness and numbers, and no slice is missing, else there is a warning;
+    - Image Orientation is one that Patient Position explains, and Pixel Spacing fits Reconstruction Diameter, else
+      there is a warning (`orientation`, `proportions`);
+    - what slices say of patient and exposure is the same, else the gravest counts (`agreement`).
 
     References
     ----------
@@ -111,26 +125,31 @@ def read_series(sources: Sequence[Source | Path | bytes], identity: Identity | N
     order = ordered(frames)
     frames, places = order.frames, order.places
     findings += mixed + repeated + passes + order.findings
-    findings += _spacing_findings(frames, places) + missing_images(frames, places) + _other_findings(frames)
-    findings += series_findings(frames)
-    return _assemble(frames, places, tuple(findings), identity, patient_id)
+    findings += _spacing_findings(frames, places) + missing_images(frames, places)
+    findings += orientation_findings(frames) + diameter_findings(frames) + series_findings(frames)
+    header, contradictions = one_header(frames)
+    return _assemble(frames, places, header, (*findings, *contradictions), identity, patient_id)
 
 
 def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
     frames: list[Frame] = []
     failures: list[str] = []
-    voxels = 0
-    for source in sources:
+    voxels = packed = 0
+    for source, read in _ahead(sources):
         try:
-            frames += (frames_of_file := read_frames(source.read(), source.name))
-        except SourceError as error:
+            with barrier():
+                frames += (frames_of_file := read())
+        except (SourceError, UnexpectedError) as error:
+            if isinstance(error, UnexpectedError) and error.of_the_machine:
+                raise  # with a part of its slices a series would be judged for good
             failures.append(f"{source.name}: {error}")
         except DicomError as error:
             failures.append(str(error))
         else:
             voxels += sum(frame.hu.size for frame in frames_of_file)
-        if voxels > MAX_VOXELS:
-            raise DicomError(f"{source.name}: found more than {MAX_VOXELS >> 20} million pixels, expected a head CT")
+            packed += source.size
+        if problem := too_many_voxels(voxels, packed):
+            raise DicomError(f"{source.name} and the files before it: {problem}")
     if not frames:
         more = f" (and {len(failures) - 1} more files like it)" if len(failures) > 1 else ""
         raise DicomError(failures[0] + more if failures else "found no files, expected a CT series")
@@ -138,6 +157,28 @@ def _read_all(sources: list[Source]) -> tuple[list[Frame], list[Finding]]:
         return frames, []
     text = f"{len(failures)} of {len(sources)} files could not be read and {_are(len(failures))} left out: "
     return frames, [Finding(FindingLevel.WARNING, "unreadable-file", text + name_some(failures))]
+
+
+def _ahead(sources: list[Source]) -> Iterator[tuple[Source, Callable[[], list[Frame]]]]:
+    """Each file with what reads it; compressed pixels of the next files are decoded meanwhile."""
+    begun: deque[tuple[Source, Callable[[], list[Frame]]]] = deque()
+    for source in sources:
+        begun.append((source, _begin(source)))
+        if len(begun) > _FILES_A_DECODER * decoders().limits.decoders:
+            yield begun.popleft()
+    yield from begun
+
+
+def _begin(source: Source) -> Callable[[], list[Frame]]:
+    try:
+        with barrier():
+            return begin_frames(source.read(), source.name)
+    except (SourceError, DicomError, UnexpectedError) as error:
+        return partial(_fail, error)
+
+
+def _fail(error: IchscopeError) -> NoReturn:
+    raise error
 
 
 def _check_one_patient(frames: list[Frame]) -> None:
@@ -163,8 +204,11 @@ def _largest_cluster(frames: list[Frame]) -> tuple[list[Frame], list[Finding]]:
         return frames, []
     kept = [frames[i] for i in groups[0]]
     left = [frames[i] for members in groups[1:] for i in members]
-    text = f"{len(left)} of {len(frames)} images do not form one volume with the others ({kept[0].shape}) and "
-    text += f"{_are(len(left))} left out: " + name_some([f"{frame.file} ({frame.shape})" for frame in left])
+    differences = [kept[0].shape.differences(frame.shape) for frame in left]
+    tags = ", ".join(describe(keyword) for keyword in dict.fromkeys(chain.from_iterable(differences)))
+    text = f"{len(left)} of {len(frames)} images do not form one volume with the others ({kept[0].shape}) "
+    text += f"by {tags} and {_are(len(left))} left out: "
+    text += name_some([f"{frame.file} ({frame.shape})" for frame in left])
     return kept, [Finding(FindingLevel.WARNING, "mixed-series", text)]
 
 
@@ -194,21 +238,10 @@ def _spacing_findings(frames: list[Frame], places: list[float | None]) -> list[F
     return check_spacing(known, [frame.file for frame in frames]) if len(known) == len(places) else []
 
 
-def _other_findings(frames: list[Frame]) -> list[Finding]:
-    findings = []
-    orientation = frames[0].shape.orientation
-    if orientation is None:
-        text = "Image Orientation (Patient) (0020,0037) is missing: slices are shown as stored, left may be right."
-        findings.append(Finding(FindingLevel.WARNING, "no-orientation", text))
-    elif is_axial(orientation) and abs(tilt := tilt_degrees(orientation)) > _TILTED_DEG:
-        text = f"Slices are tilted by {abs(tilt):.0f} degrees; their places are measured along the slice normal."
-        findings.append(Finding(FindingLevel.OK, "tilt", text))
-    return findings
-
-
 def _assemble(
     frames: list[Frame],
     places: list[float | None],
+    header: Header,
     findings: tuple[Finding, ...],
     identity: Identity,
     patient_id: str,
@@ -222,7 +255,6 @@ def _assemble(
     known = [place for place in places if place is not None]
     between = float(np.median(np.diff(known))) if len(known) == len(places) > 1 else None
     row_mm, column_mm = (spacing[::-1] if transposed else spacing) if spacing else (0.0, 0.0)
-    header = first.header
     tilt = header.gantry_tilt_deg
     if tilt is None and orientation is not None and is_axial(orientation):
         tilt = round(tilt_degrees(orientation), 1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import struct
 import zlib
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from typing import Literal
@@ -18,20 +18,21 @@ from pydicom.charset import decode_bytes
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
-from ichscope.errors import IchscopeError
+from ichscope.errors import IchscopeError, barrier
+from ichscope.imaging.decoding import DecodingError, decoders
+from ichscope.imaging.limits import MAX_RATIO, SMALL_BYTES
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 _EXPLICIT = b"1.2.840.10008.1.2.1\0\0\0"
 MAX_INFLATED = 1 << 30
-# What pydicom raises on damaged input; found by cutting and corrupting files.
-PARSE_ERRORS = (
-    InvalidDicomError, BytesLengthException, NotImplementedError, RecursionError, OSError, EOFError, struct.error,
-    zlib.error, ValueError, TypeError, LookupError, AttributeError, OverflowError,
-)  # fmt: skip
+# A header that is not over by here is read by a decoder first: what stands in it may take any time and memory.
+_USUAL_HEADER = 1 << 20
+# Items of sequences: some 40 a frame in an Enhanced image of 2,000.
+_MOST_ITEMS = 100_000
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _PIXEL_DATA, _BEFORE_PIXELS, _UNDEFINED_LENGTH = 0x7FE00010, 0x7FE0000F, 0xFFFFFFFF
 _NUMERIC = set("0123456789+-.,eE \\")
 _TEXT_DELIMITERS = {0x5C}
@@ -129,6 +130,34 @@ def parse(data: bytes, file: str, last_tag: int = _BEFORE_PIXELS) -> tuple[FileD
     >>> text(dataset, "Modality"), pixel_data(dataset, rest) is not None
     ('CT', True)
     """
+    if not looks_like_dicom(data[:132]):
+        raise DicomError(f"{file}: found no 'DICM' at byte 128, expected a DICOM file")
+    if DEFLATED in data[132:1024]:
+        data = _inflate(data, file, 1 << 20 if last_tag < _BEFORE_PIXELS else MAX_INFLATED)
+    with barrier(lambda kind: DicomError(f"{file}: found a damaged DICOM header ({kind}), expected a whole one")):
+        if len(data) > _USUAL_HEADER:
+            with suppress(Exception):  # whatever it is, the whole file shows it again
+                dataset, end = read_elements(data[:_USUAL_HEADER], last_tag)
+                if end:
+                    return dataset, memoryview(data)[end:]
+            if _too_many_items(data):
+                raise DicomError(f"{file}: found more than {_MOST_ITEMS} items of sequences, expected fewer")
+            try:
+                decoders().check_header(data)
+            except DecodingError as error:
+                if str(error):
+                    raise DicomError(f"{file}: found {error} in its header, expected a CT image's") from None
+        dataset, end = read_elements(data, last_tag)
+    return dataset, memoryview(data)[end:] if end else memoryview(b"")
+
+
+def read_elements(data: bytes, last_tag: int = _BEFORE_PIXELS) -> tuple[FileDataset, int]:
+    """Read elements up to a tag.
+
+    Returns
+    -------
+    the dataset, and where the first tag beyond `last_tag` begins, 0 if there is none; damaged data raise anything
+    """
     beyond = False
 
     def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -136,18 +165,10 @@ def parse(data: bytes, file: str, last_tag: int = _BEFORE_PIXELS) -> tuple[FileD
         beyond = int(tag) > last_tag
         return beyond
 
-    if not looks_like_dicom(data[:132]):
-        raise DicomError(f"{file}: found no 'DICM' at byte 128, expected a DICOM file")
-    if DEFLATED in data[132:1024]:
-        data = _inflate(data, file, 1 << 20 if last_tag < _BEFORE_PIXELS else MAX_INFLATED)
     stream = BytesIO(data)
-    try:
-        dataset = read_partial(stream, stop, force=True)
-    except PARSE_ERRORS as error:
-        actual = f"a damaged DICOM header ({type(error).__name__})"
-        raise DicomError(f"{file}: found {actual}, expected a whole one") from None
+    dataset = read_partial(stream, stop, force=True)
     dataset.buffer = None  # or it keeps the whole file in memory
-    return dataset, memoryview(data)[stream.tell() :] if beyond else memoryview(b"")
+    return dataset, stream.tell() if beyond else 0
 
 
 def pixel_data(dataset: FileDataset, rest: memoryview) -> memoryview | None:
@@ -170,13 +191,14 @@ def _inflate(data: bytes, file: str, limit: int) -> bytes:
     if data[132:140] != b"\2\0\0\0UL\4\0":
         raise DicomError.about(file, "FileMetaInformationGroupLength", "none", "a length in a deflated file")
     start = 144 + int.from_bytes(data[140:144], "little")
+    most = min(MAX_INFLATED, max(SMALL_BYTES, MAX_RATIO * len(data)))
     try:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        body = inflater.decompress(data[start:], limit)
+        body = inflater.decompress(data[start:], min(limit, most))
     except zlib.error:
         raise DicomError(f"{file}: found a damaged deflate stream, expected a whole one") from None
-    if len(body) >= MAX_INFLATED:
-        raise DicomError(f"{file}: found more than {MAX_INFLATED >> 20} MiB when inflated, expected a CT image")
+    if len(body) >= most:
+        raise DicomError(f"{file}: found more than {most >> 20} MiB when inflated, expected a CT image")
     return data[:start].replace(DEFLATED, _EXPLICIT, 1) + body
 
 
@@ -186,6 +208,17 @@ def _raw(dataset: Dataset, keyword: str) -> tuple[object, bool]:
     if isinstance(element, RawDataElement):
         return element.value, element.is_little_endian
     return (element.value if element else None), True
+
+
+def raw_value(dataset: Dataset, keyword: str) -> object:
+    """The value of an element as it stands in the file, None where absent: for telling whether two are the same.
+
+    Examples
+    --------
+    >>> raw_value(Dataset(), "KVP") is None
+    True
+    """
+    return _raw(dataset, keyword)[0]
 
 
 def _encodings(dataset: Dataset) -> list[str]:
@@ -314,12 +347,21 @@ def items(dataset: Dataset, keyword: str, file: str) -> list[Dataset]:
     >>> items(Dataset(), "SharedFunctionalGroupsSequence", "IM0001")
     []
     """
-    if _raw(dataset, keyword)[0] is None:
+    value = _raw(dataset, keyword)[0]
+    if value is None:
         return []
-    try:
-        return list(dataset[_tag(keyword)].value or [])
-    except PARSE_ERRORS:
-        raise DicomError.about(file, keyword, "a damaged sequence", "a whole one") from None
+    if isinstance(value, bytes) and _too_many_items(value):
+        raise DicomError.about(file, keyword, f"more than {_MOST_ITEMS} items", "fewer")
+    with barrier(lambda kind: DicomError.about(file, keyword, "a damaged sequence", "a whole one")):
+        found = list(dataset[_tag(keyword)].value or [])
+    if not all(isinstance(item, Dataset) for item in found):
+        raise DicomError.about(file, keyword, "a value of another type", "a sequence")
+    return found
+
+
+def _too_many_items(data: bytes) -> bool:
+    """Each item takes a hundred times its eight bytes as soon as it is read."""
+    return sum(map(data.count, _ITEMS)) > _MOST_ITEMS
 
 
 def _listed(value: object) -> list[object]:

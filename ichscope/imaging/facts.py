@@ -33,10 +33,13 @@ class ImageFacts:
     slice_thickness_mm: float | None = None
     series_number: int | None = None
     slices: int = 1
+    contrast: bool = False
 
 
 def series_facts(images: Sequence[ImageFacts]) -> SeriesFacts:
     """Facts of the series that these images make up; where they differ, what most of them say.
+
+    Of a contrast agent one image that speaks of it is enough.
 
     Examples
     --------
@@ -58,6 +61,7 @@ def series_facts(images: Sequence[ImageFacts]) -> SeriesFacts:
         extent_mm=_extent(images, typical),
         slices=sum(image.slices for image in images),
         series_number=min(numbers, default=None),
+        contrast=any(image.contrast for image in images),
     )
 
 

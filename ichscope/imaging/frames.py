@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,14 @@ from ichscope.imaging.elements import (
 )
 from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Numbers, Shape, is_direction, position_mm
-from ichscope.imaging.header import header_of, image_facts
+from ichscope.imaging.header import image_facts
 from ichscope.imaging.hounsfield import check_unit, to_hu
+from ichscope.imaging.limits import too_many_voxels
 from ichscope.imaging.lossy import lossy_findings
-from ichscope.imaging.series import Finding, FindingLevel, Header
+from ichscope.imaging.series import Finding, FindingLevel
 from ichscope.imaging.stored import PixelFormat, Stored, read_words
 
 _LARGEST_SIDE = 8192
-MAX_VOXELS = 1 << 30
 # Philips' private name for Explicit VR Little Endian, as GDCM and dcm4che list it.
 _PHILIPS_EXPLICIT = "1.3.46.670589.33.1.4.1"
 _NO_GROUPS = Dataset()
@@ -72,12 +73,7 @@ class Frame:
         """Place along the slice normal in mm, None where unknown."""
         return None if self.position is None else position_mm(self.position, self.shape.orientation)
 
-    @property
-    def header(self) -> Header:
-        """Facts of the header."""
-        return header_of(self.dataset, self.shared)
-
-    @property
+    @cached_property
     def facts(self) -> ImageFacts:
         """What the header says of how well its series speaks for the study."""
         return image_facts(self.dataset, self.shared, self.shape.orientation, self.position, slices=1)
@@ -103,9 +99,19 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     >>> frame.hu.shape, frame.shape.rows, frame.place is not None
     ((64, 64), 64, True)
     """
+    return begin_frames(data, file)()
+
+
+def begin_frames(data: bytes, file: str) -> Callable[[], list[Frame]]:
+    """Begin to read a file: its pixels, where they are compressed, are being decoded when this returns.
+
+    Returns
+    -------
+    what gives the frames; as `read_frames`, this and that may raise a DicomError
+    """
     dataset, rest = parse(data, file)
     _check_modality(dataset, file)
-    pixels = _pixels(dataset, file)
+    pixels = _pixels(dataset, len(data), file)
     shared, own = _functional_groups(dataset, pixels.frames, file)
     values = pixel_data(dataset, rest)
     syntax, findings = _transfer_syntax(dataset, len(values or b""), pixels, file)
@@ -113,26 +119,26 @@ def read_frames(data: bytes, file: str) -> list[Frame]:
     findings += _length_findings(syntax, len(values or b""), pixels)
     findings += lossy_findings(dataset, syntax, len(values or b""), packed)
     first = _instance_number(dataset) if pixels.frames == 1 else None
-    frames = []
-    for index, words in enumerate(_stored(syntax, values, pixels, file)):
+    stored = _stored(syntax, values, pixels, file)
+
+    def frame(index: int, words: Stored) -> Frame:
         groups = (own[index], shared) if own else (shared,)
         hu, rescale, noticed = _hounsfield(words, dataset, groups, pixels, file)
-        frames.append(
-            Frame(
-                file=file if pixels.frames == 1 else f"{file}, frame {index + 1}",
-                hu=hu,
-                shape=_shape(dataset, groups, pixels, file),
-                position=_grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
-                order=index if first is None else first,
-                dataset=dataset,
-                shared=shared,
-                rescale=rescale,
-                findings=findings + noticed,
-                own=own[index] if own else _NO_GROUPS,
-                index=None if pixels.frames == 1 else index + 1,
-            )
+        return Frame(
+            file=file if pixels.frames == 1 else f"{file}, frame {index + 1}",
+            hu=hu,
+            shape=_shape(dataset, groups, pixels, file),
+            position=_grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
+            order=index if first is None else first,
+            dataset=dataset,
+            shared=shared,
+            rescale=rescale,
+            findings=findings + noticed,
+            own=own[index] if own else _NO_GROUPS,
+            index=None if pixels.frames == 1 else index + 1,
         )
-    return frames
+
+    return lambda: [frame(index, words) for index, words in enumerate(stored)]
 
 
 def _hounsfield(
@@ -166,14 +172,14 @@ def _units(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> list[str
     return [text(place, "RescaleType") for place in (dataset, *inside)]
 
 
-def _pixels(dataset: Dataset, file: str) -> PixelFormat:
-    def required(keyword: str, low: int, high: int, default: int | None = None) -> int:
+def _pixels(dataset: Dataset, length: int, file: str) -> PixelFormat:
+    def required(keyword: str, low: int, high: int, default: int | None = None, by: str = "") -> int:
         value = integer(dataset, keyword, file)
         value = default if value is None else value
         if value is None or not low <= value <= high:
             actual = "none" if value is None else value
             expected = f"{low}" if low == high else f"a number from {low} to {high}"
-            raise DicomError.about(file, keyword, actual, expected)
+            raise DicomError.about(file, keyword, actual, f"{expected} by {describe(by)}" if by else expected)
         return value
 
     rows, columns = required("Rows", 2, _LARGEST_SIDE), required("Columns", 2, _LARGEST_SIDE)
@@ -181,12 +187,18 @@ def _pixels(dataset: Dataset, file: str) -> PixelFormat:
     allocated = required("BitsAllocated", 8, 32)
     if allocated not in (8, 16, 32):
         raise DicomError.about(file, "BitsAllocated", allocated, "8, 16 or 32")
-    stored = required("BitsStored", 1, allocated, default=allocated)
-    high = required("HighBit", stored - 1, allocated - 1, default=stored - 1)
+    stored = required("BitsStored", 1, allocated, allocated, by="BitsAllocated")
+    high = integer(dataset, "HighBit", file)
+    high = stored - 1 if high is None else high
+    if not stored <= high + 1 <= allocated:
+        raise DicomError.about(file, "HighBit", high, f"{stored - 1} with {describe('BitsStored')} {stored}")
     signed = required("PixelRepresentation", 0, 1, default=0) == 1
     frames = number(dataset, "NumberOfFrames", file) or 1
-    if not 1 <= frames <= MAX_VOXELS // (rows * columns):
-        raise DicomError.about(file, "NumberOfFrames", frames, "a number of frames that fits in memory")
+    if frames < 1:
+        raise DicomError.about(file, "NumberOfFrames", frames, "at least 1")
+    if problem := too_many_voxels(int(frames) * rows * columns, length):
+        named = f"{describe('NumberOfFrames')}: found {int(frames)} of {rows} x {columns}"
+        raise DicomError(f"{file}: {named}: {problem}")
     return PixelFormat(rows, columns, int(frames), allocated, stored, high, signed, _overlay_bits(dataset))
 
 
@@ -262,25 +274,24 @@ def _padding(dataset: Dataset, pixels: PixelFormat, signed: bool) -> tuple[int, 
 
 
 def _stored(syntax: UID, data: memoryview | None, pixels: PixelFormat, file: str) -> Iterator[Stored]:
-    """(rows, columns) stored values of each frame."""
-    expected = f"an image of {pixels.columns} x {pixels.rows}"
+    """(rows, columns) stored values of each frame; compressed ones are being decoded when this returns."""
     if not data:
-        raise DicomError.about(file, "PixelData", "none", expected)
+        raise DicomError.about(file, "PixelData", "none", f"an image of {pixels.columns} x {pixels.rows}")
     if syntax.is_encapsulated:
         frame = codecs.FrameFormat(pixels.rows, pixels.columns, pixels.allocated, pixels.stored, pixels.signed)
-        yield from codecs.decode(bytes(data), syntax, pixels.frames, frame, file)
-        return
+        return codecs.decode(bytes(data), syntax, pixels.frames, frame, file)
     kind = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.allocated // 8}")
     kind = kind.newbyteorder("<" if syntax.is_little_endian else ">")
     length = pixels.frames * pixels.rows * pixels.columns
     if len(data) < length * kind.itemsize:
-        actual = f"{len(data)} bytes"
-        raise DicomError.about(file, "PixelData", actual, f"{length * kind.itemsize} bytes ({expected})")
+        expected = f"{length * kind.itemsize} bytes by {_size_tags()}"
+        raise DicomError.about(file, "PixelData", f"{len(data)} bytes", expected)
     if len(data) >= 2 * length * kind.itemsize:
         held = len(data) // (length // pixels.frames * kind.itemsize)
-        raise DicomError.about(file, "NumberOfFrames", pixels.frames, f"{held}, as Pixel Data holds")
+        expected = f"{held} as Pixel Data holds by {describe('Rows')} and {describe('Columns')}"
+        raise DicomError.about(file, "NumberOfFrames", pixels.frames, expected)
     words = np.frombuffer(data, kind, length).reshape(pixels.frames, pixels.rows, pixels.columns)
-    yield from words.astype(kind.newbyteorder("="), copy=False)
+    return iter(words.astype(kind.newbyteorder("="), copy=False))
 
 
 def _length_findings(syntax: UID, length: int, pixels: PixelFormat) -> tuple[Finding, ...]:
@@ -288,9 +299,15 @@ def _length_findings(syntax: UID, length: int, pixels: PixelFormat) -> tuple[Fin
     expected = pixels.frames * pixels.rows * pixels.columns * pixels.allocated // 8
     if syntax.is_encapsulated or length <= expected + 1:
         return ()
-    names = ", ".join(describe(keyword) for keyword in ("Rows", "Columns", "NumberOfFrames"))
-    words = f"{describe('PixelData')}: found {length} bytes, expected {expected} by {names}; the rest is left out"
+    words = (
+        f"{describe('PixelData')}: found {length} bytes, expected {expected} by {_size_tags()}; the rest is left out"
+    )
     return (Finding(FindingLevel.WARNING, "pixel-length", words),)
+
+
+def _size_tags() -> str:
+    """The tags that say how long Pixel Data is."""
+    return ", ".join(map(describe, ("Rows", "Columns", "BitsAllocated", "NumberOfFrames")))
 
 
 def _transfer_syntax(

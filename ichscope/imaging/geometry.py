@@ -15,6 +15,7 @@ Numbers = tuple[float, ...]
 # Slices whose normal is within 45 degrees of the body axis count as axial; gantry tilt reaches 30.
 _AXIAL = np.cos(np.deg2rad(45))
 _SAME_DIRECTION = 0.05
+_SAME_SPACING_MM = 0.01
 # Spacing may vary by a tenth (rounded positions, table steps) before it is called uneven.
 _EVEN = 0.1
 
@@ -31,16 +32,28 @@ class Shape:
 
     def fits(self, other: Shape) -> bool:
         """Whether both may be slices of one volume."""
-        same = (self.rows, self.columns, self.localizer) == (other.rows, other.columns, other.localizer)
-        return (
-            same
-            and _close(self.orientation, other.orientation, _SAME_DIRECTION)
-            and _close(self.spacing, other.spacing, 0.01)
-        )
+        return not self.differences(other)
 
     def __str__(self) -> str:
         plane = "scout" if self.localizer else plane_name(self.orientation)
         return f"{self.columns} x {self.rows}{', ' + plane if plane else ''}"
+
+    def differences(self, other: Shape) -> tuple[str, ...]:
+        """Keywords of the tags by which both are no slices of one volume.
+
+        Examples
+        --------
+        >>> Shape(512, 512, spacing=(0.5, 0.5)).differences(Shape(512, 256, spacing=(1.0, 1.0)))
+        ('Columns', 'PixelSpacing')
+        """
+        same = {
+            "Rows": self.rows == other.rows,
+            "Columns": self.columns == other.columns,
+            "ImageType": self.localizer == other.localizer,
+            "ImageOrientationPatient": _close(self.orientation, other.orientation, _SAME_DIRECTION),
+            "PixelSpacing": _close(self.spacing, other.spacing, _SAME_SPACING_MM),
+        }
+        return tuple(keyword for keyword, agrees in same.items() if not agrees)
 
 
 def _close(first: Numbers | None, second: Numbers | None, tolerance: float) -> bool:

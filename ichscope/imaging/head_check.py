@@ -22,7 +22,7 @@ _EMPTY_SHARE = 0.005
 # Largest seen in heads: lung-like air 0.12, extent 228 mm; fat 0.44, least bone in slices
 # that are no apex 0.054.
 _MOST_LUNG, _LONGEST_MM, _LEAST_BONE, _MOST_FAT = 0.2, 285.0, 0.03, 0.55
-_APEX_SHARE = 0.1
+APEX_SHARE = 0.1
 # A slice through brain: the skull closes around this share of the body, with this share of it at brain's HU.
 _ENCLOSED, _BRAIN_INSIDE = 0.3, 0.15
 OPEN_SKULL = "the skull is thin or open around the brain, as in an infant"
@@ -124,10 +124,15 @@ class HeadSlice:
     def _inside(self) -> NDArray[np.int16]:
         return self.hu[self.body]
 
-    def extent_mm(self, spacing_mm: tuple[float, float]) -> float:
-        """Length of the body's longer side."""
-        high, wide = (np.ptp(np.flatnonzero(self.body.any(axis=axis))) + 1 for axis in (1, 0))
-        return float(max(high * (spacing_mm[0] * self.step), wide * (spacing_mm[1] * self.step)))
+    @cached_property
+    def sides(self) -> tuple[int, int]:
+        """How many rows and columns of the grid the body reaches over."""
+        high, wide = (int(np.ptp(np.flatnonzero(self.body.any(axis=axis)))) + 1 for axis in (1, 0))
+        return high, wide
+
+    def sides_mm(self, spacing_mm: tuple[float, float]) -> tuple[float, float]:
+        """Height and width of the body on the picture: length and width of a head."""
+        return self.sides[0] * spacing_mm[0] * self.step, self.sides[1] * spacing_mm[1] * self.step
 
     def brain_inside(self, limits: tuple[int, int]) -> tuple[NDArray[np.bool_], float]:
         """Where HU between `limits` lie inside the skull, and their share of the body.
@@ -274,9 +279,9 @@ def _cavity(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _complaint(image: HeadSlice, spacing_mm: tuple[float, float]) -> str:
     if image.lung > _MOST_LUNG:
         return "there is as much air inside the body as lungs have"
-    if image.extent_mm(spacing_mm) > _LONGEST_MM:
+    if max(image.sides_mm(spacing_mm)) > _LONGEST_MM:
         return f"the body is larger than a head (more than {_LONGEST_MM:.0f} mm)"
-    if image.area < _APEX_SHARE:
+    if image.area < APEX_SHARE:
         return ""
     if image.bone < _LEAST_BONE:
         return _NO_BONE

@@ -17,6 +17,7 @@ _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 _AGE = re.compile(r"(\d{1,3})\s*([DWMY])", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})([.-]?)(\d{2})\2(\d{2})(\D.*)?", re.ASCII)
 _OLDEST = 130
+ADULT_YEARS = 18
 _LONGEST = 64
 
 
@@ -77,6 +78,7 @@ def image_facts(
         slice_thickness_mm=thickness if thickness and thickness > 0 else None,
         series_number=None if number is None else int(number),
         slices=slices or max(1, int(_fact((dataset,), "NumberOfFrames") or 1)),
+        contrast=bool(contrast_of(dataset, shared)),
     )
 
 
@@ -117,15 +119,39 @@ def _body_part(places: tuple[Dataset, ...]) -> str:
     return ""
 
 
-def _age(dataset: Dataset) -> float | None:
-    """Patient's Age ('034Y', '006M'), else the years from birth to study; in any other form it is unknown."""
-    if said := _AGE.fullmatch(text(dataset, "PatientAge")):
-        years = round(int(said[1]) * _YEARS[said[2].upper()], 2)
-        if years <= _OLDEST:
-            return years
+def said_age(dataset: Dataset) -> float | None:
+    """Patient's Age in years ('034Y', '006M'); in any other form it is unknown.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.PatientAge = "006M"
+    >>> said_age(dataset)
+    0.5
+    """
+    said = _AGE.fullmatch(text(dataset, "PatientAge"))
+    years = round(int(said[1]) * _YEARS[said[2].upper()], 2) if said else None
+    return years if years is not None and years <= _OLDEST else None
+
+
+def age_by_dates(dataset: Dataset) -> float | None:
+    """Years from birth to study, None where either is unknown.
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.PatientBirthDate, dataset.StudyDate = "19640102", "20240102"
+    >>> age_by_dates(dataset)
+    60.0
+    """
     born, seen = _day(dataset, "PatientBirthDate"), _day(dataset, "StudyDate")
     years = round((seen - born).days / 365.25, 2) if born and seen else -1
     return years if 0 <= years <= _OLDEST else None
+
+
+def _age(dataset: Dataset) -> float | None:
+    years = said_age(dataset)
+    return age_by_dates(dataset) if years is None else years
 
 
 def _day(dataset: Dataset, keyword: str) -> date | None:

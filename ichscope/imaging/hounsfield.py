@@ -19,6 +19,8 @@ AIR_HU = -1024
 _LOWEST, _HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 # PS3.3 C.11.1.1.2 has HU, HU_MOD and US; scanners also write the word, and small letters.
 _HU_WORDS = ("HU", "HU_MOD", "HOUNSFIELD", "HOUNSFIELD UNIT", "HOUNSFIELD UNITS")
+# Air as measured reaches up to here, see plausibility.
+_MOST_AIR_HU = -965
 # Soft tissue and blood: where two neighbouring slices must agree.
 _TISSUE_HU = (-150, 200)
 _ENOUGH_PIXELS = 50
@@ -102,8 +104,8 @@ def to_hu(
     else:
         wide = stored.astype(np.float64) * slope + intercept
         hu = np.rint(np.clip(wide, AIR_HU, _HIGHEST)).astype(np.int16)
-    if not padding:
-        return hu, ()
+    if not padding or max(value * slope + intercept for value in padding) <= _MOST_AIR_HU:
+        return hu, ()  # padding that is air already
     mask, findings = padded(stored, padding, rescale)
     hu[mask] = AIR_HU
     return hu, findings

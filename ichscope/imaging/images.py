@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from ichscope.errors import IchscopeError
+from ichscope.errors import IchscopeError, UnexpectedError, barrier
+from ichscope.imaging.decoding import WINDOW_WIDTH_HU, DecodingError, decoders
 from ichscope.imaging.identity import picture_identity
+from ichscope.imaging.limits import most_voxels, too_many_voxels
+from ichscope.imaging.picture_contrast import Greys, shifted_greys
 from ichscope.imaging.picture_heads import find_heads
 from ichscope.imaging.picture_regions import Region
-from ichscope.imaging.preprocess import head_box
+from ichscope.imaging.preprocess import Box, head_box
 from ichscope.imaging.series import Finding, FindingLevel, Identity, Series, SeriesFacts, Slice
 from ichscope.imaging.source import Source, SourceError, as_sources, name_some
 
-# Grey 0..1 of the full range is taken as the brain window, level 40, width 80.
-WINDOW_WIDTH_HU = 80
+__all__ = ["WINDOW_WIDTH_HU", "ImageError", "read_pictures"]
+
 MAX_PIXELS = 40_000_000
 _SMALLEST_SIDE = 64
 # Part of the head's box by which letters or a scale beside the head may shift it.
 _TOLERATED = 0.1
-# Channels that differ by more than JPEG noise, in more pixels than a caption or a scale bar has.
-_COLOUR_STEP = 0.1
-_COLOURED_SHARE = 0.05
-_PICTURE_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError, MemoryError,
-    struct.error, zlib.error,
-    Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
 
 
 class ImageError(IchscopeError):
@@ -47,7 +38,8 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
 
     Grey is taken as the brain window (level 40, width 80), so HU are 0..80 and rough. A picture that cannot be
     read or has another size than most is left out and named in the findings. So are margins and a viewer's frame that
-    would be taken for the head: they become black, and the picture keeps its size.
+    would be taken for the head: they become black, and the picture keeps its size. Where air around the head is not
+    black or bone not white, as on a photograph of a monitor, both are made so.
 
     Parameters
     ----------
@@ -61,6 +53,8 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
 
     Examples
     --------
+    >>> from io import BytesIO
+    >>> from PIL import Image
     >>> picture = BytesIO()
     >>> Image.new("L", (80, 64), 128).save(picture, "PNG")
     >>> series = read_pictures([picture.getvalue()])
@@ -70,11 +64,20 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
     files = as_sources(sources)
     read: list[_Read] = []
     failures: list[str] = []
+    pixels = packed = 0
     for source in files:
         try:
-            read.append(_read(source))
+            with barrier():
+                read.append(_read(source))
+        except UnexpectedError as error:
+            failures.append(f"{source.name}: {error}")
         except ImageError as error:
             failures.append(str(error))
+        else:
+            pixels += read[-1].hu.size
+            packed += source.size
+        if problem := too_many_voxels(pixels, packed):
+            raise ImageError(f"{source.name}{' and the pictures before it' * (len(read) > 1)}: {problem}")
     if not read:
         more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
         raise ImageError(failures[0] + more if failures else "found no pictures, expected JPEG or PNG")
@@ -94,12 +97,17 @@ def read_pictures(sources: Sequence[Source | Path | bytes], identity: Identity |
 
 @dataclass(frozen=True)
 class _Read:
-    """One picture: (rows, columns) int16 HU, whether it is coloured, and what of it was kept if not all."""
+    """One picture: (rows, columns) int16 HU, whether it is coloured, and what was done with it.
+
+    kept : what of it was kept, if not all
+    greys : what was black and white on it, if that was changed
+    """
 
     name: str
     hu: NDArray[np.int16]
     coloured: bool
-    kept: Region | None
+    kept: Region | None = None
+    greys: Greys | None = None
 
 
 def _left_out(failures: list[str], read: list[_Read], usual: tuple[int, ...]) -> Iterable[Finding]:
@@ -118,6 +126,13 @@ def _changed(kept: list[_Read]) -> Iterable[Finding]:
     if framed := [f"{picture.name} ({_place(picture.kept)})" for picture in kept if picture.kept]:
         text = f"Margins, a frame or other things around the head were taken away; what is left: {name_some(framed)}"
         yield Finding(FindingLevel.WARNING, "picture-frame", text)
+    if shifted := [f"{picture.name} ({_shift(picture.greys)})" for picture in kept if picture.greys]:
+        text = f"Air is not black or bone not white, as on a photograph of a monitor; corrected: {name_some(shifted)}"
+        yield Finding(FindingLevel.WARNING, "picture-contrast", text)
+
+
+def _shift(greys: Greys) -> str:
+    return f"black at {greys.black:.0%}, white at {greys.white:.0%}"
 
 
 def _place(region: Region) -> str:
@@ -126,52 +141,45 @@ def _place(region: Region) -> str:
 
 
 def _read(source: Source) -> _Read:
-    """Decode one picture; black out what is around the head, where that would be taken for the head."""
+    """Decode one picture; mend its contrast; black out what is around the head, where it would be taken for that."""
     try:
-        # Pillow goes by content, so only these two decoders are let near it.
-        with Image.open(BytesIO(source.read()), formats=["JPEG", "PNG"]) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                actual = f"{picture.width} x {picture.height} pixels"
-                raise ImageError(f"{source.name}: found {actual}, expected at most {MAX_PIXELS // 1_000_000} million")
-            if min(picture.size) < _SMALLEST_SIDE:
-                actual = f"{picture.width} x {picture.height} pixels"
-                raise ImageError(f"{source.name}: found {actual}, expected at least {_SMALLEST_SIDE} a side")
-            grey, colour = _grey(ImageOps.exif_transpose(picture))
+        data = source.read()
+        most = min(MAX_PIXELS, most_voxels(len(data)))
+        picture = decoders().picture(data, most, _SMALLEST_SIDE)
     except SourceError as error:
         raise ImageError(f"{source.name}: {error}") from None
-    except _PICTURE_ERRORS as error:
-        actual = "too many pixels" if "Bomb" in type(error).__name__ else "a damaged or different file"
+    except DecodingError as error:
+        actual = str(error) or "a damaged or different file"
         raise ImageError(f"{source.name}: found {actual}, expected a JPEG or PNG picture") from None
-    hu = np.rint(grey * WINDOW_WIDTH_HU).astype(np.int16)
-    head = _hidden_head(hu)
-    if head is not None:
-        inside = hu[head.cut].copy()
-        hu[:] = 0
-        hu[head.cut] = inside
-    return _Read(source.name, hu, colour, head)
-
-
-def _hidden_head(hu: NDArray[np.int16]) -> Region | None:
-    """The one head of a picture, where what is around it hides it from `preprocess.head_box`."""
-    heads = find_heads(hu.astype(np.float32) / np.float32(WINDOW_WIDTH_HU)).heads
+    if picture.hu is None:
+        actual = f"{picture.width} x {picture.height} pixels"
+        if min(picture.width, picture.height) < _SMALLEST_SIDE:
+            expected = f"at least {_SMALLEST_SIDE} a side"
+        elif picture.width * picture.height > MAX_PIXELS:
+            expected = f"at most {MAX_PIXELS // 1_000_000} million"
+        else:
+            expected = f"at most {most // 1_000_000} million in {len(data)} bytes"
+        raise ImageError(f"{source.name}: found {actual}, expected {expected}")
+    heads = find_heads(_as_grey(picture.hu)).heads
     if len(heads) != 1:
-        return None
+        return _Read(source.name, picture.hu, picture.coloured)
+    greys = shifted_greys(_as_grey(picture.hu)[heads[0].cut])
+    hu = _as_hu(greys.stretched(_as_grey(picture.hu))) if greys else picture.hu
     alone = np.zeros_like(hu)
     alone[heads[0].cut] = hu[heads[0].cut]
-    seen, wanted = head_box(hu[None]), head_box(alone[None])
+    hidden = _differ(head_box(hu[None]), head_box(alone[None]))
+    return _Read(source.name, alone if hidden else hu, picture.coloured, heads[0] if hidden else None, greys)
+
+
+def _as_grey(hu: NDArray[np.int16]) -> NDArray[np.float32]:
+    return hu.astype(np.float32) / np.float32(WINDOW_WIDTH_HU)
+
+
+def _as_hu(grey: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.rint(grey * WINDOW_WIDTH_HU).astype(np.int16)
+
+
+def _differ(seen: Box, wanted: Box) -> bool:
+    """Whether what is around the head would be taken for a part of it."""
     shifts = (seen.top - wanted.top, seen.left - wanted.left, seen.height - wanted.height)
-    return heads[0] if max(map(abs, shifts)) > _TOLERATED * wanted.height else None
-
-
-def _grey(picture: Image.Image) -> tuple[NDArray[np.float32], bool]:
-    """Grey 0..1 of any mode, transparent parts black, and whether it is coloured."""
-    if picture.mode.startswith(("I", "F")):
-        return np.clip(np.asarray(picture, np.float32) / np.float32(65535), 0, 1), False
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"), np.float32) / np.float32(255), False
-    black = Image.new("RGBA", picture.size, "black")
-    flat = Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")
-    channels = np.asarray(flat, np.float32) / np.float32(255)
-    spread = channels.max(axis=2) - channels.min(axis=2)
-    grey: NDArray[np.float32] = channels @ np.array([0.299, 0.587, 0.114], np.float32)
-    return grey, bool(np.mean(spread > _COLOUR_STEP) > _COLOURED_SHARE)
+    return max(map(abs, shifts)) > _TOLERATED * wanted.height

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from ichscope.errors import UnexpectedError, barrier
+from ichscope.imaging.apart import set_apart
+from ichscope.imaging.elements import describe
 from ichscope.imaging.facts import series_facts
 from ichscope.imaging.geometry import clusters
 from ichscope.imaging.identity import identity_of, picture_identity
-from ichscope.imaging.person import contradiction, tell_apart, told_apart_by
-from ichscope.imaging.series import Finding, Identity, SeriesFacts
+from ichscope.imaging.person import Person, contradiction, tell_apart, told_apart_by
+from ichscope.imaging.series import Finding, FindingLevel, Identity, SeriesFacts
 from ichscope.imaging.single_images import series_of
-from ichscope.imaging.sorting import BESIDE, DicomImage, left_out, sort_files
+from ichscope.imaging.sorting import BESIDE, DicomImage, SortedFiles, left_out, sort_files
 from ichscope.imaging.source import Source, digest
 from ichscope.imaging.sources import STRAY_FOLDERS, Rejected, SeriesSource, natural_order, series_source, walk
 from ichscope.imaging.speaker import speaker
@@ -70,7 +73,7 @@ class Intake:
 
 
 def collect(
-    inputs: Iterable[Path | str | Source | tuple[str, bytes] | SeriesSource],
+    inputs: Iterable[Path | str | Source | tuple[str, bytes | Path] | SeriesSource],
     pictures_as_series: bool = False,
     stray_pictures: bool = True,
 ) -> Intake:
@@ -78,8 +81,9 @@ def collect(
 
     Parameters
     ----------
-    inputs : files, folders (searched to the bottom) and ZIP archives, as paths or as (name, bytes); or, as Sources,
-        files that a folder was found to hold, where one that is no image is a stray; or any other SeriesSource
+    inputs : files, folders (searched to the bottom) and ZIP archives, as paths or, from a page, as (name, bytes or
+        path); or, as Sources, files that a folder was found to hold, where one that is no image is a stray; or any
+        other SeriesSource
     pictures_as_series : take all pictures of one folder or archive as one series, in natural name order
     stray_pictures : leave out pictures that lie with DICOM images in what was handed over, as on a patient's CD
 
@@ -98,7 +102,7 @@ def collect(
     if stray_pictures and not pictures_as_series:
         files.leave_pictures()
     pictures, copies = picture_groups(files.pictures, pictures_as_series, {})
-    groups = _series_groups(files.images) + pictures
+    groups = _series_groups(files) + pictures
     groups.sort(key=lambda group: natural_order(group.sources[0].name))
     return Intake(tuple(groups), tuple(files.rejected), (*files.ignored, *copies))
 
@@ -114,15 +118,60 @@ def studies_of(groups: Iterable[Group]) -> tuple[tuple[Group, ...], ...]:
     )
 
 
-def _series_groups(images: list[DicomImage]) -> list[Group]:
+def _series_groups(files: SortedFiles) -> list[Group]:
+    """The groups of all studies; a study that cannot be told apart is rejected, with the name of one of its files."""
+    volumes: list[_Volume] = []
+    for members in _studies(files.images):
+        try:
+            with barrier():
+                volumes += _volumes(members)
+        except UnexpectedError as error:
+            files.reject(Rejected(members[0].source.name, f"and its study: {error}"))
+    return _groups(volumes)
+
+
+def study_groups(images: Sequence[DicomImage], elsewhere: Sequence[DicomImage] = ()) -> list[Group]:
+    """Groups of the images of one examination; of several patients whose files bear its UID, each has their own.
+
+    elsewhere : images of other examinations that share a frame of reference with these, for what is to be said of both
+    """
+    others = [volume for members in _studies(elsewhere) for volume in _volumes(members)]
+    return _groups(_volumes(images), others)
+
+
+def _studies(images: Sequence[DicomImage]) -> list[list[DicomImage]]:
     studies: dict[tuple[str, ...], list[DicomImage]] = defaultdict(list)
     for image in images:
         studies[image.examination].append(image)
-    return [group for members in studies.values() for group in study_groups(members)]
+    return list(studies.values())
 
 
-def study_groups(images: Sequence[DicomImage]) -> list[Group]:
-    """Groups of the images of one examination; of several patients whose files bear its UID, each has their own."""
+class _Volume(NamedTuple):
+    """Images that may be one volume, the keys of their group, and what sorting them chose."""
+
+    images: list[DicomImage]
+    identity: Identity
+    facts: SeriesFacts
+    findings: tuple[Finding, ...]
+
+
+def _groups(volumes: Sequence[_Volume], others: Sequence[_Volume] = ()) -> list[Group]:
+    compared = [volume.images for volume in (*volumes, *others)]
+    try:
+        with barrier():
+            remarks = set_apart(compared)
+    except UnexpectedError as error:
+        remarks = [(Finding(FindingLevel.WARNING, "unexpected-error", str(error)),)] * len(compared)
+    groups = []
+    for volume, apart in zip(volumes, remarks, strict=False):
+        sources, keys = tuple(image.source for image in volume.images), volume.identity
+        findings = (*volume.findings, *apart)
+        groups.append(Group("ct", keys.study, keys.series, sources, volume.facts, findings))
+    return groups
+
+
+def _volumes(images: Sequence[DicomImage]) -> list[_Volume]:
+    """Volumes of one examination, patient by patient."""
     people = [image.person for image in images]
     patients = tell_apart(people)
     findings: tuple[Finding, ...] = ()
@@ -131,36 +180,58 @@ def study_groups(images: Sequence[DicomImage]) -> list[Group]:
         findings = (contradiction(told_apart_by(people), len(patients), shared),)
     marks = ["", *(person.mark([other for other, _ in patients]) for person, _ in patients[1:])]
     return [
-        group
+        volume
         for mark, (_, places) in zip(marks, patients, strict=True)
-        for group in _patients_groups([images[place] for place in places], mark, findings)
+        for volume in _patients_volumes([images[place] for place in places], mark, findings)
     ]
 
 
-def _patients_groups(images: Sequence[DicomImage], mark: str, findings: tuple[Finding, ...]) -> list[Group]:
-    """One group a series, and one more for each part of it that cannot be in one volume with the rest."""
-    groups = []
+def _patients_volumes(images: Sequence[DicomImage], mark: str, findings: tuple[Finding, ...]) -> list[_Volume]:
+    """One a series, and one more for each part of it that cannot be in one volume with the rest."""
+    found = []
     for uid, members, remarks in series_of(images):
         volumes = clusters([image.shape for image in members])
-        parts = [part for volume in volumes for part in _by_kernel([members[i] for i in volume])]
+        parts = [part for volume in volumes for part in _by_reconstruction([members[i] for i in volume])]
+        remarks = (*remarks, *_references(members, len(parts)))
         files = [image.source for image in members]
         for number, part in enumerate(parts):
             identity = identity_of(members[0].study, uid, files, number, mark)
-            sources = tuple(image.source for image in part)
             facts = series_facts([image.facts for image in part])
-            groups.append(Group("ct", identity.study, identity.series, sources, facts, (*findings, *remarks)))
-    return groups
+            found.append(_Volume(part, identity, facts, (*findings, *remarks)))
+    return found
 
 
-def _by_kernel(images: list[DicomImage]) -> list[list[DicomImage]]:
-    """Two reconstructions of the same places, or between each other's, are two volumes; a kernel that changes on the
-    way up is not.
+def _references(images: Sequence[DicomImage], volumes: int) -> tuple[Finding, ...]:
+    """Frames of reference that contradict within a series, which has one (PS3.3 C.7.4.1).
+
+    Of one volume whose images all name their patient nothing is said: they have been found to be of one.
     """
+    count = len({image.frame_of_reference for image in images if image.frame_of_reference})
+    named = volumes == 1 and all(image.person != Person() for image in images)
+    if count < 2 or named or len({image.series for image in images}) > 1:
+        return ()
+    text = f"{describe('FrameOfReferenceUID')} contradicts itself within one {describe('SeriesInstanceUID')}: found "
+    text += f"{count}, expected one. The images may be of two scans or two patients."
+    return (Finding(FindingLevel.WARNING, "frame-of-reference", text),)
+
+
+def _by_reconstruction(images: list[DicomImage]) -> list[list[DicomImage]]:
+    """Parts in the same places, or between each other's, that differ in frame of reference or kernel are volumes of
+    their own; where one of these changes on the way up, the slices are one volume.
+    """
+    references = Counter(image.frame_of_reference for image in images if image.frame_of_reference)
+    usual = references.most_common(1)[0][0] if references else ""
+    of_reference = _parts(images, lambda image: image.frame_of_reference or usual)
+    return [part for some in of_reference for part in _parts(some, lambda image: image.facts.kernel)]
+
+
+def _parts(images: list[DicomImage], said: Callable[[DicomImage], str]) -> list[list[DicomImage]]:
+    """The images by what their headers say of one thing, or all together."""
     places = {image.facts.position for image in images}
-    kernels: dict[str, list[DicomImage]] = defaultdict(list)
+    groups: dict[str, list[DicomImage]] = defaultdict(list)
     for image in images:
-        kernels[image.facts.kernel].append(image)
-    parts = sorted(kernels.values(), key=len, reverse=True)
+        groups[said(image)].append(image)
+    parts = sorted(groups.values(), key=len, reverse=True)
     if len(parts) < 2 or any(len({image.facts.position for image in part}) < 2 for part in parts):
         return [images]
     return parts if len(places) < len(images) or _interleaved(parts) else [images]

@@ -118,7 +118,8 @@ def _choice(frames: list[Frame], witnesses: list[Witness], borne_out: list[Witne
         elif position.orders:
             code, why = "doubtful-position", "puts slices beside each other that do not fit"
         else:
-            code, why = "same-position", f"has {position.different} values for {len(frames)} slices"
+            values = f"{position.different} value{'s' * (position.different > 1)}"
+            code, why = "same-position", f"has {values} for {len(frames)} slices"
         text = f"{_POSITION} {why}, so slices stand in the order of {best.name}"
         text += "." if best.in_mm else "; distances and missing slices cannot be checked."
         findings.append(Finding(FindingLevel.WARNING, code, text))

@@ -64,7 +64,12 @@ def scores(crops: NDArray[np.float32], gate: Gate) -> NDArray[np.float32]:
 @cache
 def gate() -> Gate:
     """The gate that ships."""
-    held = json.loads(_FILE.read_text("utf-8"))
+    return from_json(_FILE.read_text("utf-8"))
+
+
+def from_json(text: str) -> Gate:
+    """The gate of a weights file's text."""
+    held = json.loads(text)
     layers = tuple((_array(layer["kernel"]), _array(layer["bias"])) for layer in held["layers"])
     return Gate(layers, float(held["threshold"]))
 

@@ -6,7 +6,9 @@ A picture from the web has margins, letters, colour bars, a viewer's frame. Each
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,12 @@ _GRID = 160
 _LEVELS = (0.12, 0.2, 0.3, 0.42)
 _BACKGROUND_STEP = 0.08
 _UNIFORM = 0.02
-_SMALLEST_SHARE = 0.17
+# A head on a film of seven columns is smaller still, and is one of many.
+_SMALLEST_SHARE = 0.09
 _LONGEST_ASPECT = 2.2
 _SAME = 0.85
-_MOST = 16
+_PANELS, _MOST = 12, 32
+_MOST_ROWS, _TILE_ASPECT = 6, 1.35
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,9 @@ def regions(grey: NDArray[np.float32]) -> list[Region]:
     factor = max(1.0, max(rows, columns) / _GRID)
     coarse = shrunk(grey, max(1, round(rows / factor)), max(1, round(columns / factor)))
     whole = Region(0, 0, *coarse.shape)
-    panels = [whole, _trimmed(coarse), *_parts(coarse, whole, _stands_out(coarse))]
+    panels = [whole, trimmed(coarse), *_parts(coarse, whole, _stands_out(coarse))]
     panels = _distinct([panel for panel in panels if _plausible(panel, coarse.shape)])
-    inner = [part for panel in panels[:4] for level in _LEVELS for part in _parts(coarse, panel, coarse > level)]
+    inner = [part for panel in panels[:_PANELS] for level in _LEVELS for part in _parts(coarse, panel, coarse > level)]
     kept = _distinct([region for region in (*panels, *inner) if _plausible(region, coarse.shape)])
     return [region.scaled(factor, rows, columns) for region in kept[:_MOST]]
 
@@ -102,7 +106,28 @@ def _stands_out(grey: NDArray[np.float32]) -> NDArray[np.bool_]:
     return outside
 
 
-def _trimmed(grey: NDArray[np.float32]) -> Region:
+def grids(grey: NDArray[np.float32]) -> Iterator[list[Region]]:
+    """Cut what is inside the margins of (rows, columns) grey into tiles of one size, each way that a film may be laid.
+
+    Examples
+    --------
+    >>> tiles = next(grids(np.random.default_rng(0).random((200, 400), np.float32)))
+    >>> len(tiles), tiles[1]
+    (2, Region(top=0, left=200, bottom=200, right=400))
+    """
+    whole = trimmed(grey)
+    high, wide = whole.bottom - whole.top, whole.right - whole.left
+    for down, across in product(range(1, _MOST_ROWS + 1), repeat=2):
+        if down * across > 1 and 1 / _TILE_ASPECT <= (wide / across) / (high / down) <= _TILE_ASPECT:
+            rows, columns = (
+                np.linspace(whole.top, whole.bottom, down + 1),
+                np.linspace(whole.left, whole.right, across + 1),
+            )
+            edges = product(pairwise(map(int, rows)), pairwise(map(int, columns)))
+            yield [Region(top, left, bottom, right) for (top, bottom), (left, right) in edges]
+
+
+def trimmed(grey: NDArray[np.float32]) -> Region:
     """The picture without the rows and columns at its edges that are of one grey."""
     top, left, bottom, right = 0, 0, *grey.shape
     for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from ichscope.imaging.elements import describe
 from ichscope.imaging.geometry import is_axial, plane_name
 from ichscope.imaging.head_check import (
     OPEN_SKULL,
@@ -15,8 +16,10 @@ from ichscope.imaging.head_check import (
     shows_brain,
     why_not_head,
 )
+from ichscope.imaging.header import ADULT_YEARS
 from ichscope.imaging.picture_check import picture_findings
 from ichscope.imaging.plausibility import implausible
+from ichscope.imaging.proportions import proportion_findings
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO", "KOPF", "SCHAEDEL", "CABEZA", "TETE", "TESTA")
@@ -25,13 +28,15 @@ _OTHER_PARTS = (
     "HIP", "SPINE", "NECK", "SHOULDER", "ARM", "ELBOW", "WRIST", "HAND", "LEG", "KNEE", "ANKLE", "FOOT", "FEMUR",
     "EXTREMITY", "COLON", "PROSTATE", "BLADDER", "UTERUS", "AORTA",
 )  # fmt: skip
-ADULT_YEARS = 18
 KVP_RANGE = (100, 140)
 # The training sets have slices of 2.5 to 5 mm, most of them 5.
 THICKNESS_RANGE_MM = (2.0, 7.5)
 FEW_SLICES = 5
-# Fewer than nine are a sample, as in tests and teaching files, and nobody takes them for a head.
+# Fewer than nine are a sample, as in tests and teaching files, and nobody takes them for a head. Their ends cannot be
+# told: docs/reading.md.
 _ENOUGH_FOR_ENDS = 9
+# From the first slice to the last; the least of 60 whole CT-ICH heads.
+_WHOLE_HEAD_MM = 120
 _GRAVEST_FIRST = tuple(reversed(FindingLevel))
 
 
@@ -78,6 +83,7 @@ def _ct_checks(series: Series) -> list[Finding]:
         _plane,
         partial(_head, slices=slices),
         partial(implausible, slices=slices),
+        partial(_proportions, slices=slices),
         _contrast,
         _age,
         _kvp,
@@ -92,7 +98,7 @@ def _modality(series: Series) -> Iterable[Finding]:
     if series.header.modality == "CT":
         yield Finding(FindingLevel.OK, "modality", "The modality is CT.")
     elif series.header.modality:
-        text = f"The modality is {series.header.modality}, not CT."
+        text = f"{describe('Modality')}: found {series.header.modality}, expected CT."
         yield Finding(FindingLevel.NOT_ANALYSABLE, "modality", text)
 
 
@@ -101,7 +107,7 @@ def _body_part(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]
     if any(word in part for word in _HEAD_WORDS):
         yield Finding(FindingLevel.OK, "body-part", f"Body Part Examined is {part}.")
     elif any(word in part for word in _OTHER_PARTS):
-        text = f"Body Part Examined (0018,0015): found {part}, expected HEAD"
+        text = f"{describe('BodyPartExamined')}: found {part}, expected HEAD"
         if shows_brain(slices):
             yield Finding(FindingLevel.WARNING, "body-part", f"{text}; the pixels show brain inside a skull")
         else:
@@ -111,9 +117,10 @@ def _body_part(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]
 def _kind_of_image(series: Series) -> Iterable[Finding]:
     kind = [word.upper() for word in series.header.image_type]
     if "LOCALIZER" in kind:
-        yield Finding(FindingLevel.NOT_ANALYSABLE, "localizer", "This is a scout (localizer), not a series of slices.")
+        text = f"{describe('ImageType')}: found LOCALIZER, which is a scout, expected a series of slices."
+        yield Finding(FindingLevel.NOT_ANALYSABLE, "localizer", text)
     elif "SECONDARY" in kind or {"MPR", "MIP", "MINIP", "REFORMATTED", "AVERAGE"} & set(kind):
-        text = f"These are derived images ({' / '.join(kind[:3])}), not the scanner's own slices."
+        text = f"{describe('ImageType')}: found derived images ({' / '.join(kind[:3])}), expected the scanner's own."
         yield Finding(FindingLevel.WARNING, "derived", text)
 
 
@@ -123,7 +130,8 @@ def _plane(series: Series) -> Iterable[Finding]:
     if is_axial(series.orientation):
         yield Finding(FindingLevel.OK, "plane", "Slices are axial.")
     else:
-        text = f"Slices are {plane_name(series.orientation)}; only axial ones can be analysed."
+        plane = plane_name(series.orientation)
+        text = f"{describe('ImageOrientationPatient')}: found {plane} slices, expected axial ones."
         yield Finding(FindingLevel.NOT_ANALYSABLE, "plane", text)
 
 
@@ -132,7 +140,7 @@ def _head(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
         return
     reason, age = why_not_head(slices, series.pixel_spacing_mm), series.header.age_years
     if reason == OPEN_SKULL and age is not None and age < ADULT_YEARS:
-        text = f"Patient's Age (0010,1010): found {age:g} years, expected {ADULT_YEARS} or more; {reason}."
+        text = f"{describe('PatientAge')}: found {age:g} years, expected {ADULT_YEARS} or more; {reason}."
         yield Finding(FindingLevel.NOT_ANALYSABLE, "age", text)
     elif reason:
         yield Finding(FindingLevel.NOT_ANALYSABLE, "not-head", f"This does not look like a head CT: {reason}.")
@@ -140,12 +148,15 @@ def _head(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
         yield Finding(FindingLevel.OK, "head", "Air, bone and soft tissue are as in a head CT.")
 
 
+def _proportions(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:
+    axial = series.orientation is None or is_axial(series.orientation)
+    return proportion_findings(slices, series.pixel_spacing_mm) if axial else ()
+
+
 def _contrast(series: Series) -> Iterable[Finding]:
     if series.header.contrast:
-        text = (
-            f"The header says that a contrast agent was given: {_agent(series.header.contrast)}; enhanced vessels can "
-        )
-        text += "look like blood."
+        text = f"The header says that a contrast agent was given: {_agent(series.header.contrast)}; "
+        text += "enhanced vessels can look like blood."
         yield Finding(FindingLevel.WARNING, "contrast", text)
 
 
@@ -157,16 +168,15 @@ def _agent(words: str) -> str:
 def _age(series: Series) -> Iterable[Finding]:
     age = series.header.age_years
     if age is not None and age < ADULT_YEARS:
-        yield Finding(
-            FindingLevel.WARNING, "age", f"The patient is under {ADULT_YEARS}; the models learned from adults."
-        )
+        text = f"{describe('PatientAge')} or {describe('PatientBirthDate')}: found less than {ADULT_YEARS} years, "
+        yield Finding(FindingLevel.WARNING, "age", text + "expected more: the models learned from adults.")
 
 
 def _kvp(series: Series) -> Iterable[Finding]:
     kvp = series.header.kvp
     if kvp is not None and not KVP_RANGE[0] <= kvp <= KVP_RANGE[1]:
-        text = f"Tube voltage is {kvp:g} kV, outside {KVP_RANGE[0]} to {KVP_RANGE[1]}; blood has other HU there."
-        yield Finding(FindingLevel.WARNING, "kvp", text)
+        text = f"{describe('KVP')}: found {kvp:g} kV, expected {KVP_RANGE[0]} to {KVP_RANGE[1]}"
+        yield Finding(FindingLevel.WARNING, "kvp", f"{text}: blood has other HU there.")
 
 
 def _thickness(series: Series) -> Iterable[Finding]:
@@ -174,11 +184,11 @@ def _thickness(series: Series) -> Iterable[Finding]:
     between = series.spacing_mm[0] if series.spacing_mm else None
     low, high = THICKNESS_RANGE_MM
     if thickness is not None and not low <= thickness <= high:
-        text = f"Slices are {thickness:.1f} mm thick, outside the {low:g} to {high:g} mm that the models know."
-        yield Finding(FindingLevel.WARNING, "thickness", text)
+        text = f"{describe('SliceThickness')}: found {thickness:.1f} mm, expected {low:g} to {high:g} mm"
+        yield Finding(FindingLevel.WARNING, "thickness", f"{text}, which the models know.")
     elif thickness is None and between is not None and not low <= between <= high:
-        text = f"Slices are {between:.1f} mm apart, outside the {low:g} to {high:g} mm that the models know."
-        yield Finding(FindingLevel.WARNING, "thickness", text)
+        text = f"{describe('SliceThickness')}: found none, and slices {between:.1f} mm apart, expected {low:g} to "
+        yield Finding(FindingLevel.WARNING, "thickness", f"{text}{high:g} mm, which the models know.")
 
 
 def _count(series: Series) -> Iterable[Finding]:
@@ -189,6 +199,17 @@ def _count(series: Series) -> Iterable[Finding]:
     elif count < FEW_SLICES:
         text = f"There are only {count} slices; a whole head has 20 or more."
         yield Finding(FindingLevel.WARNING, "few-slices", text)
+    elif count < _ENOUGH_FOR_ENDS:
+        text = f"There are only {count} slices{_covering(series)}; whether skull base and vertex are there"
+        text += " is not judged, and a bleed above, below or between them cannot be seen."
+        yield Finding(FindingLevel.OK, "few-slices", text)
+
+
+def _covering(series: Series) -> str:
+    between = series.spacing_mm[0] if series.spacing_mm else None
+    if between is None:
+        return ""
+    return f" over {between * (len(series.slices) - 1):.0f} mm, where a whole head has {_WHOLE_HEAD_MM} mm or more"
 
 
 def _ends(series: Series, slices: Sequence[HeadSlice]) -> Iterable[Finding]:

@@ -60,6 +60,7 @@ class SeriesFacts:
     axial : the plane, from Image Orientation (Patient)
     soft_tissue : False for a bone, lung or edge kernel
     extent_mm : length covered along the slice normal, with one slice's thickness
+    contrast : a header says that a contrast agent was given
     """
 
     kind: Literal["ct", "picture"] = "ct"
@@ -71,6 +72,7 @@ class SeriesFacts:
     slices: int = 0
     series_number: int | None = None
     is_ct: bool | None = None
+    contrast: bool = False
 
 
 @dataclass(frozen=True, eq=False)

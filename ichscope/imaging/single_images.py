@@ -24,8 +24,11 @@ def series_of(images: Sequence[DicomImage]) -> list[Members]:
     of each its UID, or what stands for it, its images, and what was assumed
     """
     series: dict[tuple[str, ...], list[DicomImage]] = defaultdict(list)
+    modality = {image.series: image.facts.modality for image in images if image.facts.modality}
     for image in images:
-        series[image.series, image.facts.modality, "" if image.series else image.folder].append(image)
+        # A modality that is missing contradicts nothing.
+        kind = image.facts.modality or modality.get(image.series, "")
+        series[image.series, kind, "" if image.series else image.folder].append(image)
     single = [members[0] for members in series.values() if len(members) == 1 and _may_be_slice(members[0])]
     joined = [part for part in _alike(single) if len(part) >= _FEWEST]
     taken = {image.source.name for part in joined for image in part}

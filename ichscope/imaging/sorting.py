@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset, FileDataset
 
+from ichscope.errors import IchscopeError, UnexpectedError, barrier
+from ichscope.imaging.decoding import decoders
 from ichscope.imaging.elements import DicomError, integer, looks_like_dicom, numbers, parse, text, texts
 from ichscope.imaging.facts import ImageFacts
 from ichscope.imaging.geometry import Shape, is_direction, position_mm
@@ -27,6 +29,9 @@ from ichscope.imaging.sources import (
 _HEAD_BYTES = 1 << 15
 _PIXEL_SPACING = 0x00280030
 _COUNTS = {"PixelSpacing": 2, "ImageOrientationPatient": 6, "ImagePositionPatient": 3}
+
+# PS3.6 A: JPEG and its kin, RLE.
+_COMPRESSED = ("1.2.840.10008.1.2.4.", "1.2.840.10008.1.2.5")
 
 BESIDE = "a picture beside DICOM images"
 _DICOM_NAMES = (".dcm", ".dicom", ".dic", ".ima")
@@ -175,7 +180,7 @@ def left_out(pictures: int, others: int, names: Sequence[str] = ()) -> str:
     return f"{text}: {name_some(names)}" if names else f"{text}."
 
 
-class _TooManyFilesError(Exception):
+class _TooManyFilesError(IchscopeError):
     """More than may be sorted at once."""
 
 
@@ -229,8 +234,9 @@ def _sort_file(source: Source, files: SortedFiles, most: int | None, inside_zip:
         head = source.read(_HEAD_BYTES)
         if source.size > MAX_FILE_BYTES and not head.startswith(b"PK"):
             raise SourceError(f"has {source.size >> 20} MiB; expected at most {MAX_FILE_BYTES >> 20}")
-        _sort_content(source, head, files, most, inside_zip)
-    except SourceError as error:
+        with barrier():
+            _sort_content(source, head, files, most, inside_zip)
+    except (SourceError, UnexpectedError) as error:
         files.reject(Rejected(source.name, str(error)))
 
 
@@ -239,6 +245,7 @@ def _sort_content(source: Source, head: bytes, files: SortedFiles, most: int | N
     if looks_like_dicom(head):
         _sort_dicom(source, head, files)
     elif head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+        decoders().warm_up()
         files.add_picture(source)
     elif head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and not name.endswith(_DOCUMENT_NAMES):
         if inside_zip:
@@ -286,6 +293,8 @@ def _sort_dicom(source: Source, head: bytes, files: SortedFiles) -> None:
     if not rows and (modality != "CT" or _is_no_image(text(dataset, "SOPClassUID"))):
         files.ignore(source.name)
         return
+    if text(dataset.file_meta, "TransferSyntaxUID").startswith(_COMPRESSED):
+        decoders().warm_up()
     shape = Shape(
         rows or 0,
         columns or 0,

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import threading
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ichscope.errors import IchscopeError
+from ichscope.errors import IchscopeError, barrier
 from ichscope.texts import writable
 
 # A whole-body Enhanced CT of 2,000 frames of 512x512 has 1 GiB; no file of a head study comes near.
 MAX_FILE_BYTES = 2 << 30
-
-
-_ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, NotImplementedError,
-)  # fmt: skip
+_ENCRYPTED = 1
 
 
 class SourceError(IchscopeError):
@@ -51,10 +45,8 @@ class Archive:
         SourceError
             if this is not a readable ZIP
         """
-        try:
+        with barrier(lambda kind: SourceError(f"found a damaged ZIP archive ({kind}), expected a complete one")):
             return [info for info in self._open().infolist() if not info.is_dir()]
-        except _ZIP_ERRORS as error:
-            raise SourceError(f"found a damaged ZIP archive ({_short(error)}), expected a complete one") from None
 
     def read(self, member: zipfile.ZipInfo, limit: int | None = None) -> bytes:
         """The first `limit` bytes of a member, or all of them.
@@ -64,15 +56,15 @@ class Archive:
         SourceError
             if the member is damaged, encrypted or packed in an unknown way
         """
-        try:
-            with self._lock, self._open().open(member) as file:
-                return file.read(-1 if limit is None else limit)
-        except NotImplementedError:
-            raise SourceError("is packed with a ZIP method that is not supported; unpack the archive first") from None
-        except _ZIP_ERRORS as error:
-            raise SourceError(f"is damaged inside its ZIP archive ({_short(error)})") from None
-        except RuntimeError:
-            raise SourceError("is encrypted; unpack the archive with its password first") from None
+        if member.flag_bits & _ENCRYPTED:
+            raise SourceError("is encrypted; unpack the archive with its password first")
+        with barrier(lambda kind: SourceError(f"is damaged inside its ZIP archive ({kind})")):
+            try:
+                with self._lock, self._open().open(member) as file:
+                    return file.read(-1 if limit is None else limit)
+            except NotImplementedError:
+                text = "is packed with a ZIP method that is not supported; unpack the archive first"
+                raise SourceError(text) from None
 
     def _open(self) -> zipfile.ZipFile:
         if self._zip is None:
@@ -82,13 +74,17 @@ class Archive:
 
 @dataclass(frozen=True)
 class Source:
-    """One file, by the name that the user knows, wherever its bytes are; any name can be written (`texts.writable`)."""
+    """One file, by the name that the user knows, wherever its bytes are; any name can be written (`texts.writable`).
+
+    from_page : whether it came over a page, from where less is taken at once than from a disk
+    """
 
     name: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
     archive: Archive | None = field(default=None, repr=False)
     member: zipfile.ZipInfo | None = field(default=None, repr=False)
+    from_page: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", writable(self.name))
@@ -168,7 +164,3 @@ def name_some(names: Sequence[str], most: int = 3) -> str:
     """
     more = f"; and {len(names) - most} more" if len(names) > most else ""
     return "; ".join(names[:most]) + more + "."
-
-
-def _short(error: Exception) -> str:
-    return str(error)[:60] or type(error).__name__

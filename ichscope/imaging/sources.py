@@ -70,10 +70,11 @@ class SeriesSource(Protocol):
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder, searched to the bottom."""
+    """A folder, searched to the bottom; of links those that `walk` follows."""
 
     path: Path
     named: bool = False
+    inside: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -88,7 +89,7 @@ class FolderSource:
     def files(self) -> Iterator[Source | Rejected]:
         """Every file, in natural order."""
         top = self.name
-        for file in walk(self.path):
+        for file in walk(self.path, self.inside):
             yield Source(str(PurePosixPath(top, *file.relative_to(self.path).parts)), path=file)
 
 
@@ -140,10 +141,10 @@ class ListedSource:
 
 @dataclass(frozen=True)
 class UploadSource:
-    """One file whose bytes came over the page, under the name that its sender gave it."""
+    """One file that came over the page, in memory or on disk, under the name that its sender gave it."""
 
     given_name: str
-    data: bytes = field(repr=False)
+    content: bytes | Path = field(repr=False)
     named: bool = False
 
     @property
@@ -158,7 +159,11 @@ class UploadSource:
 
     def files(self) -> Iterator[Source | Rejected]:
         """Every file, in natural order."""
-        yield Source(clean_name(self.given_name), data=self.data)
+        name = clean_name(self.given_name)
+        if isinstance(self.content, Path):
+            yield Source(name, path=self.content, from_page=True)
+        else:
+            yield Source(name, data=self.content, from_page=True)
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,11 @@ class ZipSource:
     @property
     def most(self) -> int:
         """So many files are taken at once."""
-        return MAX_FILES_ON_DISK if self.source.data is None else MAX_FILES
+        return MAX_FILES if self._from_stranger else MAX_FILES_ON_DISK
+
+    @property
+    def _from_stranger(self) -> bool:
+        return self.source.from_page or self.source.data is not None
 
     def files(self) -> Iterator[Source | Rejected]:
         """Every file, in natural order."""
@@ -184,7 +193,7 @@ class ZipSource:
         assert origin is not None, "archives inside archives are refused before"
         archive = Archive(origin)
         members = archive.members()
-        _check_bomb(members, self.most, from_stranger=self.source.data is not None)
+        _check_bomb(members, self.most, from_stranger=self._from_stranger)
         for member in sorted(members, key=lambda member: natural_order(member.filename)):
             inside = f"{self.name}/{clean_name(member.filename)}"
             if ".." in member.filename.replace("\\", "/").split("/"):
@@ -193,8 +202,8 @@ class ZipSource:
                 yield Source(inside, archive=archive, member=member)
 
 
-def series_source(item: Path | str | Source | tuple[str, bytes] | SeriesSource) -> SeriesSource:
-    """The way in for what a user hands over: a path, an upload as (name, bytes), or one of a folder's files.
+def series_source(item: Path | str | Source | tuple[str, bytes | Path] | SeriesSource) -> SeriesSource:
+    """The way in for what a user hands over: a path, an upload as (name, content), or one of a folder's files.
 
     Examples
     --------
@@ -224,8 +233,10 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path, inside: Sequence[Path] = ()) -> Iterator[Path]:
     """All regular files below a folder; links to folders are not followed, devices and pipes not opened.
+
+    inside : folders, links resolved; where there are any, a link to a file that lies below none of them is left out
 
     Examples
     --------
@@ -239,8 +250,16 @@ def walk(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if name.lower() not in STRAY_FOLDERS), key=natural_order)
         for name in sorted(files, key=natural_order):
-            if (file := Path(place, name)).is_file():
+            if (file := Path(place, name)).is_file() and not _leads_out(file, inside):
                 yield file
+
+
+def _leads_out(file: Path, inside: Sequence[Path]) -> bool:
+    """Whether a file is a link to somewhere that lies below none of these folders, of which there are some."""
+    if not inside or not file.is_symlink():
+        return False
+    target = file.resolve()
+    return not any(target.is_relative_to(folder) for folder in inside)
 
 
 def clean_name(name: str) -> str:

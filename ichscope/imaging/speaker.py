@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ichscope.imaging.quality import THICKNESS_RANGE_MM
+from ichscope.imaging.quality import FEW_SLICES, THICKNESS_RANGE_MM
 from ichscope.imaging.series import SeriesFacts
 
 __all__ = ["Choice", "SeriesFacts", "speaker"]
@@ -43,9 +43,10 @@ class _Rank:
 def speaker(series: Sequence[SeriesFacts], analysed: Sequence[bool] = ()) -> Choice:
     """Choose the series that speaks for its study.
 
-    CT before pictures; original axial soft-tissue series before bone kernels, derived images and other planes; then
-    slices as thick as the models know; then the whole head before a part; of one reconstruction the complete run
-    before a part of it; then the earlier series. What a header does not say ranks between good and bad.
+    CT before pictures; original axial soft-tissue series without contrast agent before other planes, a few slices,
+    contrast, bone kernels and derived images, in this order; then slices as thick as the models know; then the whole
+    head before a part; of one reconstruction the complete run before a part of it; then the earlier series. What a
+    header does not say ranks between good and bad; one that says nothing of contrast counts as without.
 
     Parameters
     ----------
@@ -94,19 +95,30 @@ def _fallback(series: Sequence[SeriesFacts], order: tuple[int, ...], analysed: S
 def _ranks(facts: SeriesFacts) -> list[_Rank]:
     """Every criterion, the one that decides first at the front.
 
-    Of series with a flaw, one in another plane comes last: it cannot be analysed at all.
+    Of series with a flaw, one in another plane comes last: it cannot be analysed at all. A few slices are a test bolus
+    or a sample, and no study. Enhanced vessels look like blood, which noise of a bone kernel does not.
     """
     kind = _Rank(_GOOD if facts.kind == "ct" else _BAD, "pictures")
     modality = _tri(facts.is_ct, "a modality that is not given", "another modality than CT")
     axial = _tri(facts.axial, "a plane that is not given", "another plane")
     soft = _tri(facts.soft_tissue, "a kernel that is not known", "a bone kernel")
     original = _tri(facts.original, "an image type that is not given", "derived images")
-    worst = max((axial, soft, original), key=lambda rank: rank.value)
-    return [kind, modality, worst, axial, soft, original, _thickness(facts), _extent(facts)]
+    flaws = (axial, _few(facts), _contrast(facts), soft, original)
+    worst = max(flaws, key=lambda rank: rank.value)
+    return [kind, modality, worst, *flaws, _thickness(facts), _extent(facts)]
 
 
 def _tri(fact: bool | None, unknown: str, bad: str) -> _Rank:
     return _Rank(_UNKNOWN, unknown) if fact is None else _Rank(_GOOD if fact else _BAD, bad)
+
+
+def _few(facts: SeriesFacts) -> _Rank:
+    few = 0 < facts.slices < FEW_SLICES
+    return _Rank(_BAD if few else _GOOD, f"{facts.slices} slice{'s' * (facts.slices > 1)} only")
+
+
+def _contrast(facts: SeriesFacts) -> _Rank:
+    return _Rank(_BAD if facts.contrast else _GOOD, "a contrast agent")
 
 
 def _thickness(facts: SeriesFacts) -> _Rank:
@@ -171,7 +183,8 @@ def _described(facts: SeriesFacts) -> str:
     kind = {True: "original", False: "derived", None: ""}[facts.original]
     plane = {True: "axial", False: "non-axial", None: ""}[facts.axial]
     tissue = {True: "soft-tissue", False: "bone-kernel", None: ""}[facts.soft_tissue]
-    parts = [" ".join(filter(None, (kind, plane, tissue, "series")))]
+    contrast = "with contrast agent" if facts.contrast else ""
+    parts = [" ".join(filter(None, (kind, plane, tissue, "series", contrast)))]
     if facts.slice_thickness_mm is not None:
         parts.append(f"{facts.slice_thickness_mm:.3g} mm")
     if facts.extent_mm is not None:

@@ -51,6 +51,22 @@ def test_a_number_is_always_the_same_series() -> None:
         (Change("RescaleSlope", "missing", "all"), {"refused"}),
         (Change("Modality", "MR", "all"), {"refused"}),
         (Change("RescaleSlope", "missing", "one"), {"named"}),
+        *(
+            (Change("ImageOrientationPatient", how, "all"), {"named"})
+            for how in ("turned by 180", "mirrored", "transposed")
+        ),
+        (Change("ImageOrientationPatient", "mirrored", "one"), {"named"}),
+        (Change("PixelSpacing", "oblong", "all"), {"named"}),
+        (Change("PixelSpacing", "missing", "some"), {"named"}),
+        (Change("PixelRepresentation", "signed", "all"), {"same"}),
+        (Change("PixelPaddingValue", "that of air", "all"), {"same"}),
+        (Change("BitsStored", "missing", "one"), {"named"}),
+        (Change("Columns", "times 2", "one"), {"named"}),
+        (Change("NumberOfFrames", "2", "some"), {"named"}),
+        (Change("StudyInstanceUID", "another", "some"), {"named"}),
+        (Change("SeriesInstanceUID", "missing", "every second"), {"named"}),
+        (Change("Modality", "missing", "some"), {"same"}),
+        (Change("ConvolutionKernel", "bone", "some"), {"named"}),
     ],
 )
 def test_single_changes_have_their_verdict(change: Change, verdicts: set[str]) -> None:

@@ -438,6 +438,21 @@ def test_a_scout_among_the_slices_is_left_out_and_named(head: Phantom) -> None:
     assert "IM0001.dcm (128 x 128, scout)" in finding(series, "mixed-series")
 
 
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ({"PixelSpacing": [3, 3]}, "by Pixel Spacing (0028,0030) and"),
+        ({"ImageOrientationPatient": [-1, 0, 0, 0, -1, 0]}, "by Image Orientation (Patient) (0020,0037) and"),
+    ],
+    ids=["spacing", "turned"],
+)
+def test_what_keeps_slices_out_of_a_volume_is_named(head: Phantom, tags: dict[str, object], named: str) -> None:
+    files = datasets(head)
+    for keyword, value in tags.items():
+        setattr(files[3], keyword, value)
+    assert named in finding(read(files), "mixed-series")
+
+
 def test_two_series_at_once_are_refused(head: Phantom) -> None:
     mixed = datasets(head)[:2] + datasets(phantom.make(seed=1, slices=8, size=128), SeriesInstanceUID="1.2.3")[:2]
     with pytest.raises(DicomError, match=r"IM0003.dcm: Series Instance UID .* expected the same"):

@@ -23,10 +23,12 @@ NO_AGENTS = (
     "", "C-", "c -", "NON CONTRAST", "W/O", "UNENHANCED", "N/A", "n.a.", "NONE", "No", "NON-CONTRAST", "NONE GIVEN",
     "NO IV CONTRAST", "Without contrast", "w/o contrast", "NO CONTRAST GIVEN", "NOT ADMINISTERED", "-", "(-)", "0",
     "nativ", "ohne KM", "sans injection", "NCCT", "PRE CONTRAST", "UN-ENHANCED", "non enhanced", "NO I.V. CONTRAST",
+    "CONTRAST: NONE", "IV NONE", "IV CONTRAST: NO", "Contrast_none", "HEAD W/O", "kein KM", "nicht gegeben", "0 ml",
+    "0ML", "geen contrast", "UNSPECIFIED", "REMOVED",
 )  # fmt: skip
 AGENTS = (
     "C+", "OMNIPAQUE 300", "CONTRAST", "YES", "APPLIED", "IV", "+C", "ULTRAVIST", "NIOPAM 300", "NON IONIC IODINE 300",
-    "Natrium iodide", "CE",
+    "Natrium iodide", "CE", "NON-IONIC CONTRAST", "CONTRAST C+", "Omnipaque, no reaction",
 )  # fmt: skip
 
 
@@ -67,6 +69,10 @@ def test_words_that_an_agent_was_given(head: Phantom, word: str) -> None:
         {"SeriesDescription": "CTA HEAD"},
         {"SeriesDescription": "Head post contrast", "ContrastBolusAgent": "NONE"},
         {"SeriesDescription": "HEAD C+"},
+        {"SeriesDescription": "Kopf nach KM"},
+        {"SeriesDescription": "Postkontrast 5 mm"},
+        {"SeriesDescription": "VENOUS PHASE"},
+        {"SeriesDescription": "Head art. phase"},
     ],
     ids=str,
 )
@@ -87,6 +93,9 @@ def test_contrast_without_the_name_of_an_agent(head: Phantom, tags: dict) -> Non
         {"SeriesDescription": "Cerebral nativ"},
         {"SeriesDescription": "HEAD C-"},
         {"SeriesDescription": "NCCT before CTA"},
+        {"SeriesDescription": "Bone HIGH CONTRAST"},
+        {"SeriesDescription": "Head edge enhanced"},
+        {"SeriesDescription": "Contrast: none"},
     ],
     ids=str,
 )

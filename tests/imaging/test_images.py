@@ -98,7 +98,7 @@ def header_only(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (header_only(60_000, 60_000), "found too many pixels, expected a JPEG or PNG picture"),
+        (header_only(60_000, 60_000), "found 60000 x 60000 pixels, expected at most 40 million"),
         (header_only(10_000, 10_000), "found (too many|10000 x 10000) pixels"),
         (header_only(8_000, 8_000), "found 8000 x 8000 pixels, expected at most 40 million"),
         (encode(Image.fromarray(NOISE))[:2000], "found a damaged or different file"),

@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 from ichscope.imaging import intake, sorting, sources
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.images import ImageError, read_pictures
-from ichscope.imaging.intake import Intake, collect, natural_order
+from ichscope.imaging.intake import Intake, collect, natural_order, walk
 from ichscope.imaging.source import Source, SourceError
 from ichscope.phantom import Phantom, datasets, make, to_bytes
 
@@ -338,6 +338,22 @@ def test_a_file_too_large_is_not_read(head: Phantom, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sorting, "MAX_FILE_BYTES", 10_000)
     found = collect([("a.dcm", to_bytes(datasets(head)[0]))])
     assert found.rejected[0].reason.startswith("has 0 MiB; expected at most")
+
+
+def test_of_links_those_that_stay_inside_are_followed_where_it_matters(tmp_path: Path) -> None:
+    for name in ("inbox/today", "other", "private"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / f"{Path(name).name}.dcm").touch()
+    today = tmp_path / "inbox/today"
+    for name in ("other", "private"):
+        (today / f"link-{name}").symlink_to(tmp_path / name / f"{name}.dcm")
+    (today / "link-inside").symlink_to(tmp_path / "inbox/above.dcm")
+    (tmp_path / "inbox/above.dcm").touch()
+    roots = (tmp_path / "inbox", tmp_path / "other")
+    everything = {"link-inside", "link-other", "link-private", "today.dcm"}
+    assert {file.name for file in walk(today)} == everything
+    assert {file.name for file in walk(today, roots)} == everything - {"link-private"}
+    assert {file.name for file in walk(today, roots[:1])} == {"link-inside", "today.dcm"}
 
 
 def test_links_that_go_in_circles_and_pipes_do_not_hang(head: Phantom, tmp_path: Path) -> None:

@@ -55,6 +55,30 @@ CONTRADICTIONS = {
 }
 
 
+NAMELESS = {"PatientID": None, "PatientName": None, "PatientBirthDate": None}
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.5], ids=["same places", "between"])
+def test_two_frames_of_reference_in_one_series_are_two_volumes(head: Phantom, second: Phantom, shift: float) -> None:
+    one = tagged(head, **NAMELESS, FrameOfReferenceUID="1.2.7")
+    other = shifted(tagged(second, **NAMELESS, FrameOfReferenceUID="1.2.8", PixelSpacing=one[0].PixelSpacing), shift)
+    groups = collect(files(one, "a") + files(other, "b")).groups
+    assert sorted({source.name[0] for source in group.sources} for group in groups) == [{"a"}, {"b"}]
+    assert [len(group.sources) for group in groups] == [8, 8]
+    for group in groups:
+        (found,) = (one for one in group.findings if one.code == "frame-of-reference")
+        assert "Frame of Reference UID (0020,0052) contradicts itself within one Series" in found.text
+
+
+def test_a_frame_of_reference_that_changes_on_the_way_up_of_nobody_is_said_and_parts_nothing(head: Phantom) -> None:
+    images = tagged(head, **NAMELESS)
+    del images[2].FrameOfReferenceUID
+    for image in images[5:]:
+        image.FrameOfReferenceUID = "1.2.8"
+    (group,) = collect(files(images)).groups
+    assert (len(group.sources), codes(group)) == (8, ["frame-of-reference"])
+
+
 @pytest.mark.parametrize("shift", [0.0, 2.5], ids=["same places", "between"])
 @pytest.mark.parametrize(("tags", "words"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_two_patients_with_one_uid_are_two_studies(

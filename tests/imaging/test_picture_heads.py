@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ichscope.imaging.images import read_pictures
-from ichscope.imaging.picture_gate import Gate, gate, gate_input, scores, to_json
+from ichscope.imaging.picture_gate import from_json, gate, gate_input, scores, to_json
 from ichscope.imaging.picture_heads import find_heads
 from ichscope.imaging.picture_regions import Region, regions
 from ichscope.imaging.preprocess import head_box
@@ -137,20 +138,66 @@ def test_a_picture_with_nothing_around_the_head_stays_as_it_is(slices: list[Grey
         assert np.array_equal(series.hu[0], np.rint((grey * 255).astype(np.uint8) / np.float32(255) * 80))
 
 
-def film(tiles: list[Grey], across: int, gap: int) -> Grey:
+def test_a_photographed_monitor_gets_its_black_and_white_back(slices: list[Grey]) -> None:
+    for grey in slices[::3]:
+        as_shown = (0.15 + 0.65 * grey).astype(np.float32)
+        series = read_pictures([Source("monitor.png", data=encoded(as_shown, "PNG"))])
+        assert [(finding.level, finding.code) for finding in series.findings] == [("warning", "picture-contrast")]
+        assert "monitor.png (black at 15%, white at 80%)" in series.findings[0].text
+        assert np.abs(series.hu[0] - 80 * grey).max() <= 2
+
+
+def test_what_is_no_head_keeps_its_contrast() -> None:
+    page = (0.2 + 0.5 * document()).astype(np.float32)
+    series = read_pictures([encoded(page, "PNG")])
+    assert series.findings == ()
+    assert series.hu.min() >= 15
+
+
+def film(tiles: list[Grey], across: int, gap: int, value: float = 0.0, words: int = 0) -> Grey:
+    """256 x 256 tiles in rows, a gap around and words below each."""
     down, side = -(-len(tiles) // across), 256
-    page = np.zeros((down * (side + gap), across * (side + gap)), np.float32)
+    page = Image.new("L", (across * (side + gap) + gap, down * (side + gap + words) + gap), round(value * 255))
+    draw = ImageDraw.Draw(page)
     for number, tile in enumerate(tiles):
-        top, left = number // across * (side + gap), number % across * (side + gap)
-        page[top : top + side, left : left + side] = tile
-    return page
+        left, top = gap + number % across * (side + gap), gap + number // across * (side + gap + words)
+        page.paste(Image.fromarray((tile * 255).astype(np.uint8)), (left, top))
+        if words:
+            draw.text((left + 90, top + side), f"({number + 1})", fill=255 if value < 0.5 else 0, font_size=0.8 * words)
+    return np.asarray(page, np.float32) / 255
+
+
+@pytest.mark.parametrize(
+    ("gap", "value", "words"), [(0, 0.0, 0), (6, 0.0, 0), (30, 1.0, 0), (0, 0.0, 30), (30, 1.0, 30), (30, 0.3, 0)]
+)
+@pytest.mark.parametrize(("down", "across"), [(1, 2), (2, 1), (2, 2), (3, 4), (4, 5), (6, 6)])
+def test_several_heads_are_refused_with_that_reason(
+    slices: list[Grey], down: int, across: int, gap: int, value: float, words: int
+) -> None:
+    tiles = [slices[number % len(slices)] for number in range(down * across)]
+    findings = assess(read_pictures([encoded(film(tiles, across, gap, value, words))]))
+    assert (findings[0].level, findings[0].code) == ("not analysable", "several-heads")
+    assert "several slices side by side" in findings[0].text
 
 
 @pytest.mark.parametrize(("number", "across", "gap"), [(2, 2, 0), (2, 1, 10), (6, 3, 6), (12, 4, 0)])
-def test_several_heads_are_refused_with_that_reason(slices: list[Grey], number: int, across: int, gap: int) -> None:
+def test_heads_side_by_side_are_counted(slices: list[Grey], number: int, across: int, gap: int) -> None:
     findings = assess(read_pictures([encoded(film(slices[:number], across, gap))]))
-    assert (findings[0].level, findings[0].code) == ("not analysable", "several-heads")
-    assert f"{number} slices side by side" in findings[0].text
+    assert f"({number} found)" in findings[0].text
+
+
+def test_cropped_heads_side_by_side_are_several(slices: list[Grey]) -> None:
+    tiles = [np.asarray(Image.fromarray(cropped(grey)).resize((256, 256))) for grey in slices]
+    findings = assess(read_pictures([encoded(film(tiles, 4, 0))]))
+    assert findings[0].code == "several-heads"
+
+
+def test_thumbnails_beside_a_slice_are_no_film(slices: list[Grey]) -> None:
+    page = np.full((256, 340), 0.1, np.float32)
+    page[:, 80:336] = slices[0]
+    for number, grey in enumerate(slices[:3]):
+        page[4 + 70 * number : 68 + 70 * number, 8:72] = np.asarray(Image.fromarray(grey).resize((64, 64)))
+    assert status(assess(read_pictures([encoded(page)]))) == "limited"
 
 
 def document() -> Grey:
@@ -249,12 +296,12 @@ def test_any_shape_is_looked_at(shape: tuple[int, int]) -> None:
 
 
 def test_the_gate_is_small_and_says_the_same_after_writing() -> None:
-    known = gate()
+    known = replace(gate(), threshold=3.5)
+    again = from_json(to_json(known))
     crops = np.random.default_rng(2).random((5, 48, 48, 2)).astype(np.float32)
     assert len(to_json(known)) < 200_000
-    assert scores(crops, known).shape == (5,)
-    shifted = Gate(known.layers, 3.5)
-    assert '"threshold": 3.5' in to_json(shifted)
+    assert again.threshold == 3.5
+    assert np.array_equal(scores(crops, again), scores(crops, known))
 
 
 def test_the_gate_sees_the_picture_at_any_aspect() -> None:

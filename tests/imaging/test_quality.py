@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,7 +111,11 @@ HEADERS = [
 
 @pytest.mark.parametrize(("facts", "expected"), HEADERS, ids=[str(facts) for facts, _ in HEADERS])
 def test_header_checks(series: Series, facts: dict, expected: dict[str, str]) -> None:
-    assert raised(replace(series, header=replace(series.header, **facts))) == expected
+    changed = replace(series, header=replace(series.header, **facts))
+    assert raised(changed) == expected
+    for finding in assess(changed):
+        if finding.level != "ok":
+            assert re.search(r"\([0-9A-F]{4},[0-9A-F]{4}\): \w", finding.text), "a tag, and what was found"
 
 
 @pytest.mark.parametrize("part", ["CHEST", "NECK", "LSPINE"])
@@ -141,6 +146,15 @@ def test_a_tilted_gantry_is_axial(series: Series) -> None:
 def test_few_slices_limit_the_result(series: Series, count: int, expected: dict) -> None:
     some = replace(series, hu=series.hu[8 : 8 + count], slices=series.slices[8 : 8 + count])
     assert raised(some) == expected
+    assert any(finding.code == "few-slices" for finding in assess(some)), "said, though eight limit nothing"
+
+
+@pytest.mark.parametrize(("between", "expected"), [(5.0, "8 slices over 35 mm, where"), (None, "8 slices;")])
+def test_a_sample_of_a_head_says_what_it_covers(series: Series, between: float | None, expected: str) -> None:
+    some = replace(series, hu=series.hu[8:16], slices=series.slices[8:16], spacing_mm=(between, 1.8, 1.8))
+    (said,) = (finding for finding in assess(some) if finding.code == "few-slices")
+    assert expected in said.text
+    assert "is not judged, and a bleed above, below or between them cannot be seen." in said.text
 
 
 # ---------------------------------------------------------------- is it a head?

@@ -23,11 +23,14 @@ WORSE = [
     ({"original": None}, "an image type that is not given"),
     ({"axial": False}, "another plane"),
     ({"axial": None}, "a plane that is not given"),
+    ({"contrast": True}, "a contrast agent"),
     ({"is_ct": False}, "another modality than CT"),
     ({"is_ct": None}, "a modality that is not given"),
     ({"slice_thickness_mm": 0.6}, "slices of 0.6 mm"),
     ({"slice_thickness_mm": 8.0}, "slices of 8 mm"),
     ({"slice_thickness_mm": None}, "a slice thickness that is not given"),
+    ({"slices": 1}, "1 slice only"),
+    ({"slices": 4}, "4 slices only"),
     ({"extent_mm": 60.0, "slices": 12}, "60 mm of the head only"),
     ({"extent_mm": None}, "a length that is not given"),
     ({"extent_mm": 130.0, "slices": 26}, "a part of the same"),
@@ -49,6 +52,7 @@ def test_the_plain_series_speaks(change: dict[str, object], words: str) -> None:
 
 THIN, BONE = replace(PLAIN, slice_thickness_mm=0.6, slices=260), replace(PLAIN, soft_tissue=False)
 UNKNOWN = replace(PLAIN, soft_tissue=None)
+ENHANCED, TEST_BOLUS = replace(PLAIN, contrast=True), replace(PLAIN, slices=1, extent_mm=5.0)
 ORDERS = [
     # The kernel decides before the thickness, the thickness before the length, the length before the number.
     ("kernel before thickness", [THIN, BONE]),
@@ -58,6 +62,15 @@ ORDERS = [
     ("unknown thickness", [PLAIN, replace(PLAIN, slice_thickness_mm=None), THIN]),
     ("unknown length", [PLAIN, replace(PLAIN, extent_mm=None), replace(PLAIN, extent_mm=40.0)]),
     ("of two flaws another plane is the worse", [BONE, replace(PLAIN, axial=False)]),
+    ("native, however thin, before enhanced", [THIN, ENHANCED]),
+    ("native, whatever its number, before enhanced", [replace(PLAIN, series_number=9), ENHANCED]),
+    ("native bone before enhanced", [BONE, ENHANCED]),
+    ("native derived images before enhanced", [replace(PLAIN, original=False), ENHANCED]),
+    ("what says nothing of contrast or of its kernel before enhanced", [UNKNOWN, ENHANCED]),
+    ("enhanced slices before other planes", [ENHANCED, replace(PLAIN, axial=False)]),
+    ("enhanced, then enhanced bone", [PLAIN, ENHANCED, replace(BONE, contrast=True)]),
+    ("a thin angiography before one native slice of its test bolus", [replace(THIN, contrast=True), TEST_BOLUS]),
+    ("five slices are no sample", [replace(PLAIN, slices=5, extent_mm=25.0), THIN, TEST_BOLUS]),
     ("derived soft tissue before bone", [replace(PLAIN, original=False), BONE]),
     ("CT before pictures", [replace(BONE, axial=False), SeriesFacts("picture", slices=30)]),
     ("CT before another modality", [replace(BONE, axial=False), replace(PLAIN, is_ct=False, soft_tissue=None)]),
@@ -88,6 +101,9 @@ def test_reasons() -> None:
     )
     bare = SeriesFacts()
     assert speaker([bare, bare]).reason == "series; chosen before 1 other: a later series"
+    assert speaker([ENHANCED, TEST_BOLUS]).reason == (
+        "original axial soft-tissue series with contrast agent, 5 mm, whole head; chosen before 1 other: 1 slice only"
+    )
     partial = replace(BONE, original=False, axial=False, extent_mm=40.0)
     assert speaker([partial, SeriesFacts("picture")]).reason.startswith(
         "derived non-axial bone-kernel series, 5 mm, 40 mm of the head; "
@@ -131,6 +147,7 @@ def test_facts_that_differ_are_those_of_most_images() -> None:
     facts = series_facts([soft, soft, sharp])
     assert (facts.soft_tissue, facts.slice_thickness_mm, facts.extent_mm, facts.series_number) == (True, 5.0, 25.0, 2)
     assert series_facts([replace(soft, position=None), soft]).extent_mm is None
+    assert (facts.contrast, series_facts([soft, replace(soft, contrast=True)]).contrast) == (False, True)
     garbage = (0.0,) * 6
     facts = series_facts([replace(soft, orientation=garbage)])
     assert (facts.axial, facts.extent_mm) == (None, None)
@@ -161,6 +178,17 @@ def test_facts_of_a_header_that_says_nothing(head: Phantom) -> None:
     (group,) = collect(files(images, "a")).groups
     assert group.facts == SeriesFacts(slices=8)
     assert read_series(group.sources).facts == group.facts
+
+
+@pytest.mark.parametrize(
+    ("tags", "contrast"),
+    [({"ContrastBolusAgent": "NON CONTRAST"}, False), ({"ContrastBolusVolume": 80}, True)],
+    ids=["said to be native", "a volume alone"],
+)
+def test_a_contrast_agent_is_a_fact(head: Phantom, tags: dict[str, object], contrast: bool) -> None:
+    (group,) = collect(files(datasets(head, **tags), "a")).groups
+    assert group.facts.contrast is contrast
+    assert read_series(group.sources).facts.contrast is contrast
 
 
 def test_studies_have_their_series_in_the_order_of_the_rule(head: Phantom) -> None:
