@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ichscope.labels import DISPLAY_NAMES
+from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.markdown import table, with_interval
 from ichscope.models.card import ENCODER_FILE, ModelCard, ModelError
 from ichscope.models.card_parts import CardOperatingPoint, Failure, Figures, TrainingSource
@@ -16,12 +16,14 @@ from training.splits import FOLDS
 
 _BACKBONES = {"resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "inceptionv3": "InceptionV3"}
 _HEADS = {
-    "cranioscan": "a Transformer encoder over the slices of a study; six haemorrhage labels",
-    "cerebroscan": "a bidirectional LSTM over the slices of a study; haemorrhage or normal",
+    "cranioscan": "a Transformer encoder over the slices of a study",
+    "cerebroscan": "a bidirectional LSTM over the slices of a study",
 }
-LIMITS = (
+# By number of labels: a collection may not tell all kinds.
+_GIVEN = {1: "haemorrhage or normal", len(LABELS): "six haemorrhage labels"}
+_LIMITS = (
     "For research and quality work. Not a medical device, not for diagnosis, not a replacement for a reader.",
-    "Trained on few patients of two hospitals and on synthetic bleeds; the figures below have wide intervals, and a "
+    "{trained}; the figures below have wide intervals, and a "
     "model does worse at hospitals that it does not know. Measure it on your own studies before you rely on a number.",
     "Adults, axial CT of the head without contrast. Pictures (JPG, PNG) have no HU: results on them are weaker.",
     "Small, thin or isodense bleeds are missed; calcifications, bone edges and artefacts are taken for blood at times.",
@@ -29,6 +31,9 @@ LIMITS = (
     "The evidence map shows what moved the model. It is not an outline of a lesion.",
 )
 _NON_COMMERCIAL = "non-commercial"
+_SYNTHETIC = "synthetic bleeds"
+# Collections that are slices and not studies.
+_SINGLE_SLICES = {"rsna-more", "rsna-sdh", "bhsd", "cpaisd", "pictures"}
 # Of heads scanned in an emergency department, 6 to 15 % bleed.
 _PREVALENCE = 0.10
 _FEW_PATIENTS = 10
@@ -51,9 +56,23 @@ _FULL_SET = (
 )
 
 
+def limits(training_data: Sequence[Mapping[str, Any]], measured_on: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Say what a model is not good for, after what it was trained on and its operating points were measured on."""
+    rows = [row for row in training_data if row["use"] == "training"]
+    names = [row["name"] for row in rows if not row["name"].startswith(_SYNTHETIC)]
+    synthetic = " and on synthetic bleeds" if len(names) < len(rows) else ""
+    said = [limit.format(trained=f"Trained on patients of {', '.join(names)}{synthetic}") for limit in _LIMITS]
+    collections = {name for counts in measured_on.values() for name in counts}
+    if collections and collections <= _SINGLE_SLICES:
+        said.append("Operating points were chosen on single slices: what they give on whole studies is not known.")
+    return said
+
+
 def description(config: Mapping[str, Any]) -> str:
     """Say in a sentence what a model is made of."""
-    return f"{_BACKBONES[config['backbone']]} slice encoder and {_HEADS[config['model']]}."
+    count = len(config["labels"])
+    given = _GIVEN.get(count, f"{count} haemorrhage labels")
+    return f"{_BACKBONES[config['backbone']]} slice encoder and {_HEADS[config['model']]}; {given}."
 
 
 def readme(card: ModelCard) -> str:
@@ -66,6 +85,7 @@ def readme(card: ModelCard) -> str:
         "How it was measured": _method(card),
         "Measured": _measured(card),
         "What helps": _ablations(card),
+        "Do features tell collections apart?": _told_apart(card),
         "Evidence maps": _evidence(card),
         "Known failures": _failures(card),
         "What the full RSNA set should give": _full_set(),
@@ -121,11 +141,12 @@ seen, with calibration and thresholds fitted on the others of these folds (AUC a
 logits before calibration, since all of the published model's go through the same). The published model is trained on
 all patients; its calibration and thresholds come from these folds together.
 
-Elsewhere: slices of RSNA 2019, which no run trains on. "Elsewhere" is the mean over the models of the folds,
-"final model" is the published one. Level "picture": a single slice given as if it were a study.
+Elsewhere: collections that no run trains on. "Elsewhere" is the mean over the models of the folds, "final model" is the
+published one. Unknown hospital: all patients of one hospital, the mean over models that were trained without any of
+them. Level "picture": a single slice given as if it were a study.
 
 Implanted: synthetic bleeds and decoys in normal heads of the fold that was held back. PHE-SICH readers outlined one
-kind of bleed only, so `any` has no negatives there, and `rsna-sdh` has bleeds only: sensitivity alone.
+kind of bleed only, so `any` has no negatives there, and `rsna-sdh` and `bhsd` have bleeds only: sensitivity alone.
 
 Brackets are 95 % intervals from a bootstrap over patients; of sensitivity and specificity Wilson's, for the effective
 number of patients. With fewer than {_FEW_PATIENTS} positive patients they are too narrow. The floor of the log loss is
@@ -183,6 +204,10 @@ def _measured(card: ModelCard) -> str:
         "Cross-validation": card.metrics.cross_validation,
         "Elsewhere": card.metrics.elsewhere,
         "Elsewhere, final model": card.metrics.elsewhere_final_model,
+        **{
+            f"Unknown hospital: trained without {name}": figures
+            for name, figures in (card.metrics.unknown_hospitals or {}).items()
+        },
     }
     for part, figures in measured.items():
         if not figures:
@@ -222,6 +247,20 @@ def _ablations(card: ModelCard) -> str:
     ]
     text = table(["left out of training", "folds", "measure", "AUC with", "AUC without", "difference"], rows)
     return text and f"AUC of the same held-out rows, the mean of the folds that were trained both ways.\n\n{text}"
+
+
+def _told_apart(card: ModelCard) -> str:
+    if not (told := card.metrics.sources_told_apart):
+        return ""
+    rows = [
+        ["with a bleed" if pair["bleed"] else "without", *pair["collections"], *pair["slices"], f"{pair['auc']:.3f}"]
+        for pair in told
+    ]
+    return (
+        "Where two collections look different, labels may be learned from how they look. AUC of a linear probe on "
+        "the features of held-out slices, within a label; .5 is what is wanted.\n\n"
+        + table(["slices", "collection", "other collection", "n", "n of the other", "AUC of the probe"], rows)
+    )
 
 
 def _signed(auc: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export.model_card import LIMITS, description, readme
+from export.model_card import description, limits, readme
 from ichscope import phantom
 from ichscope.imaging.preprocess import INPUT_SIZE, model_input
 from ichscope.labels import SUBTYPES
@@ -43,7 +43,7 @@ from ichscope.models.detector import ENCODER_FILE, HEAD_FILE
 from training import models, onnx_files
 from training.evaluate import METRICS_FILE
 from training.evidence import EVIDENCE_FILE
-from training.train import CONFIG_FILE
+from training.out_of_fold import CONFIG_FILE
 from training.train import ENCODER_FILE as ENCODER_WEIGHTS
 from training.train import HEAD_FILE as HEAD_WEIGHTS
 
@@ -231,10 +231,12 @@ def _card(
             chosen_on={key: points[key] for key in ("prevalence", "patients")},
             found_by_kind=metrics["found_by_kind"],
             evidence=evidence,
+            unknown_hospitals=metrics.get("unknown_hospitals") or None,
+            sources_told_apart=metrics.get("sources_told_apart") or None,
         ),
         parity=parity,
         software={package: importlib.metadata.version(package) for package in packages},
-        limits=list(LIMITS),
+        limits=limits(config["training_data"], points["patients"]),
         default_reason=points["reason"],
         slice_thresholds=points["thresholds"]["slice"],
         failures=tuple(from_plain(Failure, failure) for failure in failures),

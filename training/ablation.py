@@ -14,9 +14,9 @@ from ichscope.metrics import roc_auc
 from training.bootstrap import draw, interval, ranking
 from training.calibration import LEVELS
 from training.estimates import value_of
-from training.out_of_fold import ELSEWHERE, FINAL, PREDICTIONS_FILE, SYNTHETIC, Predictions, read_runs
+from training.out_of_fold import FINAL, PREDICTIONS_FILE, SYNTHETIC, Predictions, read_runs
 
-_PREFIX = "without-"
+WITHOUT = "without-"
 _Rows = NDArray[np.intp]
 
 
@@ -27,20 +27,26 @@ def ablations(folder: Path, whole: Predictions) -> list[dict[str, Any]]:
     the same patients drawn for both. Above 0, the part that was left out helps.
     """
     compared = []
-    # One that is still training has nothing to say yet.
-    for path in sorted({table.parents[1] for table in folder.glob(f"{_PREFIX}*/fold-*/{PREDICTIONS_FILE}")}):
-        a, b = _same_rows(whole, read_runs(path))
+    for path, runs in runs_without(folder):
+        a, b = _same_rows(whole, runs)
         measures: dict[str, list[tuple[_Rows, int]]] = {}
         for name, rows, label in _cells(a):
             measures.setdefault(name, []).append((rows, label))
         compared.append(
             {
-                "without": path.name.removeprefix(_PREFIX),
+                "without": path.name.removeprefix(WITHOUT),
                 "folds": a.folds,
                 "auc": {name: _difference(a, b, cells) for name, cells in measures.items()},
             }
         )
     return compared
+
+
+def runs_without(folder: Path) -> Iterator[tuple[Path, Predictions]]:
+    """Folders below the runs of a model that were trained without something, and what their runs said."""
+    # One that is still training has nothing to say yet.
+    for path in sorted({table.parents[1] for table in folder.glob(f"{WITHOUT}*/fold-*/{PREDICTIONS_FILE}")}):
+        yield path, read_runs(path)
 
 
 def _same_rows(a: Predictions, b: Predictions) -> tuple[Predictions, Predictions]:
@@ -70,7 +76,7 @@ def _cells(some: Predictions) -> Iterator[tuple[str, _Rows, int]]:
             bleeding = mine & (some.truth[:, 0] == 1)
             if _both_classes(some, mine, 0):
                 yield f"{source} {level} any", np.flatnonzero(mine & np.isfinite(some.truth[:, 0])), 0
-            elif level == "study" and source not in ELSEWHERE and bleeding.any() and normal.any():
+            elif level == "study" and source not in some.elsewhere and bleeding.any() and normal.any():
                 yield f"{source} study any, against normal heads", np.flatnonzero(bleeding | normal), 0
             for i in range(1, len(some.labels)):
                 if source != SYNTHETIC and _both_classes(some, mine, i):

@@ -15,20 +15,22 @@ from PIL import Image
 from scipy import ndimage
 
 from ichscope.imaging.preprocess import head_box
+from training.data.study import LOOKALIKE, bleeding
 
 Field = NDArray[np.float32]
 
 _AIR_HU = -1000
 _PICTURE_HU = 80.0
-# In a mask: bright as blood, and none.
-LOOKALIKE = 3
 # How often a part of a slice without blood is taken around that.
 _LOOKALIKE_RATE = 0.5
 
 
 @dataclass(frozen=True)
 class Strength:
-    """How far each change may go, and how often it is made (a probability ends in ``_rate``)."""
+    """How far each change may go, and how often it is made (a probability ends in ``_rate``).
+
+    window_hu : of pictures, whose window is known no better: RSNA's headers centre it at 30 to 40 HU
+    """
 
     rotation_deg: float = 10.0
     rotation_wide_deg: float = 25.0
@@ -45,6 +47,7 @@ class Strength:
     resolution_rate: float = 0.2
     noise_rate: float = 0.5
     noise_hu: float = 6.0
+    window_hu: float = 5.0
     picture_rate: float = 0.35
     jpeg_rate: float = 0.35
 
@@ -53,7 +56,8 @@ DEFAULT = Strength()
 # For measuring what the rest is worth.
 NONE = Strength(
     rotation_deg=0, rotation_wide_deg=0, zoom=(1.0, 1.0), stretch=0, shift_px=0, flip_rate=0, own_crop_rate=0,
-    hu_shift=0, hu_scale=0, blur_rate=0, sharpen_rate=0, resolution_rate=0, noise_rate=0, picture_rate=0, jpeg_rate=0,
+    hu_shift=0, hu_scale=0, blur_rate=0, sharpen_rate=0, resolution_rate=0, noise_rate=0, window_hu=0,
+    picture_rate=0, jpeg_rate=0,
 )  # fmt: skip
 
 
@@ -70,7 +74,7 @@ def augment(
     ----------
     hu : (n, rows, columns) int16 HU; pose, window and sharpness are drawn once for the stack, noise per slice
     mask : (n, rows, columns) of whole numbers, moved with the slices, or None
-    side : give only a random square part with this side, around some pixel where the mask is 1, if there is one, or
+    side : give only a random square part with this side, around some pixel where the mask shows blood, if one does, or
         often around a LOOKALIKE
 
     Returns
@@ -87,7 +91,9 @@ def augment(
         offset, size = offset + matrix @ corner, (side, side)
         new_mask = None if new_mask is None else new_mask[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
     moved = np.stack([_moved(pixels.astype(np.float32), matrix, offset, empty, size) for pixels in hu])
-    moved = _scanner(_unclipped(moved) if picture else moved, rng, strength)
+    if picture:
+        moved = _unclipped(moved) + np.float32(rng.uniform(-strength.window_hu, strength.window_hu))
+    moved = _scanner(moved, rng, strength)
     if rng.random() < strength.picture_rate:
         moved = _rewindowed(moved, rng) if picture else as_picture(moved, *random_window(rng))
         picture = True
@@ -139,7 +145,7 @@ def _corner(
     """Choose the upper left corner of a square part: anywhere, or around some blood or what looks like it."""
     room = np.array(size) - side
     corner = rng.integers(0, room + 1, 2)
-    places = np.argwhere(mask == 1) if mask is not None else np.zeros((0, 3), np.int64)
+    places = np.argwhere(bleeding(mask)) if mask is not None else np.zeros((0, 3), np.int64)
     if mask is not None and not len(places) and rng.random() < _LOOKALIKE_RATE:
         places = np.argwhere(mask == LOOKALIKE)
     if len(places):

@@ -18,8 +18,9 @@ from ichscope.atomic import replacing
 from ichscope.imaging.preprocess import INPUT_SIZE
 from ichscope.labels import LABELS, SUBTYPES
 from training.anatomy import intracranial, masked_gaussian
-from training.augment import DEFAULT, LOOKALIKE, Strength, augment
+from training.augment import DEFAULT, Strength, augment
 from training.data import TrainingStudy
+from training.data.study import DOUBT, KINDS, LOOKALIKE, bleeding
 from training.implants import VERSION, NoRoomError, implant, mimic
 
 IMPLANTED = "implanted"
@@ -35,13 +36,20 @@ _SHARES = {
     "bleeding": 0.16,
     "normal": 0.22,
     "outlined picture": 0.07,
+    "bleeding picture": 0.20,
+    "normal picture": 0.20,
     "picture": 0.05,
 }
+# In parts of slices pictures bleed only where they are outlined, so that others must not be commoner.
+_SHARES_OF_PARTS = _SHARES | {"normal picture": _SHARES["outlined picture"]}
 _NONE = ("", "")
 # In a head without a bleed, what is this much brighter than brain (in HU, smoothed) could be taken for one.
 _BRIGHTER_HU = 8
 # Nearer to bone than this, in pixels, all is bright.
 _RIM_PX = 3
+# Of kinds on a slice the one that it is drawn for; shares of slices in RSNA 2019 rise in this order.
+_RAREST_FIRST = ("epidural", "intraventricular", "intraparenchymal", "subarachnoid", "subdural")
+_EMPTY = np.zeros((1, INPUT_SIZE, INPUT_SIZE), np.uint8)
 # A slice with a bleed or mimic as it is kept: thousands of them are memory-mapped, not read.
 _SLICE = np.dtype(
     [
@@ -53,6 +61,8 @@ _SLICE = np.dtype(
 _CELL = 8
 # A cell of the evidence grid is positive from this share of blood on; with less, but some, it does not count.
 _COVERED = 0.2
+# Of a bleed so much must be on a part of a slice for the part to bleed.
+_SEEN_PX = 14
 
 
 def implanted(
@@ -119,8 +129,11 @@ class _Place:
 class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
     """Random augmented slices for the encoder.
 
-    Gives (n, crop, crop) int16 HU with targets, nan where unknown:
-    `evidence` (n, grid, grid, labels) and `slice` (n, labels) float32.
+    Gives (n, crop, crop) int16 HU with targets, nan where unknown: `evidence` (n, grid, grid, labels), `slice`
+    (n, labels), and `strongest` (n, labels) float32, which is `slice` where nothing is known of the evidence.
+
+    Roles are drawn by their shares; within a role hospitals, larger ones more often, but not as much as they are
+    larger; within a hospital kinds of slices equally often. So a hospital has as many bleeds as it has others.
 
     Parameters
     ----------
@@ -144,7 +157,13 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
         self._columns = [LABELS.index(label) for label in labels]
         self._batch, self._steps, self._seed, self._crop = batch, steps, seed, crop
         self._epoch = 0
-        self._pools = _pools(studies, parts=crop < INPUT_SIZE)
+        parts = crop < INPUT_SIZE
+        self._pools = _pools(studies, parts)
+        if not self._pools:
+            what = "a slice of which it is known where it bleeds, or that it does not" if parts else "a labelled slice"
+            raise ValueError(f"expected {what} to train on, found none")
+        shares = np.array([(_SHARES_OF_PARTS if parts else _SHARES)[role] for role in self._pools])
+        self._shares = shares / shares.sum()
 
     def __len__(self) -> int:
         return self._steps
@@ -156,12 +175,14 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
         rng = np.random.default_rng((self._seed, self._epoch, step))
         items = [self._item(rng) for _ in range(self._batch)]
         hu, evidence, slices = (np.stack(part) for part in zip(*items, strict=True))
-        return hu, {"evidence": evidence[..., self._columns], "slice": slices[:, self._columns]}
+        evidence, slices = evidence[..., self._columns], slices[:, self._columns]
+        unplaced = np.isnan(evidence).all(axis=(1, 2, 3))[:, None]
+        return hu, {"evidence": evidence, "slice": slices, "strongest": np.where(unplaced, slices, np.float32(np.nan))}
 
     def _item(self, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        names = list(self._pools)
-        share = np.array([_SHARES[name] for name in names])
-        groups = self._pools[names[rng.choice(len(names), p=share / share.sum())]]
+        hospitals = list(self._pools.values())[rng.choice(len(self._shares), p=self._shares)]
+        weights = np.array([hospital.weight for hospital in hospitals])
+        groups = hospitals[rng.choice(len(hospitals), p=weights / weights.sum())].groups
         group = groups[rng.integers(len(groups))]
         place = group[rng.integers(len(group))]
         hu = place.study.hu[place.index : place.index + 1]
@@ -173,31 +194,53 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
         return hu[0], evidence_target(None if seen is None else seen[0], labels), labels
 
 
-def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[list[_Place]]]:
-    """Sort slices by role; within a role by what must be drawn equally often (kind of bleed, or patient).
+@dataclass(frozen=True, eq=False)
+class _Hospital:
+    """Slices of a role, in groups that are drawn equally often; `weight` is how often the hospital is."""
+
+    groups: list[list[_Place]]
+    weight: float
+
+    @classmethod
+    def of(cls, groups: list[list[_Place]]) -> _Hospital:
+        return cls(groups, float(np.sqrt(len({place.study.patient for group in groups for place in group}))))
+
+
+def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[_Hospital]]:
+    """Sort slices by role; within a role by hospital and by what must be drawn equally often (kind, or patient).
 
     parts : only slices of which it is known where they bleed
     """
-    pools: dict[str, dict[str, list[_Place]]] = {}
+    outlined = {study.hospital for study in studies if study.pictures and has_outlines(study)}
+    pools: dict[str, dict[str, dict[str, list[_Place]]]] = {}
     for study in studies:
-        masks = _masks(study)
+        masks = _masks(study, parts and study.hospital in outlined)
+        hospital = IMPLANTED if study.source == IMPLANTED else study.hospital
         for i in range(len(study.labels)):
             role, group = _role(study, i)
             mask = None if masks is None or role == "bleeding" else masks[i : i + 1]
             place = _Place(study, i, mask)
             if role and not (parts and place.mask is None):
-                pools.setdefault(role, {}).setdefault(group, []).append(place)
-    return {role: list(groups.values()) for role, groups in pools.items()}
+                pools.setdefault(role, {}).setdefault(hospital, {}).setdefault(group, []).append(place)
+    return {
+        role: [_Hospital.of(list(groups.values())) for groups in hospitals.values()]
+        for role, hospitals in pools.items()
+    }
+
+
+def has_outlines(study: TrainingStudy) -> bool:
+    """Tell whether it is known of some bleed of a study where it lies."""
+    return study.mask is not None and bool(bleeding(study.mask).any())
 
 
 def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     """What a slice is for and what it counts with, or two "" if nothing is known of it."""
     labels = study.labels[index]
-    outlined = study.mask is not None and bool((study.mask[index] == 1).any())
+    outlined = study.mask is not None and bool(bleeding(study.mask[index]).any())
     if study.pictures:
         if outlined:
             return ("outlined picture", study.patient)
-        return ("picture", str(np.nanmax(labels))) if np.isfinite(labels).any() else _NONE
+        return _role_of_picture(study, labels)
     if study.source == IMPLANTED:
         kind = next((name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1), "")
         return ("implant" if kind else "beside implant", kind)
@@ -206,9 +249,27 @@ def _role(study: TrainingStudy, index: int) -> tuple[str, str]:
     return ("normal", study.patient) if labels[0] == 0 else _NONE
 
 
-def _masks(study: TrainingStudy) -> NDArray[np.uint8] | None:
-    """Give (n, h, w) masks as evidence_target reads them, if it is known where a study bleeds, if it does."""
-    return lookalikes(study.hu) if is_normal(study) and not study.pictures else study.mask
+def _role_of_picture(study: TrainingStudy, labels: NDArray[np.float32]) -> tuple[str, str]:
+    """Role of a picture that nobody outlined; bleeds of a source are drawn by kind, rare ones as often as others."""
+    if labels[0] == 1:
+        kinds = [name for name, value in zip(SUBTYPES, labels[1:], strict=True) if value == 1]
+        return ("bleeding picture", f"{study.source} {min(kinds, key=_RAREST_FIRST.index, default='any')}")
+    if labels[0] == 0:
+        return ("normal picture", study.source)
+    return ("picture", f"{study.source} {np.nanmax(labels)}") if np.isfinite(labels).any() else _NONE
+
+
+def _masks(study: TrainingStudy, empty: bool) -> NDArray[np.uint8] | None:
+    """Give (n, h, w) masks as evidence_target reads them, if it is known where a study bleeds, if it does.
+
+    empty : whether a normal picture has one, too. As a rule it has none: its hospital's bleeding pictures have none
+        either, and evidence of nothing but normal ones would tell hospitals apart and not blood.
+    """
+    if not is_normal(study):
+        return study.mask
+    if study.pictures:
+        return np.broadcast_to(_EMPTY, study.hu.shape) if empty else None
+    return lookalikes(study.hu)
 
 
 def lookalikes(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
@@ -225,16 +286,19 @@ def lookalikes(hu: NDArray[np.int16]) -> NDArray[np.uint8]:
 def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """(h, w) mask and (6,) labels to (h/8, w/8, 6) float32 targets, nan where unknown.
 
-    In the mask 0 is no blood, 1 is blood, 2 is unknown, 3 is none that looks like some. Where several subtypes are on
-    one slice it does not say which is which: there they are unknown.
+    In the mask 0 is no blood, BLOOD is some, DOUBT is unknown, LOOKALIKE is none that looks like some. Where several
+    subtypes are on one slice BLOOD does not say which is which: there they are unknown. KINDS say it.
     """
     side = INPUT_SIZE if mask is None else len(mask)
     target = np.full((side // _CELL, side // _CELL, len(LABELS)), np.nan, np.float32)
     if mask is None:
         return target
-    bleeds, doubts = _share(mask == 1), _share(mask == 2)
-    blood = np.where(bleeds >= _COVERED, 1.0, np.where((bleeds > 0) | (doubts > 0), np.nan, 0.0))
+    doubts = _share(mask == DOUBT) > 0
+    blood = _cells(bleeding(mask), doubts)
     target[..., 0] = blood
+    if _tells_kinds(mask):
+        target[..., 1:] = np.stack([_cells(mask == KINDS[kind], doubts) for kind in SUBTYPES], axis=-1)
+        return target
     sure = (labels[1:] == 1).sum() == 1
     for i, label in enumerate(labels[1:], 1):
         if label == 1:
@@ -242,6 +306,16 @@ def evidence_target(mask: NDArray[np.uint8] | None, labels: NDArray[np.float32])
         else:
             target[..., i] = 0.0 if label == 0 else np.where(blood == 0, 0.0, np.nan)
     return target
+
+
+def _tells_kinds(mask: NDArray[np.uint8]) -> bool:
+    return bool((mask >= min(KINDS.values())).any())
+
+
+def _cells(blood: NDArray[np.bool_], doubts: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(h, w) blood to (h/8, w/8): 1 where it covers a cell, 0 where there is none, nan between and in doubt."""
+    share = _share(blood)
+    return np.where(share >= _COVERED, 1.0, np.where((share > 0) | doubts, np.nan, 0.0))
 
 
 def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -252,11 +326,14 @@ def _share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _part_labels(mask: NDArray[np.uint8], labels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Labels of a part of a slice: what is bleeding elsewhere is not on it."""
-    area = int(np.count_nonzero(mask == 1))
-    if area == 0 and not (mask == 2).any():
+    if _tells_kinds(mask):
+        areas = [np.count_nonzero(bleeding(mask)), *(np.count_nonzero(mask == KINDS[kind]) for kind in SUBTYPES)]
+        return np.array([1 if area >= _SEEN_PX else np.nan if area else 0 for area in areas], np.float32)
+    area = int(np.count_nonzero(bleeding(mask)))
+    if area == 0 and not (mask == DOUBT).any():
         return np.where(labels == 1, 0.0, labels).astype(np.float32)
     sure = (labels[1:] == 1).sum() <= 1
-    return labels if area >= 14 and sure else np.where(labels == 1, np.nan, labels).astype(np.float32)
+    return labels if area >= _SEEN_PX and sure else np.where(labels == 1, np.nan, labels).astype(np.float32)
 
 
 def masked_loss(positive_weight: float = 1.0) -> Callable[[Any, Any], Any]:

@@ -47,6 +47,17 @@ class Cases:
     prevalence: float
 
 
+def of_level(some: Predictions, level: str) -> NDArray[np.bool_]:
+    """(n,) rows to calibrate and choose thresholds of a level on.
+
+    The verdict on a picture is judged as a study's; it only counts here where no whole studies of both classes are.
+    """
+    mine = some.level == level
+    if level != "study" or {0.0, 1.0} <= set(some.truth[mine & (some.source != SYNTHETIC), 0].tolist()):
+        return np.asarray(mine)
+    return np.asarray(mine | (some.level == "picture"))
+
+
 def cases(some: Predictions, label: int) -> Cases:
     """Choose and weigh the rows of one level for a label (a column of the predictions).
 
@@ -91,7 +102,7 @@ def fit(some: Predictions) -> Calibration:
     for level in LEVELS:
         rows: list[list[float]] = []
         for label in range(len(some.labels)):
-            chosen = cases(some.where(some.level == level), label)
+            chosen = cases(some.where(of_level(some, level)), label)
             if min(chosen.patients) >= _ENOUGH or (label == 0 and min(chosen.patients) > 0):
                 rows.append(_platt(chosen))
             elif min(chosen.patients) >= _ENOUGH_TO_SHIFT:

@@ -9,7 +9,8 @@ Collections that are trained on: every row is predicted by the fold that did not
 and judged by what the other folds fitted. AUC and average precision see the order alone and are of raw logits: a
 published model has one calibration, which changes no order, but each fold another. Collections that no run trains on:
 the mean of the folds' metrics (what one such model gives, not an ensemble), and those of the final model, with the
-published calibration. Intervals are 95 %, from a bootstrap over patients; those of sensitivity and specificity are
+published calibration. Runs without a hospital (`--without rsna`) show what an unknown one gets: all of its patients,
+by the mean of these runs. Intervals are 95 %, from a bootstrap over patients; those of sensitivity and specificity are
 Wilson's for the effective number of patients.
 """
 
@@ -29,12 +30,13 @@ from scipy.special import expit
 
 from ichscope import metrics
 from ichscope.metrics.calibration import KAGGLE_WEIGHTS
-from training.ablation import ablations
+from training.ablation import WITHOUT, ablations, runs_without
 from training.bootstrap import ECE_BINS, ScoredRows, interval, replicates
 from training.estimates import value_of
 from training.metrics_tables import as_markdown
 from training.operating_points import Fitted, Judged, cross_fit, operating_points
-from training.out_of_fold import ELSEWHERE, FINAL, Predictions, read_runs
+from training.out_of_fold import FINAL, SYNTHETIC, Predictions, read_runs
+from training.source_probe import told_apart
 
 METRICS_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "metrics.json", "metrics.md", "out_of_fold.csv"
 
@@ -48,7 +50,7 @@ def evaluate(folder: Path) -> dict[str, Any]:
         if there are no predictions, or not what training writes
     """
     runs = read_runs(folder)
-    held_out, elsewhere = runs.where(runs.held_out), runs.where(np.isin(runs.source, ELSEWHERE))
+    held_out, elsewhere = runs.where(runs.held_out), runs.where(np.isin(runs.source, runs.elsewhere))
     _refuse_leaks(held_out)
     fitted, unseen = Fitted.of(held_out), cross_fit(held_out)
     by_folds, by_final = (elsewhere.where((elsewhere.fold == FINAL) == final) for final in (False, True))
@@ -63,6 +65,8 @@ def evaluate(folder: Path) -> dict[str, Any]:
             "elsewhere": measure([(part, fitted.judge(part)) for part in _by_fold(by_folds, runs.folds)]),
             "elsewhere, final model": measure([(by_final, fitted.judge(by_final))]),
         },
+        "unknown_hospitals": unknown_hospitals(folder, fitted),
+        "sources_told_apart": told_apart(folder),
         "found_by_kind": found_by_kind(held_out, unseen.z[:, 0] >= unseen.points[points["default"]]),
         "final_shift": _shift(fitted, by_folds, by_final),
         "ablations": ablations(folder, runs),
@@ -71,6 +75,29 @@ def evaluate(folder: Path) -> dict[str, Any]:
     (folder / TABLE_FILE).write_text(as_markdown(folder.name, report), encoding="utf-8")
     _write_rows(folder / OUT_OF_FOLD_FILE, [(held_out, unseen), (elsewhere, fitted.judge(elsewhere))])
     return report
+
+
+def unknown_hospitals(folder: Path, fitted: Fitted) -> dict[str, dict[str, Any]]:
+    """Measure, for every hospital that runs were made without, those runs on it: by its name, as `measure`.
+
+    Calibration and thresholds are of the same runs' held-out patients, or, where these do not give them, `fitted`.
+    """
+    found = {}
+    for path, runs in runs_without(folder):
+        name = path.name.removeprefix(WITHOUT)
+        left_out = ((runs.source == name) | (runs.hospital == name)) & (runs.source != SYNTHETIC) & (runs.fold != FINAL)
+        if left_out.any():
+            parts = _by_fold(runs.where(left_out), runs.folds)
+            own = _fitted(runs.where(~left_out & runs.held_out)) or fitted
+            found[name] = measure([(part, own.judge(part)) for part in parts])
+    return found
+
+
+def _fitted(held_out: Predictions) -> Fitted | None:
+    try:
+        return Fitted.of(held_out)
+    except ValueError:
+        return None
 
 
 def _by_fold(some: Predictions, folds: Sequence[int]) -> list[Predictions]:

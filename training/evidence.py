@@ -31,6 +31,7 @@ from ichscope.metrics import at_threshold
 from ichscope.models.card import CARD_FILE
 from training.estimates import rounded_ends
 from training.evaluate import METRICS_FILE
+from training.out_of_fold import CONFIG_FILE
 from training.trained import Model, Published, Run
 
 EVIDENCE_FILE = "evidence.json"
@@ -152,20 +153,17 @@ def on_phantoms(model: Model, seeds: int = SEEDS) -> dict[str, Any]:
 # --- runs ----------------------------------------------------------------------------------------------
 
 
-def held_out_implants(root: Path, cache: Path, fold: int) -> Iterator[Case]:
-    """Bleeds in the heads that a fold held back, with a few slices beside them."""
-    from training.batches import implanted, is_normal
-    from training.data import folds, load
-    from training.splits import FOLDS, MOST_HOSTS, TRAINING_SOURCES
+def held_out_implants(root: Path, cache: Path, run: Path) -> Iterator[Case]:
+    """Bleeds in the heads that the run of a fold held back, with a few slices beside them."""
+    from training.batches import implanted
+    from training.data import folds
+    from training.splits import FOLDS, cache_of, hosts, trained_on
 
-    ours = load(root, TRAINING_SOURCES, cache)
-    hosts = [
-        study
-        for study, number in zip(ours, folds(ours, FOLDS), strict=True)
-        if number == fold and not study.pictures and is_normal(study)
-    ]
-    hosts = hosts[:: 1 + len(hosts) // MOST_HOSTS]
-    for study in implanted(hosts, 1, 0, cache, report=lambda _: None):
+    config = json.loads((run / CONFIG_FILE).read_text())
+    fold, rehearse = config["fold"], config["rehearse"]
+    ours = trained_on(root, cache, config["sources"], rehearse)
+    heads = hosts([study for study, number in zip(ours, folds(ours, FOLDS), strict=True) if number == fold], rehearse)
+    for study in implanted(heads, 1, 0, cache_of(cache, rehearse), report=lambda _: None):
         bleeding = np.flatnonzero((study.labels == 1).any(axis=1))
         if len(bleeding) and study.mask is not None:
             part = slice(max(0, bleeding[0] - _BESIDE), bleeding[-1] + _BESIDE + 1)
@@ -177,7 +175,8 @@ def try_runs(runs: Path, root: Path, cache: Path) -> dict[str, Any]:
     """Try the folds on implants and the final run on phantoms, and write what was found beside them."""
     metrics = json.loads((runs / METRICS_FILE).read_text())
     tried = [
-        trial(Run(runs / f"fold-{fold}", metrics), held_out_implants(root, cache, fold)) for fold in metrics["folds"]
+        trial(Run(runs / f"fold-{fold}", metrics), held_out_implants(root, cache, runs / f"fold-{fold}"))
+        for fold in metrics["folds"]
     ]
     evidence = {"tolerance_cells": TOLERANCE_CELLS, "implants": summary(tried)}
     evidence |= on_phantoms(Run(runs / "final", metrics))

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ichscope.markdown import table, with_interval
+from training.source_probe import as_table
+
+_WANTED = "An AUC of .5 is what is wanted; near 1 the collections look quite different, and labels may give them away."
 
 
 def as_markdown(name: str, metrics: Mapping[str, Any]) -> str:
@@ -14,6 +17,10 @@ def as_markdown(name: str, metrics: Mapping[str, Any]) -> str:
     for part, measures in metrics["measured"].items():
         if measures:
             parts += [f"## Measured: {part}", _measured(measures), _at_points(measures)]
+    for name, measures in metrics.get("unknown_hospitals", {}).items():
+        parts += [f"## Measured: unknown hospital, by runs without {name}", _measured(measures), _at_points(measures)]
+    if told := metrics.get("sources_told_apart"):
+        parts += ["## Do features tell collections apart within a label?", as_table(told), _WANTED]
     rows = [
         [source, label, share["n"], with_interval(share, "sensitivity", 2)]
         for source, labels in metrics["found_by_kind"].items()

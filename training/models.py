@@ -20,6 +20,8 @@ from ichscope.labels import LABELS
 # Level and width in HU: brain, subdural, soft tissue (FIELD: the windows radiologists read ICH in).
 WINDOWS: Final = ((40, 80), (80, 200), (40, 380))
 CHANNELS: Final = 128
+# Cells of 8 x 8 mm of the evidence: a small bleed fills so many.
+STRONGEST_CELLS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
 
     Returns
     -------
-    Model of `hu` (n, h, w) to `evidence` (n, h/8, w/8, labels) and its maximum, `slice` (n, labels), float32 logits
+    Model of `hu` (n, h, w) to `evidence` (n, h/8, w/8, labels), its maximum, `slice`, and the mean of
+    its `strongest` cells, both (n, labels), float32 logits
     """
     hu = keras.Input(encoder.input_shape[1:], dtype="int16", name="hu")
     stages = encoder.get_layer(backbone)
@@ -132,7 +135,17 @@ def fine_part(encoder: keras.Model, backbone: str) -> keras.Model:
     fine = _rimmed(encoder.get_layer("lateral_0")(fine), kind.missing[0])
     fused = encoder.get_layer("fuse")(layers.Activation("relu")(fine))
     evidence = encoder.get_layer("evidence")(fused)
-    return keras.Model(hu, {"evidence": evidence, "slice": _maximum(evidence)})
+    return keras.Model(hu, {"evidence": evidence, "slice": _maximum(evidence), "strongest": strongest(evidence)})
+
+
+def strongest(evidence: Any) -> Any:
+    """(n, h, w, labels) evidence to the mean of its highest few cells, (n, labels).
+
+    A slice that is known to bleed, nobody outlined where, teaches through these cells alone: they should be high, while
+    of a slice without a bleed they should be low, and so all others (top-k multiple-instance learning).
+    """
+    cells = ops.moveaxis(layers.Reshape((-1, evidence.shape[-1]))(evidence), 1, 2)
+    return ops.mean(ops.top_k(cells, STRONGEST_CELLS, sorted=False)[0], axis=-1)
 
 
 def windowed(hu: Any, input_range: float) -> Any:

@@ -13,7 +13,7 @@ from scipy.special import expit, ndtr
 
 from ichscope.metrics import Estimate
 from ichscope.metrics.estimate import wilson
-from training.calibration import LEVELS, Calibration, Cases, Floats, calibrated, cases, fit
+from training.calibration import LEVELS, Calibration, Cases, Floats, calibrated, cases, fit, of_level
 from training.estimates import rounded_ends, value_of
 from training.out_of_fold import Predictions
 
@@ -46,11 +46,14 @@ class Fitted:
         """
         fitted = cls(fit(some), {}, {})
         for level in LEVELS:
-            rows = some.where(some.level == level)
+            rows = some.where(of_level(some, level))
             z = calibrated(rows, fitted.calibration)
             curves = [_curve(cases(rows, i), z[:, i]) for i in range(len(some.labels))]
             if curves[0] is None:
-                raise ValueError("expected held-out heads with and without a bleed, found one class")
+                raise ValueError(
+                    "expected held-out heads (or, where there are none, pictures) with and without a bleed, found one "
+                    "class: more patients, or another collection, are needed in these folds"
+                )
             points = {f"sensitivity {wanted:.2f}": _at_sensitivity(curves[0], wanted) for wanted in SENSITIVITIES}
             fitted.points[level] = points | {"Youden": _youden(curves[0])}
             fitted.thresholds[level] = {label: _youden(curve) for label, curve in zip(some.labels, curves, strict=True)}
@@ -149,7 +152,7 @@ def operating_points(some: Predictions, fitted: Fitted, unseen: Judged) -> dict[
     with Wilson's intervals for the effective number of patients. The default is the most sensitive point that leaves
     at least LEAST_SPECIFICITY of the heads without a bleed alone.
     """
-    study = some.level == "study"
+    study = of_level(some, "study")
     heads = some.where(study)
     chosen, z = cases(heads, 0), unseen.z[study, 0]
     width, patient = kernel(chosen, z), heads.patient[chosen.row]

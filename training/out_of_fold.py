@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.study import hospital_of
+
 PREDICTIONS_FILE = "predictions.csv"
+# How a run was made, beside them.
+CONFIG_FILE = "config.json"
 # The fold of a run that trained on all patients.
 FINAL = -1
 # Real heads with a painted bleed: never counted as real bleeds.
 SYNTHETIC = "implanted"
-# No run trains on these collections.
-ELSEWHERE = ("rsna-sample", "rsna-sdh")
+# Collections that only measure, unless they are all there is.
+_MEASURING = ("rsna-sample", "pictures-testing")
 # The head's verdict on less than this many slices is one on pictures, not on a study.
 _FEWEST_SLICES = 5
 
@@ -53,7 +58,30 @@ class Predictions:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """(n,) rows of collections that are trained on, from the run that did not see the patient."""
-        return np.asarray(~np.isin(self.source, ELSEWHERE) & (self.fold != FINAL))
+        return np.asarray(~np.isin(self.source, self.elsewhere) & (self.fold != FINAL))
+
+    @cached_property
+    def elsewhere(self) -> tuple[str, ...]:
+        """Collections that no run trains on: several runs, or the final one, predicted most of their patients."""
+        sources = np.unique(self.source).tolist()
+        found = [source for source in sources if self._is_elsewhere(self.source == source)]
+        if len(found) < len(sources) and len(np.unique(self.fold)) == 1:
+            found += [source for source in sources if source in _MEASURING]
+        return tuple(found)
+
+    def _is_elsewhere(self, mine: NDArray[np.bool_]) -> bool:
+        if (self.fold[mine] == FINAL).any():
+            return True
+        # One patient whom two folds predict is a leak, most of them are a collection that all folds predict.
+        names, number = np.unique(self.patient[mine], return_inverse=True)
+        pairs = np.unique(np.stack([number, self.fold[mine]]), axis=1)
+        return bool(2 * np.count_nonzero(np.bincount(pairs[0]) > 1) > len(names))
+
+    @property
+    def hospital(self) -> NDArray[np.str_]:
+        """(n,) the collection that the patient is of, which several sources may be drawn from."""
+        names, number = np.unique(self.patient, return_inverse=True)
+        return np.array([hospital_of(name) for name in names.tolist()], np.str_)[number]
 
     @property
     def folds(self) -> list[int]:

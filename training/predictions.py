@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ichscope.atomic import replacing
-from training.sequences import EmbeddedStudy, study_labels
+from training.embedded import EmbeddedStudy
 
 FILE = "predictions.csv"
 
@@ -32,7 +32,7 @@ def predict(
         slices, whole = _logits(head, study.features, alone)
         truth = study.labels[:, columns]
         values = np.concatenate(
-            [np.hstack([truth, slices]), np.hstack([study_labels(truth[None]), whole])],
+            [np.hstack([truth, slices]), np.hstack([study.whole_labels[None, columns], whole])],
         )
         names = [f"{what} {label}" for what in ("truth", "logit") for label in labels]
         table = pd.DataFrame(values.astype(np.float32), columns=names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -12,29 +11,18 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ichscope.atomic import replacing
 from ichscope.models import providers
 from ichscope.models.detector import MICRO_BATCH
 from training import models
 from training.augment import augment
-from training.batches import masked_loss
+from training.batches import IMPLANTED, masked_loss
 from training.data import TrainingStudy
+from training.embedded import EmbeddedStudy, labels_of_study
 
 # Lengths of the pieces of studies that the head trains on: one picture up to a thin-slice half head. All pieces of
 # a batch have the same length, so nothing is padded or masked, and the ONNX files stay plain.
 LENGTHS = (1, 4, 12, 24)
 EXCERPT = 12
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedStudy:
-    """Features (slices, d) of one study, with its labels (slices, 6), nan where unknown."""
-
-    source: str
-    patient: str
-    study: str
-    features: NDArray[np.float32]
-    labels: NDArray[np.float32]
 
 
 def embed(
@@ -60,31 +48,11 @@ def embed(
             study.study,
             _features(session, study.hu if rng is None else augment(study.hu, None, rng)[0]),
             study.labels,
+            study.study_labels,
         )
         for study in studies
         for _ in range(copies)
     ]
-
-
-def save(studies: Sequence[EmbeddedStudy], path: Path) -> None:
-    """Keep features, whole or not at all."""
-    with replacing(path) as part:
-        np.savez(
-            part,
-            features=np.concatenate([study.features for study in studies]),
-            labels=np.concatenate([study.labels for study in studies]),
-            lengths=[len(study.features) for study in studies],
-            names=[(study.source, study.patient, study.study) for study in studies],
-        )
-
-
-def restore(path: Path) -> list[EmbeddedStudy]:
-    """Read what `save` wrote."""
-    with np.load(path) as saved:
-        ends = np.cumsum(saved["lengths"])[:-1]
-        features, labels = np.split(saved["features"], ends), np.split(saved["labels"], ends)
-        names = saved["names"].tolist()
-    return [EmbeddedStudy(*name, *values) for name, *values in zip(names, features, labels, strict=True)]
 
 
 def excerpt(study: TrainingStudy, rng: np.random.Generator, slices: int = EXCERPT) -> TrainingStudy:
@@ -109,12 +77,21 @@ def fit_head(
     run: Path,
     lengths: Sequence[int] = LENGTHS,
     batch: int = 32,
+    eagerly: bool = False,
 ) -> None:
-    """Train a sequence head on random pieces of the studies; columns are the studies' labels that it gives."""
+    """Train a sequence head on random pieces of the studies; columns are the studies' labels that it gives.
+
+    eagerly : spare the time to compile a graph, which a few steps do not pay back
+    """
     models.normalise_features(head, np.concatenate([study.features for study in studies]))
     decay = keras.optimizers.schedules.CosineDecay(rate / 20, steps, 0.02, warmup_target=rate, warmup_steps=steps // 20)
     optimizer = keras.optimizers.AdamW(decay, weight_decay=0.02, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
-    head.compile(optimizer, {"slice": masked_loss(), "study": masked_loss()}, loss_weights={"slice": 1.0, "study": 0.5})
+    head.compile(
+        optimizer,
+        {"slice": masked_loss(), "study": masked_loss()},
+        loss_weights={"slice": 1.0, "study": 0.5},
+        run_eagerly=eagerly,
+    )
     epochs = 10
     head.fit(
         _pieces(studies, columns, lengths, batch),
@@ -129,37 +106,64 @@ def fit_head(
 def _pieces(
     studies: Sequence[EmbeddedStudy], columns: Sequence[int], lengths: Sequence[int], batch: int
 ) -> Iterator[tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]]:
-    """Endless batches: every source of studies equally often, every piece of a batch equally long."""
+    """Endless batches: every hospital's bleeds and others by their weight, every piece of a batch equally long.
+
+    A slice that comes alone is a piece of one; longer pieces are of studies with neighbours, where there are any.
+    """
     rng = np.random.default_rng(0)
-    groups: dict[str, list[EmbeddedStudy]] = {}
-    for study in studies:
-        known = study.labels[:, columns]
-        if np.isfinite(known).any():
-            bleeding = "with" if np.nanmax(known) > 0 else "without"
-            groups.setdefault(f"{study.source} {bleeding}", []).append(study)
-    # Implants weigh double, for they are the variety; so do heads without a bleed, for whole studies of them are few.
-    roles = [role for role in groups for _ in range(1 if role.startswith("phe") else 2)]
+    known = [study for study in studies if _is_known(study, columns)]
+    if not known:
+        raise ValueError("expected a study with a known label for the head to learn from, found none")
+    neighbours = [study for study in known if len(study.features) > 1]
+    if not neighbours:
+        lengths = (1,)
+    alone, together = _roles(known, columns), _roles(neighbours, columns)
     while True:
         length = int(rng.choice(lengths))
-        drawn = [_piece(groups[roles[rng.integers(len(roles))]], length, rng) for _ in range(batch)]
-        features, slices = (np.stack(part) for part in zip(*drawn, strict=True))
-        slices = slices[:, :, columns]
-        yield features, {"slice": slices, "study": study_labels(slices)}
+        roles = alone if length == 1 else together
+        drawn = [_piece(roles[rng.integers(len(roles))], length, rng) for _ in range(batch)]
+        features, slices, whole = (np.stack(part) for part in zip(*drawn, strict=True))
+        yield features, {"slice": slices[:, :, columns], "study": whole[:, columns]}
+
+
+def _is_known(study: EmbeddedStudy, columns: Sequence[int]) -> bool:
+    return bool(np.isfinite(study.labels[:, columns]).any() or np.isfinite(study.whole_labels[columns]).any())
+
+
+def _roles(studies: Sequence[EmbeddedStudy], columns: Sequence[int]) -> list[list[list[EmbeddedStudy]]]:
+    """Studies of a role by source; roles and sources are drawn equally often, whatever their size.
+
+    A hospital with bleeds and others has two roles, which stand twice, as implants do, for they are the variety; one
+    whose studies all bleed, or none of them, stands once.
+    """
+    groups: dict[tuple[str, bool], dict[str, list[EmbeddedStudy]]] = {}
+    for study in studies:
+        known = np.concatenate([study.labels[:, columns].ravel(), study.whole_labels[columns]])
+        hospital = IMPLANTED if study.source == IMPLANTED else study.hospital
+        groups.setdefault((hospital, bool((known == 1).any())), {}).setdefault(study.source, []).append(study)
+    roles = []
+    for (hospital, bleeds), sources in groups.items():
+        both = (hospital, not bleeds) in groups or hospital == IMPLANTED
+        roles += [list(sources.values())] * (2 if both else 1)
+    return roles
 
 
 def _piece(
-    group: Sequence[EmbeddedStudy], length: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    role: Sequence[Sequence[EmbeddedStudy]], length: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Features and labels (length, ...) of a run of neighbours, and labels (6,) of it as a whole."""
+    group = role[int(rng.integers(len(role)))]
     study = group[int(rng.integers(len(group)))]
-    start = rng.integers(0, max(1, len(study.features) - length + 1))
-    index = np.arange(start, start + length)
-    index = np.minimum(index, len(study.features) - 1)
+    if length == max(LENGTHS) and study.study_labels is not None:
+        index = np.rint(np.linspace(0, len(study.features) - 1, length)).astype(int)
+    else:
+        start = rng.integers(0, max(1, len(study.features) - length + 1))
+        index = np.minimum(np.arange(start, start + length), len(study.features) - 1)
     if rng.random() < 0.5:  # head first or feet first: neighbours are neighbours
         index = index[::-1]
-    return study.features[index], study.labels[index]
-
-
-def study_labels(slices: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, slices, labels) to (n, labels): 1 where any slice is, 0 where all are, nan where that is not known."""
-    positive = (slices == 1).any(axis=1)
-    return np.where(positive, 1.0, np.where(np.isnan(slices).any(axis=1), np.nan, 0.0)).astype(np.float32)
+    slices = study.labels[index]
+    whole = labels_of_study(slices[None])[0]
+    # What readers said of the study holds of a piece that goes from end to end of it.
+    if index.min() == 0 and index.max() == len(study.features) - 1:
+        whole = np.where(np.isnan(whole), study.whole_labels, whole)
+    return study.features[index], slices, whole

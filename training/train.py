@@ -30,18 +30,26 @@ from ichscope.labels import LABELS
 from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
 from training.data import ADAPTERS, DEFAULT_CACHE, TrainingStudy
+from training.embedded import EmbeddedStudy, restore, save
 from training.fused import use_fused_layers
-from training.sequences import LENGTHS, EmbeddedStudy, embed, excerpt, fit_head, restore, save
-from training.splits import FOLDS, TRAINING_SOURCES, Split, for_training, provenance, split
+from training.material import TooLittleDataError, check, has_parts, learnable, left_out, many_labelled_alone
+from training.out_of_fold import CONFIG_FILE
+from training.sequences import LENGTHS, embed, excerpt, fit_head
+from training.splits import FOLDS, TRAINING_SOURCES, Split, cache_of, for_training, present, provenance, split
 
-ENCODER_FILE, HEAD_FILE, CONFIG_FILE = "encoder.weights.h5", "head.weights.h5", "config.json"
+ENCODER_FILE, HEAD_FILE = "encoder.weights.h5", "head.weights.h5"
 # What a fold's encoder sees in the patients held back from it, for the heads of the others.
 _HELD_OUT = "held-out"
 _LEARNING_FILE = f"features-{_HELD_OUT}.npz"
-# What a run can do without, to learn what it is worth.
-ABLATIONS = ("implants", "augmentation", "phe-sich", "evidence", "sequence")
+# What a run can do without, to learn what it is worth; it can do without each collection or hospital, too.
+ABLATIONS = ("implants", "augmentation", "evidence", "slice-labels", "sequence")
+_HOSPITALS = ("rsna",)
 # Batch norm's own 0.99 would keep much of its first, random statistics over the few hundred steps made here.
 _MOMENTUM = 0.9
+# What a rehearsal does of everything.
+_REHEARSED_BATCH, _REHEARSED_HEAD_STEPS = 2, 10
+# Whole slices at once, where parts cannot be had.
+_WHOLE_BATCH = 16
 # The head needs to see fewer implants than the encoder: encoding them would take longer than all else.
 _THINNED = 3
 
@@ -90,6 +98,11 @@ FROM_SCRATCH = Recipe(
         Phase(4, 1e-3, crop=128, batch=32, coarse_only=True),
     )
 )
+# Hundreds of slices of many scanners with labels and no outlines, beside the others: whole slices follow the parts.
+# How many was not tried; `--effort` lengthens all phases.
+MANY_SCANNERS = Recipe(
+    (*FROM_SCRATCH.phases, Phase(12, 3e-4, batch=32, steps=60), Phase(2, 3e-5, batch=32, steps=60, settled=True))
+)
 # A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
 PRETRAINED = Recipe(
     (
@@ -110,7 +123,7 @@ LARGE = Recipe(
     head_rate=1e-3,
     copies=1,
 )
-RECIPES = {"scratch": FROM_SCRATCH, "pretrained": PRETRAINED, "large": LARGE}
+RECIPES = {"scratch": FROM_SCRATCH, "many-scanners": MANY_SCANNERS, "pretrained": PRETRAINED, "large": LARGE}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -120,18 +133,37 @@ def main(arguments: list[str] | None = None) -> None:
     _distribute()
     keras.utils.set_random_seed(options.seed)
     run = options.run or default_run(options.model, options.fold, options.without)
-    data = split(options.data, options.cache, options.fold, options.implants, options.without, options.sources)
+    data = _read(options)
     config = _config(options, data, run)
     _start(run, config)
+    for line in left_out(data, models.ARCHITECTURES[options.model].labels, options.without):
+        print(f"left out: {line}")
     if options.stage in ("encoder", "all") and options.encoder is None:
         keras.config.set_dtype_policy({"bf16": "mixed_bfloat16", "fp32": "float32"}[options.precision])
         train_encoder(run, config, data, options)
     keras.config.set_dtype_policy("float32")  # what is exported
     if options.stage in ("features", "all") and options.encoder is None and options.fold is not None:
-        studies = [for_training(study, options.cache) for study in data.held_out]
+        cache = cache_of(options.cache, options.rehearse)
+        studies = [for_training(study, cache) for study in data.held_out]
         _features(run, config, _HELD_OUT, studies, data.held_out_implants)
     if options.stage in ("head", "all"):
         train_head(run, config, data, _encoder_run(options, run))
+
+
+def _read(options: argparse.Namespace) -> Split:
+    """Read and split the collections that are there, or say what is missing."""
+    options.sources = options.sources or present(options.data)
+    if not options.sources:
+        sys.exit(f"{options.data}: found none of the collections {', '.join(TRAINING_SOURCES)}; see training/README.md")
+    if options.rehearse:
+        options.implants = min(options.implants, 1)
+    wanted = options.fold, options.implants, options.without, options.sources, options.rehearse
+    try:
+        data = split(options.data, options.cache, *wanted)
+        check(data, models.ARCHITECTURES[options.model].labels, options.fold)
+    except (FileNotFoundError, TooLittleDataError) as error:
+        sys.exit(str(error))
+    return data
 
 
 def _encoder_run(options: argparse.Namespace, run: Path) -> Path:
@@ -150,23 +182,41 @@ def _config(options: argparse.Namespace, data: Split, run: Path) -> dict[str, An
     own = {
         "model": options.model,
         **asdict(architecture),
+        "labels": learnable(data, architecture.labels),
         "without": options.without,
+        **{name: getattr(options, name) for name in ("fold", "sources", "rehearse")},
         "options": {name: str(value) for name, value in vars(options).items()},
     }
     if options.encoder:
         theirs = json.loads((_encoder_run(options, run) / CONFIG_FILE).read_text())
         return own | {key: theirs[key] for key in ("backbone", "encoder_labels", "recipe", "training_data")}
-    recipe = RECIPES[options.recipe or ("scratch" if options.backbone_weights == "none" else "pretrained")]
+    training = [*data.training, *data.training_implants]
+    recipe = RECIPES[options.recipe or _suitable(training, options.backbone_weights != "none")]
     phases = tuple(replace(phase, epochs=max(1, round(phase.epochs * options.effort))) for phase in recipe.phases)
+    if training and not has_parts(training):
+        phases = tuple(_whole(phase) for phase in phases)
     if options.rehearse:
-        phases = tuple(replace(phase, epochs=1, steps=2, batch=4) for phase in phases)
-        recipe = replace(recipe, head_steps=20)
+        phases = tuple(replace(phase, epochs=1, steps=1, batch=_REHEARSED_BATCH) for phase in phases)
+        recipe = replace(recipe, head_steps=_REHEARSED_HEAD_STEPS, copies=1)
     return own | {
         "backbone": options.backbone or architecture.backbone,
-        "encoder_labels": architecture.labels,
+        "encoder_labels": own["labels"],
         "recipe": asdict(replace(recipe, phases=phases)),
         "training_data": provenance(data, pretrained=options.backbone_weights != "none"),
     }
+
+
+def _suitable(training: Sequence[TrainingStudy], pretrained: bool) -> str:
+    """Name the recipe that suits the backbone's weights and the slices."""
+    if pretrained:
+        return "pretrained"
+    return "many-scanners" if many_labelled_alone(training) else "scratch"
+
+
+def _whole(phase: Phase) -> Phase:
+    """The phase on whole slices, all of the encoder at once."""
+    batch = min(phase.batch, _WHOLE_BATCH)
+    return replace(phase, crop=INPUT_SIZE, batch=batch, fine_only=False, coarse_only=False)
 
 
 def _start(run: Path, config: dict[str, Any]) -> None:
@@ -210,7 +260,7 @@ def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argpa
             )
             _freeze(encoder, config["backbone"], phase)
             part = models.fine_part(encoder, config["backbone"]) if phase.fine_only else trained
-            _fit(part, phase, batches, run, number, config["without"] != "evidence", options.tensorboard)
+            _fit(part, phase, batches, run, number, options)
             _save(trained, done)
         trained.load_weights(done)
     if options.stop_after is None or options.stop_after >= len(phases):
@@ -221,7 +271,8 @@ def _with_slice_logits(encoder: keras.Model, labels: int) -> keras.Model:
     """Add a slice classifier that only training uses: it makes the pooled features tell slices apart."""
     features = layers.Dropout(0.3)(layers.LayerNormalization(dtype="float32")(encoder.output["features"]))
     logits = layers.Dense(labels, dtype="float32", name="slice")(features)
-    return keras.Model(encoder.input, {"evidence": encoder.output["evidence"], "slice": logits})
+    evidence = encoder.output["evidence"]
+    return keras.Model(encoder.input, {"evidence": evidence, "slice": logits, "strongest": models.strongest(evidence)})
 
 
 def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
@@ -248,8 +299,7 @@ def _fit(
     batches: SliceBatches,
     run: Path,
     number: int,
-    evidence: bool,
-    tensorboard: bool,
+    options: argparse.Namespace,
 ) -> None:
     steps = phase.epochs * phase.steps
     rate = keras.optimizers.schedules.CosineDecay(
@@ -258,9 +308,14 @@ def _fit(
     optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99)
     model.compile(
         optimizer,
-        {"evidence": masked_loss(3.0), "slice": masked_loss()},
-        loss_weights={"evidence": 4.0 if evidence else 0.0, "slice": 1.0},
+        {"evidence": masked_loss(3.0), "slice": masked_loss(), "strongest": masked_loss()},
+        loss_weights={
+            "evidence": 0.0 if options.without == "evidence" else 4.0,
+            "slice": 1.0,
+            "strongest": 0.0 if options.without in ("evidence", "slice-labels") else 1.0,
+        },
         jit_compile=False,
+        run_eagerly=options.rehearse,
     )
     callbacks = [
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
@@ -268,7 +323,7 @@ def _fit(
         keras.callbacks.CSVLogger(str(run / f"encoder-{number}.csv"), append=True),
         keras.callbacks.TerminateOnNaN(),
     ]
-    if tensorboard:
+    if options.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run / f"tensorboard-{number}", update_freq=10))
     model.fit(batches, epochs=phase.epochs, callbacks=callbacks, verbose=2)
 
@@ -294,7 +349,9 @@ def train_head(run: Path, config: dict[str, Any], data: Split, encoder_run: Path
     alone = config["without"] == "sequence"
     head, recipe = models.head_for(config, training[0].features.shape[1]), config["recipe"]
     lengths = (1,) if alone else LENGTHS
-    fit_head(head, columns, training, recipe["head_steps"], recipe["head_rate"], run, lengths)
+    fit_head(
+        head, columns, training, recipe["head_steps"], recipe["head_rate"], run, lengths, eagerly=config["rehearse"]
+    )
     _save(head, run / HEAD_FILE)
     rng = np.random.default_rng(0)
     unseen = [*data.held_out, *(excerpt(study, rng) for study in data.held_out_implants), *data.elsewhere]
@@ -356,20 +413,33 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=sorted(models.ARCHITECTURES))
     parser.add_argument("--fold", type=int, choices=range(FOLDS), help="patients to hold back; none by default")
-    parser.add_argument("--without", choices=ABLATIONS, default="", help="leave something out, to learn its worth")
+    parser.add_argument(
+        "--without",
+        choices=(*ABLATIONS, *_HOSPITALS, *sorted(ADAPTERS)),
+        default="",
+        metavar="WHAT",
+        help=f"leave something out, to learn its worth: {', '.join(ABLATIONS)}, a collection, or all of RSNA's (rsna)",
+    )
     parser.add_argument("--recipe", choices=RECIPES, help="by default as the backbone's weights need it")
     parser.add_argument("--effort", type=float, default=1.0, help="multiple of the recipe's epochs for the encoder")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("ICHSCOPE_DATA", "../shared/data")), help="the collections"
     )
-    parser.add_argument("--sources", nargs="+", choices=sorted(ADAPTERS), default=list(TRAINING_SOURCES))
+    parser.add_argument(
+        "--sources",
+        nargs="+",
+        choices=sorted(ADAPTERS),
+        help=f"by default what is there of {', '.join(TRAINING_SOURCES)}",
+    )
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="for prepared arrays")
     parser.add_argument("--run", type=Path, help="folder to write (runs/<model>/fold-N or runs/<model>/final)")
     parser.add_argument("--backbone", choices=sorted(models.BACKBONES), help="another CNN than the model's own")
     parser.add_argument("--backbone-weights", default="imagenet", metavar="imagenet|PATH|none")
     parser.add_argument("--encoder", type=Path, metavar="RUNS/MODEL", help="use another model's trained encoders")
     parser.add_argument("--stage", choices=("encoder", "features", "head", "all"), default="all")
-    parser.add_argument("--rehearse", action="store_true", help="a few steps of everything: does it all run here?")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="a few steps of everything, on a few patients: does it all run here?"
+    )
     parser.add_argument(
         "--start-from", type=Path, metavar="FILE", help="phase-N.weights.h5 of another run to begin with"
     )

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from ichscope.models import providers
 from ichscope.models.detector import MICRO_BATCH, Detector
+from training.out_of_fold import CONFIG_FILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Run:
     def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
         from training import models, train  # bring Keras, which published models do without
 
-        config = json.loads((folder / train.CONFIG_FILE).read_text())
+        config = json.loads((folder / CONFIG_FILE).read_text())
         shared = config["options"]["encoder"]
         encoder = (folder if shared == "None" else Path(shared) / folder.name) / "encoder.onnx"
         self._encoder = providers.session(encoder, providers.choose(), int(os.environ.get("OMP_NUM_THREADS", "0")))

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.augment import DEFAULT, LOOKALIKE, NONE, as_picture, augment, is_picture, jpeg
+from training.augment import DEFAULT, NONE, as_picture, augment, is_picture, jpeg
+from training.data.study import LOOKALIKE
 
 STILL = NONE
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ichscope.labels import LABELS, SUBTYPES
 
 batches = pytest.importorskip("training.batches")
+KINDS = pytest.importorskip("training.data.study").KINDS
 data = pytest.importorskip("training.data")
 
 SIZE = 224
@@ -198,6 +199,9 @@ def studies():
         study(SUBDURAL, UNKNOWN, source="phe-sich", patient="x", outlined=False, pictures=True),
         study(SUBDURAL, UNKNOWN, source="phe-sich", patient="y", pictures=True),
         study(SUBDURAL, NORMAL, source="rsna-2019", patient="r", outlined=False),
+        study(SUBDURAL, source="rsna-more", patient="rsna/s", outlined=False, pictures=True),
+        study(NORMAL, source="rsna-more", patient="rsna/t", outlined=False, pictures=True),
+        study((NAN, NAN, 0, NAN, NAN, NAN), source="phe-sich", patient="z", outlined=False, pictures=True),
     ]
 
 
@@ -231,13 +235,17 @@ def test_batches_can_be_made_again_and_differ(studies) -> None:
 
 def test_every_role_is_drawn_by_its_share(studies) -> None:
     pools = batches._pools(studies, parts=False)
-    assert {role: sum(map(len, groups)) for role, groups in pools.items()} == {
+    assert {
+        role: sum(len(g) for hospital in hospitals for g in hospital.groups) for role, hospitals in pools.items()
+    } == {
         "normal": 4,
         "bleeding": 1,
         "outlined": 1,
         "implant": 1,
         "beside implant": 1,
         "picture": 1,
+        "bleeding picture": 2,
+        "normal picture": 1,
         "outlined picture": 1,
     }
     assert set(pools) == set(batches._SHARES)
@@ -270,6 +278,74 @@ def test_parts_need_an_outline(studies) -> None:
     made = batches.SliceBatches(studies, LABELS, batch=4, steps=1, seed=0, crop=96)
     assert "picture" not in made._pools
     assert "outlined picture" in made._pools
+
+
+def pictures(count: int, row: tuple[float, ...], source: str, hospital: str, outlined: bool = False) -> list:
+    return [
+        study(row, source=source, patient=f"{hospital}/{source}{i}{row[0]}", outlined=outlined, pictures=True)
+        for i in range(count)
+    ]
+
+
+def test_a_hospital_has_as_many_bleeding_pictures_as_others() -> None:
+    """However many of either there are; so whose picture it is does not tell the label."""
+    studies = [
+        *pictures(4, SUBDURAL, "rsna-more", "rsna"),
+        *pictures(60, NORMAL, "rsna-more", "rsna"),
+        *pictures(9, SUBDURAL, "mine", "mine"),
+        *pictures(1, NORMAL, "mine", "mine"),
+    ]
+    made = batches.SliceBatches(studies, LABELS, batch=4, steps=1, seed=0)
+    rng = np.random.default_rng(0)
+    drawn = np.mean([made._item(rng)[2][0] for _ in range(300)])
+    assert drawn == pytest.approx(0.5, abs=0.09)
+    weights = {role: [hospital.weight for hospital in hospitals] for role, hospitals in made._pools.items()}
+    assert weights["bleeding picture"] == [2, 3]
+
+
+def test_bleeding_pictures_are_drawn_by_source_and_rarest_kind() -> None:
+    epidural, many = (1, 1, 0, 0, 0, 1), (1, 0, 1, 0, 1, 1)
+    studies = [
+        *pictures(1, epidural, "rsna-more", "rsna"),
+        *pictures(30, SUBDURAL, "rsna-more", "rsna"),
+        *pictures(2, many, "rsna-sdh", "rsna"),
+        *pictures(2, ANY_ONLY, "rsna-sdh", "rsna"),
+    ]
+    (hospital,) = batches._pools(studies, parts=False)["bleeding picture"]
+    assert sorted(map(len, hospital.groups)) == [1, 2, 2, 30]
+
+
+def test_slices_without_outlines_teach_by_their_strongest_evidence() -> None:
+    studies = [*pictures(2, SUBDURAL, "rsna-more", "rsna"), *pictures(2, NORMAL, "rsna-more", "rsna")]
+    target = batches.SliceBatches(studies, LABELS, batch=12, steps=1, seed=0)[0][1]
+    assert np.isnan(target["evidence"]).all()
+    np.testing.assert_array_equal(target["strongest"], target["slice"])
+    outlined = batches.SliceBatches([study(SUBDURAL), study(NORMAL)], LABELS, batch=12, steps=1, seed=0)[0][1]
+    assert np.isnan(outlined["strongest"]).all()
+
+
+def test_normal_pictures_are_parts_only_beside_outlined_ones() -> None:
+    alone = [*pictures(3, NORMAL, "rsna-more", "rsna"), *pictures(3, SUBDURAL, "rsna-more", "rsna")]
+    assert batches._pools(alone, parts=True) == {}
+    with_outlines = [*alone, *pictures(1, SUBDURAL, "bhsd", "rsna", outlined=True)]
+    assert set(batches._pools(with_outlines, parts=True)) == {"normal picture", "outlined picture"}
+
+
+@pytest.mark.parametrize(("crop", "says"), [(224, "a labelled slice"), (96, "where it bleeds")])
+def test_nothing_to_train_on_is_said(crop: int, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        batches.SliceBatches([study(UNKNOWN, outlined=False)], LABELS, batch=2, steps=1, seed=0, crop=crop)
+
+
+def test_outlines_that_tell_kinds_teach_each_kind_where_it_is() -> None:
+    kinds = mask((slice(0, 32), slice(0, 32))) * np.uint8(KINDS["intraparenchymal"])
+    kinds[64:96, 64:96] = KINDS["intraventricular"]
+    target = batches.evidence_target(kinds, labels(TWO_KINDS)[0])
+    np.testing.assert_array_equal(target[1, 1], np.float32((1, 0, 1, 0, 0, 0)))
+    np.testing.assert_array_equal(target[9, 9], np.float32((1, 0, 0, 1, 0, 0)))
+    np.testing.assert_array_equal(target[20, 20], np.float32(NORMAL))
+    np.testing.assert_array_equal(batches._part_labels(kinds[:48, :48], labels(TWO_KINDS)[0]), (1, 0, 1, 0, 0, 0))
+    np.testing.assert_array_equal(batches._part_labels(kinds[:66, :66], labels(TWO_KINDS)[0]), (1, 0, 1, NAN, 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -234,3 +234,81 @@ def test_a_patient_in_two_folds_is_refused(tmp_path: Path, capsys: pytest.Captur
 def test_no_runs_are_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert "found none" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- many scanners, unknown hospitals, pictures alone
+
+
+def slices_of_rsna(folder: Path, fold: int, patients: range, skill: float) -> None:
+    """Add single slices of RSNA patients to what a run said."""
+    rng = np.random.default_rng(100 * fold + len(patients))
+    studies = [run_builder.drawn(rng, "rsna-more", f"rsna/{i}", i % 3 == 0, 1, 2, skill) for i in patients]
+    path = folder / f"fold-{fold}" / "predictions.csv"
+    before = path.read_text() if path.is_file() else ""
+    run_builder.write(path, ("any", "subdural"), studies)
+    path.write_text(before + "".join(path.read_text().splitlines(keepends=True)[bool(before) :]))
+
+
+@pytest.fixture(scope="module")
+def with_rsna(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folds that trained on RSNA, too, and hold some of it back; and two that saw nothing of it."""
+    folder = run_builder.model(tmp_path_factory.mktemp("rsna") / "cranioscan", folds=2)
+    run_builder.model(folder / "without-rsna", folds=2)
+    for fold in range(2):
+        slices_of_rsna(folder, fold, range(fold, 60, 2), skill=2)
+        slices_of_rsna(folder / "without-rsna", fold, range(60), skill=0.5)
+    evaluate(folder)
+    return folder
+
+
+def test_rsna_slices_are_measured_out_of_fold_beside_ct_ich(with_rsna: Path) -> None:
+    measured = json.loads((with_rsna / METRICS_FILE).read_text())["measured"]
+    figures = measured["cross-validation"]["rsna-more slice any"]
+    assert (figures["n"], figures["positives"], figures["patients"]) == (60, 20, 60)
+    low, high = figures["auc_95"]
+    assert low < figures["auc"] <= high
+    assert {"rsna-more slice subdural", "rsna-more picture any", "ct-ich slice any"} <= set(
+        measured["cross-validation"]
+    )
+    assert not any(name.startswith("rsna-more") for name in measured["elsewhere"])
+
+
+def test_runs_without_a_hospital_are_measured_on_all_of_it(with_rsna: Path) -> None:
+    report = json.loads((with_rsna / METRICS_FILE).read_text())
+    figures = report["unknown_hospitals"]["rsna"]["rsna-more slice any"]
+    values = []
+    for fold in range(2):
+        run = read_runs(with_rsna / "without-rsna")
+        mine = (run.source == "rsna-more") & (run.level == "slice") & (run.fold == fold)
+        values.append(metrics.roc_auc(run.truth[mine, 0], run.logit[mine, 0]).value)
+    assert figures["auc"] == pytest.approx(np.mean(values), abs=1e-4)
+    assert (figures["n"], figures["patients"]) == (60, 60)
+    assert figures["auc"] < report["measured"]["cross-validation"]["rsna-more slice any"]["auc"]
+    assert "unknown hospital, by runs without rsna" in (with_rsna / TABLE_FILE).read_text()
+
+
+def test_one_fold_without_a_hospital_is_enough(tmp_path: Path) -> None:
+    folder = run_builder.model(tmp_path / "model", folds=2)
+    run_builder.model(folder / "without-rsna", folds=1)
+    slices_of_rsna(folder / "without-rsna", 0, range(30), skill=1)
+    assert evaluate(folder)["unknown_hospitals"]["rsna"]["rsna-more slice any"]["n"] == 30
+
+
+def test_runs_on_pictures_alone_have_operating_points(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for fold in range(2):
+        studies = [run_builder.drawn(rng, "pictures", f"pictures/{fold}-{i}", i % 2 == 0, 1, 1, 3.0) for i in range(20)]
+        run_builder.write(tmp_path / f"fold-{fold}" / "predictions.csv", ("any",), studies)
+    report = evaluate(tmp_path)
+    points = report["operating_points"]
+    assert points["patients"] == {"with a bleed": {"pictures": 20}, "without": {"pictures": 20}}
+    assert 0 < points["thresholds"]["study"]["any"] < 1
+    assert report["measured"]["cross-validation"]["pictures picture any"]["auc"] > 0.9
+
+
+def test_a_collection_that_measures_elsewhere_is_judged_by_fold_where_it_trains(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for fold in range(2):
+        studies = [run_builder.drawn(rng, "rsna-sample", f"rsna/{fold}-{i}", i % 2 == 0, 1, 2) for i in range(20)]
+        run_builder.write(tmp_path / f"fold-{fold}" / "predictions.csv", ("any", "subdural"), studies)
+    assert "rsna-sample slice any" in evaluate(tmp_path)["measured"]["cross-validation"]

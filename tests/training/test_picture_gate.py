@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
-from ichscope.imaging.picture_gate import scores
+from ichscope.imaging.picture_gate import Gate, gate, scores
+from ichscope.imaging.picture_regions import Region
 from ichscope.phantom import make
 from training.gate.draw import Made
-from training.gate.dress import KINDS, Picture, dressed, film, turned
+from training.gate.dress import KINDS, Picture, dressed, film, tiled, turned
 from training.gate.heads import head_box
 from training.gate.others import DRAWN, mri_of
-from training.picture_gate import best, crops, gathered, trained
+from training.picture_gate import as_gate, best, crops, gathered, network, trained, truth
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +41,46 @@ def test_a_dressed_head_is_where_its_box_says(base: Picture, kind: str) -> None:
 
 
 def test_a_head_is_found_among_the_crops(base: Picture) -> None:
-    truths = [truth for _, truth in crops(Made(base, "head CT", "as it is"))]
+    truths = [value for _, value in crops(Made(base, "head CT", "as it is"))]
     assert 1.0 in truths
 
 
 def test_a_film_is_no_head_but_its_pictures_are(base: Picture) -> None:
     made = Made(film([base] * 4, np.random.default_rng(0)), "film", "film")
-    truths = [truth for _, truth in crops(made)]
+    truths = [value for _, value in crops(made)]
     assert len(made.picture.heads) == 4
     assert 0.0 in truths
+
+
+def in_margins(base: Picture, value: float) -> Picture:
+    """The head cropped to its edge, with wide margins of one grey."""
+    top, left, bottom, right = map(int, base.heads[0])
+    grey = np.pad(base.grey[top:bottom, left:right], 25, constant_values=value)
+    return Picture(grey, ((25, 25, 25 + bottom - top, 25 + right - left),))
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 1.0), (0.55, 0.0), (1.0, 0.0)])
+def test_margins_that_the_reader_takes_for_the_head_are_none(base: Picture, value: float, expected: float) -> None:
+    picture = in_margins(base, value)
+    (head,) = picture.heads
+    assert truth(whole(picture), Made(picture, "head CT", "margins")) == expected
+    assert truth(Region(*map(int, head)), Made(picture, "head CT", "margins")) == 1.0
+
+
+def test_on_a_photograph_black_is_not_known(base: Picture) -> None:
+    picture = in_margins(base, 0.3)
+    assert truth(whole(picture), Made(picture, "head CT", "monitor")) is None
+
+
+def test_a_part_of_one_head_beside_a_part_of_the_next_is_none(base: Picture) -> None:
+    made = Made(tiled([in_margins(base, 0.0)] * 2, 2, 100, 0, 0.0), "film", "film")
+    assert truth(Region(0, 0, 100, 100), made) == 1.0
+    assert truth(Region(0, 50, 100, 150), made) == 0.0
+    assert truth(whole(made.picture), made) == 0.0
+
+
+def whole(picture: Picture) -> Region:
+    return Region(0, 0, *picture.grey.shape)
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -55,7 +88,7 @@ def test_everything_else_is_drawn_as_grey(kind: str) -> None:
     grey = DRAWN[kind](np.random.default_rng(3))
     assert grey.dtype == np.float32
     assert 0 <= grey.min() < grey.max() <= 1
-    assert all(truth == 0 for _, truth in crops(Made(Picture(grey), kind, "as it is")))
+    assert all(value == 0 for _, value in crops(Made(Picture(grey), kind, "as it is")))
 
 
 def test_mri_has_a_dark_skull(base: Picture) -> None:
@@ -63,13 +96,53 @@ def test_mri_has_a_dark_skull(base: Picture) -> None:
     assert mri_of(hu, np.random.default_rng(1))[hu > 400].mean() < 0.4
 
 
+def random_weights(seed: int) -> keras.Model:
+    """A network whose biases, too, are not zero."""
+    model, rng = network(), np.random.default_rng(seed)
+    for layer in model.layers:
+        layer.set_weights(
+            [rng.normal(0, 1 / np.sqrt(values[..., 0].size), values.shape) for values in layer.get_weights()]
+        )
+    return model
+
+
+def shipped() -> keras.Model:
+    model = network()
+    set_weights(model, gate())
+    return model
+
+
+def set_weights(model: keras.Model, known: Gate) -> None:
+    weighted = [layer for layer in model.layers if layer.get_weights()]
+    for layer, weights in zip(weighted, known.layers, strict=True):
+        layer.set_weights(weights)
+
+
+@pytest.mark.parametrize(
+    "model", [random_weights(0), random_weights(1), shipped()], ids=["random", "random", "shipped"]
+)
+@pytest.mark.parametrize("kind", ["noise", "pictures"])
+def test_numpy_computes_what_keras_does(base: Picture, model: keras.Model, kind: str) -> None:
+    rng = np.random.default_rng(7)
+    if kind == "noise":
+        seen = rng.normal(0.5, 1, (64, 48, 48, 2)).astype(np.float32)
+    else:
+        heads = [Made(dressed(base, rng, kind, 200), "head CT", kind) for kind in KINDS]
+        others = [Made(Picture(DRAWN[kind](rng)), kind, "as it is") for kind in DRAWN]
+        seen = gathered([*heads, *others], rng)[0].astype(np.float32)
+    known = as_gate(model)
+    set_weights(model, known)  # rounded, as the file has them
+    assert np.allclose(scores(seen, known), model(seen).numpy()[:, 0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.slow
-def test_numpy_computes_what_keras_trained(base: Picture) -> None:
+def test_a_gate_is_learned_and_the_same_every_time(base: Picture) -> None:
     rng = np.random.default_rng(5)
     heads = [Made(dressed(base, rng, kind, 200), "head CT", kind) for kind in KINDS]
     others = [Made(Picture(DRAWN[kind](rng)), kind, "as it is") for kind in ("document", "texture", "rings", "plot")]
-    seen, truth = gathered([*heads, *others])
-    gate = trained(seen, truth, 12, 0)
-    score = scores(seen.astype(np.float32), gate)
-    assert score[truth == 1].mean() > score[truth == 0].mean()
-    assert best(heads[0], gate) > -99
+    seen, wanted = gathered([*heads, *others], rng)
+    first, again = (as_gate(trained(seen, wanted, 12, 0)) for _ in range(2))
+    score = scores(seen.astype(np.float32), first)
+    assert score[wanted == 1].mean() > score[wanted == 0].mean()
+    assert best(heads[0], first) > -99
+    assert scores(seen.astype(np.float32), again) == pytest.approx(score, abs=1e-3)

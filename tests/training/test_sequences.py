@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ keras = pytest.importorskip("keras")
 models = pytest.importorskip("training.models")
 sequences = pytest.importorskip("training.sequences")
 batches = pytest.importorskip("training.batches")
+embedded_studies = pytest.importorskip("training.embedded")
 onnx_files = pytest.importorskip("training.onnx_files")
 data = pytest.importorskip("training.data")
 
@@ -28,7 +30,7 @@ def embedded(source: str, count: int, positive: int = 0, seed: int = 0):
     features = np.repeat(np.arange(count, dtype=np.float32)[:, None], 3, axis=1)
     labels = np.zeros((count, 6), np.float32)
     labels[:positive, [0, 5]] = 1
-    return sequences.EmbeddedStudy(source, f"{source}{seed}", f"{source}{seed}", features, labels)
+    return sequences.EmbeddedStudy(source, f"{source}/{seed}", f"{source}{seed}", features, labels)
 
 
 # ---------------------------------------------------------------- study_labels
@@ -46,7 +48,7 @@ def embedded(source: str, count: int, positive: int = 0, seed: int = 0):
     ],
 )
 def test_study_labels(slices: list[float], expected: float) -> None:
-    known = sequences.study_labels(np.array(slices, np.float32)[None, :, None])
+    known = embedded_studies.labels_of_study(np.array(slices, np.float32)[None, :, None])
     np.testing.assert_array_equal(known, np.float32([[expected]]))
     assert known.dtype == np.float32
 
@@ -60,7 +62,7 @@ def test_a_piece_is_a_run_of_neighbours_either_way(count: int, length: int) -> N
     group = [embedded("ours", count)]
     directions = set()
     for _ in range(40):
-        features, labels = sequences._piece(group, length, rng)
+        features, labels, _ = sequences._piece([group], length, rng)
         assert features.shape == (length, 3)
         assert labels.shape == (length, 6)
         steps = np.diff(features[:, 0])
@@ -74,7 +76,7 @@ def test_labels_stay_with_their_slices() -> None:
     rng = np.random.default_rng(1)
     study = embedded("ours", 20, positive=7)
     for _ in range(20):
-        features, labels = sequences._piece([study], 12, rng)
+        features, labels, _ = sequences._piece([[study]], 12, rng)
         np.testing.assert_array_equal(labels[:, 0], features[:, 0] < 7)
 
 
@@ -89,6 +91,42 @@ def test_pieces_of_a_batch_are_equally_long_and_labelled() -> None:
         np.testing.assert_array_equal(targets["study"], targets["slice"].max(axis=1))
     assert lengths == set(sequences.LENGTHS)
     assert 1 in lengths, "a picture is a sequence of one"
+
+
+def test_slices_that_come_alone_are_sequences_of_one() -> None:
+    studies = [embedded("rsna-more", 1, i % 2, seed=i) for i in range(6)] + [embedded("ct-ich", 30, 4)]
+    for features, _ in itertools.islice(_endless(studies), 40):
+        if features.shape[1] > 1:
+            assert (np.ptp(features[:, :, 0], axis=1) > 0).all(), "no slice is its own neighbour"
+    alone = studies[:6]
+    assert {features.shape[1] for features, _ in itertools.islice(_endless(alone), 20)} == {1}
+
+
+def test_sources_of_a_hospital_share_its_bleeds() -> None:
+    more, sdh = embedded("rsna-more", 1, 1), [embedded("rsna-sdh", 1, 1, seed=i) for i in range(30)]
+    studies = [more, *sdh, embedded("rsna-more", 1, 0, seed=1)]
+    studies = [replace(study, patient=f"rsna/{i}") for i, study in enumerate(studies)]
+    with_a_bleed, without = sequences._roles(studies, range(6))[::2]
+    assert [len(source) for source in with_a_bleed] == [1, 30]
+    assert [len(source) for source in without] == [1]
+
+
+def test_what_readers_said_of_a_study_is_the_label_of_pieces_from_end_to_end() -> None:
+    study = embedded("own", 40)
+    study.labels[:] = NAN
+    study = replace(study, study_labels=np.float32([1, 0, NAN, 0, 0, 1]))
+    rng = np.random.default_rng(0)
+    features, _, whole = sequences._piece([[study]], max(sequences.LENGTHS), rng)
+    assert {features[0, 0], features[-1, 0]} == {0, 39}
+    np.testing.assert_array_equal(whole, [1, 0, NAN, 0, 0, 1])
+    assert np.isnan(sequences._piece([[study]], 4, rng)[2]).all()
+
+
+def test_a_head_without_anything_known_is_refused() -> None:
+    study = embedded("own", 3)
+    study.labels[:] = NAN
+    with pytest.raises(ValueError, match="known label"):
+        next(_endless([study]))
 
 
 def test_a_source_is_drawn_as_often_however_few_its_studies_are() -> None:

@@ -32,12 +32,16 @@ def split(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("collections")
     for name in COLLECTIONS:
         (root / name).mkdir()
-    monkeypatch.setattr(splits, "load", lambda root, sources, cache: [s for name in sources for s in COLLECTIONS[name]])
+    monkeypatch.setattr(
+        splits, "load", lambda root, sources, cache, limit=None: [s for n in sources for s in COLLECTIONS[n][:limit]]
+    )
     monkeypatch.setattr(splits, "implanted", lambda hosts, *_: [replace(host, source="implanted") for host in hosts])
     monkeypatch.setattr(splits, "pseudo_mask", lambda hu, marked: np.zeros(hu.shape, np.uint8))
 
-    def made(fold: int | None, without: str = "", cache: Path = Path("none"), sources=splits.TRAINING_SOURCES):
-        return splits.split(root, cache, fold, 1, without, sources)
+    def made(
+        fold: int | None, without: str = "", cache: Path = Path("none"), sources=("ct-ich", "phe-sich"), rehearse=False
+    ):
+        return splits.split(root, cache, fold, 1, without, sources, rehearse)
 
     return made
 
@@ -92,8 +96,10 @@ def test_who_measures_does_not_train_under_another_name(split, tmp_path: Path) -
 
 def test_hosts_are_some_hundreds_at_most() -> None:
     normal = [study("rsna-2019", str(i), False) for i in range(1000)]
-    assert len(splits._hosts(normal)) == 250
-    assert len(splits._hosts(normal[: splits.MOST_HOSTS - 1])) == splits.MOST_HOSTS - 1
+    assert len(splits.hosts(normal)) == 250
+    assert len(splits.hosts(normal[: splits.MOST_HOSTS - 1])) == splits.MOST_HOSTS - 1
+    assert len(splits.hosts(normal, rehearse=True)) == 2
+    assert not splits.hosts([normal[0].part(slice(0, 1))]), "a slice without neighbours"
 
 
 def test_pseudo_masks_of_pictures_are_made_once(split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +122,51 @@ def test_provenance_names_licences_and_what_only_tested(split, tmp_path: Path) -
     assert uses["rsna-sdh", "figures only"]["licence"] == "non-commercial use"
     assert ("ImageNet", "pre-trained backbone") in uses
     assert all(row["licence"] and row["citation"] for row in rows)
+
+
+# ---------------------------------------------------------------- RSNA in training
+
+
+@pytest.fixture
+def with_rsna(split):
+    """Folds of CT-ICH and RSNA slices together."""
+    return lambda fold, without="": split(fold, without, sources=("rsna-sdh", "ct-ich", "rsna-2019"))
+
+
+def test_rsna_slices_are_held_out_by_fold_where_they_train(with_rsna) -> None:
+    measuring = patients(COLLECTIONS["rsna-sample"])
+    rsna = patients(COLLECTIONS["rsna-sdh"] + COLLECTIONS["rsna-2019"]) - measuring
+    held_out = [patient for fold in range(5) for patient in patients(with_rsna(fold).held_out) if "rsna" in patient]
+    assert sorted(held_out) == sorted(rsna), "those of the sample go on measuring"
+    assert {study.source for study in with_rsna(None).elsewhere} == {"rsna-sample"}
+
+
+def test_a_hospital_is_left_out_whole_whatever_its_collections(with_rsna) -> None:
+    made = with_rsna(0, "rsna")
+    assert {study.hospital for study in made.training} == {"ct-ich"}
+    assert {"rsna-sdh", "rsna-2019"} <= {study.source for study in made.held_out}
+
+
+def test_folds_do_not_depend_on_the_order_of_collections(split) -> None:
+    one, other = (split(1, sources=order) for order in (("rsna-sdh", "ct-ich"), ("ct-ich", "rsna-sdh")))
+    assert patients(one.held_out) == patients(other.held_out)
+
+
+def test_a_collection_that_measures_trains_if_it_is_asked_to(split) -> None:
+    folds = [split(fold, sources=("rsna-sample",)) for fold in range(5)]
+    expected = patients(COLLECTIONS["rsna-sample"]) - patients(COLLECTIONS["rsna-sdh"])
+    assert set().union(*(patients(fold.held_out) for fold in folds)) == expected
+    assert "rsna-sample" not in {study.source for fold in folds for study in fold.elsewhere}
+
+
+def test_a_rehearsal_takes_a_few_of_each_side(split, tmp_path: Path) -> None:
+    made = split(None, cache=tmp_path, rehearse=True)
+    bleeding = [bool(study.bleeds.any()) for study in made.training if study.source == "ct-ich"]
+    assert (bleeding.count(True), bleeding.count(False)) == (5, 5)
+    assert len(patients(made.training_implants)) <= 2
+    assert patients(made.held_out) == set()
+
+
+def test_collections_that_are_there_are_found(tmp_path: Path) -> None:
+    (tmp_path / "rsna-more" / "outlines").mkdir(parents=True)
+    assert splits.present(tmp_path) == ["rsna-more", "bhsd"]

@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras")
 train = pytest.importorskip("training.train")
 models = pytest.importorskip("training.models")
 splits = pytest.importorskip("training.splits")
-sequences = pytest.importorskip("training.sequences")
+embedded = pytest.importorskip("training.embedded")
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -108,13 +108,13 @@ def test_a_coarse_phase_leaves_the_fine_map_alone(encoder) -> None:
 def test_features_are_kept_as_they_were(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     studies = [
-        sequences.EmbeddedStudy(
+        embedded.EmbeddedStudy(
             "ours", f"p{n}", f"s{n}", rng.random((n, 3), np.float32), rng.random((n, 6)).astype(np.float32)
         )
         for n in (4, 1, 7)
     ]
-    sequences.save(studies, tmp_path / "features.npz")
-    for kept, restored in zip(studies, sequences.restore(tmp_path / "features.npz"), strict=True):
+    embedded.save(studies, tmp_path / "features.npz")
+    for kept, restored in zip(studies, embedded.restore(tmp_path / "features.npz"), strict=True):
         assert (kept.source, kept.patient, kept.study) == (restored.source, restored.patient, restored.study)
         np.testing.assert_array_equal(kept.features, restored.features)
         np.testing.assert_array_equal(kept.labels, restored.labels)
@@ -138,10 +138,10 @@ def folds(tmp_path: Path) -> Path:
     for number in range(3):
         (tmp_path / f"fold-{number}").mkdir()
         if number:
-            kept = sequences.EmbeddedStudy(
+            kept = embedded.EmbeddedStudy(
                 "ours", f"p{number}", f"s{number}", np.full((4, 300), number, np.float32), np.zeros((4, 6), np.float32)
             )
-            sequences.save([kept], tmp_path / f"fold-{number}" / train._LEARNING_FILE)
+            embedded.save([kept], tmp_path / f"fold-{number}" / train._LEARNING_FILE)
     return tmp_path
 
 
@@ -160,7 +160,9 @@ def test_a_head_learns_from_folds_that_hold_others_back(folds: Path, run: str, o
 
 def test_a_head_learns_on_what_encoders_saw_unseen(folds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[str] = []
-    monkeypatch.setattr(train, "fit_head", lambda head, columns, studies, *_: learned.extend(s.study for s in studies))
+    monkeypatch.setattr(
+        train, "fit_head", lambda head, columns, studies, *_, **__: learned.extend(s.study for s in studies)
+    )
     monkeypatch.setattr(train, "embed", lambda *_: pytest.fail("nobody is left to predict"))
     train.train_head(folds / "fold-1", config("--backbone-weights", "none"), NOBODY, folds / "fold-1")
     assert learned == ["s2"]
@@ -171,10 +173,12 @@ def test_a_head_learns_on_what_encoders_saw_unseen(folds: Path, monkeypatch: pyt
 def test_without_other_folds_a_head_learns_on_its_own_patients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = sequences.EmbeddedStudy("ours", "p", "own", np.zeros((4, 300), np.float32), np.zeros((4, 6), np.float32))
+    own = embedded.EmbeddedStudy("ours", "p", "own", np.zeros((4, 300), np.float32), np.zeros((4, 6), np.float32))
     learned: list[str] = []
     monkeypatch.setattr(train, "_kept", lambda run, config, name, make: [own] if name == "training" else [])
-    monkeypatch.setattr(train, "fit_head", lambda head, columns, studies, *_: learned.extend(s.study for s in studies))
+    monkeypatch.setattr(
+        train, "fit_head", lambda head, columns, studies, *_, **__: learned.extend(s.study for s in studies)
+    )
     (tmp_path / "final").mkdir()
     train.train_head(tmp_path / "final", config("--backbone-weights", "none"), NOBODY, tmp_path / "final")
     assert learned == ["own"]

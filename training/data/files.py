@@ -12,6 +12,11 @@ from PIL import Image
 from ichscope.imaging.images import WINDOW_WIDTH_HU
 from training.data.study import Problem
 
+# Pictures are read as of this level.
+WINDOW_LEVEL_HU = 40
+# JPEG leaves black and white this far from their ends.
+_BLACK = 3
+
 
 def rows(path: Path) -> list[dict[str, str]]:
     """Read a CSV table with a header line."""
@@ -32,6 +37,17 @@ def grey(path: Path, problems: list[Problem], missing_ok: bool = False) -> NDArr
         return None
 
 
-def picture_hu(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Grey of a brain window (level 40, width 80) to HU, as `ichscope.imaging.images` reads it."""
-    return np.rint(picture / 255 * WINDOW_WIDTH_HU).astype(np.int16)
+def picture_hu(picture: NDArray[np.uint8], level_hu: float = WINDOW_LEVEL_HU) -> NDArray[np.int16]:
+    """Grey of a brain window (width 80) to HU; at level 40 as `ichscope.imaging.images` reads it.
+
+    At another level what is between black and white moves, and black and white stay the ends of a picture, 0 and 80:
+    they only say that HU lie beyond.
+
+    >>> grey = np.array([0, 128, 255], np.uint8)
+    >>> picture_hu(grey).tolist(), picture_hu(grey, 36).tolist()
+    ([0, 40, 80], [0, 36, 80])
+    """
+    hu = picture / 255 * WINDOW_WIDTH_HU
+    moved = np.clip(hu + level_hu - WINDOW_LEVEL_HU, 0, WINDOW_WIDTH_HU)
+    within = (picture >= _BLACK) & (picture <= 255 - _BLACK)
+    return np.rint(np.where(within, moved, hu)).astype(np.int16)

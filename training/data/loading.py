@@ -14,15 +14,19 @@ from training.data import pictures
 from training.data.cache import CacheFolder, only_writer, read_index, restore
 from training.data.cq500 import cq500
 from training.data.ct_ich import ct_ich
+from training.data.own import own
 from training.data.phe_sich import phe_sich
 from training.data.rsna_2019 import rsna_2019
+from training.data.rsna_more import bhsd, cpaisd, rsna_more
 from training.data.rsna_samples import rsna_sample, rsna_sdh
 from training.data.study import Problem, TrainingStudy
 from training.data.work import CollectionPart, Work
 
-ADAPTER_VERSION = 2
-# What `load` reads unless told otherwise: the collections that the published models were made with.
-SOURCES = ("ct-ich", "phe-sich", "rsna-sdh", "rsna-sample")
+ADAPTER_VERSION = 3
+# What `load` reads unless told otherwise: the collections that models are trained and measured with.
+SOURCES = ("ct-ich", "phe-sich", "rsna-more", "bhsd", "cpaisd", "rsna-sdh", "rsna-sample")
+# Where a collection lies, if not in a folder of its own name.
+_FOLDERS = {"bhsd": "rsna-more/outlines", "cpaisd": "rsna-more/ischaemic", "pictures-testing": "pictures"}
 DEFAULT_CACHE = Path(".cache/training")
 
 Adapter = Callable[[Path, Work], Iterator[CollectionPart]]
@@ -44,10 +48,14 @@ def _in_one_go(adapter: Callable[[Path, list[Problem]], Iterator[TrainingStudy]]
 ADAPTERS: dict[str, Adapter] = {
     "ct-ich": _in_one_go(ct_ich),
     "phe-sich": _in_one_go(phe_sich),
+    "rsna-more": _in_one_go(rsna_more),
+    "bhsd": _in_one_go(bhsd),
+    "cpaisd": _in_one_go(cpaisd),
     "rsna-sdh": _in_one_go(rsna_sdh),
     "rsna-sample": _in_one_go(rsna_sample),
     "rsna-2019": rsna_2019,
     "cq500": cq500,
+    "own": own,
     "pictures": pictures.training,
     "pictures-testing": pictures.testing,
 }
@@ -88,6 +96,15 @@ def load(
     return studies
 
 
+def folder_of(root: Path, source: str) -> Path:
+    """Where a collection lies below ``root``.
+
+    >>> folder_of(Path("data"), "bhsd").as_posix(), folder_of(Path("data"), "ct-ich").as_posix()
+    ('data/rsna-more/outlines', 'data/ct-ich')
+    """
+    return root / _FOLDERS.get(source, source)
+
+
 def problems(root: Path, sources: Sequence[str] = SOURCES, cache: Path = DEFAULT_CACHE) -> list[Problem]:
     """List the files that ``load`` left out or could read only in part."""
     listed = []
@@ -116,7 +133,7 @@ def _build(
     executor: Executor | None,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    home = root / source.removesuffix("-testing")  # both halves of the pictures share a folder
+    home = folder_of(root, source)
     if not home.is_dir():
         raise FileNotFoundError(f"{home}: expected the collection {source} here, found no folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ichscope.phantom import make
-from training.gate.dress import KINDS, Picture, dressed, film, resized, turned
+from training.gate.dress import KINDS, Picture, compressed, cropped, dressed, film, resized, turned
 from training.gate.grey import as_grey, decoded
 from training.gate.heads import HeadFile, head_box, head_files, head_hu, head_picture
 from training.gate.others import DRAWN, mri_of, mri_ring
@@ -56,11 +56,12 @@ class Drawer:
         """One slice as it is."""
         while True:
             if self.rng.random() < _PHANTOM_SHARE:
-                grey = _phantom(int(self.rng.integers(12)) + 12 * PARTS.index(self.part), int(self.rng.integers(24)))
+                grey = _phantom(int(self.rng.integers(6)) + 6 * PARTS.index(self.part), int(self.rng.integers(24)))
             else:
                 grey = head_picture(self.heads[self.rng.integers(len(self.heads))], self.rng)
-            if (box := head_box(grey)) is not None:
-                return turned(_small(Picture(grey, (box,))), self.rng)
+            small = _small(Picture(grey))
+            if (box := head_box(small.grey)) is not None:
+                return turned(replace(small, heads=(box,)), self.rng)
 
     def heads_dressed(self, number: int, dresses_each: int = 1) -> Iterator[Made]:
         """Heads in every dress, one dress after the other, each head in so many of them."""
@@ -70,23 +71,27 @@ class Drawer:
             yield Made(dressed(head, self.rng, dress, _LARGEST), "head CT", dress)
 
     def films(self, number: int) -> Iterator[Made]:
-        """Several heads on one picture."""
+        """Several heads on one picture, on half of the films cropped; a few heads, each printed more than once."""
         for _ in range(number):
-            heads = [self.head() for _ in range(self.rng.integers(2, 21))]
-            yield Made(film(heads, self.rng), "film", "film")
+            heads = [self.head() for _ in range(self.rng.integers(2, 7))]
+            if self.rng.random() < 0.5:
+                heads = [cropped(head, self.rng) for head in heads]
+            tiles = [heads[place % len(heads)] for place in range(self.rng.integers(2, 21))]
+            yield Made(compressed(film(tiles, self.rng), self.rng), "film", "film")
 
-    def others_dressed(self, number: int) -> Iterator[Made]:
-        """Everything else, dressed in the same ways."""
+    def others_dressed(self, number: int, dresses_each: int = 1) -> Iterator[Made]:
+        """Everything else, dressed in the same ways, each in so many of them."""
         kinds = [*DRAWN, "MRI of a head", *(["MRI of a brain", "MRI of a brain"] if self.brains else [])]
         kinds += [f"real {kind}" for kind in self.real]
         dresses = list(KINDS)
-        for kind in _cycled(kinds, number):
+        for kind in _cycled(kinds, number // dresses_each):
             grey = self.other(kind)
             rows, columns = grey.shape
-            dress = dresses[self.rng.integers(len(dresses))] if self.rng.random() < 0.6 else "as it is"
-            whole = turned_or_not(Picture(grey, ((0, 0, rows, columns),)), self.rng)
-            picture = dressed(whole, self.rng, dress, _LARGEST)
-            yield Made(Picture(picture.grey), kind, dress)
+            for _ in range(dresses_each):
+                dress = dresses[self.rng.integers(len(dresses))] if self.rng.random() < 0.6 else "as it is"
+                whole = turned_or_not(Picture(grey, ((0, 0, rows, columns),)), self.rng)
+                picture = dressed(whole, self.rng, dress, _LARGEST)
+                yield Made(Picture(picture.grey), kind, dress)
 
     def other(self, kind: str) -> NDArray[np.float32]:
         """(rows, columns) grey of one picture that is no head CT."""

@@ -93,11 +93,11 @@ def _moved(box: Box, move: Callable[[Array], Array], round_corners: float = 1.0)
     return float(top), float(left), float(bottom), float(right)
 
 
-def cropped(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Cut near the head's own edge: from 4 % inside it to 25 % outside, each side by itself."""
+def cropped(picture: Picture, rng: np.random.Generator, tight: float = 0.6) -> Picture:
+    """Cut each side from 4 % inside the head's edge to 2 % (`tight` of all pictures) or 25 % outside it."""
     (top, left, bottom, right), (rows, columns) = picture.heads[0], picture.grey.shape
     side = max(bottom - top, right - left)
-    near = rng.uniform(-0.04, 0.02, 4) if rng.random() < 0.6 else rng.uniform(-0.04, 0.25, 4)
+    near = rng.uniform(-0.04, 0.02, 4) if rng.random() < tight else rng.uniform(-0.04, 0.25, 4)
     first_row, first_column = max(0, int(top - near[0] * side)), max(0, int(left - near[1] * side))
     last_row, last_column = min(rows, int(bottom + near[2] * side)), min(columns, int(right + near[3] * side))
     grey = picture.grey[first_row:last_row, first_column:last_column]
@@ -274,14 +274,28 @@ def film(pictures: list[Picture], rng: np.random.Generator) -> Picture:
     """Several pictures side by side, as printed on a film."""
     side = int(rng.integers(90, 260))
     across = int(np.ceil(np.sqrt(len(pictures) * rng.uniform(0.6, 1.8))))
-    down, gap = -(-len(pictures) // across), int(rng.choice([0, 2, 8, 20]))
-    page = np.full(
-        (down * (side + gap) + gap, across * (side + gap) + gap), rng.choice([0.0, 0.0, 0.0, 0.3, 1.0]), np.float32
-    )
+    gap = int(rng.choice([0, 2, 8, 20]))
+    return tiled(pictures, across, side, gap, float(rng.choice([0.0, 0.0, 0.0, 0.3, 1.0])))
+
+
+def tiled(pictures: list[Picture], across: int, side: int, gap: int, value: float, caption: int = 0) -> Picture:
+    """Pictures in rows of `across`, each `side` pixels wide and high, on a page of one grey, words below each."""
+    down = -(-len(pictures) // across)
+    page = np.full((down * (side + gap + caption) + gap, across * (side + gap) + gap), value, np.float32)
     heads: list[Box] = []
     for number, picture in enumerate(pictures):
         small = resized(picture, side, side)
-        top, left = gap + number // across * (side + gap), gap + number % across * (side + gap)
+        top, left = gap + number // across * (side + gap + caption), gap + number % across * (side + gap)
         page[top : top + side, left : left + side] = small.grey
+        if caption:
+            below = slice(top + side, top + side + caption), slice(left, left + side)
+            page[below] = _words(f"({number + 1})", value, side, caption)
         heads += [(a + top, b + left, c + top, d + left) for a, b, c, d in small.heads]
     return Picture(page, tuple(heads))
+
+
+def _words(words: str, value: float, wide: int, high: int) -> Array:
+    image = Image.new("L", (wide, high), round(value * 255))
+    ink = 0 if value > 0.5 else 255
+    ImageDraw.Draw(image).text((wide // 2, 0), words, fill=ink, font=_font(max(8.0, 0.75 * high)))
+    return decoded(image)

@@ -199,13 +199,13 @@ def _chest(seed: int) -> NDArray[np.float32]:
     return hu
 
 
-def chest_ct(rng: np.random.Generator, seeds: tuple[int, int] = (0, 12)) -> Array:
+def chest_ct(rng: np.random.Generator, seeds: tuple[int, int] = (0, 6)) -> Array:
     """A slice of the phantom's chest in any window."""
     volume = _chest(int(rng.integers(*seeds)))
     return _windowed(volume[rng.integers(len(volume))].astype(float), rng)
 
 
-def chest_radiograph(rng: np.random.Generator, seeds: tuple[int, int] = (0, 12)) -> Array:
+def chest_radiograph(rng: np.random.Generator, seeds: tuple[int, int] = (0, 6)) -> Array:
     """The phantom's chest seen from the front, as a radiograph."""
     volume = np.clip(_chest(int(rng.integers(*seeds))) + 1000, 0, None)
     axis = 1 if rng.random() < 0.75 else 2
