@@ -4,18 +4,20 @@ PYTHON ?= python3.11
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
-# What each installation depends on; a stamp newer than these means that nothing is left to do.
-INPUTS := pyproject.toml requirements.lock
+# `make lock` keeps the versions that it finds, `make upgrade` looks for newer ones.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --quiet --no-annotate --no-emit-index-url --no-emit-find-links
+# What runs ICHScope, as requirements-run.lock has it.
+RUN_EXTRAS := --extra dashboard --extra postgres --extra cluster --extra build
 # Deque's accessibility checks, which the browser tests run on every page.
 AXE_VERSION := 4.14.1
 AXE := .cache/axe/.installed-$(AXE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo install axe test coverage docs lint format lock clean
+.PHONY: help run demo install axe test coverage docs lint format lock upgrade sbom wheelhouse clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run-installed ## Install what the dashboard needs and start it (PORT=8501)
 	@echo "ICHScope: http://localhost:$(PORT)  (this computer only; stop with Ctrl+C)"
@@ -50,12 +52,18 @@ format: $(VENV)/.all-installed ## Put the code into the common format
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.all-installed ## Look for newer versions and write requirements.lock
-	$(INSTALL) uv
-	{ sed -n '/^#/p;/^[^#]/q' requirements.lock; \
-	  $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --quiet \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+lock: | $(BIN)/uv ## Bring both locks, versions and hashes, in step with pyproject.toml
+	$(COMPILE) --all-extras --output-file requirements.lock
+	$(COMPILE) $(RUN_EXTRAS) --constraint requirements.lock --output-file requirements-run.lock
+
+upgrade: COMPILE += --upgrade
+upgrade: lock ## Look for newer versions and write them to both locks
+
+sbom: $(VENV)/.all-installed ## List packages, models and licences of what runs ICHScope in build/sbom
+	$(BIN)/python -m deploy.sbom
+
+wheelhouse: build/wheels/.complete sbom ## Everything for a machine without a network, in one archive below build/
+	deploy/wheelhouse.sh
 
 clean: ## Remove the environment and caches (results in var/ and runs/ stay)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist site
@@ -66,19 +74,22 @@ $(AXE):
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) axe-core@$(AXE_VERSION) && touch $@ || \
 		echo "No axe-core, so the tests do not look at the pages with it. It needs npm (Debian: apt-get install npm)."
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "ICHScope needs Python 3.11 with its venv module; '$(PYTHON)' is missing, older or incomplete."; \
-		echo "Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; \
-		echo "Installed elsewhere: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; } >&2
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.run-installed: $(INPUTS) | $(BIN)/python
+# A stamp newer than what an installation depends on means that nothing is left to do.
+$(VENV)/.run-installed: deploy/install.sh pyproject.toml requirements-run.lock
 	@echo "Installing what the dashboard needs (a few minutes the first time) ..."
-	$(INSTALL) --editable '.[dashboard]'
+	PYTHON=$(PYTHON) deploy/install.sh requirements-run.lock
 	@touch $@
 
-$(VENV)/.all-installed: $(INPUTS) | $(BIN)/python
+$(VENV)/.all-installed: deploy/install.sh pyproject.toml requirements.lock
 	@echo "Installing everything (several minutes the first time) ..."
-	$(INSTALL) --editable '.[dashboard,training,docs,dev]'
+	PYTHON=$(PYTHON) deploy/install.sh requirements.lock
 	@touch $(VENV)/.run-installed $@
+
+build/wheels/.complete: requirements-run.lock | $(VENV)/.all-installed
+	rm -rf build/wheels
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+		--requirement requirements-run.lock --dest build/wheels
+	@touch $@
+
+$(BIN)/uv:
+	$(MAKE) install
