@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ichscope import batch
+from ichscope.access import by_default, operator
 from ichscope.analyse import run_models
 from ichscope.batch import workers
 from ichscope.imaging.dicom import read_series
@@ -33,6 +34,7 @@ TARGET = 0.9
 
 
 def main() -> int:
+    by_default(operator)
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="ichscope-batch-") as folder:
         inputs, home = Path(folder) / "in", Path(folder) / "home"

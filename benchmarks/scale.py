@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from ichscope.access import by_default, operator
 from ichscope.labels import LABELS
 from ichscope.store import Store
 from ichscope.tabular.importing import import_predictions, import_truth
@@ -45,6 +46,7 @@ TARGET_S, TARGET_FIRST_S, TARGET_MB = 1.0, 2.0, 1024
 
 
 def main() -> int:
+    by_default(operator)
     options = _parse()
     if options.measure:
         print(json.dumps(measure(options.rounds)))
@@ -88,7 +90,7 @@ def measure(rounds: int) -> dict[str, Any]:
     """Open each page in this process, the first time and again."""
     from streamlit.testing.v1 import AppTest
 
-    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
+    app = AppTest.from_file(str(ROOT / "dashboard/router.py"), default_timeout=600).run()
     pages = {}
     for page, (path, state) in PAGES.items():
         for key, value in state.items():

@@ -151,7 +151,7 @@ def switch(rounds: int) -> dict[str, dict[str, float]]:
     """Go from page to page; the first time of each fills its caches and is told apart."""
     from streamlit.testing.v1 import AppTest
 
-    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=600).run()
+    app = AppTest.from_file(str(ROOT / "dashboard/router.py"), default_timeout=600).run()
     taken: dict[str, list[tuple[float, float]]] = {page: [] for page in PAGES}
     for _ in range(rounds + 1):
         for page in PAGES:

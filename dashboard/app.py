@@ -1,26 +1,15 @@
-"""The router: `streamlit run dashboard/app.py`. Pages live in views/."""
+"""The server: `streamlit run dashboard/app.py`. The pages come from router.py; the gate stands before everything."""
 
 from pathlib import Path
 
 import streamlit as st
 
-_HERE = Path(__file__).resolve().parent
+from dashboard.gate import server
 
-st.set_page_config(page_title="ICHScope", layout="wide")
-st.logo(str(_HERE / "logo.svg"), size="large")
-st.html(_HERE / "page.css")
-
-_PAGES = (
-    st.Page(_HERE / "views/study_check.py", title="Study check", default=True),
-    st.Page(_HERE / "views/worklist.py", title="Worklist"),
-    st.Page(_HERE / "views/cohort.py", title="Cohort"),
-    st.Page(_HERE / "views/performance.py", title="Performance"),
-    st.Page(_HERE / "views/monitoring.py", title="Monitoring"),
-    st.Page(_HERE / "views/models.py", title="Models"),
+server.check()
+app = st.App(
+    Path(__file__).resolve().with_name("router.py"),
+    routes=server.routes(),
+    middleware=server.middleware(),
+    lifespan=server.lifespan,
 )
-page = st.navigation(list(_PAGES), position="top")
-page.run()
-# Last, because it imports much: a server's first page has painted its heading by now.
-from dashboard import ingest  # noqa: E402
-
-ingest.take_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from typing import BinaryIO
 
 from dashboard.upload_queue import UploadQueue
 from ichscope import batch
+from ichscope.access import Actor, Right, Role, Via, acting_as
+from ichscope.access.events import Action
 from ichscope.batch import BatchError, Throughput, WorkerConfig, demo
 from ichscope.models.card import ModelError
-from ichscope.store import Job, Store, StoreError
+from ichscope.store import Job, Store, StoreDamagedError, StoreError
 from ichscope.store.jobs import LEASE
 
 # How long a thread waits that could not do what is left, before it looks again.
@@ -29,6 +31,8 @@ _UPLOAD_ID_BEFORE = "ticket"
 # An upload that has failed series is kept so long for another try.
 _KEEP_FAILED = timedelta(days=7)
 _ORPHAN = timedelta(minutes=1)
+# Takes up what an ended server left of an upload, whose user is not known any more.
+_SERVER = Actor("this server", Role.SERVICE, Via.JOB, frozenset({Right.ANALYSE}))
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,17 @@ class Background:
     programs and servers unless it is asked to.
 
     problem : why it does not get on, in words; "" where all is well
+    damaged : whether that is a database that needs its backup
     making : (made, all) phantoms of a demonstration, until it is over
     """
 
     def __init__(self, store: Store, config: WorkerConfig | None = None) -> None:
         self.store, self._config = store, config
         self.uploads = UploadQueue(store.volumes.parent)
-        self.problem = ""
+        self.problem, self.damaged = "", False
         self.making: tuple[int, int] | None = None
         self._asked: set[int] = set()
-        self._demonstrate = False
+        self._demonstrate: Actor | None = None
         self._throughputs: dict[int, Throughput] = {}
         self._lock = threading.Lock()
         self._wake, self._closed = threading.Event(), threading.Event()
@@ -69,7 +74,7 @@ class Background:
 
     # ---- for the pages -------------------------------------------------------------------------------------
 
-    def upload(self, files: Iterable[tuple[str, BinaryIO]], title: str, pictures_as_series: bool = False) -> int:
+    def upload(self, files: Iterable[tuple[str, BinaryIO | Path]], title: str, pictures_as_series: bool = False) -> int:
         """Put named files on disk and have them analysed; gives the job.
 
         Raises
@@ -82,21 +87,35 @@ class Background:
         upload_id = self.uploads.keep(files)
         return self._begin(upload_id, self.uploads.folder(upload_id), "upload", title, pictures_as_series)
 
-    def folder(self, path: Path, title: str, pictures_as_series: bool = False) -> int:
+    def folder(self, path: Path, title: str, pictures_as_series: bool = False, inside: Sequence[Path] = ()) -> int:
         """Have a folder, file or ZIP on the server analysed; gives the job.
+
+        inside : as for `batch.begin`
 
         Raises
         ------
         OSError, StoreError
             as `upload`
         """
-        return self._begin(self.uploads.keep(()), path, "folder", title, pictures_as_series)
+        return self._begin(self.uploads.keep(()), path, "folder", title, pictures_as_series, inside)
 
-    def _begin(self, upload_id: str, path: Path, kind: str, title: str, pictures_as_series: bool) -> int:
-        options = {_UPLOAD_ID: upload_id}
+    def _begin(
+        self,
+        upload_id: str,
+        path: Path,
+        kind: str,
+        title: str,
+        pictures_as_series: bool,
+        inside: Sequence[Path] = (),
+    ) -> int:
         kept = None
         try:
-            job = batch.begin(self.store, [path], kind, title, pictures_as_series=pictures_as_series, options=options)
+            job = batch.begin(
+                *(self.store, [path], kind, title),
+                pictures_as_series=pictures_as_series,
+                options={_UPLOAD_ID: upload_id},
+                inside=inside,
+            )
             kept = _upload_id(self.store.jobs.get(job))
         finally:
             if kept != upload_id:  # an unfinished job of the same folder was taken up
@@ -117,8 +136,15 @@ class Background:
         return job
 
     def demonstrate(self) -> None:
-        """Have the demonstration made and analysed."""
-        self._demonstrate, self.making = True, (0, demo.STUDIES)
+        """Have the demonstration made and analysed.
+
+        Raises
+        ------
+        StoreError
+            if whoever acts may not analyse
+        """
+        actor = self.store.database.demand(Right.ANALYSE, Action.JOB_STARTED)
+        self._demonstrate, self.making = actor.at_work(), (0, demo.STUDIES)
         self.start()
 
     def ask(self, job: int) -> None:
@@ -162,7 +188,7 @@ class Background:
         throughput = self._throughputs[job.id]
         throughput.see(job)
         here = job.id in self._asked or self.uploads.holds(_upload_id(job))
-        here = here or (job.kind == "demo" and self._demonstrate)
+        here = here or (job.kind == "demo" and self._demonstrate is not None)
         moved = max(filter(None, (job.created_at, job.first_at, job.last_at)))
         return OpenJob(job, throughput, here, not here and datetime.now(UTC) - moved > LEASE)
 
@@ -170,8 +196,9 @@ class Background:
 
     def _run(self) -> None:
         try:
-            while self._wanted():
-                self._rest(self._attempt())
+            with acting_as(_SERVER):
+                while self._wanted():
+                    self._rest(self._attempt())
         except Exception as error:
             self.problem = f"Work has stopped ({type(error).__name__}); see the server's log."
             raise
@@ -194,9 +221,9 @@ class Background:
         try:
             left = self._do_all()
         except (BatchError, StoreError, ModelError) as error:
-            self.problem = str(error)
+            self.problem, self.damaged = str(error), isinstance(error, StoreDamagedError)
         except OSError as error:
-            self.problem = f"Files cannot be written: {error.strerror}."
+            self.problem, self.damaged = f"Files cannot be written: {error.strerror}.", False
         except RuntimeError:
             # An interpreter that ends lets no thread begin anything.
             if not self._ended():
@@ -222,7 +249,8 @@ class Background:
         """Do what there is to do; tell whether something of it is left, which other programs may be working on."""
         self._tidy()
         if self._demonstrate:
-            self._do_demo()
+            with acting_as(self._demonstrate):
+                self._do_demo()
         with self._workers() as workers:
             for job in self._mine():
                 batch.work(
@@ -248,7 +276,7 @@ class Background:
             with self._workers() as workers:
                 demo.make(self.store, workers, self._config, painted=self._painted, progress=self._tick)
         finally:
-            self._demonstrate, self.making = False, None
+            self._demonstrate, self.making = None, None
 
     def _painted(self, done: int, total: int) -> None:
         self.making = (done, total)

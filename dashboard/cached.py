@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from dashboard.background import Background
 from dashboard.performance.rows import Audit, LabelRows, Texts
+from dashboard.shared_store import store as store
 from ichscope import metrics, phantom
 from ichscope.evaluation.confidence_bands import Curves, curves_with_bands
 from ichscope.evaluation.label_metrics import SHOWN, LabelMetrics
@@ -51,18 +52,6 @@ def sample(bleed: str | None) -> list[Upload]:
     return [
         (f"{folder}/IM{i:04d}.dcm", phantom.to_bytes(dataset)) for i, dataset in enumerate(phantom.datasets(made), 1)
     ]
-
-
-@st.cache_resource(max_entries=1, show_spinner="Opening the store")
-def store() -> Store:
-    """One store for the whole process; it is for threads.
-
-    Raises
-    ------
-    ichscope.store.StoreError
-        if its database cannot be opened
-    """
-    return Store.open()
 
 
 def choices(store: Store) -> tuple[Choices, dict[int, str]]:
@@ -159,7 +148,7 @@ def log_loss(rows: Sequence[LabelRows]) -> tuple[Estimate, Estimate]:
     return metrics.weighted_log_loss(truth, probability, patients=rows[0].group), floor
 
 
-@st.cache_resource(max_entries=1, show_spinner="Opening the store", on_release=Background.close)
+@st.cache_resource(max_entries=1, show_spinner=False, on_release=Background.close)
 def background() -> Background:
     """The one that does the jobs of this process, and looks for those that an ended one left; errors as of `store`."""
     made = Background(store())

@@ -77,6 +77,7 @@ def choose(store: Store, key: str, states: bool = True) -> Filter:
         st.text_input(
             "Search by study key",
             placeholder="Study key or Study Instance UID",
+            autocomplete="off",
             icon=":material/search:",
             label_visibility="collapsed",
             width=330,

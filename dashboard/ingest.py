@@ -10,15 +10,16 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import cached, server_folder, times, uploads
+from dashboard import acting, cached, server_folder, times, uploads
 from dashboard.background import Background, OpenJob
 from dashboard.text import count, plain, sentence
 from dashboard.upload_queue import UploadQueue
+from ichscope.access import Right
 from ichscope.batch.demo import STUDIES
 from ichscope.batch.throughput import duration, progress_text
 from ichscope.home import home
 from ichscope.imaging.sorting import left_out
-from ichscope.store import Job, StoreError
+from ichscope.store import Job, StoreDamagedError, StoreError
 
 MANY_FILES = 900
 _SOURCES = ("Files or ZIP", "Folder", "Folder on the server")
@@ -55,7 +56,10 @@ def panel() -> bool:
         st.error(plain(error))
     some = bool(work.store.worklist.page(limit=1))
     busy = bool(work.look() or work.making or work.problem)
-    if some or busy:
+    if not _may():
+        if not some:
+            st.info("No studies yet. Your role may look at studies, not add any.")
+    elif some or busy:
         with st.popover("Add studies", icon=":material/add:", key="ingest-add", on_change="rerun"):
             _intake(work)
     else:
@@ -64,6 +68,11 @@ def panel() -> bool:
     st.fragment(_progress, run_every=_POLL_S if busy else None)(work, busy, some)
     _failures(work)
     return some
+
+
+def _may() -> bool:
+    """Whether whoever looks may add studies, and stop, resume and repeat work."""
+    return acting.current().may(Right.ANALYSE)
 
 
 def take_up() -> None:
@@ -129,10 +138,10 @@ def _upload(work: Background, folder: bool, as_series: bool) -> None:
 def _begin(work: Background, what: Path | list[UploadedFile], as_series: bool) -> None:
     try:
         if isinstance(what, Path):
-            work.folder(what, "Folder on the server", as_series)
+            work.folder(what, "Folder on the server", as_series, server_folder.roots())
         else:
             with st.spinner("Saving the files"):
-                files = ((file.name, file) for file in what)
+                files = ((file.name, uploads.on_disk(file) or file) for file in what)
                 work.upload(files, f"Upload of {count(len(what), 'file')}", as_series)
     except OSError as error:
         st.error(f"**Nothing was added.** The files cannot be saved: {error.strerror}.")
@@ -155,14 +164,19 @@ def _progress(work: Background, busy: bool, some: bool) -> None:
         open_jobs = work.look()
         if not some and work.store.worklist.page(limit=1):
             st.rerun()  # the first study is there: the page has something to show
+    except StoreDamagedError as error:
+        st.error(plain(str(error)))
+        return
     except StoreError as error:
         st.error(f"{plain(str(error))} Finished results are kept; work resumes when the database is back.")
         return
     if busy and not (open_jobs or work.making or work.problem):
         st.rerun()  # the last job has ended: the page shows its studies and stops asking
     if work.problem:
-        st.error(f"**Work is on hold.** {plain(work.problem)} Finished results are kept; open jobs will be retried.")
-        st.button("Try now", on_click=work.start, key="ingest-now")
+        after = "" if work.damaged else "Finished results are kept; open jobs will be retried."
+        st.error(f"**Work is on hold.** {plain(work.problem)} {after}")
+        if _may():
+            st.button("Try now", on_click=work.start, key="ingest-now")
     if work.making and work.making[0] < work.making[1]:
         made, total = work.making
         st.progress(made / total, f"Demonstration: {made} of {total} heads generated")
@@ -179,6 +193,8 @@ def _bar(work: Background, open_job: OpenJob) -> None:
     with left:
         st.progress(over / job.total if job.total else 0.0, f"{_name(job)}: {_state(open_job)}")
     with right:
+        if not _may():
+            return
         if open_job.stalled:
             _button("Resume", job, work.ask)
         elif open_job.here and job.kind != "demo":
@@ -222,7 +238,8 @@ def _reasons(work: Background, job: Job) -> None:
     reasons = Counter(failure.reason for failure in work.store.jobs.failures(job.id, limit=_FAILURES))
     lines = (f"- {number} x {plain(sentence(reason))}" for reason, number in reasons.most_common(_REASONS))
     st.markdown("\n".join(lines))
-    _button("Try again", job, partial(_again, work))
+    if _may():
+        _button("Try again", job, partial(_again, work))
 
 
 def _button(label: str, job: Job, act: Callable[[int], object]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dashboard.text import table
 from dashboard.times import when
+from ichscope.access import named
 from ichscope.models.card import ModelCard
 from ichscope.reporting.figures.formatting import NO_VALUE, label_name
 from ichscope.store import Adjustment
@@ -49,9 +50,13 @@ def in_force(card: ModelCard, own: Mapping[str, Adjustment]) -> str:
     for label in card.labels:
         values = (threshold(card, own, label), card.thresholds[label])
         change = own.get(label)
-        who = f"{change.who} on {change.created_at:%Y-%m-%d}: {change.why} (no. {change.id})" if change else "card"
-        rows.append((label_name(label), *(f"{value:.4f}" for value in values), who))
+        rows.append((label_name(label), *(f"{value:.4f}" for value in values), _by(change) if change else "card"))
     return table(("Study threshold", "In force", "Card", "Set by"), rows)
+
+
+def _by(change: Adjustment) -> str:
+    who = named(change.who, change.signed)
+    return f"{who} on {change.created_at:%Y-%m-%d}: {change.why} (no. {change.id})"
 
 
 def threshold(card: ModelCard, own: Mapping[str, Adjustment], label: str) -> float:
@@ -66,7 +71,7 @@ def history(changes: Iterable[Adjustment]) -> str:
         (
             str(change.id),
             when(change.created_at),
-            change.who,
+            named(change.who, change.signed),
             change.version,
             label_name(change.name),
             "back to the card" if change.value is None else f"{change.value:.4f}",

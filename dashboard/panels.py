@@ -6,6 +6,7 @@ from html import escape
 
 import streamlit as st
 
+from dashboard import downloads as files_given
 from dashboard import viewer
 from dashboard.text import NOT_FOR_DIAGNOSIS, count, plain, sentence
 from dashboard.verdict import agreement, in_reading_order, ordered, reasons, verdict
@@ -137,17 +138,9 @@ def quality(result: SeriesResult) -> None:
 def downloads(studies: list[StudyResult]) -> None:
     """All results of this upload as files; made by the browser's click, without a new run of the page."""
     entries = [result for study in in_reading_order(studies) for result in study.series]
-    rows = [row for result in entries for row in files.csv_rows(result)]
-    kinds = {
-        "JSON": (files.json_text(result.to_json() for result in entries), "application/json"),
-        "CSV": (files.csv_text(rows), "text/csv"),
+    kinds: dict[str, tuple[files_given.Make, str]] = {
+        "JSON": (lambda: files.json_text(result.to_json() for result in entries), "application/json"),
+        "CSV": (lambda: files.csv_text(row for result in entries for row in files.csv_rows(result)), "text/csv"),
     }
-    for name, (text, mime) in kinds.items():
-        st.download_button(
-            name,
-            text,
-            f"ichscope-results.{name.lower()}",
-            mime,
-            on_click="ignore",
-            icon=":material/download:",
-        )
+    for name, (make, mime) in kinds.items():
+        files_given.button(name, make, f"ichscope-results.{name.lower()}", mime, what="results of an upload")

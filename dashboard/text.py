@@ -44,5 +44,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = ""
     return f"<table class='models'>{caption}<tr>{head}</tr>{body}</table>"
 
 
+def words(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """HTML of a plain table of words, which stand below each other on the left."""
+    return f"<div class='words'>{table(columns, rows)}</div>"
+
+
 def _cell(text: str) -> str:
     return _WHOLE.sub(r"<span class='whole'>\g<0></span>", escape(text))

@@ -30,8 +30,10 @@ class UploadQueue:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
 
-    def keep(self, files: Iterable[tuple[str, BinaryIO]]) -> str:
+    def keep(self, files: Iterable[tuple[str, BinaryIO | Path]]) -> str:
         """Write named files into a folder of their own, all of them or, after an error, none.
+
+        Those that lie below the home already are not copied.
 
         Returns
         -------
@@ -73,9 +75,9 @@ class UploadQueue:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def age(self, upload_id: str) -> timedelta:
-        """How long ago an upload came in; zero where it is gone."""
+        """How long ago an upload came in, or how far ahead of a clock that was set back; zero where it is gone."""
         try:
-            return timedelta(seconds=time.time() - (self._folder / upload_id).stat().st_mtime)
+            return timedelta(seconds=abs(time.time() - (self._folder / upload_id).stat().st_mtime))
         except OSError:
             return timedelta()
 
@@ -94,7 +96,10 @@ def _place(folder: Path, name: str, number: int) -> Path:
     return path
 
 
-def _write(path: Path, data: BinaryIO) -> None:
+def _write(path: Path, data: BinaryIO | Path) -> None:
+    if isinstance(data, Path):
+        path.hardlink_to(data)
+        return
     data.seek(0)
     with path.open("xb") as file:
         shutil.copyfileobj(data, file, _COPY_BYTES)

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ichscope.errors import UnexpectedError, barrier
 from ichscope.imaging import quality
 from ichscope.imaging.dicom import DicomError, read_series
 from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.imaging.images import ImageError, read_pictures
 from ichscope.imaging.intake import Group, Rejected, collect
+from ichscope.imaging.limits import Holding
 from ichscope.imaging.preprocess import model_input
 from ichscope.imaging.series import Finding
+from ichscope.imaging.sources import SeriesSource
 from ichscope.imaging.speaker import speaker
 from ichscope.labels import LABELS
 from ichscope.models.card import ENCODER_FILE, HEAD_FILE, ModelError
@@ -27,30 +30,32 @@ from ichscope.models.scheduler import Priority
 from ichscope.results import LEFT_TO_ANOTHER, OTHER_SERIES, ModelResult, Role, SeriesResult, StudyResult, reasons_of
 
 Progress = Callable[[int, int, str], None]
-# The finding of a model that could not be run on a series.
-MODEL_FAILED = "model-failed"
+# The findings of a model that could not be run on a series, and of a mistake in the program: both may be tried again.
+MODEL_FAILED, UNEXPECTED = "model-failed", "unexpected-error"
 
 
 def analyse(
-    inputs: Iterable[Path | tuple[str, bytes]],
+    inputs: Iterable[Path | tuple[str, bytes | Path] | SeriesSource],
     detectors: Mapping[str, Detector],
     pictures_as_series: bool = False,
     progress: Progress | None = None,
     all_series: bool = False,
     say: Callable[[str], object] = lambda text: None,
+    holding: Holding | None = None,
 ) -> Iterator[StudyResult]:
     """Analyse everything in files, folders and ZIPs: one result a study, and one a file that is unreadable.
 
     progress : called with (slices done, slices, series name)
     all_series : run the models on every series, not only on the one that speaks for its study
     say : called with what was left out, in words
+    holding : counts the volumes of the results; when it is full the rest is not analysed
     """
     intake = collect(inputs, pictures_as_series=pictures_as_series)
     if intake.left_out_text:
         say(intake.left_out_text)
     yield from (_rejected(file) for file in intake.rejected)
     for groups in intake.studies:
-        yield analyse_study(groups, detectors, progress, all_series)
+        yield analyse_study(groups, detectors, progress, all_series, holding)
 
 
 def analyse_study(
@@ -58,12 +63,19 @@ def analyse_study(
     detectors: Mapping[str, Detector],
     progress: Progress | None = None,
     all_series: bool = False,
+    holding: Holding | None = None,
 ) -> StudyResult:
     """Analyse the series of one study, the first of `groups` that can be; the others are read and checked only."""
     results: list[SeriesResult] = []
     for group in groups:
+        if holding and holding.refusal:
+            name = series_name(group)
+            results.append(unreadable(group.study, group.key, name, f"{name}: {holding.refusal}", group.findings))
+            continue
         judged = any(result.models for result in results)
         results.append(analyse_group(group, detectors, progress, read_only=judged and not all_series))
+        if holding and (volume := results[-1].volume):
+            holding.take(volume.hu)
     choice = speaker([group.facts for group in groups], [bool(result.models) for result in results])
     speaks, *others = (results[index] for index in choice.order)
     return StudyResult(
@@ -83,17 +95,32 @@ def analyse_group(
 ) -> SeriesResult:
     """Read one series, judge whether it may be analysed, and run every model on it.
 
-    Never raises for bad input, nor for a model that fails: both become a status and a reason.
+    Never raises, neither for bad input, nor for a model that fails, nor for what nobody foresaw: all become a status
+    and a reason.
 
     read_only : run no model, because another series speaks for the study
     """
     name = series_name(group)
     try:
-        read = read_series if group.kind == "ct" else read_pictures
-        series = read(group.sources, group.identity)
-        series = replace(series, findings=(*group.findings, *series.findings))
+        with barrier():
+            return _analysed(group, name, detectors, progress, priority, read_only)
+    except UnexpectedError as error:
+        return unreadable(group.study, group.key, name, f"{name}: {error}", group.findings, UNEXPECTED)
     except (DicomError, ImageError) as error:
         return unreadable(group.study, group.key, name, str(error), group.findings)
+
+
+def _analysed(
+    group: Group,
+    name: str,
+    detectors: Mapping[str, Detector],
+    progress: Progress | None,
+    priority: Priority,
+    read_only: bool,
+) -> SeriesResult:
+    read = read_series if group.kind == "ct" else read_pictures
+    series = read(group.sources, group.identity)
+    series = replace(series, findings=(*group.findings, *series.findings))
     # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
     with ThreadPoolExecutor(1) as beside:
         prepared = beside.submit(model_input, series.hu, series.pixel_spacing_mm)
@@ -153,9 +180,11 @@ def with_models(
     )
 
 
-def unreadable(study: str, series: str, name: str, reason: str, more: Sequence[Finding] = ()) -> SeriesResult:
+def unreadable(
+    study: str, series: str, name: str, reason: str, more: Sequence[Finding] = (), code: str = "unreadable"
+) -> SeriesResult:
     """The result of what cannot be read: its reason, and what was found before."""
-    findings = (Finding(FindingLevel.NOT_ANALYSABLE, "unreadable", reason), *more)
+    findings = (Finding(FindingLevel.NOT_ANALYSABLE, code, reason), *more)
     return SeriesResult(
         study=study,
         series=series,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,9 @@ from ichscope.imaging.series import Finding, Series, Slice
 from ichscope.labels import LABELS
 from ichscope.texts import json_text as text_of
 from ichscope.texts import writable
+
+# Where a cell may begin, before a sign that makes a formula of it; the full-width signs count in East Asia.
+_FORMULA = re.compile(r"(?:\A|[;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠])|\A(?=[\t\r])")
 
 CSV_COLUMNS = (
     *("name", "study", "series", "status", "reasons", "slices"),
@@ -245,6 +249,15 @@ def _model_cells(model: ModelResult) -> dict[str, Any]:
 
 
 def csv_cell(value: Any) -> Any:
-    """Put a quote before a text that starts like a formula: a spreadsheet would run it, and names are from outside."""
-    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if risky else value
+    """Put a quote before what a spreadsheet would run as a formula, since names and header values are from outside.
+
+    That is the beginning of a text and, as some split cells at other signs than commas, what follows such a sign.
+
+    Source: OWASP, CSV Injection.
+
+    Examples
+    --------
+    >>> csv_cell("=1+1"), csv_cell("found CT;=1+1, expected CT"), csv_cell("5-10 mm"), csv_cell(-0.5)
+    ("'=1+1", "found CT;'=1+1, expected CT", '5-10 mm', -0.5)
+    """
+    return _FORMULA.sub(r"\g<0>'", value) if isinstance(value, str) else value

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ichscope.access import by_default, operator
+
 if TYPE_CHECKING:
     from ichscope.phantom import Phantom
 
@@ -25,6 +27,19 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ICHSCOPE_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tester() -> None:
+    """Whoever runs the tests may do all; what larger fixtures make is theirs, too."""
+    by_default(operator)
+
+
+@pytest.fixture(autouse=True)
+def _again_the_tester() -> Iterator[None]:
+    """A page, or a test, that lets somebody else act does so for its own time."""
+    yield
+    by_default(operator)
 
 
 @pytest.fixture(autouse=True)

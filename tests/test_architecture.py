@@ -122,7 +122,7 @@ def test_command_line_starts_without_heavy_modules() -> None:
 def test_dashboard_process_loads_no_training_library() -> None:
     page = """
 from streamlit.testing.v1 import AppTest
-at = AppTest.from_file("dashboard/app.py", default_timeout=180).run()
+at = AppTest.from_file("dashboard/router.py", default_timeout=180).run()
 assert not at.exception, at.exception
 """
     modules = loaded_after(page)
@@ -130,9 +130,9 @@ assert not at.exception, at.exception
     assert not modules & set(HEAVY)
 
 
-@pytest.mark.parametrize("file", ["dashboard/app.py", "dashboard/views/study_check.py"])
+@pytest.mark.parametrize("file", ["dashboard/router.py", "dashboard/views/study_check.py"])
 def test_a_first_page_paints_before_it_imports_much(file: str) -> None:
-    """Until something is on the screen only Streamlit itself, the standard library and the plain texts are loaded."""
+    """Until something is on the screen only Streamlit, the standard library, plain texts and who acts are loaded."""
     body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
     painted = next(i for i, one in enumerate(body) if any(_is_painting(node) for node in ast.walk(one)))
     before = {
@@ -142,9 +142,11 @@ def test_a_first_page_paints_before_it_imports_much(file: str) -> None:
         for alias in one.names
     }
     assert {name for name in before if name.partition(".")[0] not in sys.stdlib_module_names} <= {
-        *("streamlit", "dashboard.text")
+        *("streamlit", "dashboard", "dashboard.text", "ichscope.access")
     }
-    assert not loaded_after("import dashboard.text") & {"numpy", "pandas", "plotly", "onnxruntime", "scipy", "ichscope"}
+    light = loaded_after("import dashboard.text, dashboard.warm_up, dashboard.account, ichscope.access")
+    heavy = {"numpy", "pandas", "plotly", "onnxruntime", "scipy", "sqlalchemy", "argon2"}
+    assert not (light - loaded_after("import streamlit")) & heavy
 
 
 def _is_painting(node: ast.AST) -> bool:

@@ -13,6 +13,7 @@ import pytest
 import typer
 from markdown.extensions.toc import slugify
 
+from ichscope.access import RIGHTS, Right, Role
 from ichscope.commands.cli import app
 from ichscope.monitor import RULES
 from ichscope.store.tables import Base
@@ -113,7 +114,29 @@ def test_every_setting_is_listed() -> None:
     assert not [name for name in names if f"| `{name}` |" not in page("deployment.md")]
 
 
+def test_tests_that_security_is_measured_by_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page("security.md"))
+    assert named
+    sources = {path: (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else "" for path, _ in named}
+    assert not [f"{path}::{name}" for path, name in named if f"def {name or 'test_'}" not in sources[path]]
+
+
+def test_sections_of_security_have_one_of_three_states() -> None:
+    rows = re.findall(r"^\| \d.*?\| (.*?) \|", page("security.md"), re.MULTILINE)
+    assert len(rows) > 40
+    assert {*rows} == {"pass", "fail", "n/a"}
+
+
 @pytest.mark.parametrize("path", sorted(DOCS.glob("decisions/0*.md")), ids=lambda path: path.stem)
 def test_a_decision_has_its_three_parts(path: Path) -> None:
     headings = re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == ["Context", "Decision", "Consequences"]
+
+
+def test_the_table_of_rights_is_the_one_that_counts() -> None:
+    head, *lines = re.findall(r"^\| (.+) \|$", page("access.md"), re.MULTILINE)
+    roles = [Role(name) for name in head.split(" | ")[1:]]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines[1:]]
+    told = {role: {row[0] for row in cells if row[column] == "yes"} for column, role in enumerate(roles, 1)}
+    assert told == {role: {right.value for right in rights} for role, rights in RIGHTS.items()}
+    assert [row[0] for row in cells] == [right.value for right in Right]

@@ -22,7 +22,7 @@ LAYERS = (
     ("store",),
     ("analyse",),
     ("results", "models"),
-    ("imaging", "metrics", "phantom"),
+    ("imaging", "metrics", "phantom", "access"),
     ("labels", "levels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version
     ("texts",),
 )

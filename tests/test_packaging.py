@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 from ichscope import __version__
 
 ROOT = Path(__file__).parents[1]
+# Extras in requirements-run.lock.
+RUNS = ("dashboard", "postgres", "cluster", "build")
 
 
 def lines(name: str) -> list[str]:
@@ -29,10 +31,16 @@ def project() -> dict[str, Any]:
     return found
 
 
+def locked(name: str) -> dict[str, str]:
+    """Package -> what a lock says of it: version, marker, hashes of its files."""
+    text = "\n".join(lines(name)).replace("\\\n", " ")
+    return dict(line.split("==", 1) for line in text.splitlines())
+
+
 @pytest.fixture(scope="module")
 def pins() -> dict[str, str]:
     """Package -> version, as the lock has it."""
-    return dict(line.split(" ;")[0].split("==") for line in lines("requirements.lock"))
+    return {package: said.split()[0] for package, said in locked("requirements.lock").items()}
 
 
 def test_requirements_say_the_same_as_pyproject(project: dict[str, Any]) -> None:
@@ -63,11 +71,37 @@ def test_lock_pins_whatever_a_package_needs(pins: dict[str, str]) -> None:
     assert needed <= pins.keys(), f"not in requirements.lock: {needed - pins.keys()}"
 
 
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock"])
+def test_a_lock_has_hashes_and_names_no_server(name: str) -> None:
+    assert not [package for package, said in locked(name).items() if not re.search(r"--hash=sha256:[0-9a-f]{64}", said)]
+    assert "//" not in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_what_runs_is_part_of_what_is_tested() -> None:
+    runs, tested = (_versions_and_hashes(name) for name in ("requirements-run.lock", "requirements.lock"))
+    assert "streamlit" in runs
+    assert "tensorflow" not in runs
+    assert not [package for package, said in runs.items() if tested.get(package) != said]
+
+
+def test_what_runs_is_named_by_purpose(project: dict[str, Any]) -> None:
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(line for name in RUNS for line in extras[name])]
+    assert not {canonicalize_name(Requirement(line).name) for line in wanted} - locked("requirements-run.lock").keys()
+
+
 def test_the_version_is_the_same_wherever_it_is_said() -> None:
     """Between releases it ends in .dev0, and the changelog begins with what is unreleased."""
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert headings[0] == ("Unreleased" if __version__.endswith(".dev0") else __version__)
     assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def _versions_and_hashes(name: str) -> dict[str, set[str]]:
+    """Package -> its version and the hashes of its files; markers may differ between the locks."""
+    return {
+        package: {said.split()[0], *re.findall("sha256:[0-9a-f]{64}", said)} for package, said in locked(name).items()
+    }
 
 
 def _installed(name: str) -> bool:

@@ -60,6 +60,11 @@ def test_csv_of_nothing_is_the_header() -> None:
         ("=cmd()", "'=cmd()"),
         ("@x", "'@x"),
         ("-1+1", "'-1+1"),
+        (" \t=1", "' \t'=1"),
+        ("＝1", "'＝1"),
+        ("found CT;=1, expected CT", "found CT;'=1, expected CT"),
+        ("CT\r\n=1", "CT\r'\n'=1"),
+        ("slices 1-5; 0.5 - 3 mm", "slices 1-5; 0.5 - 3 mm"),
     ],
 )
 def test_csv_never_starts_a_formula(name: str, cell: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dashboard.text import table
 from ichscope.batch.throughput import duration
+from ichscope.imaging.findings import FindingLevel
 from ichscope.metrics import Estimate
 from ichscope.monitor import AgreementClass, Drift, ExpectedPerformance, MonitoringReport, PeriodTimes
 from ichscope.monitor.rules import counts
@@ -135,5 +136,5 @@ def _time(seconds: float) -> str:
 
 
 def _reasons(times_of: PeriodTimes) -> str:
-    words = [f"{reason_name(Reason(code, 'not analysable', n))}: {n:,}" for code, n in times_of.reasons[:3]]
+    words = [f"{reason_name(Reason(code, FindingLevel.NOT_ANALYSABLE, n))}: {n:,}" for code, n in times_of.reasons[:3]]
     return "; ".join(words) or "none"

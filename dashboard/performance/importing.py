@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import uploads
 from dashboard.performance.choose import KEY
 from dashboard.text import plain, sentence
 from dashboard.times import when
+from ichscope.access import Right, current_actor, named
 from ichscope.labels import LABELS
 from ichscope.levels import Level, rows_of
 from ichscope.reporting.figures.formatting import label_name
@@ -27,6 +30,7 @@ from ichscope.tabular.naming import meaning, reader_of_column
 from ichscope.tabular.table import TableError
 
 _KINDS = {"truth": "Truth", "predictions": "Predictions of another tool"}
+_RIGHTS = {"truth": Right.TRUTH, "predictions": Right.IMPORT}
 _ROLES = {
     "study": "Study (Study Instance UID)",
     "sop": "Slice (SOP Instance UID)",
@@ -56,12 +60,20 @@ class Header:
 
 
 def imports(store: Store) -> None:
-    """Place the upload, its columns, and what was imported before."""
+    """Place the upload, its columns, and what was imported before; for others than those who may, only the latter."""
+    if kinds := [kind for kind, right in _RIGHTS.items() if current_actor().may(right)]:
+        _import(store, kinds)
+    else:
+        st.caption("Your role may look at what was imported, not import or remove anything.")
+    _imported(store)
+
+
+def _import(store: Store, kinds: Sequence[str]) -> None:
     kind = st.segmented_control(
         "What the file holds",
-        list(_KINDS),
+        kinds,
         format_func=_KINDS.__getitem__,
-        default="truth",
+        default=kinds[0],
         required=True,
         key=f"{KEY}-kind",
     )
@@ -73,7 +85,6 @@ def imports(store: Store) -> None:
     file = st.file_uploader(_KINDS[kind], type=["csv", "json"] if kind == "predictions" else ["csv"], key=f"{KEY}-file")
     if file is not None:
         _one(store, kind, file)
-    _imported(store)
 
 
 def _one(store: Store, kind: str, file: Any) -> None:
@@ -123,7 +134,10 @@ def _on_disk(file: Any) -> Iterator[Path]:
     """An upload as a file of its own name, as long as it is read."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(file.name).name
-        path.write_bytes(file.getbuffer())
+        if arrived := uploads.on_disk(file):
+            shutil.copyfile(arrived, path)
+        else:
+            path.write_bytes(file.getbuffer())
         yield path
 
 
@@ -202,8 +216,10 @@ def _imported(store: Store) -> None:
     for table in store.imported.tables():
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             rows = rows_of(table.rows, table.level)
-            st.markdown(f"{_KINDS[table.kind]}: **{plain(table.name)}**, {rows}, {when(table.imported_at)}")
-            st.button("Remove", key=f"{KEY}-remove-{table.id}", on_click=_remove, args=(store, table.id))
+            by = f" by {plain(named(table.who, table.signed))}" if table.who else ""
+            st.markdown(f"{_KINDS[table.kind]}: **{plain(table.name)}**, {rows}, {when(table.imported_at)}{by}")
+            if current_actor().may(_RIGHTS[table.kind]):
+                st.button("Remove", key=f"{KEY}-remove-{table.id}", on_click=_remove, args=(store, table.id))
 
 
 def _remove(store: Store, table_id: int) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from dashboard import cached
+from dashboard import acting, cached, downloads
 from dashboard.performance import metric_tables
-from dashboard.performance.choose import KEY
 from dashboard.performance.files import csv_bytes, report, tables_zip
 from dashboard.performance.rows import Audit
 from dashboard.performance.threshold import draw, in_force, moved
 from dashboard.text import plain, sentence
 from ichscope import metrics
+from ichscope.access import Right, current_actor
 from ichscope.evaluation.label_metrics import LabelMetrics
 from ichscope.labels import LABELS
 from ichscope.metrics import CalibrationLine, Subgroup
@@ -166,14 +166,12 @@ def two_models(audit: Audit, label: str) -> None:
 def data(audit: Audit, selection: Mapping[str, str]) -> None:
     """Downloads of what all this is computed from, and what to know of it."""
     evaluation_set = audit.evaluation_set
-    by = st.text_input("Your name, for the report", st.session_state.get("reader", ""), key=f"{KEY}-by", width=330)
     moved_thresholds = moved(audit)
-    with st.container(horizontal=True):
-        made = partial(report, evaluation_set, selection, by, moved_thresholds)
-        _download("Report as HTML", lambda: made().html(), "ichscope-report.html", "text/html")
-        _download("Rows as CSV", partial(csv_bytes, evaluation_set), "ichscope-rows.csv", "text/csv")
-        _download("Metrics as JSON", lambda: made().json(), "ichscope-metrics.json", "application/json")
-        _download("Tables as CSV", lambda: tables_zip(made()), "ichscope-tables.zip", "application/zip")
+    if current_actor().may(Right.REPORT):
+        acting.name_field("Your name, for the report", width=330)
+        _downloads(audit, selection, moved_thresholds)
+    else:
+        st.caption("Your role may look at figures, not make reports or export tables.")
     st.caption(
         f"The report opens without a network. {_thresholds_of_files(audit, moved_thresholds)} "
         f"Every number on this page can be recomputed from the rows. SHA-256 of the data: {evaluation_set.sha256}"
@@ -201,5 +199,14 @@ def _thresholds_of_files(audit: Audit, moved_thresholds: Mapping[str, Mapping[st
     return f"Report and tables use the thresholds that you moved ({values}), elsewhere {usual}."
 
 
-def _download(label: str, make: Callable[[], str | bytes], file: str, kind: str) -> None:
-    st.download_button(label, make, file, kind, on_click="ignore", icon=":material/download:")
+def _downloads(audit: Audit, selection: Mapping[str, str], moved_thresholds: Mapping[str, Mapping[str, float]]) -> None:
+    made = partial(report, audit.evaluation_set, selection, acting.author(), moved_thresholds)
+    files: Sequence[tuple[str, downloads.Make, str, str, str, Right]] = (
+        ("Report as HTML", lambda: made().html(), "report.html", "text/html", "report", Right.REPORT),
+        ("Rows as CSV", partial(csv_bytes, audit.evaluation_set), "rows.csv", "text/csv", "rows", Right.EXPORT),
+        ("Metrics as JSON", lambda: made().json(), "metrics.json", "application/json", "metrics", Right.EXPORT),
+        ("Tables as CSV", lambda: tables_zip(made()), "tables.zip", "application/zip", "tables", Right.EXPORT),
+    )
+    with st.container(horizontal=True):
+        for label, make, file, mime, what, right in files:
+            downloads.button(label, make, f"ichscope-{file}", mime, what=f"performance: {what}", right=right)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import cached, filters, ingest, panels
+from dashboard import cached, downloads, filters, ingest, panels
 from dashboard.cohort_files import TITLES, csv_of, file_name, html_of, zip_of
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from ichscope.imaging.findings import Status
@@ -107,14 +107,13 @@ def _median(cohort: Cohort, of: str) -> str:
 def _figure(name: str, cohort: Cohort, drawn: go.Figure) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.header(TITLES[name])
-        st.download_button(
+        downloads.button(
             "CSV",
             partial(csv_of, cohort, name),
             f"{file_name(cohort, name)}.csv",
             "text/csv",
+            what=f"cohort: {name}",
             type="tertiary",
-            icon=":material/download:",
-            on_click="ignore",
             key=f"{KEY}-csv-{name}",
             help=f"The numbers of “{TITLES[name]}”",
         )
@@ -138,8 +137,16 @@ def _downloads(cohort: Cohort, drawn: Mapping[str, go.Figure]) -> None:
         "All numbers (ZIP of CSV)": (partial(zip_of, cohort), "numbers.zip", "application/zip"),
     }
     for label, (make, ending, mime) in files.items():
-        key = f"{KEY}-{ending}"
-        st.download_button(label, make, file_name(cohort, ending), mime, on_click="ignore", key=key, width="stretch")
+        downloads.button(
+            label,
+            make,
+            file_name(cohort, ending),
+            mime,
+            what=f"cohort: all {ending.partition('.')[0]}",
+            icon=None,
+            key=f"{KEY}-{ending}",
+            width="stretch",
+        )
 
 
 page()

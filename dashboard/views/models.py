@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard import cached
 from dashboard import models_tables as tables
-from dashboard.monitoring.settings import names
+from dashboard.monitoring.settings import reason
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
+from ichscope.access import Right, current_actor
 from ichscope.models.card import CARD_FILE, ModelCard, ModelError
 from ichscope.models.registry import default_models_folder
 from ichscope.reporting.figures.cohort_tables import in_percent, share
@@ -75,7 +76,8 @@ def _model(store: Store, folder: str, card: ModelCard, provider: str, history: l
     with left:
         st.header("Thresholds in force")
         st.html(tables.in_force(card, own))
-        _set(store, folder, card, own)
+        if current_actor().may(Right.THRESHOLDS):
+            _set(store, folder, card, own)
         st.caption(
             "A new threshold applies to new results only, on every page and in `ichscope batch` and `watch`. Each "
             "result keeps the operating point it was judged by; stored results do not change. `ichscope analyse` uses "
@@ -110,7 +112,7 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
             key=f"{key}-value-{label}-{now}",
         )
         st.caption(_workload(store, card, label, value, now))
-        who, why = names(key)
+        why = reason(key)
         with st.container(horizontal=True):
             for title, new, off in (
                 ("Set for new results", value, abs(value - now) < _LOWEST / 2),
@@ -119,9 +121,9 @@ def _set(store: Store, folder: str, card: ModelCard, own: dict[str, Adjustment])
                 st.button(
                     title,
                     key=f"{key}-{title}",
-                    disabled=off or not (who and why),
+                    disabled=off or not why,
                     on_click=_save,
-                    args=(store, card, label, new, who, why, key),
+                    args=(store, card, label, new, why, key),
                 )
         if told := st.session_state.pop(f"{key}-told", None):
             st.markdown(plain(told))
@@ -140,9 +142,9 @@ def _workload(store: Store, card: ModelCard, label: str, value: float, now: floa
     )
 
 
-def _save(store: Store, card: ModelCard, label: str, value: float | None, who: str, why: str, key: str) -> None:
+def _save(store: Store, card: ModelCard, label: str, value: float | None, why: str, key: str) -> None:
     try:
-        store.adjustments.set_threshold(card.name, card.version, label, value, who=who, why=why)
+        store.adjustments.set_threshold(card.name, card.version, label, value, why=why)
     except StoreError as error:
         st.session_state[f"{key}-told"] = f"Not saved. {error}"
         return

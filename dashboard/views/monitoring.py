@@ -8,7 +8,7 @@ from html import escape
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import cached
+from dashboard import cached, downloads
 from dashboard.archive import zipped
 from dashboard.monitoring import tables
 from dashboard.monitoring.settings import KEY, limits, periods
@@ -53,22 +53,20 @@ def _report(store: Store) -> None:
         return
     with top:
         limits(store, report)
-        st.download_button(
+        downloads.button(
             "JSON",
             lambda: json_text(to_json(report)),
             "ichscope-monitoring.json",
             "application/json",
-            icon=":material/download:",
-            on_click="ignore",
+            what="monitoring",
             help="All figures of this page",
         )
-        st.download_button(
+        downloads.button(
             "CSV",
             partial(_zip, report),
             "ichscope-monitoring.zip",
             "application/zip",
-            icon=":material/download:",
-            on_click="ignore",
+            what="monitoring",
             help="Each table of this page as a CSV file, in a ZIP",
         )
     _answer(report)

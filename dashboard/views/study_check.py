@@ -8,18 +8,23 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import warm_up
 from dashboard.text import NOT_FOR_DIAGNOSIS
 
-# At a server's first page the imports below take seconds, with this on the screen.
+# At a server's first page the modules below take seconds, with this on the screen.
 if "results" not in st.session_state:
     st.title("Study check")
     st.write(f"Checks a head CT for signs of haemorrhage. **{NOT_FOR_DIAGNOSIS}.**")
+    warm_up.wait()
 
-from dashboard import cached, panels, series, server_folder, uploads
+from dashboard import cached, panels, seen, series, server_folder, uploads
 from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import in_reading_order
 from ichscope.analyse import analyse, judge
+from ichscope.imaging import limits
+from ichscope.imaging.limits import Holding
+from ichscope.imaging.sources import FolderSource
 from ichscope.models.card import ModelError
 from ichscope.models.detector import Detector
 from ichscope.results import Role, SeriesResult, StudyResult
@@ -27,7 +32,7 @@ from ichscope.store import StoreError, Thresholds, judged
 
 SAMPLES = {"Normal": None, "Subdural bleed": "subdural", "Intraparenchymal bleed": "intraparenchymal"}
 
-Inputs = Sequence[Path | tuple[str, bytes]]
+Inputs = Sequence[Path | tuple[str, bytes | Path] | FolderSource]
 
 
 def page() -> None:
@@ -39,6 +44,7 @@ def page() -> None:
             st.caption(plain(text))
         _show(st.session_state["results"])
         return
+    seen.closed()
     inputs = _intake()
     if inputs:
         _run(inputs, detectors, st.session_state.get("as_series", False))
@@ -90,11 +96,21 @@ def _upload() -> Inputs | None:
         key=f"upload-{kind}-{st.session_state.get('upload-number', 0)}",
     )
     st.session_state["uploaded"] = [file.file_id for file in files]
+    if problem := uploads.too_much(files):
+        uploads.free(st.session_state.pop("uploaded"))
+        st.error(problem)
+        return None
     st.caption(
         "Up to 200 MB a file. Several studies at once are fine. "
         f"For more than about {MANY_FILES} files, use a ZIP or a folder on the server."
     )
-    return [(file.name, file.getvalue()) for file in files] or ([folder] if folder else None)
+    if files:
+        return [(file.name, uploads.on_disk(file) or file.getvalue()) for file in files]
+    return [_folder(folder)] if folder else None
+
+
+def _folder(path: Path) -> Path | FolderSource:
+    return FolderSource(path, inside=server_folder.roots()) if path.is_dir() else path
 
 
 def _samples() -> Inputs | None:
@@ -122,7 +138,14 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
 
     thresholds = _thresholds()
     left_out: list[str] = []
-    analysed = analyse(inputs, detectors, pictures_as_series=as_series, progress=progress, say=left_out.append)
+    analysed = analyse(
+        inputs,
+        detectors,
+        pictures_as_series=as_series,
+        progress=progress,
+        say=left_out.append,
+        holding=Holding(limits.session_mib()),
+    )
     studies = [StudyResult(series=tuple(_judged(result, thresholds) for result in study.series)) for study in analysed]
     if not studies:
         bar.empty()
@@ -134,9 +157,11 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
     # Kept only where a second reading makes sense: pictures that were read one by one.
     shown = [study.speaks.volume for study in studies]
     pictures = [volume for volume in shown if volume is not None and volume.kind == "picture"]
-    st.session_state["again"] = inputs if len(pictures) > 1 and not as_series else None
-    # The next uploader is a new one: the old one's files are gone.
-    uploads.free(st.session_state.pop("uploaded", ()))
+    again = len(pictures) > 1 and not as_series
+    st.session_state["again"] = inputs if again else None
+    # The next uploader is a new one: the old one's files are gone, or go when they are not needed any more.
+    if not again:
+        uploads.free(st.session_state.pop("uploaded", ()))
     st.session_state["upload-number"] = st.session_state.get("upload-number", 0) + 1
     st.rerun()
 
@@ -165,6 +190,7 @@ def _show(studies: list[StudyResult]) -> None:
             panels.downloads(studies)
         _again()
         study = panels.choose(studies) if len(studies) > 1 else studies[0]
+        _tell(study)
         names = series.names_of_results(study)
         result = study.series[series.choose(names, f"series-{study.study}", study.speaks.role_reason)]
         panels.identity(result, st.session_state.get("synthetic", False))
@@ -177,6 +203,12 @@ def _show(studies: list[StudyResult]) -> None:
     with right:
         panels.models(result)
         panels.quality(result)
+
+
+def _tell(study: StudyResult) -> None:
+    """Tell the audit trail who sees a study, under the key that it has in the store; a lone picture has none."""
+    if study.study:
+        seen.opened("study check", study.study, lambda store: store.keys.study(study.study))
 
 
 def _other_series(studies: list[StudyResult], study: StudyResult, result: SeriesResult) -> None:
@@ -216,6 +248,8 @@ def _again() -> None:
 def _clear() -> None:
     for key in ("results", "again", "chosen", "synthetic", "left-out"):
         st.session_state.pop(key, None)
+    uploads.free(st.session_state.pop("uploaded", ()))
+    uploads.give_back()
 
 
 page()

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import cached, filters, ingest
+from dashboard import cached, downloads, filters, ingest, seen
 from dashboard.text import NOT_FOR_DIAGNOSIS, plain
 from dashboard.worklist import opened, review_session, table
 from dashboard.worklist.export import worklist_csv
@@ -64,6 +64,7 @@ def _order() -> Order:
 
 def _list(store: Store) -> None:
     review_session.leave()
+    seen.closed()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.title("Worklist", width="content")
         st.write(f"**{NOT_FOR_DIAGNOSIS}.**")
@@ -108,13 +109,12 @@ def _order_and_export(store: Store, filter: Filter) -> Order:
             label_visibility="collapsed",
             width=220,
         )
-        st.download_button(
+        downloads.button(
             "CSV",
             partial(worklist_csv, store, filter, order),
             "ichscope-worklist.csv",
             "text/csv",
-            on_click="ignore",
-            icon=":material/download:",
+            what="worklist",
             help="All studies in this list, not just this page",
         )
     return order

@@ -8,10 +8,11 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard import cached, menu, panels, series
+from dashboard import acting, cached, menu, panels, seen, series
 from dashboard.text import count, plain
 from dashboard.times import when
 from dashboard.worklist import review, review_session
+from ichscope.access import Right, named
 from ichscope.results import SeriesResult
 from ichscope.store import Filter, Neighbours, Order, SeriesRow, Store, StoreError, WorklistRow
 
@@ -40,12 +41,13 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         if there is no such study, or the database fails
     """
     row = store.worklist.row(study)
+    seen.opened("worklist", study, lambda _: row.study_key)
     menu.on_own_link(partial(open_study, None))
     rows = store.series.of(study)
     left, right = st.columns([7, 3], gap="medium")
     with right:
         _way(store.worklist.neighbours(study, filter, order), open_study)
-        shown = rows[series.choose(series.names_of_rows(rows), f"series-{study}", row.series_reason)]
+        shown = rows[series.choose(series.names_of_rows(rows), f"series-{study}", _reason(store, row))]
         result, damage = _result(store, shown)
         panels.identity(result, row.synthetic)
         if not shown.speaks:
@@ -66,6 +68,15 @@ def show(store: Store, study: int, filter: Filter, order: Order, open_study: Ope
         st.caption(plain(_facts(row)))
 
 
+def _reason(store: Store, row: WorklistRow) -> str:
+    """Why the series speaks that does; the name of who chose it is marked where nothing proves it."""
+    if not row.series_reason.startswith("chosen by "):
+        return row.series_reason
+    choice = store.series.choices(row.id)[-1]
+    when_and_more = row.series_reason.removeprefix(f"chosen by {choice.who}")
+    return f"chosen by {named(choice.who, choice.signed)}{when_and_more}"
+
+
 def _result(store: Store, shown: SeriesRow) -> tuple[SeriesResult, str]:
     """The result, and why its pictures cannot be had: a damaged file must not hide what was found."""
     try:
@@ -79,6 +90,8 @@ def _other_series(store: Store, row: WorklistRow, shown: SeriesRow) -> None:
     if shown.superseded_by is not None:
         st.caption("A fuller version of this series came later and counts in its place.")
         return
+    if not acting.current().may(Right.REVIEW):
+        return
     if shown.left_to_another and shown.has_volume:
         if st.button("Analyse this series", key=f"analyse-{shown.id}"):
             cached.background().analyse_series(shown.id)
@@ -89,7 +102,7 @@ def _other_series(store: Store, row: WorklistRow, shown: SeriesRow) -> None:
         name = review_session.reader()
         help_text = None if name else "Enter your name below first: the choice is kept with it."
         if st.button("Let this series speak for the study", disabled=not name, help=help_text):
-            store.series.choose(row.id, shown.id, name)
+            store.series.choose(row.id, shown.id)
             st.session_state.pop(f"series-{row.id}", None)
             st.rerun()
 

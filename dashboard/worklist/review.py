@@ -8,10 +8,12 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import acting
 from dashboard.text import plain, sentence
 from dashboard.times import when
 from dashboard.worklist import review_draft
-from dashboard.worklist.review_session import READER, ReviewSession, chosen, current, marked, reader, refresh, submit
+from dashboard.worklist.review_session import ReviewSession, chosen, current, marked, reader, refresh, submit
+from ichscope.access import Right
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.store import Review, SeriesRow, Store, StoreError, WorklistRow
 
@@ -32,13 +34,12 @@ def panel(store: Store, row: WorklistRow, series: SeriesRow, follow: Callable[[]
     except StoreError as error:
         st.error(plain(str(error)))
         return
-    st.text_input(
-        "Reader",
-        key=READER,
-        persist_state="session",
-        placeholder="Your name, to review",
-        icon=":material/person:",
-        label_visibility="collapsed",
+    if not acting.current().may(Right.REVIEW):
+        st.caption("Your role may look at studies, not review them.")
+        _history(now.shown)
+        return
+    acting.name_field(
+        "Reader", placeholder="Your name, to review", icon=":material/person:", label_visibility="collapsed"
     )
     _buttons(store, now, follow)
     answers = st.container()
@@ -127,6 +128,7 @@ def _slices(session: ReviewSession, own: Review | None, labels: Sequence[str]) -
                 DISPLAY_NAMES[label],
                 review_draft.ranges(review_draft.slices_with(own.marks, label)) if own else "",
                 placeholder="Slices, e.g. 12-18, 21",
+                autocomplete="off",
                 **session.kept(f"slices-{label}"),
             )
         if text := marked(session, labels)[1]:
@@ -160,5 +162,6 @@ def _history(reviews: Sequence[Review]) -> None:
 
 def _review(review: Review) -> str:
     comment = f"<q>{escape(sentence(review.comment))}</q>" if review.comment else ""
-    who = f"<b>{escape(review.reader)}</b> <small>{when(review.created_at)}</small>"
+    typed = "" if review.signed else ", name as typed"
+    who = f"<b>{escape(review.reader)}</b> <small>{when(review.created_at)}{typed}</small>"
     return f"<div>{who}<br>{escape(' '.join(review_draft.told(review)))} {comment}</div>"

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import acting
 from dashboard.times import when
 from dashboard.worklist import review_draft
 from dashboard.worklist.review_draft import ReviewDraft
@@ -18,7 +19,6 @@ from ichscope.store import Review, SeriesRow, Store, StoreError, WorklistRow
 
 # A key that is held down must not agree on one study after the other.
 LOOK_S = 1.0
-READER = "reader"
 # What was saved, for the next page that is shown.
 SAVED = "review-saved"
 _SESSION = "review-session"
@@ -75,8 +75,8 @@ def leave() -> None:
 
 
 def reader() -> str:
-    """The name that stands in the field, for as long as the session lasts."""
-    return str(st.session_state.get(READER) or "").strip()
+    """The name of who reviews; "" where none is given yet."""
+    return acting.name()
 
 
 def current(store: Store, row: WorklistRow, series: SeriesRow) -> ReviewSession:
@@ -175,7 +175,6 @@ def _save(store: Store, session: ReviewSession, draft: ReviewDraft, agree: bool)
     try:
         saved = store.reviews.add(
             session.row.id,
-            reader(),
             agree=True if agree else review_draft.agrees(labels, session.row.model_labels),
             labels=labels,
             marks=draft.marks,

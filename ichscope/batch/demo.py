@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ichscope import home
+from ichscope.access import Actor, Role, Via, acting_as
 from ichscope.batch import painting
 from ichscope.batch.driver import Progress
 from ichscope.batch.ingest import take_up, work
@@ -32,7 +33,8 @@ _INSTITUTIONS = ("Synthetic North", "Synthetic South")
 READERS = ("Reader A (synthetic)", "Reader B (synthetic)")
 # Every third head is normal, which is more blood than a hospital sees, so that each kind has its studies.
 _KINDS = (None, SUBTYPES[0], SUBTYPES[1], None, SUBTYPES[2], SUBTYPES[3], None, SUBTYPES[4])
-_SIZE = 256
+# As many rows and columns as the models look at: a demonstration has to be there soon.
+_SIZE = 224
 _SLICES = (20, 24, 28, 32)
 _KVP = (100, 120, 120, 140)
 # Every so many studies one is a chest, which no model may judge, and one a head with a contrast agent.
@@ -162,7 +164,9 @@ def review(store: Store, study: PaintedStudy, chance: random.Random, before: dat
         labels = read(study.truth, chance)
         # As on the page: whoever sets a label that the models do not find disagrees.
         agree = all(labels[label] == flag for label, flag in row.model_labels.items() if flag is not None)
-        newest = store.reviews.add(seen.study, reader, agree=agree, labels=labels, based_on=newest, at=at).review.id
+        with acting_as(Actor(reader, Role.READER, Via.NOBODY)):
+            saved = store.reviews.add(seen.study, agree=agree, labels=labels, based_on=newest, at=at)
+        newest = saved.review.id
 
 
 def read(truth: dict[str, bool], chance: random.Random) -> dict[str, bool]:

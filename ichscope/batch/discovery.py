@@ -108,7 +108,7 @@ def look(place: Place, scratch: Path | None = None, stop: Event | None = None) -
     """
     if not place.path.is_dir():
         return _sorted([place.path], place)
-    files = walk(place.path)
+    files = walk(place.path, place.inside)
     some = list(islice(files, LARGE_FOLDER + 1))
     if len(some) <= LARGE_FOLDER and sum(map(_is_zip, some)) <= MANY_ZIPS:
         return _sorted(sources(place.path, some), place)

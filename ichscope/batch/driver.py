@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ichscope.analyse import MODEL_FAILED, unreadable, with_models
+from ichscope.analyse import MODEL_FAILED, UNEXPECTED, unreadable, with_models
 from ichscope.batch import discovery, workers
 from ichscope.batch.discovery import PlaceTasks, Ready, Stored
 from ichscope.batch.work_items import Files, Refused, to_text
@@ -29,6 +29,7 @@ from ichscope.store import Item, Job, Seen, Store, StoreError, ValueUnfitError, 
 
 _POLL_S = 0.5
 _KEEP_S = 20.0
+_TRY_AGAIN = frozenset((MODEL_FAILED, UNEXPECTED))
 
 Progress = Callable[[Job], None]
 
@@ -64,6 +65,7 @@ class Driver:
         self._job = store.jobs.get(job)
         self._files = ThreadPoolExecutor(2, "ichscope-files")
         self._ended = Event()
+        self._suspects = False
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
         self._kept_at = self._told_at = time.monotonic()
 
@@ -101,6 +103,7 @@ class Driver:
         item, then = self._doing[future]
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or isinstance(error, BrokenExecutor):
+            self._suspects = isinstance(error, BrokenExecutor)
             raise BatchError("The workers are gone.")
         if isinstance(error, (BatchError, StoreError, ModelError)):
             raise error
@@ -151,7 +154,7 @@ class Driver:
     def _known(self, seen: Seen, left: _Left) -> bool:
         """Whether these models have said all they can: a result each, or the series is unfit, or not to be judged."""
         if seen.status == Status.NOT_ANALYSED:
-            return MODEL_FAILED not in seen.findings and (left.judged or OTHER_SERIES not in seen.findings)
+            return not _TRY_AGAIN & set(seen.findings) and (left.judged or OTHER_SERIES not in seen.findings)
         return all(card.version in seen.models.get(card.name, ()) for card in self._config.cards().values())
 
     def _go_to_next(self, item: Item, left: _Left, *, judged: bool, study: int | None) -> None:
@@ -212,14 +215,17 @@ class Driver:
             self._told_at = now
 
     def _give_back(self) -> None:
-        """Leave what was not finished to whoever comes next; where that cannot be written, its lease ends by itself."""
+        """Leave what was not finished to whoever comes next; where that cannot be written, its lease ends by itself.
+
+        Where a worker has died, each item may be what it died of.
+        """
         self._ended.set()
         for future in self._doing:
             future.cancel()
         self._files.shutdown(wait=False, cancel_futures=True)
         with suppress(StoreError):
             for item, _ in self._doing.values():
-                self._store.jobs.release(item.id)
+                (self._store.jobs.abandon if self._suspects else self._store.jobs.release)(item.id)
 
 
 def save_volume(root: Path, content: str, result: SeriesResult) -> str | None:
@@ -237,5 +243,5 @@ def save_volume(root: Path, content: str, result: SeriesResult) -> str | None:
 
 
 def _failure(findings: tuple[Finding, ...] | list[Finding]) -> str:
-    """Why a model failed, or "": such a study has its row, and its item can be tried again."""
-    return next((finding.text for finding in findings if finding.code == MODEL_FAILED), "")
+    """Why a model or the program failed, or "": such a study has its row, and its item can be tried again."""
+    return next((finding.text for finding in findings if finding.code in _TRY_AGAIN), "")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from ichscope.access import acting_as
 from ichscope.batch.driver import BatchError, Driver, Progress
 from ichscope.batch.work_items import Place, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.models.card import ModelError
-from ichscope.store import Job, Store, StoreError
+from ichscope.store import Job, Store, StoreDamagedError, StoreError
 
 # Series on their way at one time: what is in memory is at most these, each some 20 to 50 MB.
 AHEAD = 8
@@ -43,9 +44,13 @@ def run(
     ------
     BatchError
         if the store, the disk or the workers are gone
+    StoreDamagedError
+        if the store is there and cannot be used any more
     """
     try:
         job = begin(store, sources, pictures_as_series=pictures_as_series)
+    except StoreDamagedError:
+        raise
     except StoreError as error:
         raise BatchError(str(error)) from None
     return work(store, job, executor, setup, ahead=ahead, progress=progress)
@@ -59,6 +64,7 @@ def begin(
     *,
     pictures_as_series: bool = False,
     options: Mapping[str, Any] | None = None,
+    inside: Sequence[Path] = (),
 ) -> int:
     """Make a job of files, folders and ZIPs, or take up the unfinished one of the same; `work` does it.
 
@@ -66,6 +72,7 @@ def begin(
     ----------
     kind, title : as for Store.start_job
     options : "synthetic": the studies are no patients'; "known only": leave out what the store does not know
+    inside : folders below which the targets of links must lie; none where they may lie anywhere
 
     Raises
     ------
@@ -81,7 +88,7 @@ def begin(
         job = store.jobs.start(kind, title or places, {**(options or {}), "inputs": mark})
     # A new stamp: what has come since the job was begun is found, too.
     stamp = datetime.now(UTC).isoformat()
-    store.jobs.add_items(job, [to_text(Place(path, stamp, pictures_as_series)) for path in paths])
+    store.jobs.add_items(job, [to_text(Place(path, stamp, pictures_as_series, tuple(inside))) for path in paths])
     store.jobs.mark_listed(job)
     return job
 
@@ -113,9 +120,15 @@ def work(
     ------
     BatchError
         if the store, the disk or the workers are gone
+    StoreDamagedError
+        if the store is there and cannot be used any more
     """
     try:
-        Driver(store, job, executor, setup or WorkerConfig(), ahead, progress).run(stop or Event(), wait_for_others)
+        with acting_as(store.jobs.get(job).actor):
+            Driver(store, job, executor, setup or WorkerConfig(), ahead, progress).run(stop or Event(), wait_for_others)
+        store.database.tidy()
         return store.jobs.get(job)
+    except StoreDamagedError:
+        raise
     except (StoreError, ModelError) as error:
         raise BatchError(str(error)) from None

@@ -123,7 +123,8 @@ def paint(folder: Path, order: Order) -> None:
 
 def _end_with_the_parent() -> None:
     """Where the process that asked is gone, its end of the pipe is closed, and nobody waits for what is painted."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock this thread would still hold when the interpreter ends.
+    os.read(0, 1)
     os._exit(1)
 
 

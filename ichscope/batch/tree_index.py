@@ -25,10 +25,16 @@ from ichscope.imaging.sources import Rejected
 _CACHE_KIB = 32 << 10
 _NOWHERE = Source("")
 _TABLES = """
-CREATE TABLE images (number INTEGER PRIMARY KEY, examination TEXT, image BLOB);
+CREATE TABLE images (number INTEGER PRIMARY KEY, examination TEXT, frame TEXT, image BLOB);
 CREATE TABLE pictures (number INTEGER PRIMARY KEY, folder TEXT, picture BLOB);
 CREATE TABLE rejected (number INTEGER PRIMARY KEY, file BLOB);
 CREATE INDEX of_examination ON images (examination, number);
+CREATE INDEX of_frame ON images (frame, examination) WHERE frame != '';
+"""
+# Images of other examinations in the same frame of reference: those that a wrong Study Instance UID took away.
+_ELSEWHERE = """
+SELECT image FROM images WHERE examination != ?1
+AND frame IN (SELECT DISTINCT frame FROM images WHERE examination = ?1 AND frame != '') ORDER BY number LIMIT 2000
 """
 
 
@@ -63,8 +69,9 @@ class TreeIndex(SortedFiles):
     def add_image(self, image: DicomImage) -> None:
         """Take a DICOM image."""
         self._has_images = True
-        row = ("\0".join(image.examination), _packed(image.source, replace(image, source=_NOWHERE)))
-        self._rows.execute("INSERT INTO images (examination, image) VALUES (?, ?)", row)
+        packed = _packed(image.source, replace(image, source=_NOWHERE))
+        row = ("\0".join(image.examination), image.frame_of_reference, packed)
+        self._rows.execute("INSERT INTO images (examination, frame, image) VALUES (?, ?, ?)", row)
 
     def add_picture(self, picture: Source) -> None:
         """Take a picture."""
@@ -95,8 +102,10 @@ class TreeIndex(SortedFiles):
         first = "SELECT examination FROM images GROUP BY examination ORDER BY min(number)"
         for (examination,) in self._rows.execute(first):
             of_one = "SELECT image FROM images WHERE examination = ? ORDER BY number"
-            images = [_image(row) for (row,) in self._rows.execute(of_one, (examination,))]
-            yield from studies_of(study_groups(images))
+            images, elsewhere = (
+                [_image(row) for (row,) in self._rows.execute(rows, (examination,))] for rows in (of_one, _ELSEWHERE)
+            )
+            yield from studies_of(study_groups(images, elsewhere))
         if self._has_images and not pictures_as_series:
             (self.pictures_beside,) = self._rows.execute("SELECT count(*) FROM pictures").fetchone()
             return

@@ -20,11 +20,13 @@ class Place:
     """A file, folder or ZIP that is yet to be taken apart into series.
 
     stamp : makes the same place a new item, where it is to be looked at again
+    inside : folders below which the targets of links must lie; none where they may lie anywhere
     """
 
     path: Path
     stamp: str = ""
     pictures_as_series: bool = False
+    inside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def to_text(task: Task) -> str:
         case Place():
             values: dict[str, Any] = {"place": str(task.path), "stamp": task.stamp}
             values |= {"pictures": task.pictures_as_series}
+            values |= {"inside": list(map(str, task.inside))} if task.inside else {}
         case Files():
             values = {"groups": [_group_to_json(group) for group in task.groups], "stamp": task.stamp}
         case Refused():
@@ -92,7 +95,7 @@ def from_text(text: str) -> Task:
         case {"refused": name, "reason": reason, "place": place}:
             return Refused(Path(place), name, reason)
         case {"place": place, "stamp": stamp}:
-            return Place(Path(place), stamp, values["pictures"])
+            return Place(Path(place), stamp, values["pictures"], tuple(map(Path, values.get("inside", ()))))
         case {"groups": groups, "stamp": stamp}:
             return Files(tuple(map(_group_from_json, groups)), stamp)
     return Files((_group_from_json(values),), values["stamp"])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ichscope import __version__
-from ichscope.commands import batch, imports, monitor
+from ichscope.access import by_default, operator
+from ichscope.commands import accounts, audit, batch, imports, monitor, upkeep
 from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -61,6 +62,7 @@ def _main(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     speak_any_text()
+    by_default(operator)
     if version:
         show_version()
         raise typer.Exit
@@ -204,6 +206,11 @@ app.add_typer(batch.app)
 app.add_typer(monitor.app)
 app.add_typer(imports.app)
 app.add_typer(report_command.app)
+app.add_typer(accounts.users, name="users")
+app.add_typer(accounts.tokens, name="tokens")
+app.add_typer(upkeep.app)
+app.add_typer(accounts.folders, name="folders")
+app.add_typer(audit.app, name="audit")
 
 
 @app.command("providers")

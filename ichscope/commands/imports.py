@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ichscope.access import named
 from ichscope.commands import running
 from ichscope.commands.shared import ColumnOption, PercentOption, columns_of, fail
 
@@ -94,7 +95,9 @@ def imports(
     for table in tables:
         raters = ", ".join(rater.name or "one reader" for rater in table.raters)
         when = table.imported_at.strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{table.id:<4}{table.kind:<12}{when}  {table.name}: {table.rows} rows by {table.level}; {raters}")
+        by = f", imported by {named(table.who, table.signed)}" if table.who else ""
+        rows = f"{table.rows} rows by {table.level}"
+        typer.echo(f"{table.id:<4}{table.kind:<12}{when}  {table.name}: {rows}; {raters}{by}")
     if not tables:
         typer.echo("Nothing was imported. `ichscope import-truth FILE` imports readers' labels.")
 

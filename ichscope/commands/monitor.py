@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ichscope.access import Right
+from ichscope.access.events import Action, Kind
 from ichscope.commands import running
 from ichscope.commands.shared import STDOUT, JsonOption, TablesOption, save, save_all
 from ichscope.texts import json_text
@@ -42,24 +45,26 @@ def monitor(
         str | None,
         typer.Option("--set", metavar="RULE=VALUE", help="Set a limit first, such as latency=600 or latency=default."),
     ] = None,
-    by: Annotated[str, typer.Option(metavar="NAME", help="Who sets the limit.")] = "",
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Why it is set; kept with the limit.")] = "",
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why it is set; kept with the limit and your name.")] = "",
 ) -> None:
     """Compare recent studies with those of a reference period, and show what raises an alert.
 
     The reference period is the first four weeks with enough studies, the current period the last four weeks unless
     --since says otherwise. Limits are set with --set or on the page Monitoring. Days are in UTC.
     """
-    first = _day(since)
-    limit = _limit(set_limit, by, why) if set_limit is not None else None
+    first = day(since)
+    limit = _limit(set_limit, why) if set_limit is not None else None
     from ichscope.monitor import MonitorError, csv_tables, to_json
     from ichscope.monitor import monitor as compare
 
     try:
         with running.store(hint="") as store:
             if limit:
-                store.adjustments.set_limit(*limit, who=by, why=why)
+                store.adjustments.set_limit(*limit, why=why)
             report = compare(store, since=first)
+            if json_file or tables:
+                forms = _forms(json_file, tables)
+                store.trail.record(Right.EXPORT, Action.EXPORTED, Kind.EXPORT, "monitoring", format=forms)
     except MonitorError as error:
         typer.echo(f"Not estimable: {error}", err=True)
         save(json_file, json_text({"reason": str(error)}))
@@ -72,7 +77,13 @@ def monitor(
         raise typer.Exit(ALERT)
 
 
-def _day(text: str | None) -> date | None:
+def _forms(json_file: Path | None, tables: Path | None) -> str:
+    """What is written, in the words of the audit trail."""
+    return ", ".join(form for form, target in (("json", json_file), ("csv", tables)) if target)
+
+
+def day(text: str | None) -> date | None:
+    """A day of an option, such as 2026-03-01, or 7d for seven days ago."""
     if text is None:
         return None
     if days := re.fullmatch(r"(\d{1,4})d", text.strip()):
@@ -83,7 +94,7 @@ def _day(text: str | None) -> date | None:
         raise typer.BadParameter(f"{text!r}; expected a day as 2026-03-01, or 7d", param_hint="--since") from None
 
 
-def _limit(text: str, by: str, why: str) -> tuple[str, float | None]:
+def _limit(text: str, why: str) -> tuple[str, float | None]:
     """A rule and its limit; None for its default."""
     from ichscope.monitor.rules import RULES, problem
 
@@ -97,8 +108,8 @@ def _limit(text: str, by: str, why: str) -> tuple[str, float | None]:
         raise typer.BadParameter(f"found {rule!r}, expected one of {known}", param_hint="--set")
     if wrong := problem(rule, limit) if limit is not None else "":
         raise typer.BadParameter(f"{rule}: {wrong}", param_hint="--set")
-    if not (by.strip() and why.strip()):
-        raise typer.BadParameter("expected who and why beside it, with --by and --why", param_hint="--set")
+    if not why.strip():
+        raise typer.BadParameter("expected the reason beside it, with --why", param_hint="--set")
     return rule, limit
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ichscope.access import Right, current_actor
+from ichscope.access.events import Action, Kind
 from ichscope.commands import running
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -67,13 +69,12 @@ def report(
     until: Annotated[datetime | None, typer.Option(help="Only studies that arrived before this time (UTC).")] = None,
     scanner: Annotated[str | None, typer.Option(help="Only studies from this scanner.")] = None,
     tables: TablesOption = None,
-    by: Annotated[str, typer.Option(metavar="TEXT", help="Who made the report, to be printed on it.")] = "",
     date: Annotated[str, typer.Option(metavar="TEXT", help="The date to print on the report; now by default.")] = "",
 ) -> None:
     """Report how well the models do against the truth in the store, as one HTML file that needs no network.
 
-    It holds figures, tables, the population, hashes, thresholds and versions. The same input and --date give the same
-    bytes. Beside the tables, --tables writes all figures as JSON.
+    It holds figures, tables, the population, hashes, thresholds and versions, and the name of your account. The same
+    input and --date give the same bytes. Beside the tables, --tables writes all figures as JSON.
     """
     check_targets(output, hint="--output")
     try:
@@ -94,15 +95,14 @@ def report(
             evaluation_set = load(store, selection)
         except EvaluationError as error:
             fail(str(error))
-    if not model:
-        evaluation_set = _with_words(evaluation_set)
-    if not evaluation_set.models:
-        fail("no model says anything of the studies with truth", NONE_ANALYSED)
+        if not model:
+            evaluation_set = _with_words(evaluation_set)
+        if not evaluation_set.models:
+            fail("no model says anything of the studies with truth", NONE_ANALYSED)
+        store.trail.record(Right.REPORT, Action.EXPORTED, Kind.EXPORT, "report", format="html", tables=bool(tables))
     stamp = date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    made = reports.EvaluationReport(
-        evaluation_set, reports.About(stamp, by, selection=reports.in_words(selection, source))
-    )
-    _write(made, output, tables)
+    about = reports.About(stamp, current_actor().shown, selection=reports.in_words(selection, source))
+    _write(reports.EvaluationReport(evaluation_set, about), output, tables)
 
 
 def _write(made: EvaluationReport, output: Path, folder: Path | None) -> None:

@@ -35,7 +35,7 @@ def setup(names: list[str] | None, folder: Path | None, provider: str) -> Worker
 def store(hint: str = GOES_ON) -> Iterator[Store]:
     """Open the store; where it, the disk or the workers fail, the command says so, with the hint, and ends."""
     from ichscope.batch import BatchError
-    from ichscope.store import Store, StoreError
+    from ichscope.store import Store, StoreDamagedError, StoreError
 
     try:
         opened = Store.open()
@@ -43,6 +43,8 @@ def store(hint: str = GOES_ON) -> Iterator[Store]:
             yield opened
         finally:
             opened.close()
+    except StoreDamagedError as error:  # the same command will not go on later
+        fail(str(error), STOPPED)
     except (BatchError, StoreError) as error:
         fail(f"{error} {hint}".rstrip(), STOPPED)
     except OSError as error:

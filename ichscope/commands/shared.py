@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from ichscope.atomic import write_text
+from ichscope.home import as_the_user_wants
 from ichscope.texts import writable
 
 NONE_ANALYSED, USAGE, SOME_NOT_ANALYSED, STOPPED = 1, 2, 3, 4
@@ -124,7 +125,8 @@ def saved(target: Path | None, text: str) -> str:
         _to_stdout(text)
     elif target is not None:
         try:
-            write_text(target, text)
+            with as_the_user_wants():
+                write_text(target, text)
         except OSError as error:
             return f"{target}: could not be written ({error.strerror})"
     return ""
@@ -142,7 +144,8 @@ def save_all(folder: Path | None, texts: Mapping[str, str]) -> None:
     if folder is None:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with as_the_user_wants():
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"{folder}: could not be created ({error.strerror})")
     problems = [saved(folder / name, text) for name, text in texts.items()]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ichscope.models.autotuning import Trial, Verdict
+from ichscope.models.autotuning import SelfTest, Trial
 
 
-def verdict_lines(names: Sequence[str], verdict: Verdict) -> list[str]:
+def verdict_lines(names: Sequence[str], self_test: SelfTest) -> list[str]:
     """Say what was found for models that share one encoder: machine, choice with its reason, and every trial."""
-    machine = verdict.machine
+    machine = self_test.machine
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     return [
-        f"{' and '.join(names)}: {verdict.label}, {verdict.micro_batch} slices at a time; {verdict.reason}",
-        f"  tried on {verdict.tested_at[:10]} on {machine['processor']}, {machine['cores']} cores; {versions}",
-        *(f"  {trial.label:<16}{_measured(trial)}" for trial in verdict.trials),
+        f"{' and '.join(names)}: {self_test.label}, {self_test.micro_batch} slices at a time; {self_test.reason}",
+        f"  tried on {self_test.tested_at[:10]} on {machine['processor']}, {machine['cores']} cores; {versions}",
+        *(f"  {trial.label:<16}{_measured(trial)}" for trial in self_test.trials),
     ]
 
 

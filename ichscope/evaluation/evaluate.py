@@ -20,6 +20,7 @@ from ichscope.levels import PLURALS
 from ichscope.metrics import AucComparison, Estimate
 from ichscope.models.card import file_sha256
 from ichscope.tabular.foreign_table import Floats, Ints
+from ichscope.tabular.table import whole
 from ichscope.tabular.values import LabelValues
 from ichscope.texts import json_text
 
@@ -72,6 +73,7 @@ def _as_dicts(items: Mapping[str, Any]) -> dict[str, Any]:
     return {name: asdict(item) for name, item in items.items()}
 
 
+@whole
 def evaluate(
     truth_file: Path, predictions_file: Path, reading: Reading | None = None, wanted: WantedPoints | None = None
 ) -> Evaluation:

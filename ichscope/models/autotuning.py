@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SelfTest:
     """What was chosen for models that share an encoder, from what, where and when."""
 
     choice: str
@@ -77,7 +77,7 @@ class Verdict:
         return f"the fastest of {len(usable)} whose probabilities are within {GATE:g} of CPU fp32"
 
 
-def choose(folders: Sequence[Path], again: bool = False) -> Verdict:
+def choose(folders: Sequence[Path], again: bool = False) -> SelfTest:
     """Choose for model folders that share one encoder, as last time where nothing has changed.
 
     Parameters
@@ -97,12 +97,12 @@ def choose(folders: Sequence[Path], again: bool = False) -> Verdict:
     file = home() / FOLDER / f"{_key([cards[0].encoder_card(folders[0]), *cards], candidates)}.json"
     if not again and (saved := _read(file)):
         return saved
-    verdict = _try(folders, cards, candidates)
+    self_test = _try(folders, cards, candidates)
     with suppress(OSError):  # without a place to keep it, it is measured at every start
         make(file.parent)
         with replacing(file) as part:
-            part.write_text(json.dumps(asdict(verdict), indent=2) + "\n", encoding="utf-8")
-    return verdict
+            part.write_text(json.dumps(asdict(self_test), indent=2) + "\n", encoding="utf-8")
+    return self_test
 
 
 def machine() -> dict[str, Any]:
@@ -161,11 +161,11 @@ def _version(package: str) -> str:
         return ""
 
 
-def _read(file: Path) -> Verdict | None:
+def _read(file: Path) -> SelfTest | None:
     """What was found before, if it can be read; anything else is measured again."""
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
-        return Verdict(**{**raw, "trials": tuple(Trial(**trial) for trial in raw["trials"])})
+        return SelfTest(**{**raw, "trials": tuple(Trial(**trial) for trial in raw["trials"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -173,7 +173,7 @@ def _read(file: Path) -> Verdict | None:
 # ---- the trial itself --------------------------------------------------------------------------------------
 
 
-def _try(folders: Sequence[Path], cards: Sequence[ModelCard], candidates: Sequence[Provider]) -> Verdict:
+def _try(folders: Sequence[Path], cards: Sequence[ModelCard], candidates: Sequence[Provider]) -> SelfTest:
     for folder, card in zip(folders, cards, strict=True):
         card.verify(folder)
     hu = _head()
@@ -186,7 +186,7 @@ def _try(folders: Sequence[Path], cards: Sequence[ModelCard], candidates: Sequen
         Trial(c.choice, c.label, rates.get(c.choice), differences.get(c.choice), problems.get(c.choice, ""))
         for c in candidates
     ]
-    return Verdict(
+    return SelfTest(
         best.choice,
         best.label,
         _micro_batch(opened[best.choice], hu) if rates[best.choice] > _FAST else MICRO_BATCH,

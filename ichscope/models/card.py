@@ -100,6 +100,9 @@ class ModelCard:
             return f"expected the label 'any', found only {', '.join(self.labels)}"
         if missing := [label for label in self.labels if label not in self.thresholds]:
             return f"expected a threshold of every label, found none of {missing[0]!r}"
+        limits = {**self.thresholds, **self.slice_thresholds, **{p.name: p.threshold for p in self.operating_points}}
+        if wrong := [name for name, threshold in limits.items() if not _is_probability(threshold)]:
+            return f"expected thresholds from 0 to 1, found {limits[wrong[0]]!r} of {wrong[0]!r}"
         names = [point.name for point in self.operating_points]
         if self.default_point not in names:
             return f"expected the default point among {', '.join(names)}, found {self.default_point!r}"
@@ -186,6 +189,11 @@ def shares_encoder_with(leader: ModelCard, other: ModelCard) -> bool:
     """
     same = leader.encoder_weights == other.encoder_weights != ""
     return same and set(other.labels) <= set(leader.labels)
+
+
+def _is_probability(value: object) -> bool:
+    """Whether a value of card.json is a number from 0 to 1; Python's JSON takes NaN, too, which nothing reaches."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _verify(path: Path, expected: str) -> None:

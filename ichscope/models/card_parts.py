@@ -49,6 +49,8 @@ class Metrics:
     chosen_on : prevalence and patients behind operating points and calibration
     found_by_kind : sensitivity by collection and kind of bleed
     evidence : how often the evidence map peaks inside a known bleed
+    unknown_hospitals : by hospital, figures on all of its patients, of runs that were made without any of them
+    sources_told_apart : how well a linear probe tells two collections apart within a label, by features
     """
 
     cross_validation: Mapping[str, Figures] | None = field(default=None, metadata=_optional("cross-validation"))
@@ -61,6 +63,12 @@ class Metrics:
     chosen_on: Mapping[str, Any] | None = field(default=None, metadata=_optional("chosen on"))
     found_by_kind: Mapping[str, Mapping[str, Figures]] | None = field(default=None, metadata=_optional("found by kind"))
     evidence: Mapping[str, Any] | None = field(default=None, metadata=_optional())
+    unknown_hospitals: Mapping[str, Mapping[str, Figures]] | None = field(
+        default=None, metadata=_optional("unknown hospitals")
+    )
+    sources_told_apart: Sequence[Mapping[str, Any]] | None = field(
+        default=None, metadata=_optional("sources told apart")
+    )
 
 
 @dataclass(frozen=True)

@@ -112,13 +112,13 @@ class Detector:
         self.provider = provider.label
 
     def _open_best(self, folders: Sequence[Path]) -> None:
-        verdict = autotuning.choose(folders)
+        self_test = autotuning.choose(folders)
         try:
-            self._open(folders[0], providers.choose(verdict.choice))
+            self._open(folders[0], providers.choose(self_test.choice))
         except providers.ProviderError:  # it ran when it was tried: a driver or a library has changed since
-            verdict = autotuning.choose(folders, again=True)
-            self._open(folders[0], providers.choose(verdict.choice))
-        self.micro_batch = verdict.micro_batch
+            self_test = autotuning.choose(folders, again=True)
+            self._open(folders[0], providers.choose(self_test.choice))
+        self.micro_batch = self_test.micro_batch
 
     def run(
         self,

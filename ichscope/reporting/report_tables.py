@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ichscope import metrics
+from ichscope.access import named
 from ichscope.evaluation.evaluate import Evaluation
 from ichscope.evaluation.label_metrics import CHOSEN_HERE, MOVED, EvaluatedPoint, LabelMetrics
 from ichscope.evaluation.selection import EvaluationSet
@@ -96,7 +97,7 @@ def _set_thresholds(evaluation_set: EvaluationSet) -> ReportTable:
             adjustment.id,
             label_name(adjustment.name),
             adjustment.value,
-            adjustment.who,
+            named(adjustment.who, adjustment.signed),
             f"{adjustment.created_at:%Y-%m-%d %H:%M}",
             adjustment.why,
         )

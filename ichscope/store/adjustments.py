@@ -11,13 +11,20 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ichscope.access import events
+from ichscope.access.roles import Right
 from ichscope.labels import LABELS
 from ichscope.results import ModelResult
 from ichscope.store import tables
+from ichscope.store.chain import Change
 from ichscope.store.database import Database
 
 Kind = Literal["threshold", "alert"]
 _COLUMNS = tables.Adjustment.__table__.c
+_RIGHTS = {
+    "threshold": (Right.THRESHOLDS, events.Action.THRESHOLD_SET),
+    "alert": (Right.ALERT_LIMITS, events.Action.LIMIT_SET),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class Adjustment:
     """A number that a user has set; None where the program's own counts again.
 
     name : label of a threshold, or rule of an alert; `model` and `version` are empty for the latter
+    signed : whether the name is proven, as by a sign-in; if not, it is as typed
     """
 
     id: int
@@ -36,6 +44,7 @@ class Adjustment:
     who: str
     why: str
     created_at: datetime
+    signed: bool = False
 
 
 # (model, version, name) -> what was set last and not taken back.
@@ -43,14 +52,12 @@ Thresholds = Mapping[tuple[str, str, str], Adjustment]
 
 
 class Adjustments:
-    """Numbers that users set. Nothing of it is ever changed or removed."""
+    """Numbers that users set, each by whoever acts. Nothing of it is ever changed or removed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set_threshold(
-        self, model: str, version: str, label: str, value: float | None, *, who: str, why: str
-    ) -> Adjustment:
+    def set_threshold(self, model: str, version: str, label: str, value: float | None, *, why: str) -> Adjustment:
         """Set the threshold of a label for the results that a version of a model gives from now on.
 
         Parameters
@@ -68,33 +75,41 @@ class Adjustments:
             raise ValueError(f"expected a label among {', '.join(LABELS)}, found {label!r}")
         if value is not None and not 0 < value < 1:
             raise ValueError(f"expected a threshold between 0 and 1, found {value:g}")
-        return self._adjust("threshold", label, value, who, why, model, version)
+        return self._adjust("threshold", label, value, why, model, version)
 
-    def set_limit(self, rule: str, value: float | None, *, who: str, why: str) -> Adjustment:
+    def set_limit(self, rule: str, value: float | None, *, why: str) -> Adjustment:
         """Set the limit of a rule of alerts; None for its default. Errors as of set_threshold."""
-        return self._adjust("alert", rule, value, who, why)
+        return self._adjust("alert", rule, value, why)
 
     def _adjust(
-        self, kind: Kind, name: str, value: float | None, who: str, why: str, model: str = "", version: str = ""
+        self, kind: Kind, name: str, value: float | None, why: str, model: str = "", version: str = ""
     ) -> Adjustment:
-        for what, text in (("a name", who), ("a reason", why)):
-            if not text.strip():
-                raise ValueError(f"expected {what}, found none")
+        if not why.strip():
+            raise ValueError("expected a reason, found none")
+        right, action = _RIGHTS[kind]
+        with self._database.changing(right, action) as change:
+            return self._write(change, kind, name, value, why, model, version)
+
+    def _write(
+        self, change: Change, kind: Kind, name: str, value: float | None, why: str, model: str, version: str
+    ) -> Adjustment:
+        session = change.session
         new = tables.Adjustment(
             kind=kind,
             model=model,
             version=version,
             name=name,
             value=value,
-            who=" ".join(who.split()),
+            who=change.actor.name,
+            signed=change.actor.signed,
             why=why.strip(),
             created_at=datetime.now(UTC),
         )
-        with self._database.writing() as session:
-            session.add(new)
-            session.flush()
-            chosen = select(*_COLUMNS).where(_COLUMNS.id == new.id)
-            return Adjustment(**session.execute(chosen).one()._asdict())
+        session.add(new)
+        session.flush()
+        change.about(events.Kind.ADJUSTMENT, new.id, model=model, version=version, name=name, value=value)
+        chosen = select(*_COLUMNS).where(_COLUMNS.id == new.id)
+        return Adjustment(**session.execute(chosen).one()._asdict())
 
     def history(self, kind: Kind) -> list[Adjustment]:
         """All that was ever set, the newest first."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from ichscope.imaging.findings import FindingLevel, Status
+
 By = Literal["model", "reader"]
 
 
@@ -14,7 +16,7 @@ class Day:
     """Studies that arrived on one day (UTC), by status."""
 
     day: date
-    status: str
+    status: Status
     studies: int
 
 
@@ -23,7 +25,7 @@ class Reason:
     """Studies with a finding that limits or prevents the analysis."""
 
     code: str
-    level: str
+    level: FindingLevel
     studies: int
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, select
 
+from ichscope.access import events
+from ichscope.access.roles import Right
 from ichscope.store import tables
 from ichscope.store.database import Database, StoreError, insert_for
 
@@ -23,6 +25,7 @@ Keys = NDArray[np.uint64]
 
 _DIGITS = 16
 _NONE = "0" * _DIGITS
+_RIGHTS = {"truth": Right.TRUTH, "predictions": Right.IMPORT}
 # What a row may be about, in the order of ImportedRows.
 _KEYS = ("study", "slice", "patient", "series")
 
@@ -69,7 +72,7 @@ class RaterInfo:
 
 @dataclass(frozen=True)
 class ImportedTableInfo:
-    """A file that was imported; `rows` studies or slices."""
+    """A file that was imported, by `who` ("" before this was kept, `signed` as of a review); `rows` of it."""
 
     id: int
     kind: Kind
@@ -80,6 +83,8 @@ class ImportedTableInfo:
     imported_at: datetime
     raters: tuple[RaterInfo, ...]
     notes: tuple[str, ...]
+    who: str = ""
+    signed: bool = False
 
 
 class ImportedTables:
@@ -123,14 +128,19 @@ class ImportedTables:
             "notes": list(notes),
             **{f"{what}_keys": getattr(rows, what).astype(">u8").tobytes() for what in _KEYS},
         }
-        with self._database.writing() as session:
+        with self._database.changing(_RIGHTS[kind], events.Action.IMPORTED, of=kind, rows=len(rows.study)) as change:
+            session = change.session
+            new |= {"who": change.actor.name, "signed": change.actor.signed}
             insert = (
                 insert_for(session)(tables.ImportedTable).values(new).on_conflict_do_nothing(index_elements=["content"])
             )
             made = session.scalar(insert.returning(tables.ImportedTable.id))
             if made is None:
                 there = select(tables.ImportedTable.id).where(tables.ImportedTable.content == new["content"])
-                return session.scalars(there).one(), False
+                known = session.scalars(there).one()
+                change.about(events.Kind.IMPORT, known, new=False)
+                return known, False
+            change.about(events.Kind.IMPORT, made, new=True)
             session.add_all(_rater_row(made, rater, rows) for rater in raters)
             return made, True
 
@@ -138,7 +148,18 @@ class ImportedTables:
         """All imported files, the newest first."""
         sheet, rater = tables.ImportedTable, tables.Rater
         chosen = select(
-            *(sheet.id, sheet.kind, sheet.name, sheet.sha256, sheet.level, sheet.rows, sheet.imported_at, sheet.notes)
+            *(
+                sheet.id,
+                sheet.kind,
+                sheet.name,
+                sheet.sha256,
+                sheet.level,
+                sheet.rows,
+                sheet.imported_at,
+                sheet.notes,
+                sheet.who,
+                sheet.signed,
+            )
         ).order_by(sheet.id.desc())
         if kind:
             chosen = chosen.where(sheet.kind == kind)
@@ -185,12 +206,19 @@ class ImportedTables:
         StoreError
             if there is no such file
         """
-        with self._database.writing() as session:
+        with self._database.reading() as session:
+            kind: Kind | None = session.scalar(
+                select(tables.ImportedTable.kind).where(tables.ImportedTable.id == sheet)
+            )
+        right = _RIGHTS[kind or "truth"]
+        with self._database.changing(right, events.Action.IMPORT_REMOVED, events.Kind.IMPORT, sheet) as change:
+            session = change.session
             session.execute(delete(tables.Rater).where(tables.Rater.table_id == sheet))
             statement = delete(tables.ImportedTable).where(tables.ImportedTable.id == sheet)
             gone = session.scalar(statement.returning(tables.ImportedTable.id))
             if gone is None:
                 raise StoreError(f"There is no imported file number {sheet}.")
+        self._database.tidy()
 
 
 def as_numbers(keys: Iterable[str | None]) -> Keys:

@@ -13,30 +13,47 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
 from ichscope.store import rows
 from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
 from ichscope.store.pseudonymiser import Pseudonymiser, without_names
 from ichscope.store.tables import Job, JobItem
 
 LEASE = timedelta(seconds=90)
-# Items that their process did not survive come last in the queue, and after this many times no more.
-MAX_ATTEMPTS = 8
+# Clocks of several computers may differ by so much; a lease that is longer is from before a clock was set back.
+_CLOCK_SLACK = timedelta(minutes=10)
+# An item that its process did not survive may be innocent: it comes last in the queue and is tried alone. One that its
+# process does not survive alone may have been ended from outside: it is given up the next time.
+MAX_ATTEMPTS = 3
 _AT_ONCE = 500
 _ITEMS = JobItem.__table__
 
 
 class Jobs:
-    """Ingests and their items: what is to do, who does it, and what became of it."""
+    """Ingests and their items: what is to do, who does it, and what became of it.
+
+    Users start jobs, try them again and stop them; the rest is the program's own queue.
+    """
 
     def __init__(self, database: Database, keys: Pseudonymiser) -> None:
         self._database, self._keys = database, keys
 
     def start(self, kind: str, title: str, options: Mapping[str, Any] | None = None) -> int:
         """Begin an ingest; `title` is for people and must name no patient, `options` is for whoever takes it up."""
-        with self._database.writing() as session:
-            job = Job(kind=kind, title=title, options=dict(options or {}), created_at=datetime.now(UTC), listed=False)
-            session.add(job)
-            session.flush()
+        with self._database.changing(Right.ANALYSE, Action.JOB_STARTED) as change:
+            job = Job(
+                kind=kind,
+                title=title,
+                options=dict(options or {}),
+                created_at=datetime.now(UTC),
+                who=change.actor.name,
+                role=change.actor.role.value,
+                listed=False,
+            )
+            change.session.add(job)
+            change.session.flush()
+            change.about(Kind.JOB, job.id, of=kind)
             return job.id
 
     def add_items(self, job: int, locators: Iterable[str]) -> int:
@@ -48,11 +65,17 @@ class Jobs:
         """
         iterator, added = iter(locators), 0
         while some := list(islice(iterator, _AT_ONCE)):
-            new = [_new_item(job, locator, self._keys.hash("locator", locator)) for locator in some]
+            new = [self._new_item(job, locator) for locator in some]
             with self._database.writing() as session:
                 insert = insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing()
                 added += len(session.scalars(insert.returning(_ITEMS.c.id)).all())
         return added
+
+    def _new_item(self, job: int, locator: str) -> dict[str, Any]:
+        fixed = {"state": "pending", "reason": "", "attempts": 0, "owner": ""}
+        key = self._keys.hash("locator", locator)
+        # Names of files may be a patient's: nobody without the key reads them in the database, its log or a backup.
+        return {"job_id": job, "locator": self._keys.seal(locator), "locator_key": key, **fixed}
 
     def mark_listed(self, job: int) -> None:
         """Say that all items were added: the job ends when none is left."""
@@ -67,22 +90,31 @@ class Jobs:
             session.execute(update(Job).where(Job.id == job).values(listed=listed))
 
     def claim(self, job: int, count: int = 1) -> list[rows.Item]:
-        """Take on up to `count` items for this process; those of dead processes too."""
+        """Take on up to `count` items for this process; those of dead processes too, but each of them alone."""
         now = datetime.now(UTC)
         with self._database.writing() as session:
             _free_dead(session, job, now)
-            chosen = (
-                select(JobItem)
-                .where(JobItem.job_id == job, JobItem.state == "pending")
-                .order_by(JobItem.attempts, JobItem.id)
-                .limit(count)
-                .with_for_update(skip_locked=True)
-            )
-            items = session.scalars(chosen).all()
-            for item in items:
-                item.state, item.owner, item.lease_until = "running", owner(), now + LEASE
-                item.attempts, item.started_at = item.attempts + 1, now
-            return [rows.Item(item.id, item.job_id, item.locator, item.attempts) for item in items]
+            mine = (JobItem.job_id == job, JobItem.state == "running", JobItem.owner == owner())
+            running = session.scalars(select(JobItem.attempts).where(*mine)).all()
+            if any(attempts > 1 for attempts in running):
+                return []
+            waiting = select(JobItem).where(JobItem.job_id == job, JobItem.state == "pending")
+            waiting = waiting.order_by(JobItem.attempts, JobItem.id).with_for_update(skip_locked=True)
+            items = session.scalars(waiting.where(JobItem.attempts == 0).limit(count)).all()
+            if not items and not running:
+                items = session.scalars(waiting.limit(1)).all()
+            return [item for row in items if (item := self._taken(row, now))]
+
+    def _taken(self, item: JobItem, now: datetime) -> rows.Item | None:
+        """Take an item on; one that cannot say any more where its files are fails by itself, and holds up no other."""
+        item.attempts, item.started_at = item.attempts + 1, now
+        try:
+            locator = self._keys.unseal(item.locator)
+        except StoreError as error:
+            item.state, item.reason, item.finished_at = "failed", str(error), now
+            return None
+        item.state, item.owner, item.lease_until = "running", owner(), now + LEASE
+        return rows.Item(item.id, item.job_id, locator, item.attempts)
 
     def renew(self, items: Sequence[int]) -> None:
         """Say that this process is alive and at these items; due before LEASE is over."""
@@ -119,6 +151,13 @@ class Jobs:
             free = {"state": "pending", "owner": "", "lease_until": None, "attempts": JobItem.attempts - 1}
             session.execute(update(JobItem).where(JobItem.id == item, JobItem.state == "running").values(free))
 
+    def abandon(self, item: int) -> None:
+        """Say that the worker on the item has died: it is a suspect, as after the death of this process."""
+        with self._database.writing() as session:
+            row = session.get(JobItem, item)
+            if row is not None and row.state == "running":
+                _suspect(row, datetime.now(UTC))
+
     def retry(self, job: int, item: int | None = None) -> int:
         """Queue failed items again, all or one.
 
@@ -127,13 +166,16 @@ class Jobs:
         how many
         """
         where = [JobItem.job_id == job, JobItem.state == "failed"] + ([JobItem.id == item] if item else [])
-        with self._database.writing() as session:
+        with self._database.changing(Right.ANALYSE, Action.JOB_RETRIED, Kind.JOB, job) as change:
             again = {"state": "pending", "reason": "", "attempts": 0, "finished_at": None}
-            return _changed(session, update(JobItem).where(*where).values(again))
+            queued = _changed(change.session, update(JobItem).where(*where).values(again))
+            change.about(Kind.JOB, job, items=queued)
+            return queued
 
     def cancel(self, job: int) -> None:
         """Drop what has not begun; what runs comes to its end."""
-        with self._database.writing() as session:
+        with self._database.changing(Right.ANALYSE, Action.JOB_CANCELLED, Kind.JOB, job) as change:
+            session = change.session
             session.execute(delete(JobItem).where(JobItem.job_id == job, JobItem.state == "pending"))
             session.execute(update(Job).where(Job.id == job).values(listed=True))
 
@@ -193,22 +235,28 @@ def _changed(session: Session, statement: Any) -> int:
     return result.rowcount
 
 
-def _new_item(job: int, locator: str, key: str) -> dict[str, Any]:
-    fixed = {"state": "pending", "reason": "", "attempts": 0, "owner": ""}
-    return {"job_id": job, "locator": locator, "locator_key": key, **fixed}
-
-
 def _free_dead(session: Session, job: int, now: datetime) -> None:
-    """Queue items again whose process is gone; one that no process survives is given up, so that it stops no batch."""
+    """Queue items again whose process is gone; one that no process survives alone is given up: it stops no batch."""
     running = (JobItem.job_id == job, JobItem.state == "running")
     for item in session.scalars(select(JobItem).where(*running).with_for_update(skip_locked=True)):
-        if (item.lease_until and item.lease_until < now) or _gone(item.owner):
-            given_up = item.attempts >= MAX_ATTEMPTS
-            item.state, item.owner, item.lease_until = "failed" if given_up else "pending", "", None
-            if given_up:
-                item.reason = f"The program ended {item.attempts} times while it worked on this."
-                item.finished_at = now
+        lives = _lives(item.owner)
+        if lives is not False and _lasts(item.lease_until, now):
+            continue
+        if lives:  # it has not died of this: it does not come to it
+            item.attempts -= 1
+        _suspect(item, now)
     session.flush()
+
+
+def _suspect(item: JobItem, now: datetime) -> None:
+    item.state, item.owner, item.lease_until = "pending", "", None
+    if item.attempts >= MAX_ATTEMPTS:
+        item.state, item.finished_at = "failed", now
+        item.reason = f"The program ended {item.attempts} times while it worked on this, at last alone."
+
+
+def _lasts(until: datetime | None, now: datetime) -> bool:
+    return until is None or now <= until <= now + LEASE + _CLOCK_SLACK
 
 
 def _progress(session: Session, jobs: Sequence[Job]) -> list[rows.Job]:
@@ -231,7 +279,9 @@ def _plain(job: Job, counted: Sequence[Any]) -> rows.Job:
     states = {state: count for _, state, count, _, _ in counted}
     first = min((row[3] for row in counted if row[3]), default=None)
     last = max((row[4] for row in counted if row[4]), default=None)
-    return rows.Job(job.id, job.kind, job.title, job.options, job.created_at, job.listed, states, first, last)
+    return rows.Job(
+        job.id, job.kind, job.title, job.options, job.created_at, job.listed, states, first, last, job.who, job.role
+    )
 
 
 def owner() -> str:
@@ -239,10 +289,10 @@ def owner() -> str:
     return f"{socket.gethostname()}/{os.getpid()}/{_began(os.getpid())}"
 
 
-def _gone(of: str) -> bool:
-    """Whether a process is known to be dead: only one of this host is, and only where the system says so."""
+def _lives(of: str) -> bool | None:
+    """Whether a process lives: known only of one of this host, and only where the system tells."""
     host, number, began = of.split("/")
-    return host == socket.gethostname() and began != "" and _began(int(number)) != began
+    return _began(int(number)) == began if host == socket.gethostname() and began else None
 
 
 def _began(process: int) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ichscope.imaging.preprocess import Box
-from ichscope.imaging.series import Finding, Header, Series, SeriesFacts, Slice, Status
+from ichscope.imaging.series import Finding, Header, Series, SeriesFacts, Slice
 from ichscope.labels import LABELS
 from ichscope.results import ModelResult, Role, SeriesResult, reasons_of
 from ichscope.store import tables, volumes
@@ -59,7 +59,7 @@ class ResultLoader:
             study=study.study_key,
             series=row.series_key,
             name=study.study_key,
-            status=Status(row.status),
+            status=row.status,
             role=Role.SPEAKS if speaks else Role.OTHER,
             role_reason=study.series_reason if speaks else "",
             reasons=reasons_of(findings),

@@ -6,26 +6,35 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from ichscope.store.database import StoreError
+from ichscope.store.database import NO_TABLES, StoreDamagedError, StoreError
 
 # The newest revision; a test holds it against the files of migrations/versions.
-HEAD = "0008"
+HEAD = "0010"
 MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number: PostgreSQL lets one process at a time hold it.
 _LOCK = 1_229_145_155
 
 
-def migrate(engine: Engine, folder: Path = MIGRATIONS, head: str = HEAD) -> None:
+def migrate(engine: Engine, folder: Path = MIGRATIONS, head: str = HEAD, expect_tables: bool = False) -> None:
     """Run the migrations that are missing, in one transaction; of two processes that open at once one waits.
+
+    Parameters
+    ----------
+    expect_tables : refuse a database without any, instead of making them
 
     Raises
     ------
+    StoreDamagedError
+        if it has no tables and should have some
     StoreError
         if a newer program made the database
     """
     with engine.connect() as connection:
-        if revision(connection) == head:
+        found = revision(connection)
+        if found == head:
             return
+        if found is None and expect_tables:
+            raise StoreDamagedError(NO_TABLES)
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import math
+import os
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from ichscope.home import keyed_hash
 from ichscope.imaging.elements import short_hash
 from ichscope.imaging.source import Source, digest
+from ichscope.store.database import StoreError
 
 # HIPAA's safe harbour (45 CFR 164.514(b)(2)(i)(C)) takes all ages from 90 on as one.
 OLDEST = 90
@@ -19,6 +24,9 @@ _UID = re.compile(r"\b\d+(?:\.\d+){4,}\b")
 
 
 _KEY_DIGITS = 16
+# Before a sealed text; no JSON begins so.
+_SEAL = "sealed:"
+_NONCE_BYTES = 12
 # Short enough to be read out; of a hundred institutions two share one in 3,000 installations.
 _SITE_DIGITS = 6
 
@@ -28,6 +36,44 @@ class Pseudonymiser:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._sealing_key = hmac.digest(key, b"seal", "sha256")
+
+    def seal(self, text: str) -> str:
+        """Encrypt what must be read again, as where a study's files are; only the installation's key opens it.
+
+        AES-256-GCM, NIST SP 800-38D, with a random nonce.
+        """
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = AESGCM(self._sealing_key).encrypt(nonce, zlib.compress(text.encode()), None)
+        return _SEAL + base64.b85encode(nonce + sealed).decode()
+
+    def unseal(self, text: str) -> str:
+        """Read what `seal` has written; a text that was never sealed, as by an older version, is given back as it is.
+
+        Raises
+        ------
+        StoreError
+            if it is damaged, or was sealed with another key
+
+        Examples
+        --------
+        >>> keys = Pseudonymiser(b"secret")
+        >>> keys.unseal(keys.seal("where")), keys.unseal("where")
+        ('where', 'where')
+        """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        if not text.startswith(_SEAL):
+            return text
+        try:
+            data = base64.b85decode(text.removeprefix(_SEAL))
+            opened = AESGCM(self._sealing_key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None)
+        except (InvalidTag, ValueError):
+            raise StoreError("A sealed text is damaged, or was sealed with another key.") from None
+        return zlib.decompress(opened).decode()
 
     def hash(self, kind: str, text: str) -> str:
         """16 hexadecimal digits that stand for a text of a kind; "" for ""."""

@@ -12,6 +12,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
 from ichscope.imaging.findings import Status
 from ichscope.imaging.identity import other_patients_key
 from ichscope.imaging.person import hash_of
@@ -96,7 +98,8 @@ class Results:
             if the database cannot be written; then nothing is
         """
         now = datetime.now(UTC)
-        with self._database.writing() as session:
+        with self._database.changing(Right.ANALYSE, Action.ANALYSED, status=result.status) as change:
+            session = change.session
             study, series = self._locked(session, result, content, patient_id, arrived_at or now, synthetic)
             if result.models or not _has_results(session, Series.id == series.id):
                 if not _has_results(session, Series.study_id == study.id):
@@ -108,6 +111,7 @@ class Results:
                 elect(session, study)
             if item is not None:
                 finish(session, item, study.id, now)
+            change.about(Kind.STUDY, study.study_key, series=series.id)
             return study.id
 
     def _locked(
@@ -171,7 +175,8 @@ class Results:
             if the series is not there, or the database or the evidence cannot be written
         """
         now = datetime.now(UTC)
-        with self._database.writing() as session:
+        with self._database.changing(Right.ANALYSE, Action.ANALYSED, status=result.status) as change:
+            session = change.session
             study = session.scalars(_study_of_series(series).with_for_update(of=Study)).first()
             if study is None:
                 raise StoreError(f"There is no series number {series}.")
@@ -184,6 +189,7 @@ class Results:
             elect(session, study)
             if item is not None:
                 finish(session, item, study.id, now)
+            change.about(Kind.STUDY, study.study_key, series=series)
 
     def _keep_evidence(self, path: str, result: SeriesResult) -> None:
         try:
@@ -199,10 +205,12 @@ class Results:
         StoreError
             if it is not there, or not synthetic: when a patient's study came is no matter of choice
         """
-        with self._database.writing() as session:
+        with self._database.changing(Right.ANALYSE, Action.STUDY_MOVED) as change:
+            session = change.session
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
             if row is None or not row.synthetic:
                 raise StoreError(f"There is no synthetic study number {study}.")
+            change.about(Kind.STUDY, row.study_key)
             shift = arrived_at - row.arrived_at
             row.arrived_at, row.analysed_at = arrived_at, row.analysed_at + shift
             if row.first_result_at:
@@ -240,16 +248,19 @@ class Results:
         -------
         how many volumes were removed
         """
+        self._database.demand(Right.PRUNE, Action.PICTURES_REMOVED)
         try:
             return len(volumes.prune(self._volumes, older_than, forget=self._forget))
         except OSError as error:
             raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
+        finally:
+            self._database.tidy()
 
     def _forget(self, paths: Sequence[str]) -> None:
         """Say that volumes are gone, some at a time: nobody who writes meanwhile waits for long."""
-        with self._database.writing() as session:
+        with self._database.changing(Right.PRUNE, Action.PICTURES_REMOVED, volumes=len(paths)) as change:
             gone = update(Volume).where(Volume.path.in_(paths)).values(path=None)
-            session.execute(gone, execution_options=UNSEEN)
+            change.session.execute(gone, execution_options=UNSEEN)
 
 
 def _study_of(session: Session, keys: tuple[str, str], patient: str, arrived_at: datetime, synthetic: bool) -> Study:

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
 from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import rows, tables
 from ichscope.store.database import Database, StoreError
@@ -29,7 +31,6 @@ class Reviews:
     def add(
         self,
         study: int,
-        reader: str,
         *,
         agree: bool | None = None,
         labels: Mapping[str, bool] | None = None,
@@ -40,7 +41,7 @@ class Reviews:
         based_on: int | None = None,
         at: datetime | None = None,
     ) -> Saved:
-        """Add a review.
+        """Add a review of whoever acts.
 
         Parameters
         ----------
@@ -60,11 +61,12 @@ class Reviews:
         StoreError
             if the study is not there or the database cannot be written
         ValueError
-            if a label is none of ichscope.labels.LABELS, or the reader has no name
+            if a label is none of ichscope.labels.LABELS
         """
         set_labels, slice_marks = dict(labels or {}), {str(i): list(names) for i, names in (marks or {}).items()}
-        _check(reader, [*set_labels, *(name for names in slice_marks.values() for name in names)])
-        with self._database.writing() as session:
+        _check([*set_labels, *(name for names in slice_marks.values() for name in names)])
+        with self._database.changing(Right.REVIEW, Action.REVIEWED) as change:
+            session = change.session
             # Locked, so that of two readers who save at once the second one sees the first one's review.
             row = session.scalars(select(tables.Study).where(tables.Study.id == study).with_for_update()).first()
             if row is None:
@@ -77,7 +79,8 @@ class Reviews:
             new = tables.Review(
                 study_id=study,
                 series_id=series or row.series_id,
-                reader=reader.strip(),
+                reader=change.actor.name,
+                signed=change.actor.signed,
                 created_at=at or datetime.now(UTC),
                 agree=agree,
                 **{f"label_{label}": value for label, value in set_labels.items()},
@@ -90,13 +93,12 @@ class Reviews:
             summarise(row, [*earlier, new])
             session.flush()
             session.refresh(new)
+            change.about(Kind.STUDY, row.study_key, review=new.id)
             unseen = [review for review in earlier if review.id > (based_on or 0) and review.reader != new.reader]
             return Saved(_plain(session, [new])[0], _plain(session, unseen))
 
 
-def _check(reader: str, labels: Sequence[str]) -> None:
-    if not reader.strip():
-        raise ValueError("expected the reader's name, found none")
+def _check(labels: Sequence[str]) -> None:
     if unknown := [label for label in labels if label not in LABELS]:
         raise ValueError(f"expected labels among {', '.join(LABELS)}, found {unknown[0]!r}")
 
@@ -124,6 +126,7 @@ def _plain_review(row: tables.Review, seen: Any) -> rows.Review:
         based_on=row.based_on,
         slices=seen.slices,
         superseded=seen.superseded_by is not None,
+        signed=row.signed,
     )
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from ichscope.access.actor import Actor, Via
+from ichscope.access.roles import Role
+from ichscope.imaging.findings import Status
 from ichscope.store.priority import Priority
 
 # "noted": reviewed without a word on whether it bleeds. "conflict": two readers contradict each other.
@@ -79,7 +82,7 @@ class WorklistRow:
     series_count: int
     arrived_at: datetime
     analysed_at: datetime
-    status: str
+    status: Status
     priority: Priority
     score: float | None
     slices: int
@@ -117,7 +120,7 @@ class SeriesRow:
     id: int
     series_key: str
     speaks: bool
-    status: str
+    status: Status
     analysed: bool
     left_to_another: bool
     slices: int
@@ -132,13 +135,14 @@ class SeriesRow:
 
 @dataclass(frozen=True)
 class SeriesChoice:
-    """That somebody let a series speak for a study; None where the rule decides again."""
+    """That somebody let a series speak for a study; None where the rule decides again. `signed` as of a review."""
 
     id: int
     study: int
     series: int | None
     who: str
     created_at: datetime
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ class Seen:
 
     study: int
     series: int
-    status: str
+    status: Status
     models: dict[str, frozenset[str]]
     findings: frozenset[str]
 
@@ -188,6 +192,7 @@ class Review:
 
     slices : of the series, as far as it had come when the reader saw it
     superseded : whether a fuller version of the series counts now
+    signed : whether the reader's name is proven, as by a sign-in; if not, it is as typed
     """
 
     id: int
@@ -203,6 +208,7 @@ class Review:
     based_on: int | None
     slices: int = 0
     superseded: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,6 +244,7 @@ class Job:
     """One ingest and how far it is; `finished_at` is None while it runs.
 
     first_at, last_at : start of its first item and end of its last one so far
+    who, role : of the one who started it; "" before this was kept
     """
 
     id: int
@@ -249,6 +256,13 @@ class Job:
     states: dict[str, int] = field(default_factory=dict)
     first_at: datetime | None = None
     last_at: datetime | None = None
+    who: str = ""
+    role: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """In whose name its results are recorded, whichever process does the work."""
+        return Actor(self.who or "not known", Role(self.role or Role.READER), Via.JOB).at_work()
 
     @property
     def left_out(self) -> tuple[int, int]:

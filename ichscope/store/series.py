@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
 from ichscope.imaging.findings import FindingLevel
 from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.imaging.speaker import speaker
@@ -66,32 +68,34 @@ class StudySeries:
         by_rank = sorted(all_series, key=lambda row: (not row.speaks, row.superseded_by is not None, row.id))
         return tuple(by_rank)
 
-    def choose(self, study: int, series: int | None, who: str) -> SeriesChoice:
-        """Let a series speak for its study from now on; None lets the rule decide again.
+    def choose(self, study: int, series: int | None) -> SeriesChoice:
+        """Let a series speak for its study from now on, as whoever acts wants it; None lets the rule decide again.
 
         A series without results speaks as soon as it is analysed.
 
         Raises
         ------
-        ValueError
-            if nobody is named
         StoreError
             if the study has no such series, or the database cannot be written
         """
-        if not who.strip():
-            raise ValueError("expected a name, found none")
-        with self._database.writing() as session:
+        with self._database.changing(Right.REVIEW, Action.SERIES_CHOSEN) as change:
+            session = change.session
             row = session.scalars(select(Study).where(Study.id == study).with_for_update()).first()
             known = {None, *(other.id for other in _series_of(session, study))}
             if row is None or series not in known:
                 raise StoreError(f"There is no study number {study} with this series.")
             new = tables.SeriesChoice(
-                study_id=study, series_id=series, who=" ".join(who.split()), created_at=datetime.now(UTC)
+                study_id=study,
+                series_id=series,
+                who=change.actor.name,
+                signed=change.actor.signed,
+                created_at=datetime.now(UTC),
             )
             session.add(new)
             session.flush()
             elect(session, row)
             session.refresh(new)
+            change.about(Kind.STUDY, row.study_key, series=series)
             return _plain(new)
 
     def choices(self, study: int) -> tuple[SeriesChoice, ...]:
@@ -158,4 +162,4 @@ def _choices(session: Session, study: int) -> Sequence[tables.SeriesChoice]:
 
 
 def _plain(row: tables.SeriesChoice) -> SeriesChoice:
-    return SeriesChoice(row.id, row.study_id, row.series_id, row.who, row.created_at)
+    return SeriesChoice(row.id, row.study_id, row.series_id, row.who, row.created_at, row.signed)

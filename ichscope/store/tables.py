@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from ichscope.imaging.findings import FindingLevel, Status
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,6 +42,11 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else EPOCH + timedelta(milliseconds=value)
 
 
+def _words_of(kind: type[StrEnum]) -> Enum:
+    """A column with the words of an enum."""
+    return Enum(kind, native_enum=False, length=16, values_callable=list)
+
+
 class Base(DeclarativeBase):
     """What all tables share: names for keys and indices that both databases agree on."""
 
@@ -38,7 +58,14 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[Any]: JSON, str: Text}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        datetime: Moment,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        str: Text,
+        Status: _words_of(Status),
+        FindingLevel: _words_of(FindingLevel),
+    }
 
 
 class Setting(Base):
@@ -81,7 +108,7 @@ class Study(Base):
     series_reason: Mapped[str] = mapped_column(default="", server_default="")
     series_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[Status]
     slices: Mapped[int]
     age_years: Mapped[int | None]
     sex: Mapped[str] = mapped_column(String(1))
@@ -141,7 +168,7 @@ class Series(Base):
     series_key: Mapped[str] = mapped_column(String(16))
     arrived_at: Mapped[datetime]
     analysed_at: Mapped[datetime]
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[Status]
     kind: Mapped[str] = mapped_column(String(8))
 
     slices: Mapped[int]
@@ -162,6 +189,7 @@ class SeriesChoice(Base):
     """That somebody let another series speak for a study. Rows are added, never changed; the newest counts.
 
     series_id : None where the rule decides again
+    signed : as of a review
     """
 
     __tablename__ = "series_choices"
@@ -170,6 +198,7 @@ class SeriesChoice(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"))
     who: Mapped[str]
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
 
@@ -201,7 +230,7 @@ class Finding(Base):
 
     series_id: Mapped[int] = mapped_column(ForeignKey("series.id"), primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    level: Mapped[str] = mapped_column(String(16))
+    level: Mapped[FindingLevel]
     code: Mapped[str] = mapped_column(String(32))
     text: Mapped[str]
 
@@ -251,6 +280,7 @@ class Result(Base):
 class Review(Base):
     """What one reader said of one study at one time. Rows are added, never changed.
 
+    signed : whether the reader's name is proven, as by a sign-in; if not, it is as typed
     series_id : the series whose slices the reader saw, and that `marks` are about
     """
 
@@ -260,6 +290,7 @@ class Review(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("series.id"))
     reader: Mapped[str]
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     agree: Mapped[bool | None]
     label_any: Mapped[bool | None]
@@ -283,6 +314,7 @@ class ImportedTable(Base):
     sha256 : of the file
     content : SHA-256 of the file and of how it was read; the same comes in once
     level : "study", "series" or "slice", what a row is about
+    who : imported it, "" before this was kept; signed, as of a review
     study_keys, series_keys, slice_keys, patient_keys : (rows,) 8 bytes a row, the keyed hashes; 0 where unknown
     """
 
@@ -295,6 +327,8 @@ class ImportedTable(Base):
     content: Mapped[str] = mapped_column(String(64), unique=True)
     level: Mapped[str] = mapped_column(String(8))
     imported_at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(default="", server_default="")
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     rows: Mapped[int]
     notes: Mapped[list[Any]]
     study_keys: Mapped[bytes]
@@ -330,6 +364,7 @@ class Adjustment(Base):
 
     kind : "threshold" of a model's version, on the study's probability of the label `name`; "alert", limit of the rule
     value : None where the program's own number counts again
+    signed : as of a review
     """
 
     __tablename__ = "adjustments"
@@ -341,12 +376,16 @@ class Adjustment(Base):
     name: Mapped[str] = mapped_column(String(32))
     value: Mapped[float | None]
     who: Mapped[str]
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     why: Mapped[str]
     created_at: Mapped[datetime]
 
 
 class Job(Base):
-    """One ingest: an upload, a folder, a watched folder. `listed` says that all its items are known."""
+    """One ingest: an upload, a folder, a watched folder. `listed` says that all its items are known.
+
+    who, role : of the one who started it, whose name its results bear in the audit trail
+    """
 
     __tablename__ = "jobs"
 
@@ -355,13 +394,15 @@ class Job(Base):
     title: Mapped[str]
     options: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    who: Mapped[str] = mapped_column(default="", server_default="")
+    role: Mapped[str] = mapped_column(String(16), default="", server_default="")
     listed: Mapped[bool]
 
 
 class JobItem(Base):
     """The files of one study to be analysed: pending, running, done, failed, or dropped (no longer a part of its job).
 
-    locator : where its files are; the only place where file names stand, emptied when the item is done
+    locator : where its files are, sealed with the installation's key; emptied when the item is done
     locator_key : keyed hash of it, which stays
     owner, lease_until : the process that runs it, and until when it need not say that it is alive
     """

@@ -19,7 +19,7 @@ from ichscope.tabular.annotations import annotations_by_reader
 from ichscope.tabular.foreign_table import ForeignTable, first_rows, number, read_predictions, read_truth
 from ichscope.tabular.naming import alike
 from ichscope.tabular.shared_labels import by_place, labels_alone
-from ichscope.tabular.table import TableError, uncollected
+from ichscope.tabular.table import TableError, uncollected, whole
 from ichscope.tabular.values import predicted
 from ichscope.texts import writable
 
@@ -49,6 +49,7 @@ class Imported:
     notes: tuple[str, ...]
 
 
+@whole
 @uncollected()
 def import_truth(
     store: Store,
@@ -86,6 +87,7 @@ def import_truth(
     return _write(store, "truth", path, name, rows, raters, reading, [*read.notes, *_left_out(others)])
 
 
+@whole
 @uncollected()
 def import_predictions(
     store: Store,

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ichscope.errors import barrier
 from ichscope.labels import LABELS
 from ichscope.levels import Level
 from ichscope.tabular.table import Table, TableError
 from ichscope.texts import writable
+
+_CELL = (str, int, float, type(None))
 
 
 def read_results(path: Path, level: Level) -> Table:
@@ -32,12 +35,7 @@ def read_results(path: Path, level: Level) -> Table:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     for number, entry in enumerate(entries, start=1):
-        try:
-            new = list(_rows(entry, level))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else f"something else ({error})"
-            mismatch = f"entry {number}: found {what}, expected a result of `ichscope analyse --json`"
-            raise TableError(f"{path.name}: {mismatch}") from None
+        new = _rows_of_entry(entry, level, f"{path.name}: entry {number}")
         rows += new
         lines += [number] * len(new)
     if not rows:
@@ -47,6 +45,20 @@ def read_results(path: Path, level: Level) -> Table:
     missed = sum(not entry["models"] for entry in entries)
     notes = [f"{missed} of {len(entries)} results hold no probabilities (not analysed)"] if missed else []
     return Table(writable(path.name), columns, lines, "entry", notes)
+
+
+def _rows_of_entry(entry: Any, level: Level, place: str) -> list[dict[str, Any]]:
+    def refusal(what: str) -> TableError:
+        return TableError(f"{place}: found {what}, expected a result of `ichscope analyse --json`")
+
+    with barrier(lambda kind: refusal(f"something else ({kind})")):
+        try:
+            rows = list(_rows(entry, level))
+        except KeyError as error:
+            raise refusal(f"no {error}") from None
+    if not all(isinstance(cell, _CELL) for row in rows for cell in row.values()):
+        raise refusal("a list or an object as a value")
+    return rows
 
 
 def _rows(entry: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:

@@ -12,15 +12,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ichscope.errors import IchscopeError
+from ichscope.errors import IchscopeError, barrier
 from ichscope.texts import writable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 # Columns need far less memory than rows, and filling them cell by cell is slow.
 _ROWS_AT_ONCE = 10_000
 _SHOWN = 5
@@ -182,6 +185,18 @@ def uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def whole(read: Callable[P, T]) -> Callable[P, T]:
+    """Make an error that nobody foresaw a TableError about the files that were given, which are not read."""
+
+    @wraps(read)
+    def guarded(*arguments: P.args, **named: P.kwargs) -> T:
+        files = ", ".join(file.name for file in (*arguments, *named.values()) if isinstance(file, Path))
+        with barrier(lambda kind: TableError(f"{writable(files)}: not read: unexpected {kind}; expected a table")):
+            return read(*arguments, **named)
+
+    return guarded
 
 
 @uncollected()

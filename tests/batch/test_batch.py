@@ -31,6 +31,7 @@ from ichscope.models.card import ModelCard, file_sha256
 from ichscope.models.detector import Detector
 from ichscope.models.registry import REGISTRY
 from ichscope.store import Filter, Job, Jobs, Results, Store, StoreError, volumes
+from ichscope.store.jobs import MAX_ATTEMPTS
 from ichscope.store.tables import Result
 from tests.support import tiny_model
 from tests.support.killed_runs import survive
@@ -356,6 +357,26 @@ def test_workers_that_are_gone_stop_the_batch(store: Store, night: Path, setup: 
     assert (job.pending, job.running) == (STUDIES, 0)
 
 
+def test_of_studies_that_were_with_a_worker_that_died_the_guilty_alone_fails(
+    store: Store, night: Path, pool, setup: WorkerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = workers.analyse
+
+    def analyse_or_die(setup: WorkerConfig, group: Any, read_only: bool) -> Any:
+        if "JOHN 1" in group.sources[0].name:
+            raise BrokenExecutor("a process died")
+        return real(setup, group, read_only)
+
+    monkeypatch.setattr(workers, "analyse", analyse_or_die)
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(BatchError, match="workers are gone"):
+            batch.run([night], pool, store, setup)
+    [job] = store.jobs.recent()
+    assert (job.done, job.failed, job.pending) == (STUDIES - 1, 1, 0)
+    [failure] = store.jobs.failures(job.id)
+    assert failure.reason == "The program ended 3 times while it worked on this, at last alone."
+
+
 def test_a_model_that_does_not_load_fails_no_study(
     store: Store, night: Path, pool, setup: WorkerConfig, tmp_path: Path
 ) -> None:
@@ -432,7 +453,12 @@ def test_tasks_survive_being_written(night: Path, tmp_path: Path) -> None:
         (same,) = back.groups
         assert (back.stamp, same.key, same.kind, same.facts) == ("now", group.key, group.kind, group.facts)
         assert [(s.name, s.read()) for s in back.sources] == [(s.name, s.read()) for s in group.sources]
-    for task in (Place(night, "x", True), Refused(night, "a.dcm", "is empty"), Kept(3)):
+    for task in (
+        Place(night, "x", True),
+        Place(night, inside=(tmp_path,)),
+        Refused(night, "a.dcm", "is empty"),
+        Kept(3),
+    ):
         assert from_text(to_text(task)) == task
 
 
@@ -558,6 +584,19 @@ def test_patients_with_one_uid_are_told_apart_in_a_large_tree(tmp_path: Path, mo
         to_text(task) for task in discovery.tasks(collect([tmp_path]), tmp_path)
     }
     assert len(studies) == 2
+
+
+def test_a_study_uid_that_takes_slices_away_is_said_of_a_large_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, part in (("1.2.3", slice(4)), ("1.2.4", slice(4, 6))):
+        for number, one in enumerate(phantom.datasets(phantom.make(slices=6, size=48), StudyInstanceUID=name)[part]):
+            (tmp_path / f"{name}-{number}.dcm").write_bytes(phantom.to_bytes(one))
+    whole = collect([tmp_path])
+    assert [[finding.code for finding in group.findings] for group in whole.groups] == [["set-apart"]] * 2
+    monkeypatch.setattr(discovery, "LARGE_FOLDER", 2)
+    found = {to_text(task) for task in discovery.look(Place(tmp_path))}
+    assert found == {to_text(task) for task in discovery.tasks(whole, tmp_path)}
 
 
 def test_a_look_into_a_large_tree_can_be_given_up_and_taken_up(

@@ -24,11 +24,11 @@ def test_two_processes_of_a_cluster_give_the_same_rows(tmp_path: Path) -> None:
     for seed in range(STUDIES):
         phantom.write(phantom.make("subdural", seed, slices=3, size=48), tmp_path / "in" / str(seed))
     (tmp_path / "in" / "broken.dcm").write_bytes(b"not a scan")
+    Store.open(home=tmp_path / "here").close()
+    shutil.copytree(tmp_path / "here", tmp_path / "there")  # the same key, or all hashes differ
     here = Store.open(home=tmp_path / "here")
     with batch.executor(2) as pool:
         batch.run([tmp_path / "in"], pool, here, setup)
-    (tmp_path / "there").mkdir()
-    shutil.copy(tmp_path / "here" / "key", tmp_path / "there" / "key")  # the same key, or all hashes differ
     there = Store.open(home=tmp_path / "there")
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with (

@@ -10,11 +10,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from ichscope.access import Right, Role
+from ichscope.store import Store, volumes
+from tests.support import results_builder as build
+from tests.support import store_cases as cases
 from tests.support import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +33,18 @@ FLAGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
 ]
+# What stands on each page when it is complete; `filled` makes the study that is opened.
+PAGES = {
+    "": "text=Drop a study here",
+    "worklist": ".studies a",
+    "worklist?study=1": ".viewer[data-slice]",
+    "cohort": ".js-plotly-plot",
+    "performance": ".js-plotly-plot",
+    "monitoring": "table.models",
+    "models": "table.models",
+    "users": "table.models",
+    "audit_trail": "table.models",
+}
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +85,20 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         yield address
 
 
+def filled(store: Store) -> int:
+    """Put one study to look at into a store, many with results, and a person; gives the number of the one."""
+    result = cases.study("seen", build.model(along=(0.0, 0.9), probability={"subdural": 0.8}))
+    path = volumes.save(store.volumes, cases.content("seen"), result)
+    study = store.results.record(result, cases.content("seen"), volume=path)
+    cases.many(store, 60)
+    store.accounts.add("Ann", Role.READER, "purple tractor lamp 9")
+    store.tokens.add("PACS", [Right.SEE], timedelta(days=30))
+    return study
+
+
 @contextmanager
-def serve(models: Path, home: Path, theme: str = "dark") -> Iterator[str]:
-    """Run the dashboard with a store of its own; gives its address."""
+def serve(models: Path, home: Path, theme: str = "dark", **variables: str) -> Iterator[str]:
+    """Run the dashboard with a store of its own, and what else the environment says; gives its address."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -79,6 +107,7 @@ def serve(models: Path, home: Path, theme: str = "dark") -> Iterator[str]:
         "ICHSCOPE_MODELS": str(models),
         "ICHSCOPE_HOME": str(home),
         "STREAMLIT_THEME_BASE": f".streamlit/{theme}.toml",
+        **variables,
     }
     environment.pop("ICHSCOPE_DATABASE_URL", None)
     log = home / "server.txt"
@@ -87,7 +116,7 @@ def serve(models: Path, home: Path, theme: str = "dark") -> Iterator[str]:
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT) as process,
     ):
         try:
-            _wait(f"http://localhost:{port}/_stcore/health", process, log)
+            _wait(f"http://localhost:{port}/healthz", process, log)
             yield f"http://localhost:{port}"
         finally:
             process.terminate()

@@ -8,24 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ichscope.store import Store, volumes
-from tests.browser.conftest import serve
-from tests.support import results_builder as build
-from tests.support import store_cases as cases
+from ichscope.store import Store
+from tests.browser.conftest import PAGES, filled, serve
+from tests.support.people import review
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 1280, "height": 800}
 WAIT_MS = 90_000
-# What stands on a page when it is complete.
-PAGES = {
-    "": "text=Drop a study here",
-    "worklist": ".studies a",
-    "worklist?study=1": ".viewer[data-slice]",
-    "cohort": ".js-plotly-plot",
-    "performance": ".js-plotly-plot",
-    "monitoring": "table.models",
-    "models": "table.models",
-}
 # Streamlit's own: the field for uploads has a role and a name at once.
 NOT_OURS = ("presentation-role-conflict",)
 
@@ -35,12 +24,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one study to look at, and many with results and reviews."""
     home = tmp_path_factory.mktemp("accessibility")
     with closing(Store.open(home=home)) as store:
-        model = build.model(along=(0.0, 0.9), probability={"subdural": 0.8})
-        result = cases.study("seen", model)
-        path = volumes.save(store.volumes, cases.content("seen"), result)
-        study = store.results.record(result, cases.content("seen"), volume=path)
-        store.reviews.add(study, "Ann", agree=True, labels={"any": True}, comment="Thin.")
-        cases.many(store, 60)
+        study = filled(store)
+        review(store, study, "Ann", agree=True, labels={"any": True}, comment="Thin.")
     return home
 
 

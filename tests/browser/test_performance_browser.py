@@ -17,6 +17,7 @@ from ichscope.tabular.importing import import_truth
 from tests.browser.conftest import serve
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
+from tests.support.people import review
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=45_000)
@@ -38,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study = cases.add(
             store, i, build.model(along=(0.0, p)), build.model("cerebroscan", along=(p,), labels=("any",))
         )
-        store.reviews.add(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+        review(store, study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
     add_slices(store, home)
     store.close()
     return home

@@ -473,6 +473,12 @@ def with_line(text: str, line: int, new: str) -> str:
             [{"study": "S0", "series": "", "models": {"m": {"probability": {"any": 2}}}}],
             "entry 1: any: found '2'",
         ),
+        (
+            WIDE,
+            [{"study": "S0", "series": "", "models": {"m": {"probability": {"any": ["x"]}}}}],
+            "predictions.json: entry 1: found a list or an object as a value, expected a result of",
+        ),
+        (WIDE, [["S0"]], "predictions.json: entry 1: found something else (TypeError), expected a result of"),
     ],
 )
 def test_a_bad_row_is_named(refused: Callable[..., str], truth: str, predictions: Any, message: str) -> None:

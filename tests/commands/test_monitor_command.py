@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from ichscope.access import operator
 from ichscope.commands.cli import app
 from ichscope.store import Store
 from tests.support import monitor_builder as builder
+from tests.support.people import set_limit
 from tests.support.store_cases import add
 
 
@@ -48,11 +50,11 @@ def test_quiet_is_zero_and_an_alert_is_one(home: Path, tmp_path: Path) -> None:
     assert found["limits"]["latency"] == 3600.0
     assert {one["name"] for one in found["drifts"]} >= {"age", "scanner", "flagged"}
     store = Store.open(home=home)
-    store.adjustments.set_limit("latency", 1.0, who="Ann", why="test")
+    set_limit(store, "latency", 1.0, who="Ann", why="test")
     try:
         loud, told = call("--check", "--json", "-"), call()
     finally:
-        store.adjustments.set_limit("latency", None, who="Ann", why="back")
+        set_limit(store, "latency", None, who="Ann", why="back")
         store.close()
     assert (loud.exit_code, told.exit_code) == (1, 0)
     assert [one["rule"] for one in json.loads(loud.stdout)["alerts"]] == ["latency"]
@@ -80,18 +82,19 @@ def test_the_current_period_begins_where_asked(tmp_path: Path) -> None:
 
 
 def test_a_limit_is_set_with_name_and_reason(home: Path) -> None:
-    set_it = ("--by", "Ann", "--why", "a stroke unit")
+    set_it = ("--why", "a stroke unit")
     assert call("--check", "--set", "latency=1", *set_it).exit_code == 1
     assert call("--check", "--set", "latency=default", *set_it).exit_code == 0
     store = Store.open(home=home)
     made = [(one.name, one.value, one.who, one.why) for one in store.adjustments.history("alert")[:2]]
     store.close()
-    assert made == [("latency", None, "Ann", "a stroke unit"), ("latency", 1.0, "Ann", "a stroke unit")]
+    me = operator().name
+    assert made == [("latency", None, me, "a stroke unit"), ("latency", 1.0, me, "a stroke unit")]
 
 
 @pytest.mark.parametrize("wrong", ["latency", "latency=soon", "speed=1", "failures=2", "failures=nan"])
 def test_a_wrong_limit_is_not_set(home: Path, wrong: str) -> None:
-    found = call("--set", wrong, "--by", "Ann", "--why", "x")
+    found = call("--set", wrong, "--why", "x")
     assert (found.exit_code, "--set" in found.stderr) == (2, True)
     assert call("--set", "failures=0.5").exit_code == 2
 

@@ -17,6 +17,7 @@ from dashboard.cohort_files import html_of, zip_of
 from ichscope.imaging.series import Header
 from ichscope.store import Cohorts, Filter, Store, StoreError
 from tests.support.large_store import fill
+from tests.support.people import review
 from tests.support.store_cases import MORNING, add, content, many, study
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_the_page_follows_the_store_and_is_not_counted_twice(app: AppTest, monke
     assert len(counted) == 1
     add(store, "b", 0.9)
     assert numbers(app.run())["Studies"] == "2"
-    store.reviews.add(one, "Ann", agree=True, at=MORNING)
+    review(store, one, "Ann", agree=True, at=MORNING)
     assert "first review 0 s" in app.run().metric[3].delta
     assert len(counted) == 3
 

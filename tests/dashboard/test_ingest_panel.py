@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,9 +15,10 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from sqlalchemy import select
 from streamlit.testing.v1 import AppTest
 
-from dashboard import background, cached
+from dashboard import background, cached, warm_up
 from dashboard.background import Background
 from dashboard.upload_queue import UploadQueue
 from ichscope import batch, phantom
@@ -48,7 +51,9 @@ def home(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     st.cache_data.clear()
     yield tmp_path / "home"
     st.cache_resource.clear()
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ichscope")]
+    # Decoders are the whole process's.
+    ours = {thread.name for thread in threading.enumerate() if thread.name.startswith("ichscope")}
+    assert not {name for name in ours if not name.startswith("ichscope-decoder")}
 
 
 @pytest.fixture
@@ -168,6 +173,47 @@ def test_a_killed_server_loses_nothing(store: Store) -> None:
     work.start()
     wait(lambda: idle(work))
     assert (store.jobs.get(job).done, list(work.uploads.upload_ids())) == (2, [])
+
+
+DASHBOARD = """
+import sys, time
+from pathlib import Path
+from dashboard.background import Background
+from ichscope.store import Store
+store = Store.open(home=Path(sys.argv[1]))
+work = Background(store)
+print("ready", flush=True)
+sys.stdin.readline()
+work.start()
+while any(work.uploads.upload_ids()):
+    assert not work.problem, work.problem
+    time.sleep(0.05)
+work.close()
+store.close()
+"""
+
+
+def test_two_dashboards_on_one_store_do_each_study_once(store: Store, home: Path) -> None:
+    command = [sys.executable, "-c", DASHBOARD, str(home)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    two = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
+    here = Background(store)
+    here.start = lambda: None  # type: ignore[method-assign]
+    for dashboard in two:
+        assert dashboard.stdout.readline() == "ready\n"
+    jobs = [here.upload(opened(heads(4, first)), "Upload of 12 files") for first in (0, 4)]
+    for dashboard in two:
+        dashboard.stdin.write("go\n")
+        dashboard.stdin.flush()
+    for dashboard in two:
+        dashboard.communicate(timeout=300)
+        assert dashboard.returncode == 0
+    assert [(store.jobs.get(job).done, store.jobs.get(job).failed) for job in jobs] == [(4, 0), (4, 0)]
+    assert store.worklist.counts().total == 8
+    assert len(store.jobs.recent()) == 2
+    with store.database.reading() as session:
+        attempts = session.scalars(select(tables.JobItem.attempts)).all()
+    assert set(attempts) == {1}, "no item was taken by both"
 
 
 def test_an_upload_without_a_job_gets_one(work: Background, store: Store) -> None:
@@ -358,12 +404,11 @@ def test_a_running_job_is_seen_by_a_new_session(app: AppTest, monkeypatch: pytes
     assert work.look() == []
 
 
-def test_the_first_page_that_is_opened_takes_up_what_was_left(home: Path) -> None:
-    app = AppTest.from_file(str(ROOT / "dashboard/app.py"), default_timeout=60).run()
-    assert not app.exception
+def test_a_server_that_starts_takes_up_what_was_left(home: Path) -> None:
     upload_id = UploadQueue(home).keep(opened(heads(1)))
     os.utime(home / "uploads" / upload_id, (0, 0))
-    app.run()
+    warm_up.begin()
+    warm_up.wait()
     wait(lambda: cached.store().worklist.counts().total == 1)
 
 

@@ -21,6 +21,7 @@ from ichscope.reporting.figures.cohort_tables import in_percent, share
 from ichscope.store import Store
 from tests.support import monitor_builder as builder
 from tests.support import tiny_model
+from tests.support.people import set_threshold
 from tests.support.store_cases import add
 
 ROOT = Path(__file__).parents[2]
@@ -168,7 +169,7 @@ def test_where_nothing_changes_the_page_is_quiet_until_a_limit_is_lowered(store:
     text = words(app)
     assert "1 alert" in text
     assert "5 % of the results took longer than" in text
-    assert "Ann: longest time from arrival to result, 95th percentile 5 (a stroke unit)" in text
+    assert "Ann (as typed): longest time from arrival to result, 95th percentile 5 (a stroke unit)" in text
     assert [(one.name, one.value) for one in store.adjustments.history("alert")] == [("latency", 5.0)]
     app = field(app, "text_input", "Reason").set_value("enough").run()
     app = button(app, "Back to the default").click().run()
@@ -259,7 +260,7 @@ def test_a_threshold_is_set_with_name_and_reason_and_taken_back(store: Store) ->
     assert "Saved. It applies to new results." in words(app)
     (made,) = store.adjustments.history("threshold")
     assert (made.model, made.version, made.name, made.value) == ("cranioscan", "0.0.1-test", "any", 0.7)
-    assert f"Ann on {made.created_at:%Y-%m-%d}: fewer alarms" in words(app)
+    assert f"Ann (as typed) on {made.created_at:%Y-%m-%d}: fewer alarms" in words(app)
     app = field(app, "text_input", "Reason").set_value("enough").run()
     app = button(app, "Back to the card").click().run()
     assert [one.value for one in store.adjustments.history("threshold")] == [None, 0.7]
@@ -286,7 +287,7 @@ def test_study_check_judges_by_the_threshold_that_was_set(store: Store) -> None:
         return words(next(one for one in app.button if one.label.startswith("Subdural bleed")).click().run())
 
     assert "Operating point: Youden." in checked()
-    store.adjustments.set_threshold("cranioscan", "0.0.1-test", "any", 0.9999, who="Ann", why="test")
+    set_threshold(store, "cranioscan", "0.0.1-test", "any", 0.9999, who="Ann", why="test")
     after = checked()
     assert "Operating point: " in after
     assert "Ann on " in after

@@ -30,6 +30,7 @@ from ichscope.store import Store
 from ichscope.tabular.importing import import_predictions, import_truth
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
+from tests.support.people import review
 
 VIEW = str(Path(__file__).parents[2] / "dashboard/views/performance.py")
 
@@ -108,7 +109,7 @@ def reviewed(store: Store, truths: list[bool], kvps: tuple[float, ...] = ()) -> 
         both = [build.model(along=(0.0, p)), build.model("cerebroscan", along=(0.0, p / 2), labels=("any",))]
         header = Header(kvp=kvps[i]) if kvps else None
         study = cases.add(store, i, *both, header=header)
-        store.reviews.add(study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
+        review(store, study, "Ann", labels={"any": bleeds}, at=cases.MORNING)
 
 
 def loaded(store: Store) -> Audit:
@@ -261,7 +262,7 @@ def test_every_figure_follows_from_the_exported_rows(store: Store, tmp_path: Pat
 
 def test_no_name_from_outside_is_a_formula_in_the_csv(store: Store) -> None:
     study = cases.add(store, 0, build.model(), header=Header(scanner="=1+1"))
-    store.reviews.add(study, "Ann", labels={"any": True}, at=cases.MORNING)
+    review(store, study, "Ann", labels={"any": True}, at=cases.MORNING)
     (row,) = csv.DictReader(io.StringIO(csv_bytes(loaded(store).evaluation_set).decode()))
     assert row["scanner"] == "'=1+1"
 
@@ -461,7 +462,7 @@ def test_whose_truth_counts_and_how_slices_become_studies_are_chosen_on_the_page
         study = cases.add(store, i, build.model(along=slices, probability={"any": (i % 10) / 10}))
         # Bob calls more than Ann does, and Cid none.
         for reader, said in (("Ann", bleeds), ("Bob", bleeds or i % 4 == 0), ("Cid", False)):
-            store.reviews.add(study, reader, labels={"any": said}, at=cases.MORNING)
+            review(store, study, reader, labels={"any": said}, at=cases.MORNING)
     app = page()
     positives = {
         "majority": sum(i % 3 == 0 for i in range(30)),

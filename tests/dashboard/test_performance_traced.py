@@ -33,6 +33,7 @@ from ichscope.reporting.figures.formatting import interval, label_name
 from ichscope.store import Store
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
+from tests.support.people import review
 
 VIEW = str(Path(__file__).parents[2] / "dashboard/views/performance.py")
 FIRST, SECOND = "model:cranioscan@1.0", "model:cerebroscan@1.0"
@@ -75,7 +76,7 @@ def fill(store: Store) -> None:
         study = cases.add(store, i, *models, header=header)
         # Of some studies the reader does not say what kind it is.
         said = {label: bleeds for label, bleeds in truth.items() if label == "any" or i % 10}
-        store.reviews.add(study, "Ann", labels=said, at=cases.MORNING)
+        review(store, study, "Ann", labels=said, at=cases.MORNING)
 
 
 def numbers(exported: dict[str, np.ndarray], name: str) -> np.ndarray:

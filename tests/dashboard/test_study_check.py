@@ -1,8 +1,10 @@
+import gc
 import io
 import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import uploads as page_uploads
 from ichscope import phantom
+from ichscope.imaging.limits import Holding
 from tests.support import tiny_model
 
 ROOT = Path(__file__).parents[2]
-APP = str(ROOT / "dashboard/app.py")
+APP = str(ROOT / "dashboard/router.py")
 BLEED = "intraparenchymal"
 
 
@@ -96,7 +99,7 @@ def test_an_upload_without_a_result_stays(app: AppTest, monkeypatch: pytest.Monk
 def raise_threshold(model: Path) -> None:
     """Make a model that never flags."""
     card = json.loads((model / "card.json").read_text())
-    card["thresholds"] = dict.fromkeys(card["thresholds"], 1.5)
+    card["thresholds"] = dict.fromkeys(card["thresholds"], 1.0)
     (model / "card.json").write_text(json.dumps(card))
 
 
@@ -294,3 +297,32 @@ def test_of_several_series_one_speaks_and_another_is_analysed_and_chosen(app: Ap
     (study,) = app.session_state["results"]
     roles = [(entry["role"], entry["name"]) for entry in study.to_json()]
     assert roles == [("speaks for the study", "e/bone"), ("other series", "e/soft")]
+
+
+def test_new_study_lets_go_of_the_voxels_at_once(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Holding] = []
+    monkeypatch.setattr(Holding, "__init__", _noted(Holding.__init__, made))
+    check(app, uploads())
+    [holding] = made
+    assert holding.held_bytes == 8 * 128 * 128 * 2
+    gc.disable()  # at once, and not when Python happens to look for cycles
+    try:
+        next(button for button in app.button if button.label == "New study").click().run()
+        assert holding.held_bytes == 0
+    finally:
+        gc.enable()
+
+
+def _noted(real: Callable[..., None], made: list[Holding]) -> Callable[..., None]:
+    def init(self: Holding, most_mib: int) -> None:
+        real(self, most_mib)
+        made.append(self)
+
+    return init
+
+
+def test_more_than_a_page_takes_at_once_is_refused_and_let_go(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ICHSCOPE_UPLOAD_MB", "1")
+    check(app, [("a.dcm", bytes(2 << 20), "application/dicom")])
+    assert "Found 2 MB in one upload, expected at most 1." in words(app)
+    assert "results" not in app.session_state

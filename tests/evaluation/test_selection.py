@@ -24,6 +24,7 @@ from ichscope.store import Filter, Store
 from ichscope.tabular.importing import Imported, import_predictions, import_truth
 from ichscope.tabular.table import TableError
 from tests.support import results_builder as build
+from tests.support.people import choose, review
 from tests.support.store_cases import MORNING, add, content, many, study
 
 OWN = "model:cranioscan@1.0"
@@ -284,11 +285,11 @@ def test_results_of_another_installation_come_in_as_json(store: Store, tmp_path:
 
 def reviewed(store: Store) -> list[int]:
     ids = [add(store, name, 0.9) for name in range(4)]
-    store.reviews.add(ids[0], "Ann", labels={"any": True})
-    store.reviews.add(ids[0], "Bob", labels={"any": False})
-    store.reviews.add(ids[1], "Ann", labels={"any": True})
-    store.reviews.add(ids[1], "Ann", labels={"any": False, "subdural": True})
-    store.reviews.add(ids[2], "Bob", comment="nothing to say")
+    review(store, ids[0], "Ann", labels={"any": True})
+    review(store, ids[0], "Bob", labels={"any": False})
+    review(store, ids[1], "Ann", labels={"any": True})
+    review(store, ids[1], "Ann", labels={"any": False, "subdural": True})
+    review(store, ids[2], "Bob", comment="nothing to say")
     return ids
 
 
@@ -318,8 +319,8 @@ def test_of_several_series_of_a_study_the_one_that_speaks_counts(store: Store, t
     truth(f"study,any\n{first.study},1\n")
     evaluation_set = load(store, Selection("import:1", (OWN,)))
     assert (evaluation_set.study.tolist(), evaluation_set.models[OWN].probability["any"].tolist()) == ([number], [0.2])
-    store.reviews.add(number, "Ann", labels={"any": True})
-    store.series.choose(number, store.series.of(number)[1].id, "Ann")
+    review(store, number, "Ann", labels={"any": True})
+    choose(store, number, store.series.of(number)[1].id, "Ann")
     evaluation_set = load(store, Selection("reviews", (OWN,)))
     assert (evaluation_set.study.tolist(), evaluation_set.models[OWN].probability["any"].tolist()) == ([number], [0.7])
 
@@ -382,7 +383,7 @@ def test_a_filter_leaves_only_studies_of_the_store(store: Store, truth: Callable
 
 def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
     for name, threshold in (("a", 0.3), ("b", 0.5)):
-        store.reviews.add(add(store, name, build.model(along=(0.4,), threshold=threshold)), "Ann", labels={"any": True})
+        review(store, add(store, name, build.model(along=(0.4,), threshold=threshold)), "Ann", labels={"any": True})
     evaluation_set = load(store, Selection("reviews", (OWN,)))
     assert evaluation_set.models[OWN].thresholds["any"] == 0.5
     assert "cranioscan 1.0: 1 results were made with other thresholds; the newest ones count" in evaluation_set.notes
@@ -391,7 +392,7 @@ def test_results_made_with_other_thresholds_are_said(store: Store) -> None:
 def test_the_thresholds_in_force_are_those_of_the_audited_studies(store: Store) -> None:
     for hours, (name, threshold) in enumerate((("a", 0.3), ("b", 0.6), ("c", 0.5))):
         made = build.model(along=(0.4,), threshold=threshold)
-        store.reviews.add(add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
+        review(store, add(store, name, made, hours=24 * hours), "Ann", labels={"any": True})
     for days, threshold, others in ((1, 0.3, 0), (2, 0.6, 1), (3, 0.5, 2)):
         early = Filter(until=MORNING + timedelta(days=days, hours=-1))
         evaluation_set = load(store, Selection("reviews", (OWN,), filter=early))
@@ -405,7 +406,7 @@ def test_which_studies_readers_chose_is_said(store: Store) -> None:
     ids = [add(store, name, 0.9 if name < 4 else 0.1, hours=24 * (name % 2)) for name in range(10)]
     add(store, "not analysed")
     for study_id in (*ids[:3], ids[4]):
-        store.reviews.add(study_id, "Ann", labels={"any": True})
+        review(store, study_id, "Ann", labels={"any": True})
     said = (
         "4 of 10 studies that a model judged are reviewed, 75.0 % of the 4 that a model flags and 16.7 % of the 6 oth"
     )
@@ -417,7 +418,7 @@ def test_which_studies_readers_chose_is_said(store: Store) -> None:
         one.startswith("3 of 5 studies that a model judged are reviewed, 100.0 % of the 2") for one in early.notes
     )
     for study_id in ids:
-        store.reviews.add(study_id, "Ann", labels={"any": True})
+        review(store, study_id, "Ann", labels={"any": True})
     assert not any("are reviewed" in one for one in load(store, Selection("reviews", (OWN,))).notes)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +98,12 @@ def _edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (_edit(lambda raw: raw.update(labels=["any", "subgaleal"])), "found 'subgaleal'"),
         (_edit(lambda raw: raw.update(labels=["subdural"])), "expected the label 'any'"),
         (_edit(lambda raw: raw["thresholds"].pop("subdural")), "none of 'subdural'"),
+        (_edit(lambda raw: raw["thresholds"].update(any=math.nan)), "thresholds from 0 to 1, found nan of 'any'"),
+        (_edit(lambda raw: raw["thresholds"].update(any=math.inf)), "thresholds from 0 to 1, found inf of 'any'"),
+        (_edit(lambda raw: raw["thresholds"].update(subdural=-0.1)), "thresholds from 0 to 1, found -0.1"),
+        (_edit(lambda raw: raw["thresholds"].update(any="0.5")), "thresholds from 0 to 1, found '0.5'"),
+        (_edit(lambda raw: raw["slice_thresholds"].update(any=True)), "thresholds from 0 to 1, found True"),
+        (_edit(lambda raw: raw["operating_points"][0].update(threshold=1.5)), "thresholds from 0 to 1, found 1.5"),
         (_edit(lambda raw: raw.update(default_point="best")), "found 'best'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

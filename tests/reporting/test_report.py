@@ -19,13 +19,15 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 
 from dashboard.performance import files
+from ichscope.access import operator
 from ichscope.commands.cli import app
 from ichscope.evaluation.selection import EvaluationSet, ModelColumn, Selection, load, truth_sources
 from ichscope.labels import LABELS
 from ichscope.reporting.report import About, EvaluationReport, in_words
 from ichscope.reporting.report_figures import drawings
-from ichscope.store import Filter, Store
+from ichscope.store import Filter, Store, TrailFilter
 from ichscope.tabular.importing import import_predictions, import_truth
+from tests.support.people import review, set_threshold
 from tests.support.store_cases import add, many
 
 ABOUT = About("22 November 2026", "QA", selection={"Truth": "Reviews"})
@@ -119,10 +121,10 @@ def test_the_page_says_what_it_stands_on(page: str, report: EvaluationReport) ->
 
 def test_who_set_the_threshold_in_force_and_why_stand_in_the_report(tmp_path: Path) -> None:
     store = Store.open(home=tmp_path)
-    store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.3, who="Ann", why="the first of two")
-    second = store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
-    store.reviews.add(add(store, "a", 0.9), "Bob", labels={"any": True})
-    store.adjustments.set_threshold("cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
+    set_threshold(store, "cranioscan", "1.0", "any", 0.3, who="Ann", why="the first of two")
+    second = set_threshold(store, "cranioscan", "1.0", "any", 0.7, who="Ann", why="fewer alarms at night")
+    review(store, add(store, "a", 0.9), "Bob", labels={"any": True})
+    set_threshold(store, "cranioscan", "1.0", "any", 0.8, who="Ann", why="not in force in these results")
     made = EvaluationReport(load(store, Selection("reviews", ("model:cranioscan@1.0",))), ABOUT)
     store.close()
     (row,) = cells(downloads(made.html())["set_thresholds.csv"])
@@ -310,8 +312,9 @@ def test_files_are_imported_listed_and_removed(home: Path) -> None:
     vendor = write(home / "vendor.csv", "study,model,any\nA,product,0.5\n")
     assert "Models: product" in run("import-predictions", vendor).stdout
     listed = run("imports").stdout
-    assert re.search(r"^2 +predictions .* vendor\.csv: 1 rows by study; product$", listed, re.MULTILINE)
-    assert re.search(r"^1 +truth .* Two readers: 2 rows by study; R1, R2$", listed, re.MULTILINE)
+    by = f", imported by {re.escape(operator().name)}$"
+    assert re.search(rf"^2 +predictions .* vendor\.csv: 1 rows by study; product{by}", listed, re.MULTILINE)
+    assert re.search(rf"^1 +truth .* Two readers: 2 rows by study; R1, R2{by}", listed, re.MULTILINE)
     assert run("imports", "--remove", 1).exit_code == 0
     assert run("imports", "--remove", 1).exit_code == 2
     assert "Two readers" not in run("imports").stdout
@@ -330,11 +333,14 @@ def test_a_report_comes_with_its_tables(store: Store, home: Path) -> None:
     many(store, 60)
     import_predictions(store, write(home / "stranger.csv", "study,any\nA,0.5\n"))
     output = home / "report.html"
-    options = ("--output", output, "--tables", home / "tables", "--date", "today", "--by", "QA")
+    options = ("--output", output, "--tables", home / "tables", "--date", "today")
     done = run("report", *options)
     assert done.exit_code == 0, done.output
     page = output.read_text(encoding="utf-8")
-    assert "<p>today, QA</p>" in page
+    assert f"<p>today, {operator().name}</p>" in page, "whoever runs the command has made it"
+    (line,) = store.trail.events(TrailFilter(action="exported"))
+    assert (line.who, line.key, line.details) == (operator().name, "report", {"format": "html", "tables": True})
+    assert run("report", *options, "--by", "Somebody else").exit_code == 2
     assert "stranger" not in page, "who says nothing of these studies is left out"
     evaluation_set = load(store, Selection("reviews", ("model:cerebroscan@1.0", "model:cranioscan@1.0")))
     assert evaluation_set.sha256 in page
@@ -351,8 +357,8 @@ def test_a_report_comes_with_its_tables(store: Store, home: Path) -> None:
 def test_page_and_command_give_the_same_report_on_the_same_input(store: Store, home: Path) -> None:
     many(store, 60)
     selection = Selection("reviews", ("model:cerebroscan@1.0", "model:cranioscan@1.0"))
-    made = files.report(load(store, selection), in_words(selection, truth_sources(store)[0]), "QA")
-    options = ("--output", home / "report.html", "--date", made.about.date, "--by", "QA")
+    made = files.report(load(store, selection), in_words(selection, truth_sources(store)[0]), operator().name)
+    options = ("--output", home / "report.html", "--date", made.about.date)
     assert run("report", *options).exit_code == 0
     assert (home / "report.html").read_text(encoding="utf-8") == made.html()
 
@@ -381,7 +387,7 @@ def test_a_store_that_cannot_be_opened_is_said(home: Path, monkeypatch: pytest.M
 
 
 def test_a_selection_is_said_in_words(store: Store) -> None:
-    store.reviews.add(add(store, "a", 0.5), "Ann", labels={"any": True})
+    review(store, add(store, "a", 0.5), "Ann", labels={"any": True})
     filter = Filter(scanner="S", status=("analysed", "limited"), label="subdural", by="reader")
     found = in_words(Selection("reviews", (), readers="any", rule="max", filter=filter), truth_sources(store)[0])
     assert found == {

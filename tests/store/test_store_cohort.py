@@ -13,6 +13,7 @@ from ichscope.labels import LABELS, SUBTYPES
 from ichscope.store import Filter, Store, WorklistRow, results
 from ichscope.store.tables import Study
 from tests.support import results_builder as build
+from tests.support.people import review
 from tests.support.store_cases import MORNING, add, content, many, study
 
 EDGES: dict[str, tuple[str, float | None]] = {
@@ -90,8 +91,8 @@ def test_edges_of_score_bins(store: Store, probability: float, low: float, high:
 
 def test_waits_fall_between_their_edges(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.reviews.add(id, "Ann", agree=True, at=MORNING + timedelta(minutes=5))
-    store.reviews.add(id, "Bob", agree=True, at=MORNING + timedelta(days=3))
+    review(store, id, "Ann", agree=True, at=MORNING + timedelta(minutes=5))
+    review(store, id, "Bob", agree=True, at=MORNING + timedelta(days=3))
     found = store.cohorts.read()
     [wait] = [one for one in found.waits if one.of == "review" and one.studies]
     assert (wait.low_s, wait.high_s) == (300, 900), "the first review counts"
@@ -125,7 +126,7 @@ def test_the_state_changes_with_every_change_of_the_tables(store: Store) -> None
     seen = [store.cohorts.state()]
     id = add(store, "a", 0.9)
     seen.append(store.cohorts.state())
-    store.reviews.add(id, "Ann", agree=True, at=MORNING)
+    review(store, id, "Ann", agree=True, at=MORNING)
     seen.append(store.cohorts.state())
     add(store, "a", replace(build.model(along=(0.1,)), version="2.0"))
     seen.append(store.cohorts.state())

@@ -15,6 +15,7 @@ from ichscope.monitor import MonitorError, MonitoringPeriod, MonitoringReport, m
 from ichscope.store import Store
 from tests.support import monitor_builder as builder
 from tests.support import results_builder as build
+from tests.support.people import review, set_limit
 from tests.support.store_cases import MORNING, add
 
 DAY = date(2026, 3, 1)
@@ -52,8 +53,8 @@ def test_a_renewed_result_is_the_only_current_one(store: Store) -> None:
 def test_reviews_count_by_the_week_of_the_newest(store: Store) -> None:
     studies = [add(store, name, 0.9) for name in "abc"]
     for study, agree, later in zip(studies, (True, False, None), (0, 0, 7), strict=True):
-        store.reviews.add(study, "Ann", agree=agree, at=MORNING + timedelta(days=later))
-    store.reviews.add(studies[0], "Ann", agree=True, at=MORNING + timedelta(days=1))
+        review(store, study, "Ann", agree=agree, at=MORNING + timedelta(days=later))
+    review(store, studies[0], "Ann", agree=True, at=MORNING + timedelta(days=1))
     weeks = [(one.week, one.agree, one.disagree) for one in store.arrivals.review_weeks(False)]
     # The first of March 2026 is a Sunday, the last day of its week.
     assert weeks == [(date(2026, 2, 23), 0, 1), (date(2026, 3, 2), 1, 0)]
@@ -135,13 +136,13 @@ def test_nothing_is_alarmed_where_nothing_changes(quiet: Store) -> None:
 
 def test_a_quiet_time_and_a_slow_one_are_alarmed_by_limits_that_can_be_set(quiet: Store) -> None:
     assert [one.rule for one in monitor(quiet, now=NOW + timedelta(days=8)).alerts] == ["silence"]
-    quiet.adjustments.set_limit("latency", 10.0, who="Ann", why="a stroke unit")
-    quiet.adjustments.set_limit("sensitivity", 0.9, who="Ann", why="test")
+    set_limit(quiet, "latency", 10.0, who="Ann", why="a stroke unit")
+    set_limit(quiet, "sensitivity", 0.9, who="Ann", why="test")
     try:
         found = monitor(quiet, now=NOW).alerts
     finally:
         for rule in ("latency", "sensitivity"):
-            quiet.adjustments.set_limit(rule, None, who="Ann", why="back")
+            set_limit(quiet, rule, None, who="Ann", why="back")
     assert {one.rule for one in found} == {"latency", "sensitivity"}
     assert monitor(quiet, now=NOW).alerts == ()
 
@@ -181,7 +182,7 @@ def test_a_model_that_stops_while_the_other_goes_on_is_alarmed(store: Store) -> 
     assert [(one.rule, one.about) for one in found.alerts] == [("no result", "cranioscan")]
     assert found.alerts[0].text.startswith("97.7 % of the analysed studies have no result of cranioscan, at least")
     assert (found.missing_output_before["cranioscan"].value, found.missing_output["cerebroscan"].value) == (0, 0)
-    store.adjustments.set_limit("no result", 1.0, who="Ann", why="taken out of service")
+    set_limit(store, "no result", 1.0, who="Ann", why="taken out of service")
     assert monitor(store, now=NOW).alerts == ()
 
 

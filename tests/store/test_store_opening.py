@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +26,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from ichscope.home import with_driver
-from ichscope.store import Filter, Store, StoreError
+from ichscope.imaging.series import SeriesFacts
+from ichscope.store import Filter, Store, StoreDamagedError, StoreError
 from ichscope.store.database import open_engine
 from ichscope.store.imported_tables import as_texts
 from ichscope.store.migrate import HEAD, MIGRATIONS, migrate, revision
 from ichscope.store.tables import Base
-from tests.store.conftest import Server
+from tests.support.postgresql import Server
 from tests.support.store_cases import add, content, study
 
 # Written by the first revision, with the program of that time; never to be made anew.
@@ -34,6 +40,10 @@ FIRST = Path(__file__).with_name("revision_0001.sql")
 FIRST_KEY = "11" * 32
 # Written by ICHScope 0.3, whose every series was a study of its own.
 SERIES_AS_STUDIES = Path(__file__).with_name("revision_0006.sql")
+# Tables that came after all of these, and the one row that a store begins with.
+OF_ACCESS = dict.fromkeys(("accounts", "sessions", "tokens", "attempts", "folders", "audit_trail"), 0) | {
+    "audit_ends": 1
+}
 
 NEXT = """
 import sqlalchemy as sa
@@ -68,7 +78,7 @@ def test_a_database_of_the_first_revision_opens_with_all_its_rows(
     # The one row of truth has become a file with one row.
     assert after.pop("imported_tables") == after.pop("raters") == before.pop("truth") == 1
     # Each old row is a study with one series.
-    assert after == before | {"adjustments": 0, "series": before["studies"], "series_choices": 0}
+    assert after == before | {"adjustments": 0, "series": before["studies"], "series_choices": 0} | OF_ACCESS
     first, second, third = store.worklist.page(order="oldest")
     assert (first.priority, second.priority, third.priority) == ("likely", "negative", "not analysed")
     assert {row.institution for row in (first, second, third)} == {""}
@@ -97,7 +107,8 @@ def test_a_database_of_every_revision_opens_with_all_its_rows(
     store = open_store(url)
     named = {"sheets": "imported_tables", "voices": "raters"}
     before = {named.get(name, name): rows for name, rows in before.items()}
-    assert count_rows(url) == {"adjustments": 0, "series": before["studies"], "series_choices": 0} | before
+    assert count_rows(url) == {"adjustments": 0, "series": before["studies"], "series_choices": 0} | OF_ACCESS | before
+    assert not any(review.signed for study in (1, 2, 3) for review in store.reviews.of(study)), "names were typed"
     assert [(row.slices, row.institution) for row in store.worklist.page(order="oldest")] == [(2, ""), (2, ""), (0, "")]
     assert sum(wait.studies for wait in store.cohorts.read().waits if wait.of == "result") == 3
 
@@ -149,6 +160,39 @@ def test_no_study_is_lost_where_two_patients_had_one_identifier(
     assert store.results.record(result, content("a third series"), patient_id="P5") == second.id
     assert store.results.record(result, content("a fourth series"), patient_id="P4") == first.id
     assert store.results.record(result, content("a fifth series")) == first.id, "without a patient: the first"
+
+
+def test_series_with_the_finding_of_a_contrast_agent_get_it_as_a_fact(
+    url: str, tmp_path: Path, open_store: Callable[[str], Store]
+) -> None:
+    (tmp_path / "key").write_text(FIRST_KEY)
+    load(url, tmp_path / "old.db", SERIES_AS_STUDIES, "0006")
+    upgrade(url, "0009")
+    engine = open_engine(with_driver(url))
+    found = "INSERT INTO findings (series_id, place, level, code, text) VALUES (:series, :place, 'warning', :code, '')"
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        for place, (series, code) in enumerate(((3, "contrast"), (3, "kvp"), (4, "kvp")), 50):
+            connection.execute(sa.text(found), {"series": series, "place": place, "code": code})
+        before = dict(connection.execute(sa.text("SELECT id, facts FROM series")).all())
+    rows = count_rows(url)
+    speak = "SELECT id, series_id, series_reason FROM studies"
+    with engine.connect() as connection:
+        spoke = connection.execute(sa.text(speak)).all()
+    open_store(url)
+    assert count_rows(url) == rows | OF_ACCESS
+    with engine.connect() as connection:
+        after = dict(connection.execute(sa.text("SELECT id, facts FROM series")).all())
+        assert connection.execute(sa.text(speak)).all() == spoke
+    engine.dispose()
+    facts = {series: as_facts(text) for series, text in after.items()}
+    assert {series for series, fact in facts.items() if fact.contrast} == {3, 5}
+    facts[3] = replace(facts[3], contrast=False)
+    assert facts == {series: as_facts(text) for series, text in before.items()}
+
+
+def as_facts(text: Any) -> SeriesFacts:
+    """Facts of a series as a database keeps them: SQLite as text, PostgreSQL as what it says."""
+    return SeriesFacts(**(json.loads(text) if isinstance(text, str) else text))
 
 
 def test_a_migration_that_is_killed_leaves_the_old_tables(tmp_path: Path) -> None:
@@ -264,10 +308,43 @@ def test_several_that_open_at_once_make_the_tables_once(url: str, tmp_path: Path
         store.close()
 
 
+def test_a_new_file_that_another_is_turning_to_its_log_is_waited_for(tmp_path: Path) -> None:
+    """SQLite says at once that it is busy when two do this together, whatever its time-out."""
+
+    class Busy(sqlite3.Cursor):
+        refusals = 2
+
+        def execute(self, sql: str, parameters: Any = ()) -> Busy:
+            if sql == "PRAGMA journal_mode = WAL" and Busy.refusals:
+                Busy.refusals -= 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise error
+            super().execute(sql, parameters)
+            return self
+
+    class BusyConnection(sqlite3.Connection):
+        def cursor(self, factory: Any = Busy) -> Any:
+            return super().cursor(factory)
+
+    engine = open_engine(f"sqlite:///{tmp_path}/new.db")
+    sa.event.listen(engine, "do_connect", lambda *_: BusyConnection(tmp_path / "new.db", check_same_thread=False))
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+    assert not Busy.refusals
+    engine.dispose()
+
+
 def test_another_key_is_refused(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> None:
     open_store(url)
+    key = tmp_path / "elsewhere" / "key"
+    with pytest.raises(StoreError, match=f"a key that is not there any more: expected it in {key}"):
+        Store.open(url, key.parent)
+    assert not key.exists(), "a new key would be no help"
+    key.write_text("22" * 32)
     with pytest.raises(StoreError, match="made with another key"):
-        Store.open(url, tmp_path / "elsewhere")
+        Store.open(url, key.parent)
+    assert key.read_text() == "22" * 32
 
 
 def test_everything_lies_at_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,9 +379,81 @@ def test_a_database_that_cannot_be_had_is_said(url: str, said: str, tmp_path: Pa
 
 def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"something else " * 100)
-    with pytest.raises(StoreError, match="its file is something else"):
+    with pytest.raises(StoreDamagedError, match=r"its file is something else.*ichscope restore"):
         Store.open(f"sqlite:///{tmp_path}/x.db", tmp_path)
     assert (tmp_path / "x.db").read_bytes() == b"something else " * 100
+
+
+def test_a_database_that_is_gone_is_said_never_made_anew_and_its_return_is_noticed(tmp_path: Path) -> None:
+    home, away = tmp_path / "100% a#b", tmp_path / "away"
+    store = Store.open(home=home)
+    add(store, "a", 0.9)
+    home.rename(away)
+    home.mkdir()  # as the place of a mount that is gone
+    for _ in range(2):
+        with pytest.raises(StoreError, match="its file cannot be opened"):
+            add(store, "b", 0.9)
+    assert list(home.iterdir()) == []
+    home.rmdir()
+    away.rename(home)
+    add(store, "b", 0.9)
+    assert store.worklist.counts().total == 2
+    # A copy that was put in its place is what counts from then on.
+    store.database.tidy()
+    database = home / "ichscope.db"
+    shutil.copyfile(database, tmp_path / "copy")
+    add(store, "c", 0.9)
+    for path in home.glob("ichscope.db*"):
+        path.unlink()
+    (tmp_path / "copy").rename(database)
+    assert store.worklist.counts().total == 2
+    add(store, "d", 0.9)
+    store.close()
+    reopened = Store.open(home=home)
+    assert reopened.worklist.counts().total == 3
+    reopened.close()
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "a database without tables"])
+def test_an_empty_database_beside_a_key_is_no_new_store(tmp_path: Path, left: str) -> None:
+    store = Store.open(home=tmp_path)
+    add(store, "a", 0.9)
+    store.close()
+    database = tmp_path / "ichscope.db"
+    database.unlink()
+    if left == "an empty file":
+        database.touch()
+    elif left == "a database without tables":
+        sqlite3.connect(database).execute("PRAGMA journal_mode = WAL")
+    for _ in range(2):  # nor at the next try
+        with pytest.raises(StoreDamagedError, match=r"missing or empty, and yet there is a key.*ichscope restore"):
+            Store.open(home=tmp_path)
+    (tmp_path / "key").unlink()
+    Store.open(home=tmp_path).close()
+
+
+def test_a_first_opening_that_is_killed_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / "ichscope.db").touch()
+    killed = (
+        "import os, signal, sys; from pathlib import Path; from ichscope import home; from ichscope.store import Store;"
+        "home._make_key = lambda path: os.kill(os.getpid(), signal.SIGKILL); Store.open(home=Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    Store.open(home=tmp_path).close()
+
+
+def test_a_damaged_database_is_said_with_what_to_do(tmp_path: Path) -> None:
+    store = Store.open(home=tmp_path)
+    for number in range(20):
+        add(store, number, 0.9)
+    store.close()
+    with (tmp_path / "ichscope.db").open("r+b") as file:
+        rest = file.seek(0, 2) - 4096
+        file.seek(4096)
+        file.write(os.urandom(rest))
+    with pytest.raises(StoreDamagedError, match=r"its file is damaged.*ichscope restore"):
+        Store.open(home=tmp_path).worklist.page()
 
 
 def test_a_damaged_key_is_said(tmp_path: Path) -> None:

@@ -9,20 +9,22 @@ from ichscope.labels import LABELS
 from ichscope.store import Filter, Saved, Store, StoreError
 from ichscope.store.priority import Opinion, model_labels, priority, rank
 from tests.support import results_builder as build
+from tests.support.people import review
 from tests.support.store_cases import MORNING, add, study
 
 
 def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
     id = add(store, "a", 0.9)
-    saved = store.reviews.add(
-        id, " Ann ", agree=False, labels={"any": True, "subdural": True, "epidural": False},
+    saved = review(
+        store, id, "Ann", agree=False, labels={"any": True, "subdural": True, "epidural": False},
         marks={1: ["subdural", "any"]}, poor_quality=True, comment=" thin ", at=MORNING,
     )  # fmt: skip
-    [review] = store.reviews.of(id)
-    assert review == saved.review
-    assert (review.reader, review.comment, review.poor_quality, review.created_at) == ("Ann", "thin", True, MORNING)
-    assert review.labels == {"any": True, "epidural": False, "subdural": True}
-    assert review.marks == {1: ("subdural", "any")}
+    [kept] = store.reviews.of(id)
+    assert kept == saved.review
+    assert (kept.reader, kept.comment, kept.poor_quality, kept.created_at) == ("Ann", "thin", True, MORNING)
+    assert kept.signed
+    assert kept.labels == {"any": True, "epidural": False, "subdural": True}
+    assert kept.marks == {1: ("subdural", "any")}
     row = store.worklist.row(id)
     assert (row.reviews, row.reviewed_at, row.reader_labels["subdural"], row.reader_labels["subarachnoid"]) == (
         1,
@@ -34,16 +36,16 @@ def test_a_review_comes_back_as_it_was_given(store: Store) -> None:
 
 def test_two_readers_keep_both_words_and_the_second_is_told(store: Store) -> None:
     id = add(store, "a", 0.9)
-    ann = store.reviews.add(id, "Ann", agree=True)
+    ann = review(store, id, "Ann", agree=True)
     assert ann.unseen == ()
-    bob = store.reviews.add(id, "Bob", agree=False, labels={"any": False})
+    bob = review(store, id, "Bob", agree=False, labels={"any": False})
     assert [review.reader for review in bob.unseen] == ["Ann"]
     assert [review.reader for review in store.reviews.of(id)] == ["Ann", "Bob"]
     assert store.worklist.row(id).agreement == "conflict"
-    again = store.reviews.add(id, "Ann", labels={"any": False}, based_on=bob.review.id)
+    again = review(store, id, "Ann", labels={"any": False}, based_on=bob.review.id)
     assert again.unseen == ()
     assert store.worklist.row(id).agreement == "disagree"
-    assert store.reviews.add(id, "Ann", agree=True, based_on=ann.review.id).unseen == (bob.review,)
+    assert review(store, id, "Ann", agree=True, based_on=ann.review.id).unseen == (bob.review,)
 
 
 def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
@@ -51,7 +53,7 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
 
     def save(reader: str) -> None:
         gate.wait()
-        saved.append(store.reviews.add(id, reader, agree=True))
+        saved.append(review(store, id, reader, agree=True))
 
     threads = [threading.Thread(target=save, args=[reader]) for reader in ("Ann", "Bob")]
     for thread in threads:
@@ -82,7 +84,7 @@ def test_of_two_who_save_at_once_one_is_told(store: Store) -> None:
 def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None]], agreement: str, read: bool) -> None:
     id = add(store, "a", 0.9)
     for reader, agree, any_bleed in words:
-        store.reviews.add(id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
+        review(store, id, reader, agree=agree, labels={} if any_bleed is None else {"any": any_bleed})
     row = store.worklist.row(id)
     assert (row.agreement, row.reader_labels["any"]) == (agreement, read)
 
@@ -90,8 +92,8 @@ def test_agreement(store: Store, words: list[tuple[str, bool | None, bool | None
 def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -> None:
     """Else the kinds' prevalence among readers would be counted over bleeds alone."""
     positive, negative = add(store, "a", 0.9), add(store, "b", 0.1)
-    store.reviews.add(positive, "Ann", labels={"any": True, "subdural": True})
-    saved = store.reviews.add(negative, "Ann", agree=True)
+    review(store, positive, "Ann", labels={"any": True, "subdural": True})
+    saved = review(store, negative, "Ann", agree=True)
     assert saved.review.labels == dict.fromkeys(LABELS, False)
     [subdural] = [one for one in store.cohorts.read().prevalence if (one.by, one.label) == ("reader", "subdural")]
     assert (subdural.positives, subdural.studies) == (1, 2)
@@ -99,9 +101,9 @@ def test_to_agree_that_nothing_bleeds_is_to_say_so_of_every_kind(store: Store) -
 
 def test_a_comment_takes_nobodys_word_away(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.reviews.add(id, "Ann", labels={"any": True, "subdural": True, "epidural": False})
-    store.reviews.add(id, "Bob", comment="motion", poor_quality=True)
-    store.reviews.add(id, "Ann", agree=True)
+    review(store, id, "Ann", labels={"any": True, "subdural": True, "epidural": False})
+    review(store, id, "Bob", comment="motion", poor_quality=True)
+    review(store, id, "Ann", agree=True)
     row = store.worklist.row(id)
     assert (row.agreement, row.reviews) == ("disagree", 3)
     assert (row.reader_labels["any"], row.reader_labels["subdural"], row.reader_labels["epidural"]) == (
@@ -113,15 +115,15 @@ def test_a_comment_takes_nobodys_word_away(store: Store) -> None:
 
 def test_another_word_on_any_takes_its_kinds_along(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.reviews.add(id, "Ann", labels={"any": True, "subdural": True})
-    store.reviews.add(id, "Ann", labels={"any": False})
-    store.reviews.add(id, "Ann", labels={"any": True})
+    review(store, id, "Ann", labels={"any": True, "subdural": True})
+    review(store, id, "Ann", labels={"any": False})
+    review(store, id, "Ann", labels={"any": True})
     assert store.worklist.row(id).reader_labels == dict.fromkeys(LABELS) | {"any": True}
 
 
 def test_a_new_version_is_compared_with_what_readers_have_said(store: Store) -> None:
     id = add(store, "a", 0.9)
-    store.reviews.add(id, "Ann", agree=True)
+    review(store, id, "Ann", agree=True)
     assert store.worklist.counts(Filter(agreement="disagree")).total == 0
     store.results.rescore(id, study("a", replace(build.model(along=(0.0, 0.1)), version="2")))
     assert store.worklist.row(id).agreement == "disagree"
@@ -132,20 +134,18 @@ def test_a_new_version_is_compared_with_what_readers_have_said(store: Store) -> 
 
 def test_agreeing_with_nothing_says_nothing(store: Store) -> None:
     id = add(store, "a")
-    saved: Saved = store.reviews.add(id, "Ann", agree=True)
+    saved: Saved = review(store, id, "Ann", agree=True)
     assert saved.review.labels == {}
 
 
 def test_wrong_reviews_are_refused(store: Store) -> None:
     id = add(store, "a", 0.9)
     with pytest.raises(ValueError, match="expected labels among any"):
-        store.reviews.add(id, "Ann", labels={"bleed": True})
+        review(store, id, "Ann", labels={"bleed": True})
     with pytest.raises(ValueError, match="expected labels among any"):
-        store.reviews.add(id, "Ann", marks={0: ["bleed"]})
-    with pytest.raises(ValueError, match="reader's name"):
-        store.reviews.add(id, "  ")
+        review(store, id, "Ann", marks={0: ["bleed"]})
     with pytest.raises(StoreError, match="no study number 99"):
-        store.reviews.add(99, "Ann")
+        review(store, 99, "Ann")
     assert store.reviews.of(id) == ()
 
 

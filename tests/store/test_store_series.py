@@ -13,6 +13,7 @@ from ichscope.imaging.series import SeriesFacts
 from ichscope.results import OTHER_SERIES
 from ichscope.store import Filter, Store, StoreError
 from tests.support import results_builder as build
+from tests.support.people import choose, review
 from tests.support.store_cases import MORNING, content, study
 
 THICK = SeriesFacts(original=True, axial=True, soft_tissue=True, slice_thickness_mm=5.0, extent_mm=150.0, slices=3)
@@ -76,13 +77,13 @@ def test_figures_count_a_study_once(store: Store, examination: int) -> None:
 
 def test_a_user_may_let_another_series_speak_and_take_it_back(store: Store, examination: int) -> None:
     bone = store.series.of(examination)[1]
-    choice = store.series.choose(examination, bone.id, " Ann ")
+    choice = choose(store, examination, bone.id, "Ann")
     row = store.worklist.row(examination)
     assert (row.series_id, row.priority) == (bone.id, "negative")
     assert row.series_reason == f"chosen by Ann on {choice.created_at:%Y-%m-%d}"
     add(store, "A", "late", THICK, 0.8)
     assert store.worklist.row(examination).series_id == bone.id, "the choice stays when another series comes"
-    store.series.choose(examination, None, "Bob")
+    choose(store, examination, None, "Bob")
     assert store.worklist.row(examination).priority == "likely"
     assert [(choice.who, choice.series) for choice in store.series.choices(examination)] == [
         ("Ann", bone.id),
@@ -92,7 +93,7 @@ def test_a_user_may_let_another_series_speak_and_take_it_back(store: Store, exam
 
 def test_a_series_that_is_not_analysed_speaks_only_when_it_is(store: Store, examination: int) -> None:
     thin = store.series.of(examination)[2]
-    store.series.choose(examination, thin.id, "Ann")
+    choose(store, examination, thin.id, "Ann")
     assert store.worklist.row(examination).series_id != thin.id
     loaded = store.results.load_series(thin.id)
     store.results.rescore(
@@ -102,23 +103,33 @@ def test_a_series_that_is_not_analysed_speaks_only_when_it_is(store: Store, exam
     assert (row.series_id, row.status, row.score) == (thin.id, "limited", pytest.approx(0.7))
 
 
-def test_only_series_of_the_study_can_be_chosen_and_by_somebody(store: Store, examination: int) -> None:
+def test_only_series_of_the_study_can_be_chosen(store: Store, examination: int) -> None:
     other = store.results.record(study("B", 0.2), content("B"))
     with pytest.raises(StoreError, match="no study number"):
-        store.series.choose(examination, store.worklist.row(other).series_id, "Ann")
-    with pytest.raises(ValueError, match="expected a name"):
-        store.series.choose(examination, None, " ")
+        choose(store, examination, store.worklist.row(other).series_id, "Ann")
 
 
 def test_reviews_are_of_the_study_and_marks_of_the_series_that_was_seen(store: Store, examination: int) -> None:
     thick, bone, _ = store.series.of(examination)
-    first = store.reviews.add(examination, "Ann", agree=True, marks={1: ["any"]}).review
-    second = store.reviews.add(examination, "Bob", labels={"any": True}, series=bone.id).review
+    first = review(store, examination, "Ann", agree=True, marks={1: ["any"]}).review
+    second = review(store, examination, "Bob", labels={"any": True}, series=bone.id).review
     assert (first.series, second.series) == (thick.id, bone.id)
     assert store.worklist.row(examination).agreement == "agree"
-    store.series.choose(examination, bone.id, "Ann")
+    choose(store, examination, bone.id, "Ann")
     assert store.worklist.row(examination).agreement == "disagree", "readers say it bleeds, this series does not"
     assert store.worklist.counts(Filter(agreement="reviewed")).total == 1
+
+
+def test_a_series_with_contrast_agent_speaks_only_where_no_other_was_analysed(store: Store) -> None:
+    enhanced = replace(THICK, contrast=True, series_number=1)
+    number = add(store, "A", "enhanced", enhanced, 0.9)
+    add(store, "A", "plain", replace(THICK, series_number=2), status="not analysed")
+    row = store.worklist.row(number)
+    assert (row.priority, row.series_reason[:53]) == ("likely", "original axial soft-tissue series with contrast agent")
+    add(store, "A", "thin", replace(THIN, series_number=3), 0.2)
+    row = store.worklist.row(number)
+    assert row.priority == "negative"
+    assert "would come first but could not be analysed" in row.series_reason
 
 
 def test_a_series_that_fails_speaks_only_where_no_other_can(store: Store) -> None:
@@ -133,8 +144,8 @@ def test_a_series_that_fails_speaks_only_where_no_other_can(store: Store) -> Non
 
 def test_an_audit_by_series_has_a_row_for_each_that_was_judged(store: Store, examination: int) -> None:
     other = add(store, "B", "other", THICK, 0.2)
-    store.reviews.add(examination, "Ann", labels={"any": True})
-    store.reviews.add(other, "Ann", labels={"any": False})
+    review(store, examination, "Ann", labels={"any": True})
+    review(store, other, "Ann", labels={"any": False})
     models = ("model:cranioscan@1.0",)
     by_study = load(store, Selection("reviews", models, "study"))
     by_series = load(store, Selection("reviews", models, "series"))

@@ -15,6 +15,7 @@ from ichscope.labels import LABELS
 from ichscope.results import SeriesResult
 from ichscope.store import Store
 from tests.support import results_builder as build
+from tests.support.people import choose, review
 from tests.support.store_cases import MORNING, content, study
 
 PART, WHOLE = range(4), range(9)
@@ -38,8 +39,8 @@ def record(store: Store, made: SeriesResult, **fields: object) -> int:
 
 def test_the_rest_of_a_slow_transfer_replaces_the_part_that_was_taken_in(store: Store) -> None:
     number = record(store, version(PART, 0.1))
-    review = store.reviews.add(number, "Ann", agree=True).review
-    assert (review.slices, review.superseded) == (4, False)
+    seen = review(store, number, "Ann", agree=True).review
+    assert (seen.slices, seen.superseded) == (4, False)
     assert record(store, version(WHOLE, 0.9)) == number
     (row,) = store.worklist.page()
     assert (row.series_count, row.slices, row.priority, row.reviews) == (1, 9, "likely", 1)
@@ -99,7 +100,7 @@ def test_a_choice_of_a_version_is_one_of_the_series(store: Store) -> None:
     record(store, version(WHOLE, 0.2, series="s2"))
     number = record(store, version(PART, 0.1))
     part = next(series for series in store.series.of(number) if series.slices == 4)
-    store.series.choose(number, part.id, "Ann")
+    choose(store, number, part.id, "Ann")
     record(store, version(range(8), 0.9))
     row = store.worklist.row(number)
     assert (row.series_count, row.slices, row.score) == (2, 8, pytest.approx(0.9))

@@ -12,8 +12,9 @@ from sqlalchemy import update
 from ichscope.imaging.elements import short_hash
 from ichscope.store import PRIORITIES, Filter, Store, StoreError, WorklistRow
 from ichscope.store.tables import Study
-from tests.store.conftest import Server
 from tests.support import results_builder as build
+from tests.support.people import review
+from tests.support.postgresql import Server
 from tests.support.store_cases import MORNING, add, many
 
 # Of Saint Elsewhere, with the key below.
@@ -52,9 +53,10 @@ SORTED: dict[Any, Callable[[WorklistRow], Any]] = {
 
 
 @pytest.fixture
-def filled(url: str, tmp_path: Path, open_store: Callable[[str], Store]) -> Store:
-    (tmp_path / "key").write_text(KEY)
-    store = open_store(url)
+def filled(url: str, open_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch) -> Store:
+    with monkeypatch.context() as patched:
+        patched.setattr("ichscope.home.secrets.token_hex", lambda count: KEY[: 2 * count])
+        store = open_store(url)
     many(store, 30)
     return store
 
@@ -96,7 +98,7 @@ def test_neighbours_walk_through_the_list(filled: Store) -> None:
 def test_neighbours_of_a_study_that_dropped_out(store: Store) -> None:
     first, second, third = (add(store, name, p) for name, p in (("a", 0.99), ("b", 0.95), ("c", 0.9)))
     wanted = Filter(agreement="unreviewed")
-    store.reviews.add(second, "Ann", agree=True)
+    review(store, second, "Ann", agree=True)
     found = store.worklist.neighbours(second, wanted)
     assert (found.previous, found.next, found.total) == (first, third, 2)
 
@@ -121,7 +123,7 @@ def test_search_takes_the_start_of_a_key_a_uid_or_a_key_of_study_check(store: St
 def test_filter_by_reader_model_and_job(store: Store) -> None:
     a = add(store, "a", build.model("cranioscan"))
     b = add(store, "b", build.model("cerebroscan", labels=("any",)))
-    store.reviews.add(b, "Ann", agree=True)
+    review(store, b, "Ann", agree=True)
     job = store.jobs.start("folder", "night")
     store.jobs.add_items(job, ["x"])
     [item] = store.jobs.claim(job)
@@ -138,10 +140,10 @@ def test_filter_by_reader_model_and_job(store: Store) -> None:
 
 def test_filter_by_poor_quality(store: Store) -> None:
     good, poor, unreviewed = (add(store, name, build.model("cranioscan")) for name in ("good", "poor", "unreviewed"))
-    store.reviews.add(good, "Ann", agree=True)
-    store.reviews.add(poor, "Ann", agree=True, poor_quality=True)
+    review(store, good, "Ann", agree=True)
+    review(store, poor, "Ann", agree=True, poor_quality=True)
     # One reader is enough, and stays so when another finds it good.
-    store.reviews.add(poor, "Bob", agree=True)
+    review(store, poor, "Bob", agree=True)
     for wanted, expected in ((True, [poor]), (False, [good, unreviewed]), (None, [good, poor, unreviewed])):
         found = store.worklist.page(Filter(poor_quality=wanted))
         assert sorted(row.id for row in found) == expected, wanted

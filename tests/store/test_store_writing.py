@@ -19,6 +19,7 @@ from ichscope.results import SeriesResult
 from ichscope.store import Filter, Store, StoreError, content_hash, volumes
 from ichscope.store.pseudonymiser import without_names
 from tests.support import results_builder as build
+from tests.support.people import review
 from tests.support.store_cases import MORNING, add, content, study
 
 HEADER = Header(
@@ -76,7 +77,7 @@ def test_an_institution_has_one_code_however_it_is_spelled(store: Store) -> None
 
 def test_a_new_version_adds_a_result_and_counts_from_then_on(store: Store) -> None:
     id = add(store, "a", build.model())
-    store.reviews.add(id, "Ann", agree=True)
+    review(store, id, "Ann", agree=True)
     newer = replace(build.model(along=(0.1, 0.2)), version="2.0")
     assert add(store, "a", newer) == id
     assert store.results.seen(content("a")).models == {"cranioscan": {"1.0", "2.0"}}

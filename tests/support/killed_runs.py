@@ -55,7 +55,11 @@ def survive(
         with _arriving(inputs, inbox if way == "watch" else None):
             done = _kill(command, home, store, studies, kills, random.Random(seed), longer_s)
             code = _finish(command, home, store, studies, way)
-        report = {"kills": done, "exit_code": code, **count(store, home, studies)}
+        # What several kills have hit is given up: a user tries it again.
+        given_up = sum(job.failed for job in store.jobs.recent())
+        if given_up:
+            code = _start([*command[:3], "retry", *options], home).wait()
+        report = {"kills": done, "exit_code": code, "given_up": given_up, **count(store, home, studies)}
     finally:
         store.close()
     report["seconds"] = round(time.monotonic() - began)
@@ -164,6 +168,6 @@ def _finish(command: Sequence[str], home: Path, store: Store, studies: int, way:
 
 
 def _complete(store: Store, studies: int) -> bool:
-    return store.worklist.counts().total >= studies and not any(
-        job.pending or job.running for job in store.jobs.recent()
-    )
+    jobs = store.jobs.recent()
+    there = store.worklist.counts().total + sum(job.failed for job in jobs)
+    return there >= studies and not any(job.pending or job.running for job in jobs)

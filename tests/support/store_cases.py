@@ -13,6 +13,7 @@ from ichscope.labels import LABELS, SUBTYPES
 from ichscope.results import ModelResult, SeriesResult
 from ichscope.store import Store
 from tests.support import results_builder as build
+from tests.support.people import review
 
 MORNING = datetime(2026, 3, 1, 7, tzinfo=UTC)
 
@@ -66,7 +67,7 @@ def many(store: Store, number: int, seed: int = 0) -> list[int]:
         if kind != "not analysed" and rng.random() < 0.5:
             labels = {label: rng.random() < 0.5 for label in LABELS if rng.random() < 0.7}
             at = arrived + timedelta(minutes=rng.randrange(1, 3000))
-            store.reviews.add(
-                ids[-1], rng.choice(["Ann", "Bob"]), agree=rng.choice([True, False, None]), labels=labels, at=at
+            review(
+                store, ids[-1], rng.choice(["Ann", "Bob"]), agree=rng.choice([True, False, None]), labels=labels, at=at
             )
     return ids

@@ -290,3 +290,15 @@ def test_half_a_character_in_json_is_read(tmp_path: Path) -> None:
 def test_rows_that_repeat_are_counted(tmp_path: Path) -> None:
     found = evaluate(truth_of(tmp_path, [*NAMES, *NAMES[:3]], [*TRUTH, *TRUTH[:3]]), predictions_of(tmp_path))
     assert found.header["notes"] == ["truth.csv: 3 rows repeat an earlier one"]
+
+
+def test_what_nobody_foresaw_in_a_file_is_an_error_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(*_: Any) -> Any:
+        raise ZeroDivisionError("Mueller^Anna")
+
+    monkeypatch.setattr("ichscope.evaluation.evaluate.pair", surprise)
+    with pytest.raises(TableError) as error:
+        evaluate(truth_of(tmp_path), tmp_path / "tool.csv")
+    assert str(error.value) == "truth.csv, tool.csv: not read: unexpected ZeroDivisionError; expected a table"

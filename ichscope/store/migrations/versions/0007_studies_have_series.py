@@ -144,6 +144,7 @@ def _facts(row: dict[str, Any]) -> SeriesFacts:
         extent_mm=float(np.ptp(places)) + (thickness or 0.0) if known else None,
         slices=row["slices"],
         series_number=None,
+        contrast="contrast" in row["codes"],
     )
 
 

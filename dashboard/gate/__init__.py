@@ -1,0 +1,1 @@
+"""The gate: what sees every request and every WebSocket before Streamlit does, and the routes that are no pages."""
