@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from ichscope.imaging.elements import describe, raw_value
+from ichscope.imaging.elements import describe, raw_value, text
 from ichscope.imaging.findings import Finding, FindingLevel
 from ichscope.imaging.frames import Frame
 from ichscope.imaging.header import ADULT_YEARS, age_by_dates, header_of, said_age
@@ -19,8 +19,10 @@ _ASKED = (
     "PatientAge", "PatientBirthDate", "StudyDate", "PatientSex", "KVP", "SeriesDescription", "ContrastBolusAgent",
     "ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastBolusRoute", "ContrastBolusStartTime",
     "ContrastBolusStopTime", "ContrastBolusAgentSequence", "ContrastBolusIngredientConcentration",
-    "ContrastFlowRate", "BodyPartExamined",
+    "ContrastFlowRate", "BodyPartExamined", "AccessionNumber", "StudyID",
 )  # fmt: skip
+# One series is of one examination. Their values are the patient's, so no finding has them.
+_OF_ONE_EXAMINATION = ("StudyDate", "AccessionNumber", "StudyID")
 # Birth dates are often moved to the first of January, or by some days, when names are taken away.
 _SAME_AGE_YEARS = 2.0
 _USUAL_KVP = 120.0
@@ -52,6 +54,7 @@ def one_header(frames: Sequence[Frame]) -> tuple[Header, list[Finding]]:
         if len(said) > 1:
             words = f"{describe(keyword)}: found {' and '.join(map(_words, said))} in one series, expected one."
             findings.append(Finding(_level(name, said), "slices-contradict", words))
+    findings += _examination_findings([frame.dataset for frame in different])
     return replace(headers[0], **chosen), findings
 
 
@@ -90,6 +93,15 @@ def _hashable(value: object) -> object:
 def _words(value: object) -> str:
     """A value for people; of an age or a voltage the number."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _examination_findings(datasets: Sequence[Dataset]) -> Iterator[Finding]:
+    """Elements of which a series has one value, where it has several; empty ones say nothing."""
+    for keyword in _OF_ONE_EXAMINATION:
+        count = len({said for dataset in datasets if (said := text(dataset, keyword))})
+        if count > 1:
+            words = f"{describe(keyword)}: found {count} values in one series, expected one."
+            yield Finding(FindingLevel.OK, "slices-contradict", words)
 
 
 def _age_findings(datasets: Iterable[Dataset]) -> list[Finding]:

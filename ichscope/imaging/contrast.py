@@ -24,6 +24,11 @@ _COMPANIONS = frozenset((
     "BOLUS", "CT", "SCAN", "HEAD", "BRAIN", "C", "INJ", "ML", "CC", "IODINE", "KONTRAST", "KONTRASTMITTEL", "GEGEBEN",
     "CONTRASTO", "CONTRASTMIDDEL",
 ))  # fmt: skip
+# "Omnipaque not given" names an agent and denies it.
+_NOT_GIVEN = re.compile(
+    r"\b(NOT|NON|NO|NICHT|NIET)\s+(GIVEN|ADMINISTERED|APPLIED|USED|INJECTED|GEGEBEN|VERABREICHT|DONN\w+)\b",
+    re.IGNORECASE,
+)
 _MINUS = re.compile(r"\bC\s*\(?[-\u2013\u2212]|[-\u2013\u2212]\)?\s*C\b|\(-\)", re.IGNORECASE)
 # Series names of enhanced heads; a name that also says "without" is not one.
 _ENHANCED_NAME = re.compile(
@@ -67,9 +72,11 @@ def is_no_agent(word: str) -> bool:
     --------
     >>> [is_no_agent(word) for word in ("C-", "W/O", "N/A", "CONTRAST: NONE", "C+", "NON-IONIC", "OMNIPAQUE 300")]
     [True, True, True, True, False, False, False]
+    >>> is_no_agent("Omnipaque 300, not given")
+    True
     """
     words = set(_words(word))
-    return not words or (bool(words & _DENIALS) and words <= _DENIALS | _COMPANIONS)
+    return not words or bool(_NOT_GIVEN.search(word)) or (bool(words & _DENIALS) and words <= _DENIALS | _COMPANIONS)
 
 
 def _words(phrase: str) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ichscope.imaging.frames import Frame
 from ichscope.imaging.head_check import head_slices, is_upside_down
-from ichscope.imaging.likeness import distances, in_order, moves_on
+from ichscope.imaging.likeness import breaks_at, distances, in_order, moves_on
 from ichscope.imaging.series import Finding, FindingLevel
 from ichscope.imaging.source import name_some
 from ichscope.imaging.witness import Witness, order_witnesses, witness
@@ -58,7 +58,10 @@ def ordered(frames: list[Frame]) -> Ordered:
     # Slice Location may count down; places go up to the head.
     upward = best.values[order] * (1 if best.values[order[-1]] > best.values[order[0]] else -1)
     places = [float(place) if best.in_mm else None for place in upward]
-    return Ordered([frames[index] for index in order], places, findings)
+    in_place = [frames[index] for index in order]
+    if borne_out and (found := breaks_at(apart[np.ix_(order, order)], places)):
+        findings.append(_break(in_place, *found))
+    return Ordered(in_place, places, findings)
 
 
 def _without_rivals(
@@ -98,6 +101,13 @@ def _alike(apart: NDArray[np.float64], places: Witness) -> bool:
     inside = apart[np.ix_(members, members)] + np.diag(np.full(len(members), np.inf))
     nearest = float(np.median(inside.min(axis=1)))
     return float(np.median(inside[np.isfinite(inside)])) <= 2 * nearest
+
+
+def _break(frames: list[Frame], index: int, times: float) -> Finding:
+    names = " and ".join(frame.file for frame in frames[index : index + 2])
+    text = f"{names} are neighbours and differ {times:g} times as much as the slices before and behind them do: parts "
+    text += "of two heads, or a patient who moved?"
+    return Finding(FindingLevel.WARNING, "break", text)
 
 
 def _no_order() -> list[Finding]:

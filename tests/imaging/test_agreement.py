@@ -96,3 +96,12 @@ def test_age_against_birth(head: Phantom, age: str | None, born: str | None, lev
     for finding in found:
         assert "Patient's Birth Date (0010,0030)" in finding.text
         assert not any(value in finding.text for value in ("1901", "2020", "1964"))
+
+
+@pytest.mark.parametrize("keyword", ["StudyDate", "AccessionNumber", "StudyID"])
+def test_two_examinations_in_one_series_are_said_without_their_names(head: Phantom, keyword: str) -> None:
+    given = series(head, 3, {keyword: "19990101"}, **{keyword: "20010203"})
+    (found,) = contradictions(given)
+    assert found.text.endswith("found 2 values in one series, expected one.")
+    assert found.level == "ok"
+    assert contradictions(series(head, 3, {keyword: "19990101"}, **{keyword: ""})) == []

@@ -296,6 +296,43 @@ def test_without_any_order_there_is_no_result(whole: Phantom, tags: dict[str, ob
     assert "no known order" in raised(series)["no-order"]
 
 
+# ---------------------------------------------------------------- heads that do not go on
+
+
+@pytest.mark.parametrize("place", [14, 16])
+@pytest.mark.parametrize("other", [0, 1, 5])
+def test_half_of_another_head_under_the_same_tags_is_said(whole: Phantom, other: int, place: int) -> None:
+    files = datasets(whole)
+    for mine, theirs in zip(files[place:], datasets(make(seed=other, slices=32, size=64))[place:], strict=True):
+        mine.PixelData = theirs.PixelData
+    assert f"IM{place:04}.dcm and IM{place + 1:04}.dcm" in raised(read(files))["break"]
+
+
+@pytest.mark.parametrize("place", [6, 12])
+def test_a_slice_that_is_turned_round_is_said(whole: Phantom, place: int) -> None:
+    files = datasets(whole)
+    files[place].PixelData = np.ascontiguousarray(files[place].pixel_array[::-1]).tobytes()
+    assert raised(read(files)).keys() & {"break", "doubtful-order"}
+
+
+def test_a_patient_who_moved_is_said(whole: Phantom) -> None:
+    files = datasets(whole)
+    for dataset in files[14:]:
+        dataset.PixelData = np.roll(dataset.pixel_array, 5, axis=1).tobytes()
+    assert "IM0014.dcm and IM0015.dcm" in raised(read(files))["break"]
+
+
+def test_a_gap_that_is_named_is_no_break(whole: Phantom) -> None:
+    files = datasets(whole)
+    del files[14:18]
+    assert "break" not in raised(read(files))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_head_of_any_shape_goes_on(seed: int) -> None:
+    assert "break" not in raised(read(datasets(make("epidural", seed=seed, slices=16, size=64))))
+
+
 def test_a_right_series_has_no_remark(whole: Phantom) -> None:
     assert_whole(series := read(datasets(whole)), whole)
     assert raised(series) == {}

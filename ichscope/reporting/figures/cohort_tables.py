@@ -27,6 +27,7 @@ _REASONS: Final = {
     "age": "Under 18 years",
     "bits-stored": "More bits than the header says",
     "body-part": "Not a head, as its header says",
+    "break": "Slices that do not go on",
     "colour": "Picture in colour",
     "contrast": "Contrast agent",
     "cut-off": "Head cut off",
