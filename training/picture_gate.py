@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -51,6 +51,8 @@ _EACH, _EACH_FILM = 6, 12
 ACCEPTED = 0.9875
 # Pictures are drawn in so many parts, each from a seed of its own, so that several processes may draw them.
 _SHARDS = 12
+# Heads that set the threshold; heads, and pictures that are none, that are measured with.
+_TUNED, _MEASURED = 600, (900, 1200)
 
 
 def crops(made: Made) -> Iterator[tuple[Array, float]]:
@@ -163,7 +165,7 @@ class _Draw:
         return Drawer(self.data, self.others, self.part, np.random.default_rng(self.seed))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--others", type=Path, required=True)
@@ -174,7 +176,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cache", type=Path, help="NPZ file of the crops, made if it is not there")
     parser.add_argument("--measure", action="store_true", help="only measure the file that --out names")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if not given.measure:
         text = _made(given)
         given.out.write_text(text, "utf-8")
@@ -188,7 +190,7 @@ def _made(given: argparse.Namespace) -> str:
     print(f"{len(truth)} crops, {truth.mean():.2f} of them heads", flush=True)
     _same_every_time()
     gate = as_gate(trained(seen, truth, given.epochs, given.seed))
-    best_scores = chain.from_iterable(_shared_out(_tuned, given, "tune", 600, 0, gate))
+    best_scores = chain.from_iterable(_shared_out(_tuned, given, "tune", _TUNED, 0, gate))
     gate = replace(gate, threshold=float(np.quantile(list(best_scores), 1 - ACCEPTED)))
     print(f"threshold {gate.threshold:.2f}", flush=True)
     return to_json(gate, trained_by="training/picture_gate.py", seed=given.seed)
@@ -220,7 +222,7 @@ def _training(given: argparse.Namespace) -> tuple[Array, Array]:
 def _measured(gate: Gate, given: argparse.Namespace) -> dict[str, str]:
     """Accepted heads and refused others of the test part, by dress and by kind: count of count."""
     right, all_of = Counter[str](), Counter[str]()
-    for verdicts in _shared_out(_verdicts, given, "test", 900, 1200, gate):
+    for verdicts in _shared_out(_verdicts, given, "test", *_MEASURED, gate):
         for kind, dress, accepted in verdicts:
             name = f"head, {dress}" if kind == "head CT" else kind
             for key in (name, "all heads" if kind == "head CT" else "all others"):
@@ -238,8 +240,11 @@ def _shared_out(
         _Draw(given.data, given.others, part, (given.seed, place, shard), heads // _SHARDS, rest // _SHARDS)
         for shard in range(_SHARDS)
     ]
+    repeated = [[thing] * _SHARDS for thing in more]
+    if given.workers == 1:
+        return list(map(work, draws, *repeated))
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(work, draws, *([thing] * _SHARDS for thing in more)))
+        return list(pool.map(work, draws, *repeated))
 
 
 def _crops_of(draw: _Draw) -> tuple[Array, Array]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
-from ichscope.imaging.picture_gate import Gate, gate, scores
+from ichscope.imaging.picture_gate import SIDE, Gate, from_json, gate, scores
 from ichscope.imaging.picture_regions import Region
-from ichscope.phantom import make
-from training.gate.draw import Made
+from ichscope.phantom import make, write
+from training import picture_gate
+from training.gate.draw import Drawer, Made, part_of
 from training.gate.dress import KINDS, Picture, dressed, film, tiled, turned
-from training.gate.heads import head_box
+from training.gate.heads import head_box, head_files
 from training.gate.others import DRAWN, mri_of
 from training.picture_gate import as_gate, best, crops, gathered, network, trained, truth
 
@@ -146,3 +154,92 @@ def test_a_gate_is_learned_and_the_same_every_time(base: Picture) -> None:
     assert score[wanted == 1].mean() > score[wanted == 0].mean()
     assert best(heads[0], first) > -99
     assert scores(seen.astype(np.float32), again) == pytest.approx(score, abs=1e-3)
+
+
+# ---------------------------------------------------------------- from folders to a file of weights
+
+
+@pytest.fixture(scope="module")
+def collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every collection in its layout, with heads that are all synthetic."""
+    root = tmp_path_factory.mktemp("collections")
+    head = make("subdural", 2, slices=8, size=128)
+    grey = np.clip(head.hu[4] / 80 * 255, 0, 255).astype(np.uint8)
+    for patient in range(1, 13):
+        slices = {"brain": np.clip((head.hu[4] + 20) / 120 * 255, 0, 255), "bone": (head.hu[4] + 900.0) / 3200 * 255}
+        for window, values in slices.items():
+            save(np.clip(values, 0, 255).astype(np.uint8), root / f"ct-ich/Patients_CT/{patient:03}/{window}/4.jpg")
+    for name, column in (("rsna-more", "patient"), ("rsna-sdh", "group"), ("phe-sich", "patient")):
+        rows = [(f"images/{patient}.jpg", f"ID_{patient}") for patient in range(12)]
+        for file, _ in rows:
+            save(grey, root / name / file)
+        (root / name / "labels.csv").write_text("".join(f"{a},{b}\n" for a, b in [("file", column), *rows]))
+    write(make(None, 3, slices=8, size=128), root / "rsna-sample/dicom/one")
+    return root
+
+
+@pytest.fixture(scope="module")
+def package_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pictures")
+    noise = np.random.default_rng(0).integers(0, 255, (240, 260)).astype(np.uint8)
+    for folder in ("train/wall", "test/floor", "brains"):
+        save(noise, root / folder / "1.png")
+    return root
+
+
+def save(grey: NDArray[np.uint8], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grey).save(path)
+
+
+def test_patients_are_of_one_part_only(collections: Path) -> None:
+    files = head_files(collections)
+    assert Counter(file.source for file in files) == {
+        "ct-ich": 12, "rsna-more": 12, "rsna-sdh": 12, "phe-sich": 12, "rsna-sample": 8,
+    }  # fmt: skip
+    parts = {(file.source.split("-")[0], file.patient): set[str]() for file in files}
+    for file in files:
+        parts[file.source.split("-")[0], file.patient].add(part_of(file))
+    assert set(map(len, parts.values())) == {1}
+    assert set.union(*parts.values()) == {"train", "tune", "test"}
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_pictures_of_a_part_follow_from_the_seed(collections: Path, package_pictures: Path, part: str) -> None:
+    first, again = (Drawer(collections, package_pictures, part, np.random.default_rng(3)) for _ in range(2))
+    kinds = set()
+    for one, other in zip(drawn(first), drawn(again), strict=True):
+        assert (one.kind, one.dress, one.picture.heads) == (other.kind, other.dress, other.picture.heads)
+        np.testing.assert_array_equal(one.picture.grey, other.picture.grey)
+        kinds.add(one.kind)
+    real = "real wall" if part == "train" else "real floor"
+    assert {"head CT", "film", "MRI of a head", real} <= kinds
+    assert ("MRI of a brain" in kinds) == (part == "train")
+
+
+def drawn(drawer: Drawer) -> list[Made]:
+    return [*drawer.heads_dressed(12, 4), *drawer.films(3), *drawer.others_dressed(len(DRAWN) + 4)]
+
+
+def test_from_folders_to_weights_and_figures(
+    collections: Path, package_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(picture_gate, "_same_every_time", lambda: None)  # only before TensorFlow's first use
+    monkeypatch.setattr(picture_gate, "_SHARDS", 2)
+    monkeypatch.setattr(picture_gate, "_TUNED", 8)
+    monkeypatch.setattr(picture_gate, "_MEASURED", (8, 2 * (len(DRAWN) + 2)))
+    out, cache = tmp_path / "gate.json", tmp_path / "crops.npz"
+    where = ["--data", str(collections), "--others", str(package_pictures), "--out", str(out), "--workers", "1"]
+    for _ in range(2):  # the second time with crops that are kept
+        picture_gate.main([*where, "--pictures", "40", "--epochs", "2", "--cache", str(cache)])
+    said = capsys.readouterr().out
+    learned = from_json(out.read_text("utf-8"))
+    assert sha256(out.read_bytes()).hexdigest() in said
+    assert np.load(cache)["seen"].shape[1:] == (SIDE, SIDE, 2)
+    assert np.isfinite(learned.threshold)
+    figures = json.loads(said[said.rindex("{") :])
+    assert figures["all heads"].endswith(" of 8")
+    assert figures["real floor"].endswith(" of 2")
+    picture_gate.main([*where, "--measure"])
+    assert json.loads(capsys.readouterr().out) == figures
