@@ -1,7 +1,8 @@
 """A process that decodes for another one: `decoding.py` says why, starts it and asks it.
 
 It is started with the number of a socket, loads the decoders, and forks for every connection that comes over the
-socket a process that answers what is asked there.
+socket a process that answers what is asked there. A number that comes without a connection is that of one of these
+processes that has ended: the signal that ended it goes back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from ichscope.imaging.decoding import NO_DECODER, OUT_OF_MEMORY, WINDOW_WIDTH_HU, receive, send
+from ichscope.imaging.decoding import NO_DECODER, OUT_OF_MEMORY, PID_BYTES, WINDOW_WIDTH_HU, receive, send
 from ichscope.imaging.elements import read_elements
 from ichscope.imaging.limits import MIB
 
@@ -187,18 +188,29 @@ def _confine(mib: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
+def _signal_of(process: int) -> int:
+    """The signal that a process was ended by; 0 where it was none or is not known. Waits for its end."""
+    try:
+        return os.WTERMSIG(os.waitpid(process, 0)[1])
+    except (ChildProcessError, OverflowError):
+        return 0
+
+
 def main(number: int, seconds: int, mib: int) -> None:
     """Fork a decoder for each connection that comes, until the process that sends them is gone."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(each, signal.SIG_IGN)  # it ends with the process that asks, and not before; nobody is waited for
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)  # it ends with the process that asks, and not before
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = None  # `decode_picture` knows the limit
     gc.freeze()
     with socket.socket(fileno=number) as control:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            message, descriptors, _, _ = socket.recv_fds(control, PID_BYTES, 1)
             if not message:
                 return
+            if not descriptors:
+                control.sendall(bytes([_signal_of(int.from_bytes(message, "big"))]))
+                continue
             if os.fork() == 0:
                 control.close()
                 _confine(mib)

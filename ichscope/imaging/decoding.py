@@ -22,7 +22,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -38,11 +37,13 @@ from ichscope.imaging.limits import MIB, DecodingLimits
 _LOG = logging.getLogger(__name__)
 # One that dies may have been ended from outside, as for want of memory: what it did is tried once more, alone.
 _ATTEMPTS = 2
-# A decoder counts its own seconds of the processor; one that waits or is stopped is ended after so many times as long.
-_WALL_TIMES = 6
-_START_S = 60
+# A decoder counts its own seconds of the processor. The clock is the last resort, for one that is stopped or waits for
+# ever: on a busy computer a good file may take many times as long by it.
+_WALL_TIMES = 60
+_START_S = 600
 _BUFFER_BYTES = MIB
 _HEAD_BYTES = 4
+PID_BYTES = 4
 _LONGEST_HEAD = 1 << 16
 NO_DECODER, OUT_OF_MEMORY = "no decoder", "out of memory"
 _KINDS = frozenset(("u1", "i1", "u2", "i2", "u4", "i4"))
@@ -82,6 +83,10 @@ class Picture:
 
 class _EndedError(Exception):
     """The decoder is gone."""
+
+
+class _StuckError(Exception):
+    """The decoder did not answer for so long that it was ended."""
 
 
 def send(to: socket.socket, about: dict[str, Any], data: bytes | memoryview = b"") -> None:
@@ -197,12 +202,14 @@ class Decoders:
         if len(data) > self.limits.mib * MIB // 2:
             raise DecodingError(self._too_much)
         for _ in range(_ATTEMPTS):
-            began = time.monotonic()
+            decoder = None
             try:
-                decoder = self._free.pop() if self._free else self._nursery.decoder()
+                decoder = self._idle() or self._nursery.decoder()
                 answer, result = decoder.ask(about, data, most)
+            except _StuckError:
+                raise DecodingError(f"data that takes more than {_WALL_TIMES * self.limits.seconds} s") from None
             except _EndedError:
-                if time.monotonic() - began >= self.limits.seconds:
+                if decoder is not None and self._nursery.signal_of(decoder.pid) == signal.SIGPROF:
                     raise DecodingError(f"data that takes more than {self.limits.seconds} s") from None
                 _LOG.info("a decoder has ended")
                 continue
@@ -214,6 +221,11 @@ class Decoders:
             return answer, result
         raise DecodingError("data that ends the decoder")
 
+    def _idle(self) -> _Decoder | None:
+        with suppress(IndexError):  # another thread may take the last one
+            return self._free.pop()
+        return None
+
     @property
     def _too_much(self) -> str:
         return f"data that needs more than {self.limits.mib} MB"
@@ -224,10 +236,10 @@ class _Decoder:
 
     def __init__(self, connection: socket.socket, seconds: int) -> None:
         self._connection = connection
-        self._pid = 0
+        self.pid = 0
         _wait_at_most(connection, _START_S)
         try:
-            self._pid = int(receive(connection, 0)[0]["pid"])
+            self.pid = int(receive(connection, 0)[0]["pid"])
         except (EOFError, OSError, ValueError, LookupError):
             connection.close()
             raise _EndedError from None
@@ -238,11 +250,11 @@ class _Decoder:
             send(self._connection, about, data)
             return receive(self._connection, most)
         except (EOFError, OSError, ValueError) as error:
-            if not isinstance(error, (EOFError, ConnectionError)):  # it waits, or has said what is no answer
-                with suppress(OSError):
-                    os.kill(self._pid, signal.SIGKILL)
+            # It may still wait, or have said what is no answer; one that is about to end keeps the reason for it.
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
             self.close()
-            raise _EndedError from None
+            raise (_StuckError if isinstance(error, BlockingIOError) else _EndedError) from None
 
     def close(self) -> None:
         self._connection.close()
@@ -268,12 +280,23 @@ class _Nursery:
         with theirs:
             try:
                 with self._lock:
-                    socket.send_fds(self._started(), [b"+"], [theirs.fileno()])
+                    socket.send_fds(self._started(), [bytes(PID_BYTES)], [theirs.fileno()])
             except OSError:
                 ours.close()
                 self.close()
                 raise _EndedError from None
         return _Decoder(ours, self._limits.seconds)
+
+    def signal_of(self, decoder: int) -> int:
+        """The signal that a decoder was ended by, given its number; 0 where it was none or is not known."""
+        with self._lock:
+            try:
+                if self._control is not None:
+                    self._control.sendall(decoder.to_bytes(PID_BYTES, "big"))
+                    return _exactly(self._control, 1)[0]
+            except (EOFError, OSError):  # it is gone, too
+                pass
+        return 0
 
     def _started(self) -> socket.socket:
         if self._control is None or self._process is None or self._process.poll() is not None:

@@ -19,6 +19,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from ichscope import phantom
+from ichscope.imaging import decoding
 from ichscope.imaging.decoding import Decoders, DecodingError, NoDecoderError
 from ichscope.imaging.dicom import DicomError, read_series
 from ichscope.imaging.images import ImageError, read_pictures
@@ -114,6 +115,44 @@ def test_a_decoder_that_takes_too_long_is_ended_and_replaced(head: phantom.Phant
     with pytest.raises(DecodingError, match="data that takes more than 1 s"):
         pool.frames([one] * 2_500, **form()).result()
     assert len(pool.frames([one] * 3, **form()).result()) == 3
+
+
+@pytest.mark.parametrize("then", [signal.SIGCONT, signal.SIGKILL], ids=["goes on", "killed"])
+def test_what_takes_long_by_the_clock_alone_is_decoded(
+    head: phantom.Phantom, pool: Decoders, then: signal.Signals
+) -> None:
+    """As on a busy computer: the decoder gets nothing of the processor for longer than its limit."""
+    one = codestream(head, RLELossless)
+    expected = pool.frames([one], **form(RLELossless)).result()
+    decoder = decoder_of(pool)
+    os.kill(decoder, signal.SIGSTOP)
+    waiting = pool.frames([one], **form(RLELossless))
+    time.sleep(1.5 * pool.limits.seconds)
+    assert not waiting.done()
+    os.kill(decoder, then)
+    np.testing.assert_array_equal(waiting.result(), expected)
+
+
+def test_a_decoder_that_does_nothing_is_waited_for_no_longer_than_that(
+    head: phantom.Phantom, monkeypatch: pytest.MonkeyPatch, pool: Decoders
+) -> None:
+    monkeypatch.setattr(decoding, "_WALL_TIMES", 2)
+    one = codestream(head, RLELossless)
+    expected = pool.frames([one], **form(RLELossless)).result()
+    decoder = decoder_of(pool)
+    os.kill(decoder, signal.SIGSTOP)
+    with pytest.raises(DecodingError, match="data that takes more than 2 s"):
+        pool.frames([one], **form(RLELossless)).result()
+    np.testing.assert_array_equal(pool.frames([one], **form(RLELossless)).result(), expected)
+
+
+def test_decoders_that_have_ended_leave_nothing(head: phantom.Phantom, pool: Decoders) -> None:
+    one = codestream(head, RLELossless)
+    for _ in range(3):
+        pool.frames([one], **form(RLELossless)).result()
+        os.kill(decoder_of(pool), signal.SIGKILL)
+    pool.frames([one], **form(RLELossless)).result()
+    assert len(children(pool._nursery._process.pid)) == 1
 
 
 def test_a_decoder_has_so_much_memory_and_no_more() -> None:
