@@ -82,13 +82,14 @@ def begin(
     paths = sorted({path.resolve() for path in sources})
     # Paths may name a patient: the job holds what stands for them.
     mark = store.keys.study("\0".join([kind, str(pictures_as_series), *map(str, paths)]))
+    # A new stamp: what has come since the job was begun is found, too.
+    stamp = datetime.now(UTC).isoformat()
+    locators = [to_text(Place(path, stamp, pictures_as_series, tuple(inside))) for path in paths]
     job = take_up(store, mark)
     if job is None:
         places = "1 file or folder" if len(paths) == 1 else f"{len(paths)} files or folders"
-        job = store.jobs.start(kind, title or places, {**(options or {}), "inputs": mark})
-    # A new stamp: what has come since the job was begun is found, too.
-    stamp = datetime.now(UTC).isoformat()
-    store.jobs.add_items(job, [to_text(Place(path, stamp, pictures_as_series, tuple(inside))) for path in paths])
+        return store.jobs.start(kind, title or places, {**(options or {}), "inputs": mark}, locators)
+    store.jobs.add_items(job, locators)
     store.jobs.mark_listed(job)
     return job
 

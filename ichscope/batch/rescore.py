@@ -42,10 +42,7 @@ def begin_analysis(store: Store, series: int) -> int:
     StoreError
         if the store cannot be read or written
     """
-    job = store.jobs.start("rescore", "One series on request")
-    store.jobs.add_items(job, [to_text(Kept(series))])
-    store.jobs.mark_listed(job)
-    return job
+    return store.jobs.start("rescore", "One series on request", locators=[to_text(Kept(series))])
 
 
 def _outdated(store: Store, versions: Mapping[str, str]) -> Iterator[int]:

@@ -39,8 +39,17 @@ class Jobs:
     def __init__(self, database: Database, keys: Pseudonymiser) -> None:
         self._database, self._keys = database, keys
 
-    def start(self, kind: str, title: str, options: Mapping[str, Any] | None = None) -> int:
-        """Begin an ingest; `title` is for people and must name no patient, `options` is for whoever takes it up."""
+    def start(
+        self, kind: str, title: str, options: Mapping[str, Any] | None = None, locators: Iterable[str] | None = None
+    ) -> int:
+        """Begin an ingest.
+
+        Parameters
+        ----------
+        title : for people; must name no patient
+        options : for whoever takes it up
+        locators : all that is to be analysed, where that is known: then the job is there with all of it or not at all
+        """
         with self._database.changing(Right.ANALYSE, Action.JOB_STARTED) as change:
             job = Job(
                 kind=kind,
@@ -49,10 +58,11 @@ class Jobs:
                 created_at=datetime.now(UTC),
                 who=change.actor.name,
                 role=change.actor.role.value,
-                listed=False,
+                listed=locators is not None,
             )
             change.session.add(job)
             change.session.flush()
+            self._add(change.session, job.id, locators or ())
             change.about(Kind.JOB, job.id, of=kind)
             return job.id
 
@@ -65,10 +75,15 @@ class Jobs:
         """
         iterator, added = iter(locators), 0
         while some := list(islice(iterator, _AT_ONCE)):
-            new = [self._new_item(job, locator) for locator in some]
             with self._database.writing() as session:
-                insert = insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing()
-                added += len(session.scalars(insert.returning(_ITEMS.c.id)).all())
+                added += self._add(session, job, some)
+        return added
+
+    def _add(self, session: Session, job: int, locators: Iterable[str]) -> int:
+        iterator, added = iter(locators), 0
+        while new := [self._new_item(job, locator) for locator in islice(iterator, _AT_ONCE)]:
+            insert = insert_for(session)(_ITEMS).values(new).on_conflict_do_nothing()
+            added += len(session.scalars(insert.returning(_ITEMS.c.id)).all())
         return added
 
     def _new_item(self, job: int, locator: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ _BACKUP_EVERY_S = 3.0
 _RETRY_S = 0.2
 _LONGEST_S = 6.0
 _KEPT = timedelta(days=1)
+_MOST_JOBS = 10_000
 Confirmed = list[tuple[str, Any]]
 
 
@@ -125,8 +126,8 @@ class _Writer:
     def upload(self, name: str) -> Iterator[tuple[str, Any]]:
         number = int(cases.content(name)[:8], 16)
         files = _renamed(self._heads[_even(name)], number)
-        self._background.upload(((path, io.BytesIO(data)) for path, data in files), "Upload")
-        yield "upload", number
+        job = self._background.upload(((path, io.BytesIO(data)) for path, data in files), "Upload")
+        yield "upload", (number, job)
         while self._background.look():
             time.sleep(_RETRY_S)
 
@@ -188,7 +189,7 @@ def endure(folder: Path, kills: int, models: Path, seed: int = 0, server: Server
             program = _Program(home, url, models, f"{number + 1}", confirmed)
     program.wait_for_more()
     program.kill()
-    report["given up"] = _finish(home, url, models)
+    report |= _finish(home, url, models)
     report["wrong"] += [f"in the end: {what}" for what in wrong(home, url, confirmed, quiet=True, finished=True)]
     report["confirmed"] = dict(Counter(kind for kind, _ in confirmed))
     report["seconds"] = round(time.monotonic() - began)
@@ -230,19 +231,29 @@ class _Program:
         self._reader.join()
 
 
-def _finish(home: Path, url: str, models: Path) -> int:
-    """Do what is left of all uploads, as the next server does, and try again what kills gave up; gives how many."""
+def _finish(home: Path, url: str, models: Path) -> dict[str, dict[str, int]]:
+    """Do what is left of all uploads, as the next server does, and try again what was given up.
+
+    Returns
+    -------
+    how many were given up at first, and how many are still, by the reason that the pages show
+    """
     by_default(operator)
     with closing(Store.open(url, home)) as store:
         background = Background(store, WorkerConfig(models, provider="cpu"))
         _wait_for_all(background)
-        jobs = [job for job in store.jobs.recent(10_000) if job.failed]
-        given_up = sum(store.jobs.retry(job.id) for job in jobs)
-        for job in jobs:
+        given_up = _failures(store)
+        for job in (job for job in store.jobs.recent(_MOST_JOBS) if job.failed):
+            store.jobs.retry(job.id)
             background.ask(job.id)
         _wait_for_all(background)
         background.close()
-        return given_up
+        return {"given up": given_up, "failed again": _failures(store)}
+
+
+def _failures(store: Store) -> dict[str, int]:
+    failed = [job.id for job in store.jobs.recent(_MOST_JOBS) if job.failed]
+    return dict(Counter(failure.reason for job in failed for failure in store.jobs.failures(job)))
 
 
 def _wait_for_all(background: Background) -> None:
@@ -265,7 +276,8 @@ def wrong(home: Path, url: str, confirmed: Confirmed, *, quiet: bool, finished: 
         if not (trail := store.trail.verify()).whole:
             found.append(f"the trail: {trail}")
         there = _there(store, confirmed, finished)
-        found += [f"lost: {kind} {what}" for kind, what in confirmed if kind in there and what not in there[kind]]
+        lost = [(kind, what) for kind, what in confirmed if kind in there and what not in there[kind]]
+        found += [f"lost: {kind} {what}{_fate(store, what[1]) if kind == 'upload' else ''}" for kind, what in lost]
         gone = {"removed table": "table", "ended session": "session"}
         found += [f"still there: {kind}" for kind, what in confirmed if kind in gone and what in there[gone[kind]]]
         found += _without_picture(store)
@@ -290,9 +302,18 @@ def _there(store: Store, confirmed: Confirmed, finished: bool) -> dict[str, set[
     there["session"] = {secret for secret in secrets if store.sessions.look_up(secret, touch=False)}
     if finished:
         keys = {row.study_key for row in rows}
-        numbers = [what for kind, what in confirmed if kind == "upload"]
-        there["upload"] = {number for number in numbers if store.keys.study(study_uid(number)) in keys}
+        uploads = [what for kind, what in confirmed if kind == "upload"]
+        there["upload"] = {what for what in uploads if store.keys.study(study_uid(what[0])) in keys}
     return there
+
+
+def _fate(store: Store, job: int) -> str:
+    """What the store says of a job whose study is not there."""
+    try:
+        states = store.jobs.get(job).states
+    except StoreError as error:
+        return f" ({error})"
+    return f" ({states}; {'; '.join(failure.reason for failure in store.jobs.failures(job))})"
 
 
 def _without_picture(store: Store) -> list[str]:
