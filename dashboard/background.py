@@ -306,8 +306,12 @@ class Background:
             job, age = jobs.get(upload_id), self.uploads.age(upload_id)
             if job is None and age > _ORPHAN:
                 self._begin(upload_id, self.uploads.folder(upload_id), "upload", "Upload, taken up again", False)
-            elif job is not None and job.finished_at and (not job.failed or age > _KEEP_FAILED):
+            elif job is not None and job.finished_at and (not job.failed or (age > _KEEP_FAILED and self._can_go())):
                 self.uploads.remove(upload_id)
+
+    def _can_go(self) -> bool:
+        """Whether the clock is right that says that an upload is old; where that is in doubt, it stays."""
+        return not self.store.trail.doubt_of_clock(datetime.now(UTC) - _KEEP_FAILED)
 
 
 def _upload_id(job: Job) -> str:

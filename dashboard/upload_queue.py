@@ -1,4 +1,5 @@
-"""What pages take in, as folders below ICHSCOPE_HOME: a server that is killed loses nothing, the next one goes on.
+"""What pages take in, as folders below ICHSCOPE_HOME: a server that is killed, or loses its power, loses nothing, and
+the next one goes on.
 
 Each ingest of a page has a folder here, named by its upload ID, which its job remembers. As long as the folder is
 there, the job is this home's to do. Uploaded files lie in it; for a folder on the server it is empty.
@@ -29,6 +30,7 @@ class UploadQueue:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
+        self._being_written: set[str] = set()
 
     def keep(self, files: Iterable[tuple[str, BinaryIO | Path]]) -> str:
         """Write named files into a folder of their own, all of them or, after an error, none.
@@ -47,15 +49,20 @@ class UploadQueue:
         upload_id = secrets.token_hex(8)
         # Each by itself: folders that are made on the way to another one are open to all.
         part = self._folder / f"{upload_id}{_PART}"
-        for folder in (self._folder.parent, self._folder, part):
-            make(folder)
+        self._being_written.add(part.name)
         try:
+            for folder in (self._folder.parent, self._folder, part):
+                make(folder)
             for number, (name, data) in enumerate(files):
                 _write(_place(part, name, number), data)
             os.utime(part)  # its age counts from now on
+            for path in (*part.rglob("*"), part):
+                _sync(path)
             part.rename(self._folder / upload_id)
+            _sync(self._folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            self._being_written.discard(part.name)
         return upload_id
 
     def folder(self, upload_id: str) -> Path:
@@ -71,7 +78,7 @@ class UploadQueue:
         for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if not folder.name.endswith(_PART):
                 yield folder.name
-            elif self.age(folder.name) > timedelta(days=1):
+            elif folder.name not in self._being_written and self.age(folder.name) > timedelta(days=1):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def age(self, upload_id: str) -> timedelta:
@@ -94,6 +101,15 @@ def _place(folder: Path, name: str, number: int) -> Path:
         path = folder / f"{number}.{secrets.token_hex(4)}" / (path.name if path != folder else "unnamed")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _sync(path: Path) -> None:
+    """Have what a file or folder holds on the disk: its job in the database will be, whenever the power fails."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _write(path: Path, data: BinaryIO | Path) -> None:

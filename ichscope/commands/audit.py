@@ -10,7 +10,7 @@ import typer
 
 from ichscope.commands import running
 from ichscope.commands.monitor import day
-from ichscope.commands.shared import STDOUT, check_targets, save
+from ichscope.commands.shared import STDOUT, ClockOption, check_targets, save
 
 BROKEN = 1
 _EXIT_CODES = """\b
@@ -59,10 +59,7 @@ def prune(
     older_than: Annotated[
         int | None, typer.Option(metavar="DAYS", help="Age; by default ICHSCOPE_AUDIT_DAYS, 365. At least 183.")
     ] = None,
-    clock_is_right: Annotated[
-        bool,
-        typer.Option("--clock-is-right", help="You have looked at it, and go on where lines contradict it."),
-    ] = False,
+    clock_is_right: ClockOption = False,
 ) -> None:
     """Remove the oldest lines of the audit trail. What is left can still be verified, and tells of it.
 

@@ -12,6 +12,7 @@ import typer
 from ichscope.commands import running
 from ichscope.commands.shared import (
     SOME_NOT_ANALYSED,
+    ClockOption,
     ModelOption,
     ModelsFolderOption,
     PathsArgument,
@@ -164,11 +165,16 @@ def retry(
 @app.command()
 def prune(
     older_than: Annotated[str, typer.Option(metavar="TIME", help="Age, such as 30d, 12h or 8w.")],
+    clock_is_right: ClockOption = False,
 ) -> None:
-    """Remove volumes of that age or older. Results and reviews stay; without its volume a study cannot be viewed."""
+    """Remove volumes of that age or older. Results and reviews stay; without its volume a study cannot be viewed.
+
+    Nothing is removed where the clock may be wrong: a line of the audit trail is of a later time, or none was written
+    for 31 days.
+    """
     age = _age(older_than)
-    with running.store() as store:
-        typer.echo(f"{store.results.prune(age)} volumes removed")
+    with running.store(hint="") as store:
+        typer.echo(f"{store.results.prune(age, clock_is_right=clock_is_right)} volumes removed")
 
 
 @app.command()

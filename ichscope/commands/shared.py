@@ -32,6 +32,9 @@ def _known_provider(choice: str) -> str:
 PathsArgument = Annotated[
     list[Path], typer.Argument(metavar="PATH", exists=True, help="A file, a folder or a ZIP archive.")
 ]
+ClockOption = Annotated[
+    bool, typer.Option("--clock-is-right", help="You have looked at it, and go on where lines contradict it.")
+]
 ModelOption = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Run only this model. May be given more than once.")
 ]

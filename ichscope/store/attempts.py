@@ -31,9 +31,10 @@ def begin(session: Session, keys: dict[str, int], now: datetime) -> timedelta | 
     how long to wait, where there were too many; None where this attempt may be made
     """
     rows = {key: _row(session, key, now) for key in sorted(keys)}
-    waits = [row.locked_until - now for row in rows.values() if row.locked_until and row.locked_until > now]
-    if waits:
-        return max(waits)
+    waits = [row.locked_until - now for row in rows.values() if row.locked_until]
+    # A longer one is from before a clock was set back.
+    if some := [wait for wait in waits if timedelta() < wait <= LONGEST_WAIT]:
+        return max(some)
     for key, row in rows.items():
         row.failures = row.failures + 1 if now - row.last_at < FORGOTTEN_AFTER else 1
         row.last_at, row.locked_until = now, _until(row.failures, keys[key], now)
@@ -52,7 +53,8 @@ def succeeded(session: Session, account: str, address: str, now: datetime) -> No
 
 def locked(session: Session, now: datetime) -> dict[str, datetime]:
     """Until when the next attempt has to wait, by key, where it has to."""
-    chosen = select(Attempt.key, Attempt.locked_until).where(Attempt.locked_until > now)
+    of_now = (Attempt.locked_until > now, Attempt.locked_until <= now + LONGEST_WAIT)
+    chosen = select(Attempt.key, Attempt.locked_until).where(*of_now)
     return {key: until for key, until in session.execute(chosen) if until}
 
 

@@ -19,7 +19,7 @@ from ichscope.imaging.identity import other_patients_key
 from ichscope.imaging.person import hash_of
 from ichscope.imaging.series import Header, SeriesFacts
 from ichscope.results import SeriesResult
-from ichscope.store import priority, volumes
+from ichscope.store import clock, priority, volumes
 from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
 from ichscope.store.entries import add_results, packed, write_findings
 from ichscope.store.jobs import finish
@@ -241,16 +241,33 @@ class Results:
         with self._database.reading() as session:
             return list(session.scalars(chosen.order_by(Series.id).limit(limit)))
 
-    def prune(self, older_than: timedelta) -> int:
+    def prune(self, older_than: timedelta, *, clock_is_right: bool = False) -> int:
         """Remove volumes that were written so long ago, and say in the store that they are gone; rows stay.
+
+        Parameters
+        ----------
+        clock_is_right : somebody has looked at it; what the audit trail says of the time does not matter then
 
         Returns
         -------
         how many volumes were removed
+
+        Raises
+        ------
+        StoreError
+            if the clock may be wrong, by which all would be old (see ichscope.store.clock), or they cannot be removed
         """
         self._database.demand(Right.PRUNE, Action.PICTURES_REMOVED)
+        since = datetime.now(UTC) - older_than
+
+        def forget(paths: Sequence[str]) -> None:
+            if not clock_is_right:
+                with self._database.reading() as session:
+                    clock.check(session, since, "no picture")
+            self._forget(paths)
+
         try:
-            return len(volumes.prune(self._volumes, older_than, forget=self._forget))
+            return len(volumes.prune(self._volumes, older_than, since.timestamp() + older_than.total_seconds(), forget))
         except OSError as error:
             raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
         finally:

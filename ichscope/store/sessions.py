@@ -14,6 +14,7 @@ from ichscope.access.actor import Actor, Via
 from ichscope.access.events import Action, Kind
 from ichscope.access.roles import Right, Role
 from ichscope.store import access_tables as tables
+from ichscope.store.clock import CLOCKS_DIFFER
 from ichscope.store.database import UNSEEN, Database, StoreError
 
 # NIST SP 800-63B-4, section 2.2.3 (AAL2): an hour without activity and a day at most; a reading room is shared.
@@ -162,7 +163,9 @@ def _number(variable: str, default: int) -> int:
 
 
 def _over(now: datetime):  # type: ignore[no-untyped-def]
-    return or_(tables.SignedIn.seen_at < now - idle(), tables.SignedIn.created_at < now - longest())
+    """What ends a session; one that seems to be of a later time would end long after it should."""
+    seen, created = tables.SignedIn.seen_at, tables.SignedIn.created_at
+    return or_(seen < now - idle(), created < now - longest(), seen > now + CLOCKS_DIFFER)
 
 
 def _actor(row: tables.SignedIn, person: tables.Account) -> Actor:

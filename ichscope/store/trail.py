@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, select
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from ichscope.access.events import Action, Detail, Event, Kind
 from ichscope.access.roles import Right
+from ichscope.store import clock
 from ichscope.store.access_tables import AuditEnd, AuditRecord
 from ichscope.store.chain import SEALED
 from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
@@ -23,15 +23,7 @@ from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
 DAYS = 365
 # Six months: what deployers of such systems keep logs for at least, by the EU AI Act, Art. 26(6).
 FEWEST_DAYS = 183
-# Somebody signs in, analyses or makes a backup in each month, or the clock was set ahead.
-QUIET_DAYS = 31
 _AT_ONCE = 1_000
-# Of two servers on one database.
-_CLOCKS_DIFFER = timedelta(minutes=5)
-_WRONG_CLOCK = (
-    "The clock of this computer may be wrong, and nothing of the audit trail is removed. {}. Look at the clock; where "
-    "it is right, say --clock-is-right."
-)
 _COLUMNS = tuple(getattr(AuditRecord, name) for name in SEALED)
 
 
@@ -183,6 +175,11 @@ class Trail:
             problem = f"Lines after number {number} are missing."
         return Verification(problem, lines, start if lines else 0, number if lines else 0, begins)
 
+    def doubt_of_clock(self, since: datetime) -> str:
+        """Why the clock may be wrong where what is older than that is to go; "" where no line contradicts it."""
+        with self._database.reading() as session:
+            return clock.doubt(session, since)
+
     def prune(self, days: int | None = None, *, clock_is_right: bool = False) -> int:
         """Remove lines that are older than so many days; the chain goes on from the first one that stays.
 
@@ -199,7 +196,8 @@ class Trail:
         ------
         StoreError
             if that is less than six months, the trail is not whole (what may prove it must stay), or the clock may be
-            wrong: a line is of a later time, or none was written for more than QUIET_DAYS after the last one to go
+            wrong: a line is of a later time, or none was written for more than clock.QUIET_DAYS after the last one to
+            go
         """
         kept = days if days is not None else kept_days()
         if kept < FEWEST_DAYS:
@@ -210,11 +208,10 @@ class Trail:
         since = datetime.now(UTC) - timedelta(days=kept)
         with self._database.changing(Right.PRUNE, Action.TRAIL_PRUNED, Kind.TRAIL) as change:
             session = change.session
-            newer = select(func.min(AuditRecord.number)).where(AuditRecord.at >= since)
-            # Where all go, the line that tells of it is the first one.
-            stays = session.scalar(newer) or (session.scalar(select(func.max(AuditRecord.number))) or 0) + 1
             if not clock_is_right:
-                _check_clock(session, stays - 1)
+                clock.check(session, since, "nothing of the audit trail")
+            # Where all go, the line that tells of it is the first one.
+            stays = clock.first_line(session, since)
             before = select(AuditRecord.mac).where(AuditRecord.number == stays - 1)
             if (mac := session.scalar(before)) is not None:
                 row = self._database.chain.end("first", stays, mac)
@@ -224,24 +221,6 @@ class Trail:
             removed = int(session.execute(gone, execution_options=UNSEEN).rowcount)  # type: ignore[attr-defined]
             change.about(Kind.TRAIL, stays, removed=removed, days=kept, clock_is_right=clock_is_right)
         return removed
-
-
-def _check_clock(session: Session, goes: int) -> None:
-    """Refuse to go by a clock that the lines contradict, from the number of the last one that would go.
-
-    Lines show that time has passed: in each month somebody signs in, analyses, or makes a backup.
-    """
-    now = datetime.now(UTC)
-    chosen = select(AuditRecord.number, AuditRecord.at).where(AuditRecord.number >= goes)
-    lines = session.execute(chosen.order_by(AuditRecord.number)).all()
-    moments = [line.at for line in lines]
-    if moments and max(moments) > now + _CLOCKS_DIFFER:
-        raise StoreError(_WRONG_CLOCK.format(f"A line is of {max(moments):%Y-%m-%d %H:%M} UTC, which is later"))
-    if not lines or lines[0].number != goes:
-        return
-    quiet, since = max((later - earlier, earlier) for earlier, later in pairwise([*moments, now]))
-    if quiet > timedelta(days=QUIET_DAYS):
-        raise StoreError(_WRONG_CLOCK.format(f"After {since:%Y-%m-%d} there is no line for {quiet.days} days"))
 
 
 def kept_days() -> int:

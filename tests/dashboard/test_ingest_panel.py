@@ -9,9 +9,11 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -23,7 +25,7 @@ from dashboard.background import Background
 from dashboard.upload_queue import UploadQueue
 from ichscope import batch, phantom
 from ichscope.batch import demo
-from ichscope.store import Filter, Job, Jobs, Store, StoreError, tables
+from ichscope.store import Filter, Job, Jobs, Store, StoreError, clock, tables
 from tests.support import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -268,6 +270,64 @@ def test_a_failure_keeps_the_files_for_another_try(
     work.ask(job)
     wait(lambda: idle(work))
     assert (store.jobs.get(job).done, store.jobs.get(job).failed, list(work.uploads.upload_ids())) == (1, 0, [])
+
+
+@pytest.mark.parametrize("wrong", [True, False], ids=["clock ahead", "clock right"])
+def test_failed_files_are_removed_when_they_are_old_and_the_clock_is_right(
+    work: Background, store: Store, monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    upload_id = work.uploads.keep(opened(heads(1)))
+    job = store.jobs.start("upload", "Upload", {"upload_id": upload_id}, ["x"])
+    (item,) = store.jobs.claim(job)
+    store.jobs.fail(item.id, "damaged")
+    monkeypatch.setattr(type(work.uploads), "age", lambda self, upload_id: timedelta(days=400))
+    if wrong:
+        monkeypatch.setattr(clock, "datetime", Ahead())
+        monkeypatch.setattr(background, "datetime", Ahead())
+    work.start()
+    wait(lambda: idle(work))
+    assert work.uploads.holds(upload_id) == wrong
+
+
+class Ahead:
+    """A clock that is set ahead."""
+
+    def now(self, zone: Any) -> datetime:
+        return datetime.now(zone) + timedelta(days=400)
+
+
+def test_what_is_being_written_is_not_taken_for_what_was_left(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = UploadQueue(home)
+    monkeypatch.setattr(UploadQueue, "age", lambda self, upload_id: timedelta(days=400))
+    (home / "uploads" / "left.part").mkdir(parents=True)
+
+    def files() -> Iterator[tuple[str, io.BytesIO]]:
+        yield "a", io.BytesIO(b"a")
+        assert list(queue.upload_ids()) == []
+        yield "b", io.BytesIO(b"b")
+
+    kept = queue.folder(queue.keep(files()))
+    assert sorted(path.name for path in kept.iterdir()) == ["a", "b"]
+    assert [path.name for path in (home / "uploads").iterdir()] == [kept.name]
+
+
+def test_a_server_that_is_killed_while_it_begins_a_job_loses_no_upload(
+    work: Background, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(Jobs, "add_items", killed)
+        patched.setattr(Jobs, "mark_listed", killed)
+        upload_id = work.uploads.keep(opened(heads(1)))
+        with suppress(KeyboardInterrupt):
+            batch.begin(store, [work.uploads.folder(upload_id)], "upload", options={"upload_id": upload_id})
+    work.start()
+    wait(lambda: idle(work))
+    assert store.worklist.counts().total == 1
+    assert list(work.uploads.upload_ids()) == []
+
+
+def killed(*args: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_what_holds_the_work_up_is_said_and_it_goes_on_by_itself(

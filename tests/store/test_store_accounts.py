@@ -139,6 +139,18 @@ def test_no_wait_is_longer_than_a_quarter_of_an_hour(store: Store, clock: Clock)
     assert store.accounts.check("Ann", GOOD)
 
 
+def test_a_clock_that_was_ahead_locks_nobody_out(store: Store, clock: Clock) -> None:
+    store.accounts.add("Ann", Role.READER, GOOD)
+    clock(days=365)
+    for _ in range(attempts.OF_ACCOUNT + 3):
+        with pytest.raises(SignInError):
+            store.accounts.check("Ann", OTHER)
+    clock(days=-365)
+    (ann,) = store.accounts.all()
+    assert ann.locked_until is None
+    assert store.accounts.check("Ann", GOOD)
+
+
 def test_an_unknown_name_has_to_wait_like_a_known_one(store: Store, clock: Clock) -> None:
     for _ in range(attempts.OF_ACCOUNT):
         with pytest.raises(SignInError, match="wrong"):
@@ -345,6 +357,15 @@ def test_a_session_ends_after_a_day_of_work(store: Store, clock: Clock) -> None:
         clock(minutes=20)
         assert store.sessions.look_up(secret)
     clock(minutes=20, seconds=1)
+    assert store.sessions.look_up(secret) is None
+
+
+def test_a_session_of_a_clock_that_was_ahead_ends(store: Store, clock: Clock) -> None:
+    clock(days=365)
+    _, secret = signed_in(store)
+    clock(minutes=-4)
+    assert store.sessions.look_up(secret), "clocks of two servers may differ a little"
+    clock(days=-365)
     assert store.sessions.look_up(secret) is None
 
 

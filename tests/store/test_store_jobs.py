@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +62,19 @@ def test_a_job_from_start_to_end(store: Store) -> None:
     assert ended.first_at <= ended.finished_at == ended.last_at
     assert store.jobs.recent(open_only=True) == []
     assert [one.id for one in store.jobs.recent()] == [job]
+
+
+def test_a_job_whose_items_are_known_is_there_with_all_of_them(store: Store) -> None:
+    job = store.jobs.start("folder", "night", locators=["a", "b", "a"])
+    assert (store.jobs.get(job).listed, store.jobs.get(job).pending) == (True, 2)
+    with pytest.raises(RuntimeError):
+        store.jobs.start("folder", "night", locators=stopped())
+    assert [found.id for found in store.jobs.recent()] == [job]
+
+
+def stopped() -> Iterator[str]:
+    yield "a"
+    raise RuntimeError
 
 
 def test_names_of_files_are_forgotten_when_the_item_is_done(store: Store) -> None:

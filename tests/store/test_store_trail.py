@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ichscope.access import Actor, NotAllowedError, Right, Role, Via, acting_as, by_default
 from ichscope.access.events import Action, Kind
-from ichscope.store import RefusedError, Store, StoreError, TrailFilter, chain
+from ichscope.store import RefusedError, Store, StoreError, TrailFilter, chain, clock
 from ichscope.store import trail as trail_module
 from ichscope.store.access_tables import AuditEnd, AuditRecord
 from ichscope.store.trail import FEWEST_DAYS
@@ -230,7 +230,7 @@ class Later:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
-    for module in (trail_module, chain):
+    for module in (trail_module, chain, clock):
         monkeypatch.setattr(module, "datetime", Later(days))
 
 
@@ -287,7 +287,7 @@ def test_a_clock_that_is_behind_removes_nothing(store: Store, monkeypatch: pytes
     used(store, monkeypatch, 600)
     at(monkeypatch, 500)
     lines = left(store)
-    with pytest.raises(StoreError, match=r"A line is of .*, which is later"):
+    with pytest.raises(StoreError, match=r"A line of the audit trail is of .*, which is later"):
         store.trail.prune()
     assert left(store) == lines
     assert store.trail.prune(clock_is_right=True) > 0

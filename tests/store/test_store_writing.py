@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from ichscope.imaging.series import Finding, Header, Slice
 from ichscope.imaging.source import Source
 from ichscope.labels import LABELS
 from ichscope.results import SeriesResult
-from ichscope.store import Filter, Store, StoreError, content_hash, volumes
+from ichscope.store import Filter, Store, StoreError, chain, clock, content_hash, results, volumes
 from ichscope.store.pseudonymiser import without_names
 from tests.support import results_builder as build
 from tests.support.people import review
@@ -205,6 +207,54 @@ def test_a_study_comes_back_for_the_viewer(store: Store) -> None:
     np.testing.assert_allclose(mine.evidence, theirs.evidence, atol=0.003)
     assert (mine.thresholds, mine.probability) == (theirs.thresholds, pytest.approx(theirs.probability))
     assert store.worklist.row(id).has_volume
+
+
+class Ahead:
+    """A clock that is so many days ahead."""
+
+    def __init__(self, days: int) -> None:
+        self._days = timedelta(days=days)
+
+    def now(self, zone: Any) -> datetime:
+        return datetime.now(zone) + self._days
+
+
+def keep(store: Store, name: str) -> int:
+    made = study(name, 0.9)
+    return store.results.record(made, content(name), volume=volumes.save(store.volumes, content(name), made))
+
+
+def test_a_clock_that_is_set_ahead_removes_no_picture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = keep(store, "a")
+    for module in (results, chain, clock):
+        monkeypatch.setattr(module, "datetime", Ahead(400))
+    for name in "bc":
+        with pytest.raises(
+            StoreError, match=r"clock .* may be wrong, and no picture .* no line for [34]\d\d days.* --clock-is-right"
+        ):
+            store.results.prune(timedelta(days=30))
+        keep(store, name)  # nor after work went on by it
+    assert store.worklist.row(id).has_volume
+    assert store.results.prune(timedelta(days=30), clock_is_right=True) == 3
+    assert not store.worklist.row(id).has_volume
+
+
+def test_where_no_picture_is_old_a_quiet_time_is_no_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = keep(store, "a")
+    for module in (results, chain, clock):
+        monkeypatch.setattr(module, "datetime", Ahead(60))
+    assert store.results.prune(timedelta(days=90)) == 0
+    assert store.worklist.row(id).has_volume
+
+
+def test_a_clock_that_is_behind_removes_no_picture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(store, "a")
+    for path in store.volumes.rglob("*.nii"):
+        os.utime(path, (0, 0))
+    for module in (results, chain, clock):
+        monkeypatch.setattr(module, "datetime", Ahead(-1))
+    with pytest.raises(StoreError, match=r"A line of the audit trail is of .*, which is later"):
+        store.results.prune(timedelta(days=30))
 
 
 def test_prune_removes_volumes_and_keeps_rows(store: Store) -> None:
