@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 
 from dashboard.gate import asked, logs, messages, oidc, prometheus, response_headers, visitor
 from dashboard.gate.asked import Refusal
@@ -81,6 +82,9 @@ class Gate:
         try:
             with prometheus.SOCKETS.track_inprogress():
                 await self._app(scope, watched, send)
+        except WebSocketDisconnected:
+            # Streamlit closes once more what broke off while it was sending.
+            _LOG.info("a browser was gone before its answer")
         finally:
             tab.left()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dashboard.gate import bodies
 from dashboard.gate.asgi import Gate
@@ -166,6 +167,29 @@ def test_websockets(headers: dict[str, str], client: str, inside: bool) -> None:
     sent, behind = ask(headers, kind="websocket", client=client)
     assert bool(behind.scopes) == inside
     assert sent[0]["type"] == ("websocket.accept" if inside else "websocket.close")
+
+
+def test_a_browser_that_is_gone_while_streamlit_answers_is_no_error() -> None:
+    async def streamlit(scope: Scope, receive: Receive, send: Send) -> None:
+        """Take turns as its endpoint does: the answer fails, then the next message is asked for, and all is closed."""
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        with pytest.raises(WebSocketDisconnect):
+            await socket.send_bytes(b"answer")
+        try:
+            await socket.receive_bytes()
+        except RuntimeError:
+            await socket.close()
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError
+
+    scope = {"type": "websocket", "path": "/_stcore/stream", "scheme": "ws", "client": ("127.0.0.1", 5000)}
+    finished(Gate(streamlit, SETTINGS)(scope | {"headers": [(b"host", b"localhost:8501")]}, receive, send))
 
 
 def test_every_answer_has_the_headers_of_the_house() -> None:
