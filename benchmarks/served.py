@@ -15,28 +15,23 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks import scale, shared
+from benchmarks.dashboard_server import DASHBOARD, FLAGS, ROOT, resident_mb, running
 from tests.support.large_store import fill
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("worklist", "cohort", "performance", "monitoring", "models", "study_check")
 PAINT_S, SWITCH_S, GROWTH_MB = 2.0, 0.3, 64
 _WARM = 10
 _EMPTY = 'import streamlit as st\n\nst.title("Study check")\n'
-_FLAGS = ["--no-sandbox", "--headless", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
 def main() -> int:
@@ -67,10 +62,10 @@ def in_a_browser(home: Path, options: argparse.Namespace) -> dict[str, Any]:
     empty = home / "empty.py"
     empty.write_text(_EMPTY, encoding="utf-8")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         paints: dict[str, list[float]] = {"ichscope": [], "empty": []}
         for _ in range(options.rounds):
-            for name, script in (("ichscope", ROOT / "dashboard/app.py"), ("empty", empty)):
+            for name, script in (("ichscope", DASHBOARD), ("empty", empty)):
                 paints[name].append(_first_paint(browser, script, home / "one", options.models))
         memory = _memory(browser, home / "one", options)
         browser.close()
@@ -85,7 +80,7 @@ def in_a_browser(home: Path, options: argparse.Namespace) -> dict[str, Any]:
 def _first_paint(browser: Any, script: Path, home: Path, models: Path) -> float:
     page = browser.new_page()
     start = time.perf_counter()
-    with _server(script, home, models) as (address, _):
+    with running(script, home, models) as (address, _):
         page.goto(address)
         page.get_by_role("heading", name="Study check").wait_for(timeout=120_000)
         seconds = time.perf_counter() - start
@@ -96,52 +91,17 @@ def _first_paint(browser: Any, script: Path, home: Path, models: Path) -> float:
 def _memory(browser: Any, home: Path, options: argparse.Namespace) -> list[float]:
     """Resident memory of the server in MB after each study that is checked."""
     memory = []
-    with _server(ROOT / "dashboard/app.py", home, options.models) as (address, process):
+    with running(DASHBOARD, home, options.models) as (address, process):
         page = browser.new_page()
         page.goto(address)
         for _ in range(options.studies):
             page.get_by_role("button", name="Subdural bleed").click(timeout=300_000)
             page.locator(".verdict").wait_for(timeout=300_000)
-            memory.append(_resident_mb(process.pid))
+            memory.append(resident_mb(process.pid))
             page.get_by_role("button", name="New study").click()
             page.get_by_text("Drop a study here").wait_for(timeout=120_000)
         page.close()
     return memory
-
-
-def _resident_mb(process: int) -> float:
-    status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="ignore")
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-@contextmanager
-def _server(script: Path, home: Path, models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    home.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
-    environment = {**os.environ, "ICHSCOPE_HOME": str(home), "ICHSCOPE_MODELS": str(models.resolve())}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    environment.pop("ICHSCOPE_DATABASE_URL", None)
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            _wait(f"http://localhost:{port}/_stcore/health", process)
-            yield f"http://localhost:{port}", process
-        finally:
-            process.terminate()
-
-
-def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.02)
-    raise RuntimeError("the server did not start")
 
 
 # --- page switches --------------------------------------------------------------------------------------
