@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ichscope.access import Right
@@ -19,18 +17,8 @@ from tests.dashboard.test_worklist_page import click, words
 from tests.support import store_cases as cases
 from tests.support.people import review
 
+pytestmark = pytest.mark.usefixtures("store")
 APP = str(Path(__file__).parents[2] / "dashboard/router.py")
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
-    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
-    st.cache_resource.clear()
-    opened = Store.open(home=tmp_path)
-    yield opened
-    opened.close()
-    st.cache_resource.clear()
 
 
 def start() -> AppTest:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import acting
@@ -15,6 +13,7 @@ from ichscope.access import RIGHTS, Right, Role, acting_as, by_default, operator
 from ichscope.store import Store
 from ichscope.tabular.importing import import_predictions, import_truth
 from tests.support import tiny_model
+from tests.support.page_homes import copied_home
 from tests.support.people import person, review
 from tests.support.store_cases import many
 
@@ -55,14 +54,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    shutil.copytree(filled / "home", tmp_path / "home")
-    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ICHSCOPE_MODELS", str(filled / "models"))
-    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield tmp_path / "home"
-    st.cache_resource.clear()
+    with copied_home(filled, tmp_path, monkeypatch) as home:
+        yield home
 
 
 def open_page(page: str, role: Role, monkeypatch: pytest.MonkeyPatch) -> AppTest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import acting, seen
@@ -20,6 +18,7 @@ from ichscope.access import Role, by_default
 from ichscope.access.events import Event
 from ichscope.store import Store, TrailFilter, database
 from tests.support import tiny_model
+from tests.support.page_homes import copied_home
 from tests.support.people import person
 from tests.support.store_cases import add
 
@@ -40,16 +39,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def home(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    shutil.copytree(filled / "home", tmp_path / "home")
-    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ICHSCOPE_MODELS", str(filled / "models"))
-    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
-    st.cache_resource.clear()
-    monkeypatch.setattr(acting, "current", lambda: VERA)
-    by_default(VERA)
-    yield tmp_path / "home"
-    assert seen.LINES.wait(60) == 0
-    st.cache_resource.clear()
+    with copied_home(filled, tmp_path, monkeypatch) as home:
+        monkeypatch.setattr(acting, "current", lambda: VERA)
+        by_default(VERA)
+        yield home
+        assert seen.LINES.wait(60) == 0
 
 
 def lines(home: Path) -> list[Event]:

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ichscope.access import Right, Role, passwords
 from ichscope.store import Store
 from tests.dashboard.test_worklist_page import button, click, field, words
 
+pytestmark = pytest.mark.usefixtures("store")
 APP = str(Path(__file__).parents[2] / "dashboard/router.py")
 GOOD = "correct horse battery staple"
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
-    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", fast)
-    st.cache_resource.clear()
-    opened = Store.open(home=tmp_path)
-    yield opened
-    opened.close()
-    st.cache_resource.clear()
 
 
 def start() -> AppTest:
