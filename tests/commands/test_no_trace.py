@@ -42,9 +42,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
 
 
 def _work(day: Day, late: dict[str, bytes]) -> None:
-    folder = day.inbox / f"{patient.NAME} 19010101"
+    folder = day.inbox / patient.FOLDER
     options = ("--models-folder", day.models, "--provider", "cpu")
-    day.command("batch", folder / "ZZACC1901 2", *options, before=FAILING, code=1)
+    day.command("batch", folder / f"{patient.ACCESSION} 2", *options, before=FAILING, code=1)
     day.command("batch", day.inbox, *options, code=3)
     patient.write(day.inbox, late)
     watch = day.start("watch", day.inbox, "--quiet", "0.5", *options)
@@ -59,7 +59,7 @@ def _work(day: Day, late: dict[str, bytes]) -> None:
     for form in ("csv", "json", "xml"):
         day.command("audit", "export", "--format", form)
     day.command("audit", "verify")
-    day.command("backup", day.out / "backup")
+    day.back_up()
     day.command("doctor")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
@@ -13,27 +14,29 @@ from pathlib import Path
 from ichscope import phantom
 from ichscope.phantom import Phantom
 
-NAME = "ZZTOP^TEST"
+NAME, BORN, ACCESSION = "ZZTOP^TEST", "19010203", "ZZACC1901"
 PASSPHRASE = "purple tractor lamp 9"
 UID = "1.2.826.0.1.3680043.9.1901"
+_GZIP = b"\x1f\x8b"
+FOLDER = f"{NAME} {BORN}"
 _IDENTIFIERS = {
     "PatientName": NAME,
     "PatientID": "ZZID1901",
-    "PatientBirthDate": "19010101",
-    "AccessionNumber": "ZZACC1901",
-    "InstitutionName": "ZZHOSPITAL",
+    "PatientBirthDate": BORN,
+    "AccessionNumber": ACCESSION,
+    "InstitutionName": "ZZINST",
     "FrameOfReferenceUID": f"{UID}.7",
 }
-NEEDLES = ("ZZTOP", "ZZID1901", "19010101", "1901-01-01", "ZZACC1901", "ZZHOSPITAL", UID)
+NEEDLES = ("ZZTOP", "ZZID1901", BORN, "1901-02-03", ACCESSION, "ZZINST", UID)
 
 
 def slices(head: Phantom, study: int) -> dict[str, bytes]:
-    """DICOM files of this patient, by path; the folder is named after the patient, too."""
+    """DICOM files of this patient, by path; files and folders are named after the patient, too."""
     uids = {"StudyInstanceUID": f"{UID}.{study}", "SeriesInstanceUID": f"{UID}.{study}.1"}
     files = {}
     for number, one in enumerate(phantom.datasets(head, **_IDENTIFIERS, **uids), 1):
         one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"{UID}.{study}.1.{number}"
-        files[f"{NAME} 19010101/ZZACC1901 {study}/IM{number}.dcm"] = phantom.to_bytes(one)
+        files[f"{FOLDER}/{ACCESSION} {study}/{NAME} {number}.dcm"] = phantom.to_bytes(one)
     return files
 
 
@@ -60,14 +63,22 @@ class Day:
             place.mkdir()
         self.kept = (self.home, self.out, self.temporary, self.profile)
 
-    def command(self, *words: object, before: str = "", code: int = 0) -> None:
-        """Run a command, whose output is kept as well."""
-        done = self.start(*words, before=before).wait()
+    def command(self, *words: object, before: str = "", code: int = 0, home: Path | None = None) -> None:
+        """Run a command, whose output is kept as well.
+
+        home : another one
+        """
+        done = self.start(*words, before=before, home=home).wait()
         assert done == code, (self.out / f"{words[0]}.txt").read_text()
 
-    def start(self, *words: object, before: str = "") -> subprocess.Popen[bytes]:
+    def back_up(self) -> None:
+        """Make a backup, and put it back where it can be read."""
+        self.command("backup", self.out / "backup")
+        self.command("restore", self.out / "backup", home=self.out / "restored")
+
+    def start(self, *words: object, before: str = "", home: Path | None = None) -> subprocess.Popen[bytes]:
         program = f"{before}\nfrom ichscope.commands.cli import app; app()"
-        environment = os.environ | self.variables() | {"ICHSCOPE_HOME": str(self.home)}
+        environment = os.environ | self.variables() | {"ICHSCOPE_HOME": str(home or self.home)}
         environment |= {"ICHSCOPE_MODELS": str(self.models), "ICHSCOPE_BACKUP_PASSPHRASE": PASSPHRASE}
         with (self.out / f"{words[0]}.txt").open("ab") as output:
             command = [sys.executable, "-c", program, *map(str, words)]
@@ -78,7 +89,7 @@ class Day:
 
 
 def traces(*places: Path) -> list[str]:
-    """Where below these places something of the patient stands: in the bytes of files, in ZIPs, and in names."""
+    """Where below these places something of the patient stands: in files, packed or not, and in names."""
     return [f"{needle} in {path}" for place in places for path, data in _all(place) for needle in _found(path, data)]
 
 
@@ -89,6 +100,8 @@ def _all(place: Path) -> Iterator[tuple[Path, bytes]]:
         if zipfile.is_zipfile(io.BytesIO(data)):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 yield from ((path.relative_to(place) / name, archive.read(name)) for name in archive.namelist())
+        if data.startswith(_GZIP):
+            yield path.relative_to(place), gzip.decompress(data)
 
 
 def _found(path: Path, data: bytes) -> list[str]:
