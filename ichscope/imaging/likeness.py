@@ -18,6 +18,7 @@ _MOST_GAIN = 0.15
 _BREAK, _BREAK_SLICES = 1.75, 8
 _TISSUE_HU = (-200, 300)
 _GRID, _FEW_SLICES_GRID = 32, 64
+# Slices further apart than this many times the usual distance are no neighbours: one between them is missing.
 _GAP = 1.5
 _MANY = 400
 

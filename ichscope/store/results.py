@@ -258,7 +258,8 @@ class Results:
             if the clock may be wrong, by which all would be old (see ichscope.store.clock), or they cannot be removed
         """
         self._database.demand(Right.PRUNE, Action.PICTURES_REMOVED)
-        since = datetime.now(UTC) - older_than
+        now = datetime.now(UTC)
+        since = now - older_than
 
         def forget(paths: Sequence[str]) -> None:
             if not clock_is_right:
@@ -267,7 +268,7 @@ class Results:
             self._forget(paths)
 
         try:
-            return len(volumes.prune(self._volumes, older_than, since.timestamp() + older_than.total_seconds(), forget))
+            return len(volumes.prune(self._volumes, older_than, now.timestamp(), forget))
         except OSError as error:
             raise StoreError(f"Volumes cannot be removed: {error.strerror}.") from None
         finally:
