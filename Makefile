@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --quiet --no-annotate --no-emit-index-url --no-emit-find-links
 # What runs ICHScope, as requirements-run.lock has it.
-RUN_EXTRAS := --extra dashboard --extra postgres --extra cluster --extra build
+RUN_EXTRAS := --extra dashboard --extra pacs --extra postgres --extra cluster --extra build
 # Deque's accessibility checks, which the browser tests run on every page.
 AXE_VERSION := 4.14.1
 AXE := .cache/axe/.installed-$(AXE_VERSION)

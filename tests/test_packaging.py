@@ -16,7 +16,7 @@ from ichscope import __version__
 
 ROOT = Path(__file__).parents[1]
 # Extras in requirements-run.lock.
-RUNS = ("dashboard", "postgres", "cluster", "build")
+RUNS = ("dashboard", "pacs", "postgres", "cluster", "build")
 
 
 def lines(name: str) -> list[str]:
