@@ -30,18 +30,23 @@ _MIMIC = "decoy"
 # Which slices a batch is made of. Positives are mostly implants: many shapes on real anatomy are what carries over
 # to other hospitals; readers' own outlines keep their share, since small real bleeds look different.
 _SHARES = {
-    "implant": 0.38,
-    "beside implant": 0.12,
-    "outlined": 0.16,
-    "bleeding": 0.16,
+    "implant": 0.25,
+    "beside implant": 0.08,
+    "outlined": 0.12,
+    "bleeding": 0.12,
     "normal": 0.22,
     "outlined picture": 0.07,
-    "bleeding picture": 0.20,
-    "normal picture": 0.20,
+    "bleeding picture": 0.36,
+    "normal picture": 0.36,
     "picture": 0.05,
 }
 # In parts of slices pictures bleed only where they are outlined, so that others must not be commoner.
-_SHARES_OF_PARTS = _SHARES | {"normal picture": _SHARES["outlined picture"]}
+_SHARES_OF_PARTS = _SHARES | {
+    "implant": 0.38,
+    "beside implant": 0.12,
+    "outlined": 0.16,
+    "normal picture": _SHARES["outlined picture"],
+}
 _NONE = ("", "")
 # In a head without a bleed, what is this much brighter than brain (in HU, smoothed) could be taken for one.
 _BRIGHTER_HU = 8
@@ -132,8 +137,8 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
     Gives (n, crop, crop) int16 HU with targets, nan where unknown: `evidence` (n, grid, grid, labels), `slice`
     (n, labels), and `strongest` (n, labels) float32, which is `slice` where nothing is known of the evidence.
 
-    Roles are drawn by their shares; within a role hospitals, larger ones more often, but not as much as they are
-    larger; within a hospital kinds of slices equally often. So a hospital has as many bleeds as it has others.
+    Roles are drawn by their shares; within a role hospitals, and within these kinds of slices, larger ones more often,
+    but not as much as they are larger. So a hospital has as many bleeds as it has others.
 
     Parameters
     ----------
@@ -181,9 +186,8 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
 
     def _item(self, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         hospitals = list(self._pools.values())[rng.choice(len(self._shares), p=self._shares)]
-        weights = np.array([hospital.weight for hospital in hospitals])
-        groups = hospitals[rng.choice(len(hospitals), p=weights / weights.sum())].groups
-        group = groups[rng.integers(len(groups))]
+        groups = hospitals[rng.choice(len(hospitals), p=_odds([hospital.patients for hospital in hospitals]))].groups
+        group = groups[rng.choice(len(groups), p=_odds([len(group) for group in groups]))]
         place = group[rng.integers(len(group))]
         hu = place.study.hu[place.index : place.index + 1]
         hu, seen = augment(hu, place.mask, rng, self._strength, self._crop)
@@ -196,18 +200,25 @@ class SliceBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
 
 @dataclass(frozen=True, eq=False)
 class _Hospital:
-    """Slices of a role, in groups that are drawn equally often; `weight` is how often the hospital is."""
+    """Slices of a role, in groups of their kinds, and of how many patients they are."""
 
     groups: list[list[_Place]]
-    weight: float
+    patients: int
 
     @classmethod
     def of(cls, groups: list[list[_Place]]) -> _Hospital:
-        return cls(groups, float(np.sqrt(len({place.study.patient for group in groups for place in group}))))
+        return cls(groups, len({place.study.patient for group in groups for place in group}))
+
+
+def _odds(sizes: Sequence[int]) -> NDArray[np.float64]:
+    """How often each of some sets of slices is drawn: by the root of its size, so that few are not seen too often."""
+    roots = np.sqrt(np.array(sizes, np.float64))
+    odds: NDArray[np.float64] = roots / roots.sum()
+    return odds
 
 
 def _pools(studies: Sequence[TrainingStudy], parts: bool) -> dict[str, list[_Hospital]]:
-    """Sort slices by role; within a role by hospital and by what must be drawn equally often (kind, or patient).
+    """Sort slices by role; within a role by hospital and by what counts together (kind, or patient).
 
     parts : only slices of which it is known where they bleed
     """

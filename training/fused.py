@@ -16,6 +16,7 @@ def use_fused_layers() -> None:
     if keras.backend.backend() == "torch":
         layers.BatchNormalization.call = _normalise
         layers.Conv2D.call = _convolve
+        layers.DepthwiseConv2D.call = _convolve_each
         layers.MaxPooling2D.call = _pool
 
 
@@ -43,19 +44,36 @@ def _normalise(self: layers.BatchNormalization, inputs: Any, training: bool | No
 
 def _convolve(self: layers.Conv2D, inputs: Any) -> Any:
     """Convolve (n, rows, columns, channels)."""
-    from torch import channels_last
-    from torch.nn.functional import conv2d
+    assert self.groups == 1, "every channel sees all others"
+    return _convolved(self, inputs, ops.convert_to_tensor(self.kernel).permute(3, 2, 0, 1), 1)
 
-    assert (self.data_format, self.groups, self.dilation_rate) == ("channels_last", 1, (1, 1))
+
+def _convolve_each(self: layers.DepthwiseConv2D, inputs: Any) -> Any:
+    """Convolve every channel of (n, rows, columns, channels) by itself."""
+    assert self.depth_multiplier == 1, "no channel becomes several"
+    return _convolved(self, inputs, ops.convert_to_tensor(self.kernel).permute(2, 3, 0, 1), inputs.shape[-1])
+
+
+def _convolved(layer: Any, inputs: Any, kernel: Any, groups: int) -> Any:
+    from torch import channels_last
+    from torch.nn.functional import conv2d, pad
+
+    assert layer.data_format == "channels_last"
+    assert set(layer.dilation_rate) == {1}
+    (top, bottom), (left, right) = _padding(layer, inputs.shape)
+    out = inputs.movedim(-1, 1)
+    if (top, left) != (bottom, right):
+        out, top, left = pad(out, (left, right, top, bottom)), 0, 0
     out = conv2d(
-        inputs.movedim(-1, 1),
-        ops.convert_to_tensor(self.kernel).permute(3, 2, 0, 1).contiguous(memory_format=channels_last),
-        ops.convert_to_tensor(self.bias) if self.use_bias else None,
-        stride=self.strides,
-        padding=_padding(self),
+        out,
+        kernel.contiguous(memory_format=channels_last),
+        ops.convert_to_tensor(layer.bias) if layer.use_bias else None,
+        stride=layer.strides,
+        padding=[top, left],
+        groups=groups,
     )
     out = out.movedim(1, -1)
-    return out if self.activation is None else self.activation(out)
+    return out if layer.activation is None else layer.activation(out)
 
 
 def _pool(self: layers.MaxPooling2D, inputs: Any) -> Any:
@@ -66,9 +84,12 @@ def _pool(self: layers.MaxPooling2D, inputs: Any) -> Any:
     return max_pool2d(inputs.movedim(-1, 1), self.pool_size, self.strides).movedim(1, -1)
 
 
-def _padding(layer: layers.Conv2D) -> list[int]:
+def _padding(layer: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Zeros before and after the rows and the columns; with strides `same` puts the odd one after."""
     if layer.padding == "valid":
-        return [0, 0]
-    assert layer.strides == (1, 1)
-    assert all(side % 2 for side in layer.kernel_size), "the same on every side"
-    return [side // 2 for side in layer.kernel_size]
+        return [(0, 0), (0, 0)]
+    both = []
+    for size, side, stride in zip(shape[1:3], layer.kernel_size, layer.strides, strict=True):
+        zeros = max((-(-size // stride) - 1) * stride + side - size, 0)
+        both.append((zeros // 2, zeros - zeros // 2))
+    return both

@@ -80,7 +80,8 @@ def slice_encoder(
     Returns
     -------
     Model of `hu` (n, size, size) int16 HU to
-    `features` (n, d) float32: average and maximum of every stage, fused map and evidence, and
+    `features` (n, d) float32: average and maximum of every stage, fused map and evidence; the last are logits by label
+    of a classifier on all of these, and the maxima of the evidence; and
     `evidence` (n, size/8, size/8, labels) float32 logits: where the slice looks like each label
     """
     kind = BACKBONES[backbone]
@@ -104,7 +105,11 @@ def slice_encoder(
     fused = layers.Conv2D(CHANNELS, 3, padding="same", activation="relu", name="fuse")(fused)
     evidence = layers.Conv2D(len(labels), 1, dtype="float32", name="evidence", bias_initializer=_rare())(fused)
     pooled = [pool(field) for field in (*maps, fused, evidence) for pool in (_average, _maximum)]
-    features = layers.Concatenate(dtype="float32", name="features")(pooled)
+    # The classifier sees the slice as a whole; training it also makes the pooled features tell slices apart.
+    seen = layers.LayerNormalization(dtype="float32")(layers.Concatenate(dtype="float32")(pooled))
+    verdict = layers.Dense(len(labels), dtype="float32", name="slice")(layers.Dropout(0.3)(seen))
+    *others, strongest_evidence = pooled
+    features = layers.Concatenate(dtype="float32", name="features")([*others, verdict, strongest_evidence])
     return keras.Model(hu, {"features": features, "evidence": evidence}, name=f"{backbone}_encoder")
 
 
@@ -176,15 +181,19 @@ def _rare() -> keras.initializers.Initializer:
 
 @dataclass(frozen=True)
 class View:
-    """What a head looks at, and how large it is for that."""
+    """What a head looks at, and how large it is for that.
+
+    last : so many of a slice's last features for each label, or all of them
+    """
 
     width: int
     blocks: int
     dropout: float
+    last: int | None = None
 
 
 # Few patients are enough to learn how the evidence of neighbours goes together, not what their features look like.
-VIEWS: Final = {"evidence": View(32, 1, 0.1), "features": View(128, 2, 0.3)}
+VIEWS: Final = {"evidence": View(32, 1, 0.1, 1), "verdicts": View(32, 1, 0.1, 2), "features": View(128, 2, 0.3)}
 
 
 def sequence_head(
@@ -199,7 +208,7 @@ def sequence_head(
     kind : "transformer" or "lstm"
     features : d, the length of a slice's features, of which the last are the maxima of the evidence
     encoder_labels : labels of that evidence, if they are others than the head's own
-    view : one of VIEWS: the evidence of all the encoder's labels alone, or all features
+    view : one of VIEWS: the evidence of all the encoder's labels alone, its verdicts on the slice too, or all features
 
     Returns
     -------
@@ -212,7 +221,7 @@ def sequence_head(
     evidence = ops.take(inputs, columns, axis=-1)
     # Fixed to the statistics of the training features by `normalise_features`. A Normalization layer would do the
     # same, but tf2onnx leaves its numbers outside the graph.
-    x = inputs if view == "features" else inputs[..., features - len(given) :]
+    x = inputs if size.last is None else inputs[..., features - size.last * len(given) :]
     x = layers.BatchNormalization(center=False, scale=False, epsilon=1e-5, trainable=False, name="normalise")(x)
     x = layers.Dropout(size.dropout)(x)
     x = layers.Dense(size.width, name="project")(x)

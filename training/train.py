@@ -98,10 +98,16 @@ FROM_SCRATCH = Recipe(
         Phase(4, 1e-3, crop=128, batch=32, coarse_only=True),
     )
 )
-# Hundreds of slices of many scanners with labels and no outlines, beside the others: whole slices follow the parts.
-# How many was not tried; `--effort` lengthens all phases.
+# Hundreds of slices of many scanners with labels and no outlines, beside the others: the fine stages go on with whole
+# slices, where blood lies known or not; then the coarse ones join, first on what the fine ones know, then all together.
 MANY_SCANNERS = Recipe(
-    (*FROM_SCRATCH.phases, Phase(12, 3e-4, batch=32, steps=60), Phase(2, 3e-5, batch=32, steps=60, settled=True))
+    (
+        *FROM_SCRATCH.phases[:2],
+        Phase(10, 6e-4, batch=32, steps=60, fine_only=True),
+        Phase(3, 1e-3, batch=32, coarse_only=True),
+        Phase(5, 3e-4, batch=32),
+    ),
+    head_view="verdicts",
 )
 # A pre-trained backbone is kept while the new layers learn, then moves too. Its batch norm may be in the weights.
 PRETRAINED = Recipe(
@@ -247,7 +253,7 @@ def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argpa
     strength = augment.NONE if config["without"] == "augmentation" else augment.DEFAULT
     weights = None if options.backbone_weights == "none" else options.backbone_weights
     encoder = models.slice_encoder(config["backbone"], labels, weights, size=None)
-    trained = _with_slice_logits(encoder, len(labels))
+    trained = _for_training(encoder)
     if options.start_from:
         trained.load_weights(options.start_from)
     phases = [Phase(**values) for values in config["recipe"]["phases"]]
@@ -267,12 +273,10 @@ def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argpa
         _save(encoder, run / ENCODER_FILE)
 
 
-def _with_slice_logits(encoder: keras.Model, labels: int) -> keras.Model:
-    """Add a slice classifier that only training uses: it makes the pooled features tell slices apart."""
-    features = layers.Dropout(0.3)(layers.LayerNormalization(dtype="float32")(encoder.output["features"]))
-    logits = layers.Dense(labels, dtype="float32", name="slice")(features)
-    evidence = encoder.output["evidence"]
-    return keras.Model(encoder.input, {"evidence": evidence, "slice": logits, "strongest": models.strongest(evidence)})
+def _for_training(encoder: keras.Model) -> keras.Model:
+    """The encoder with what its training looks at: evidence, the slice's verdict, and the strongest evidence."""
+    evidence, verdict = encoder.output["evidence"], encoder.get_layer("slice").output
+    return keras.Model(encoder.input, {"evidence": evidence, "slice": verdict, "strongest": models.strongest(evidence)})
 
 
 def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:

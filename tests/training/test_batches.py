@@ -299,8 +299,14 @@ def test_a_hospital_has_as_many_bleeding_pictures_as_others() -> None:
     rng = np.random.default_rng(0)
     drawn = np.mean([made._item(rng)[2][0] for _ in range(300)])
     assert drawn == pytest.approx(0.5, abs=0.09)
-    weights = {role: [hospital.weight for hospital in hospitals] for role, hospitals in made._pools.items()}
-    assert weights["bleeding picture"] == [2, 3]
+    assert [hospital.patients for hospital in made._pools["bleeding picture"]] == [4, 9]
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([7], [1]), ([4, 9], [0.4, 0.6]), ([1, 1, 4], [0.25, 0.25, 0.5])])
+def test_larger_sets_are_drawn_more_often_but_not_as_much_as_they_are_larger(
+    sizes: list[int], expected: list[float]
+) -> None:
+    assert batches._odds(sizes) == pytest.approx(np.array(expected))
 
 
 def test_bleeding_pictures_are_drawn_by_source_and_rarest_kind() -> None:

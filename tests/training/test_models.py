@@ -86,8 +86,8 @@ def test_every_backbone_gives_evidence_at_an_eighth_of_the_input(backbone: str, 
     out = numbers(built(hu, training=False))
     assert set(out) == {"features", "evidence"}
     assert out["evidence"].shape == (2, size // 8, size // 8, len(LABELS))
-    # Average and maximum of three lateral maps, the fused map and the evidence.
-    assert out["features"].shape == (2, 2 * (4 * models.CHANNELS + len(LABELS)))
+    # Average and maximum of three lateral maps, the fused map and the evidence; the verdict on the slice.
+    assert out["features"].shape == (2, 2 * (4 * models.CHANNELS + len(LABELS)) + len(LABELS))
     assert {value.dtype for value in out.values()} == {np.dtype(np.float32)}
     # InceptionV3 has 25 cells where the others have 28: with the rim on one side its map would be shifted.
     change = np.abs(np.diff(out["evidence"], axis=0)).sum(axis=(0, 3))
@@ -121,8 +121,14 @@ def test_blood_is_rare_before_training(encoder) -> None:
 
 def test_features_hold_the_evidence_itself(encoder) -> None:
     out = numbers(encoder(slices(2, 64), training=False))
-    np.testing.assert_allclose(out["features"][:, -4:-2], out["evidence"].mean(axis=(1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(out["features"][:, -6:-4], out["evidence"].mean(axis=(1, 2)), rtol=1e-4)
     np.testing.assert_allclose(out["features"][:, -2:], out["evidence"].max(axis=(1, 2)), rtol=1e-4)
+
+
+def test_features_hold_the_verdict_on_the_slice(encoder) -> None:
+    both = keras.Model(encoder.input, [encoder.output["features"], encoder.get_layer("slice").output])
+    features, verdict = map(np.asarray, both(slices(2, 64), training=False))
+    np.testing.assert_allclose(features[:, -4:-2], verdict, rtol=1e-4)
 
 
 def test_the_encoder_sees_what_windows_keep(encoder) -> None:
@@ -216,15 +222,19 @@ def test_normalise_features_gives_zero_mean_and_unit_variance() -> None:
     np.testing.assert_allclose(normalised.std(axis=0), 1, atol=1e-2)
 
 
-@pytest.mark.parametrize(("view", "sees"), [("evidence", False), ("features", True)])
-def test_a_head_sees_what_its_view_lets_it(view: str, sees: bool) -> None:
+@pytest.mark.parametrize(
+    ("view", "others", "sees"),
+    [("evidence", 6, False), ("verdicts", 4, False), ("verdicts", 6, True), ("features", 6, True)],
+)
+def test_a_head_sees_what_its_view_lets_it(view: str, others: int, sees: bool) -> None:
+    """Of 8 features the last are two verdicts on the slice and the evidence of two labels."""
     built = models.sequence_head("transformer", 8, TWO, view=view)
     kernel, bias = built.get_layer("slice_logits").get_weights()
     built.get_layer("slice_logits").set_weights([np.random.default_rng(0).normal(0, 0.3, kernel.shape), bias])
     features = np.random.default_rng(4).normal(size=(1, 5, 8)).astype(np.float32)
     models.normalise_features(built, np.random.default_rng(5).normal(size=(50, 8)).astype(np.float32))
     other = features.copy()
-    other[..., :6] += 3  # all but the evidence of the two labels
+    other[..., :others] += 3
     plain, changed = (numbers(built(some, training=False))["slice"] for some in (features, other))
     assert np.allclose(plain, changed) != sees
 
