@@ -20,7 +20,7 @@ LAYERS = (
     ("evaluation", "monitor", "batch"),
     ("tabular",),
     ("store",),
-    ("analyse",),
+    ("analyse", "objects"),
     ("results", "models"),
     ("imaging", "metrics", "phantom", "access"),
     ("labels", "levels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version

@@ -112,7 +112,7 @@ def begin_frames(data: bytes, file: str) -> Callable[[], list[Frame]]:
     dataset, rest = parse(data, file)
     _check_modality(dataset, file)
     pixels = _pixels(dataset, len(data), file)
-    shared, own = _functional_groups(dataset, pixels.frames, file)
+    shared, own = functional_groups(dataset, pixels.frames, file)
     values = pixel_data(dataset, rest)
     syntax, findings = _transfer_syntax(dataset, len(values or b""), pixels, file)
     packed = pixels.frames * pixels.rows * pixels.columns * pixels.stored / 8
@@ -125,10 +125,10 @@ def begin_frames(data: bytes, file: str) -> Callable[[], list[Frame]]:
         groups = (own[index], shared) if own else (shared,)
         hu, rescale, noticed = _hounsfield(words, dataset, groups, pixels, file)
         return Frame(
-            file=file if pixels.frames == 1 else f"{file}, frame {index + 1}",
+            file=frame_name(file, index, pixels.frames),
             hu=hu,
             shape=_shape(dataset, groups, pixels, file),
-            position=_grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
+            position=grouped(dataset, groups, "PlanePositionSequence", "ImagePositionPatient", 3, file),
             order=index if first is None else first,
             dataset=dataset,
             shared=shared,
@@ -202,8 +202,30 @@ def _pixels(dataset: Dataset, length: int, file: str) -> PixelFormat:
     return PixelFormat(rows, columns, int(frames), allocated, stored, high, signed, _overlay_bits(dataset))
 
 
-def _functional_groups(dataset: Dataset, frames: int, file: str) -> tuple[Dataset, list[Dataset]]:
-    """Shared functional groups and those of each frame (PS3.3 C.7.6.16); empty for a classic image."""
+def frame_name(file: str, index: int, frames: int) -> str:
+    """What a slice is called: as its file, with the number of the frame where the file has several.
+
+    Examples
+    --------
+    >>> frame_name("IM1", 0, 1), frame_name("IM1", 0, 8)
+    ('IM1', 'IM1, frame 1')
+    """
+    return file if frames == 1 else f"{file}, frame {index + 1}"
+
+
+def functional_groups(dataset: Dataset, frames: int, file: str) -> tuple[Dataset, list[Dataset]]:
+    """Shared functional groups and those of each frame (PS3.3 C.7.6.16); empty for a classic image.
+
+    Raises
+    ------
+    DicomError
+        if there are groups, and not one a frame
+
+    Examples
+    --------
+    >>> functional_groups(Dataset(), 1, "IM1")[1]
+    []
+    """
     shared = items(dataset, "SharedFunctionalGroupsSequence", file)
     own = items(dataset, "PerFrameFunctionalGroupsSequence", file)
     if own and len(own) != frames:
@@ -211,10 +233,23 @@ def _functional_groups(dataset: Dataset, frames: int, file: str) -> tuple[Datase
     return shared[0] if shared else _NO_GROUPS, own
 
 
-def _grouped(
+def grouped(
     dataset: Dataset, groups: tuple[Dataset, ...], sequence: str, keyword: str, count: int, file: str
 ) -> Numbers | None:
-    """Numbers of the frame's own groups, else of the shared ones, else of the image itself."""
+    """Numbers of the frame's own groups, else of the shared ones, else of the image itself; None where absent.
+
+    Raises
+    ------
+    DicomError
+        if they are no numbers, or not `count` of them
+
+    Examples
+    --------
+    >>> dataset = Dataset()
+    >>> dataset.PixelSpacing = [0.5, 0.5]
+    >>> grouped(dataset, (), "PixelMeasuresSequence", "PixelSpacing", 2, "IM1")
+    (0.5, 0.5)
+    """
     for group in groups:
         for item in items(group, sequence, file):
             if values := numbers(item, keyword, file, count):
@@ -223,11 +258,11 @@ def _grouped(
 
 
 def _shape(dataset: Dataset, groups: tuple[Dataset, ...], pixels: PixelFormat, file: str) -> Shape:
-    orientation = _grouped(dataset, groups, "PlaneOrientationSequence", "ImageOrientationPatient", 6, file)
+    orientation = grouped(dataset, groups, "PlaneOrientationSequence", "ImageOrientationPatient", 6, file)
     if orientation is not None and not is_direction(orientation):
         expected = "two directions at a right angle"
         raise DicomError.about(file, "ImageOrientationPatient", list(orientation), expected)
-    spacing = _grouped(dataset, groups, "PixelMeasuresSequence", "PixelSpacing", 2, file)
+    spacing = grouped(dataset, groups, "PixelMeasuresSequence", "PixelSpacing", 2, file)
     if spacing is not None and not all(0.01 < value < 20 for value in spacing):
         raise DicomError.about(file, "PixelSpacing", list(spacing), "two distances in mm")
     kinds = [texts(item, "FrameType") for group in groups for item in items(group, "CTImageFrameTypeSequence", file)]
@@ -237,7 +272,7 @@ def _shape(dataset: Dataset, groups: tuple[Dataset, ...], pixels: PixelFormat, f
 
 def _rescale(dataset: Dataset, groups: tuple[Dataset, ...], file: str) -> tuple[float, float]:
     def required(keyword: str, low: float, high: float) -> float:
-        values = _grouped(dataset, groups, "PixelValueTransformationSequence", keyword, 1, file)
+        values = grouped(dataset, groups, "PixelValueTransformationSequence", keyword, 1, file)
         if values is None:
             expected = "a number; without it there are no Hounsfield units"
             raise DicomError.about(file, keyword, "none", expected)

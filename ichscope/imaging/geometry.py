@@ -195,6 +195,45 @@ def is_transposed(orientation: Numbers) -> bool:
     return abs(orientation[0]) < abs(orientation[3])
 
 
+def upright_plane(
+    position: Numbers, orientation: Numbers, spacing_mm: Numbers, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Where the pixels of a slice lie in the patient after `upright`, which turns axial slices only.
+
+    Parameters
+    ----------
+    position, orientation, spacing_mm : of the file, before it
+    shape : rows and columns of the file
+
+    Returns
+    -------
+    centre of the first pixel, the step from row to row and the step from column to column, each (3,) float64 in mm
+
+    References
+    ----------
+    PS3.3 C.7.6.2.1.1
+
+    Examples
+    --------
+    >>> rows_to_the_front = (1, 0, 0, 0, -1, 0)
+    >>> origin, down, across = upright_plane((0, 0, 5), rows_to_the_front, (2, 1), (10, 20))
+    >>> origin.tolist(), down.tolist(), across.tolist()
+    ([0.0, -18.0, 5.0], [-0.0, 2.0, -0.0], [1.0, 0.0, 0.0])
+    """
+    origin = np.array(position, float)
+    across, down = np.array(orientation[:3], float) * spacing_mm[1], np.array(orientation[3:], float) * spacing_mm[0]
+    if not is_axial(orientation):
+        return origin, down, across
+    rows, columns = shape
+    if is_transposed(orientation):
+        across, down, rows, columns = down, across, columns, rows
+    if down[1] <= 0:
+        origin, down = origin + (rows - 1) * down, -down
+    if across[0] <= 0:
+        origin, across = origin + (columns - 1) * across, -across
+    return origin, down, across
+
+
 def check_spacing(
     positions: Sequence[float], names: Sequence[str], of: str = "Image Position (Patient) (0020,0032)"
 ) -> list[Finding]:

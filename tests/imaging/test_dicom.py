@@ -16,7 +16,6 @@ from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
@@ -37,6 +36,7 @@ from ichscope.imaging.source import Source
 from ichscope.phantom import Phantom, datasets, to_bytes
 from tests import encoders
 from tests.progressive_jpeg import progressive
+from tests.support.enhanced_ct import enhanced
 
 SCRATCH = ("Phantom^Head", "PHANTOM", "19500101")
 
@@ -460,40 +460,6 @@ def test_two_series_at_once_are_refused(head: Phantom) -> None:
 
 
 # ---------------------------------------------------------------- Enhanced CT
-
-
-def enhanced(head: Phantom, order: list[int]) -> Dataset:
-    """All slices as frames of one Enhanced CT file, in the given order."""
-    files = datasets(head)
-    one = datasets(head, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None, KVP=None)[0]
-    for keyword in ("RescaleSlope", "RescaleIntercept", "SliceThickness", "ConvolutionKernel", "InstanceNumber"):
-        if keyword in one:
-            delattr(one, keyword)
-    one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
-    one.NumberOfFrames = len(order)
-
-    def item(**tags: object) -> Sequence:
-        dataset = Dataset()
-        for keyword, value in tags.items():
-            setattr(dataset, keyword, value)
-        return Sequence([dataset])
-
-    shared = Dataset()
-    shared.PlaneOrientationSequence = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
-    shared.PixelMeasuresSequence = item(PixelSpacing=list(head.spacing_mm[1:]), SliceThickness=5)
-    shared.CTXRayDetailsSequence = item(KVP=110)
-    shared.CTReconstructionSequence = item(ConvolutionKernel="H31s")
-    shared.FrameAnatomySequence = item(AnatomicRegionSequence=item(CodeMeaning="Head"))
-    one.SharedFunctionalGroupsSequence = Sequence([shared])
-    frames = []
-    for i in order:
-        frame = Dataset()
-        frame.PlanePositionSequence = item(ImagePositionPatient=files[i].ImagePositionPatient)
-        frame.PixelValueTransformationSequence = item(RescaleSlope=1, RescaleIntercept=-1024 + i, RescaleType="HU")
-        frames.append(frame)
-    one.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    one.PixelData = b"".join((stored(files[i]) - np.uint16(i)).tobytes() for i in order)
-    return one
 
 
 ORDER = [3, 0, 7, 1, 6, 2, 5, 4]

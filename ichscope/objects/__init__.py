@@ -1,0 +1,5 @@
+"""Results as DICOM objects: report, key images, picture and evidence map, for the picture archive.
+
+`headers` reads again what the files of a series say of patient, study and slices; `study` makes the objects of it and
+of what the models say. highdicom, which writes them, takes seconds to load: nothing is imported here.
+"""

@@ -1,0 +1,84 @@
+"""A study's result as DICOM objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from pydicom.dataset import FileDataset
+
+from ichscope.objects.capture import capture
+from ichscope.objects.content import check, fingerprint
+from ichscope.objects.evidence_map import evidence_maps
+from ichscope.objects.headers import Headers
+from ichscope.objects.key_images import key_images
+from ichscope.objects.making import CAPTURE, EVIDENCE, KEY_IMAGES, REPORT, Making
+from ichscope.objects.refusal import ObjectError
+from ichscope.objects.report import report
+from ichscope.results import SeriesResult, StudyResult
+
+
+def objects_of(
+    result: StudyResult,
+    headers: Headers,
+    made: datetime | None = None,
+    say: Callable[[str], object] = lambda text: None,
+) -> list[FileDataset]:
+    """Make the DICOM objects of a study's result, that of the series that speaks for it.
+
+    Parameters
+    ----------
+    headers : of that series, as `headers.headers_of` reads them from its files
+    made : when, by default now; all but this is the same whenever objects of a result are made
+    say : called with what was left out, and why, in words
+
+    Returns
+    -------
+    the report; of a study that is flagged the key images; the picture; a map of each evidence
+
+    Raises
+    ------
+    ObjectError
+        if nothing was analysed, or the headers are another series'
+
+    Examples
+    --------
+    >>> from ichscope.results import SeriesResult
+    >>> from ichscope.imaging.findings import Status
+    >>> nothing = SeriesResult(study="", series="", name="CT/", status=Status.NOT_ANALYSED, reasons=("No pixels.",))
+    >>> objects_of(StudyResult(series=(nothing,)), Headers("1.2", None, ()))
+    Traceback (most recent call last):
+    ichscope.objects.refusal.ObjectError: CT/: found no result (No pixels.), expected that a model has analysed the \
+series
+    """
+    speaks = result.speaks
+    check(speaks, headers)
+    making = Making(headers, fingerprint(speaks, headers), made or datetime.now())
+    objects = [report(speaks, making)]
+    if result.flagged:
+        objects.append(key_images(speaks, making))
+    for kind, make in ((CAPTURE, _captures), (EVIDENCE, evidence_maps)):
+        try:
+            objects += make(speaks, making)
+        except ObjectError as error:
+            say(f"no {kind.name}: {error}")
+    return objects
+
+
+def _captures(result: SeriesResult, making: Making) -> list[FileDataset]:
+    return [capture(result, making)]
+
+
+def file_names(objects: list[FileDataset]) -> list[str]:
+    """What the files of objects are called, by their kind: report.dcm, evidence-1.dcm, ...
+
+    Examples
+    --------
+    >>> file_names([])
+    []
+    """
+    kinds = {kind.number: kind for kind in (REPORT, KEY_IMAGES, CAPTURE, EVIDENCE)}
+    return [
+        f"{kinds[one.SeriesNumber].name}{f'-{one.InstanceNumber}' if one.SeriesNumber == EVIDENCE.number else ''}.dcm"
+        for one in objects
+    ]
