@@ -17,7 +17,7 @@ class IchscopeError(Exception):
     `NoDecoderError`), `ModelError`, `ProviderError`, `StoreError` (with `ValueUnfitError`, `StoreDamagedError`,
     `SignInError`, `TooManyAttemptsError` and `RefusedError`), `VolumeError`, `TableError`, `BatchError`,
     `StoppedError`, `EvaluationError`, `MonitorError`, `NotAllowedError`, `PasswordError`, `UnexpectedError`,
-    `BackupError`, `SealedStreamError`, `ObjectError`.
+    `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`.
 
     Examples
     --------

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("cli",),
     ("commands",),
-    ("reporting",),
+    ("reporting", "pacs"),
     ("evaluation", "monitor", "batch"),
     ("tabular",),
     ("store",),

@@ -1,4 +1,4 @@
-"""A folder that scans arrive in: a study is taken once its files have been quiet for a while."""
+"""Where scans arrive, a folder or an archive: a study is taken once it has been quiet for a while."""
 
 from __future__ import annotations
 
@@ -6,42 +6,91 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
+from typing import Protocol
 
 from ichscope.batch import AHEAD, BatchError, WorkerConfig, work
 from ichscope.batch.discovery import sources, tasks
 from ichscope.batch.driver import Progress
-from ichscope.batch.work_items import Files, Place, Refused, Task, path_of, to_text
+from ichscope.batch.work_items import Files, Place, Refused, Task, from_text, path_of, to_text
+from ichscope.errors import IchscopeError
 from ichscope.imaging.intake import collect, natural_order, walk
-from ichscope.store import Store, StoreError
+from ichscope.store import Store
 
 QUIET_S = 30.0
 _PAUSE_S = 1.0
 _AGAIN_S = 30.0
+_LONGEST_S = 300.0
 _PART_NAMES = (".part", ".tmp", ".partial", ".filepart", ".crdownload")
 
 Say = Callable[[str], object]
 
 
+class Arrivals(Protocol):
+    """Where studies arrive."""
+
+    @property
+    def mark(self) -> str:
+        """What tells this place from all others."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Of its job, for people; names no patient."""
+        ...
+
+    def take(self, queue: Queue) -> None:
+        """Queue what has arrived and is quiet; whatever is raised, the rest comes again.
+
+        Raises
+        ------
+        IchscopeError, OSError
+            if the place cannot be looked into, or the store cannot be written
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The items of the job of one place.
+
+    stop : set when no more is wanted
+    """
+
+    store: Store
+    job: int
+    stop: Event = field(default_factory=Event)
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Queue tasks; what the job has already is left as it is."""
+        self.store.jobs.add_items(self.job, map(to_text, tasks))
+
+    def knows(self, task: Task) -> bool:
+        """Whether the job has or had a task."""
+        return self.store.jobs.knows(self.job, to_text(task))
+
+    def open(self) -> list[Task]:
+        """What is still to do, or has failed and may be tried again."""
+        return list(map(from_text, self.store.jobs.open_locators(self.job)))
+
+
 def watch(
-    folder: Path,
+    arrivals: Arrivals,
     store: Store,
     executor: Executor,
     setup: WorkerConfig | None = None,
     *,
-    quiet_s: float = QUIET_S,
     ahead: int = AHEAD,
     progress: Progress | None = None,
     say: Say = lambda text: None,
     stop: Event | None = None,
 ) -> None:
-    """Analyse what arrives in a folder until `stop` is set; disk or database may go and come back meanwhile.
+    """Analyse what arrives until `stop` is set; the place, disk or database may go and come back meanwhile.
 
     Parameters
     ----------
-    quiet_s : seconds without any change after which a study is taken
     say : called with what went wrong, in words
     others : as for `batch.run`
 
@@ -51,8 +100,8 @@ def watch(
         if the store is not there at the beginning
     """
     stop = stop or Event()
-    job = _job(store, folder)
-    looking = Thread(target=_look, args=(Inbox(folder, quiet_s), store, job, say, stop), daemon=True)
+    job = _job(store, arrivals)
+    looking = Thread(target=_look, args=(arrivals, Queue(store, job, stop), say), daemon=True)
     looking.start()
     try:
         while not stop.is_set():
@@ -68,30 +117,40 @@ def watch(
     store.jobs.mark_listed(job)
 
 
-def _job(store: Store, folder: Path) -> int:
-    """Take up the job of an earlier watch of the folder: it knows what was taken."""
-    mark = store.keys.study(f"watch\0{folder.resolve()}")
+def _job(store: Store, arrivals: Arrivals) -> int:
+    """Take up the job of an earlier watch of the place: it knows what was taken."""
+    mark = store.keys.study(f"watch\0{arrivals.mark}")
     job = next((job.id for job in store.jobs.recent(limit=1, inputs=mark)), None)
     if job is None:
-        return store.jobs.start("watch", "Watched folder", {"inputs": mark})
+        return store.jobs.start("watch", arrivals.title, {"inputs": mark})
     store.jobs.reopen(job)
     return job
 
 
-def _look(inbox: Inbox, store: Store, job: int, say: Say, stop: Event) -> None:
-    while not stop.is_set():
+def _look(arrivals: Arrivals, queue: Queue, say: Say) -> None:
+    failures = 0
+    while not queue.stop.is_set():
         began = time.monotonic()
-        try:
-            inbox.take(lambda arrived: store.jobs.add_items(job, map(to_text, arrived)))
-        except StoreError as error:
-            say(str(error))
-        except OSError as error:
-            say(f"The folder cannot be read: {error.strerror}.")
-        except Exception as error:  # noqa: BLE001 - were the thread to end, the watch would go on and take nothing
-            say(f"Looking into the folder failed ({type(error).__name__}). Trying again in {_AGAIN_S:.0f} seconds.")
-            stop.wait(_AGAIN_S)
-        # A slow file system is not asked all the time.
-        stop.wait(max(_PAUSE_S, 10 * (time.monotonic() - began)))
+        told = _problem(arrivals, queue)
+        if told and not queue.stop.is_set():
+            say(told)
+        failures = failures + 1 if told else 0
+        # A slow file system is not asked all the time; what is away, less and less often.
+        away = min(_PAUSE_S * 2**failures, _LONGEST_S) if failures else _PAUSE_S
+        queue.stop.wait(max(away, 0 if failures else 10 * (time.monotonic() - began)))
+
+
+def _problem(arrivals: Arrivals, queue: Queue) -> str:
+    """Look once; say what went wrong, if something did."""
+    try:
+        arrivals.take(queue)
+    except IchscopeError as error:
+        return str(error)
+    except OSError as error:
+        return f"The folder cannot be read: {error.strerror}."
+    except Exception as error:  # noqa: BLE001 - were the thread to end, the watch would go on and take nothing
+        return f"Looking for what has arrived failed ({type(error).__name__})."
+    return ""
 
 
 @dataclass(frozen=True)
@@ -120,8 +179,18 @@ class Inbox:
         self._since: dict[Path, _Since] = {}
         self._handled: dict[Path, str] = {}
 
-    def take(self, add: Callable[[list[Task]], object]) -> None:
-        """Hand over what has become quiet since the last call; whatever `add` raises, it comes again."""
+    @property
+    def mark(self) -> str:
+        """The folder itself."""
+        return str(self.folder)
+
+    @property
+    def title(self) -> str:
+        """The job's."""
+        return "Watched folder"
+
+    def take(self, queue: Queue) -> None:
+        """Queue what has become quiet since the last call; what could not be queued comes again."""
         stamps = dict(self._stamps())
         self._since = {path: self._first_seen(path, stamp) for path, stamp in stamps.items()}
         self._handled = {path: stamp for path, stamp in self._handled.items() if path in stamps}
@@ -131,7 +200,7 @@ class Inbox:
         if any(not _is_whole(path) for path in fresh):
             arrived += self._loose([path for path in stamps if not _is_whole(path)], quiet, set(fresh))
         if arrived:
-            add(arrived)
+            queue.add(arrived)
         self._handled |= {path: stamps[path] for path in fresh}
 
     def _stamps(self) -> Iterator[tuple[Path, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,11 @@ from ichscope.commands.shared import (
     PathsArgument,
     PicturesOption,
     ProviderOption,
+    fail,
 )
+
+if TYPE_CHECKING:
+    from ichscope.pacs.arriving import ArchiveInbox
 
 _EXIT_CODES = """\b
 Exit code:
@@ -68,8 +72,14 @@ def batch(
 @app.command()
 def watch(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="The folder to watch.")
-    ],
+        Path | None, typer.Argument(metavar="[FOLDER]", exists=True, file_okay=False, help="The folder to watch.")
+    ] = None,
+    dicomweb: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Watch an archive of `ichscope pacs list` instead of a folder.")
+    ] = None,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Of an archive, look at studies of today and N days before.")
+    ] = 2,
     quiet: Annotated[
         float, typer.Option(metavar="S", min=0, help="Analyse a study once nothing has changed for this many seconds.")
     ] = 30.0,
@@ -79,31 +89,48 @@ def watch(
     models_folder: ModelsFolderOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Analyse what arrives in a folder, until stopped with Ctrl+C.
+    """Analyse what arrives in a folder, or head CT that arrives in an archive, until stopped with Ctrl+C.
 
-    A subfolder or a ZIP archive is taken as a whole, other files by study, each once it has stopped changing.
+    Of a folder, a subfolder or a ZIP archive is taken as a whole, other files by study, each once it has stopped
+    changing. Of an archive, a study is taken when it has had no new slice for a while, and anew if some come later.
     """
     from threading import Event
 
-    from ichscope.batch.watch import watch as watch_folder
+    from ichscope.batch.watch import Arrivals, Inbox
+    from ichscope.batch.watch import watch as watch_place
     from ichscope.commands import job_progress
+    from ichscope.pacs.servers import PacsError
 
+    if (folder is None) == (dicomweb is None):
+        fail("expected a FOLDER or --dicomweb NAME, one of them")
+    arrivals: Arrivals
+    try:
+        arrivals = Inbox(folder, quiet) if folder else _archive(dicomweb or "", quiet, days)
+    except PacsError as error:
+        fail(str(error))
     setup, stop = running.setup(model, models_folder, provider), Event()
     with (
         running.store() as store,
         running.executor(setup, workers, dask) as (executor, ahead),
         running.ended_by_signals(stop.set),
     ):
-        typer.echo(f"Watching {folder}; end with Ctrl+C", err=True)
+        typer.echo(f"Watching {folder or dicomweb}; end with Ctrl+C", err=True)
         with job_progress.job_progress() as progress:
-            watch_folder(
-                *(folder, store, executor, setup),
-                quiet_s=quiet,
+            watch_place(
+                *(arrivals, store, executor, setup),
                 ahead=ahead,
                 progress=progress,
                 say=lambda text: typer.echo(text, err=True),
                 stop=stop,
             )
+
+
+def _archive(name: str, quiet_s: float, days: int) -> ArchiveInbox:
+    from ichscope.pacs.arriving import ArchiveInbox
+    from ichscope.pacs.dicomweb import DicomWeb
+    from ichscope.pacs.servers import server
+
+    return ArchiveInbox(DicomWeb(server(name)), quiet_s, days)
 
 
 @app.command(epilog=_EXIT_CODES)

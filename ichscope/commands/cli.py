@@ -9,7 +9,7 @@ import typer
 
 from ichscope import __version__
 from ichscope.access import by_default, operator
-from ichscope.commands import accounts, audit, batch, imports, monitor, upkeep
+from ichscope.commands import accounts, audit, batch, imports, monitor, pacs, upkeep
 from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -211,6 +211,7 @@ app.add_typer(accounts.tokens, name="tokens")
 app.add_typer(upkeep.app)
 app.add_typer(accounts.folders, name="folders")
 app.add_typer(audit.app, name="audit")
+app.add_typer(pacs.app, name="pacs")
 
 
 @app.command("providers")

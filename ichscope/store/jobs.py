@@ -92,6 +92,19 @@ class Jobs:
         # Names of files may be a patient's: nobody without the key reads them in the database, its log or a backup.
         return {"job_id": job, "locator": self._keys.seal(locator), "locator_key": key, **fixed}
 
+    def knows(self, job: int, locator: str) -> bool:
+        """Whether a job has, or had, an item of this locator."""
+        key = self._keys.hash("locator", locator)
+        found = exists().where(JobItem.job_id == job, JobItem.locator_key == key)
+        with self._database.reading() as session:
+            return bool(session.scalar(select(found)))
+
+    def open_locators(self, job: int) -> list[str]:
+        """Locators of what a job has still to do, or could not do and may be asked to try again."""
+        where = (JobItem.job_id == job, JobItem.state.in_(("pending", "running", "failed")), JobItem.locator != "")
+        with self._database.reading() as session:
+            return [self._keys.unseal(locator) for locator in session.scalars(select(JobItem.locator).where(*where))]
+
     def mark_listed(self, job: int) -> None:
         """Say that all items were added: the job ends when none is left."""
         self._set_listed(job, True)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,17 @@ def inbox(tmp_path: Path, clock: Clock) -> Inbox:
     return Inbox(tmp_path / "inbox", quiet_s=30, clock=clock)
 
 
+@dataclass
+class Waiting:
+    """A queue that hands on what is added."""
+
+    add: Callable[[list[Task]], object]
+
+
 def taken(inbox: Inbox, clock: Clock, seconds: float) -> list[Task]:
     clock.now += seconds
     found: list[Task] = []
-    inbox.take(found.extend)
+    inbox.take(Waiting(found.extend))
     return found
 
 
@@ -127,7 +136,7 @@ def test_what_could_not_be_handed_over_comes_again(inbox: Inbox, clock: Clock) -
 
     clock.now += 30
     with pytest.raises(OSError, match="no room"):
-        inbox.take(refuse)
+        inbox.take(Waiting(refuse))
     assert len(taken(inbox, clock, 1)) == 1
 
 
@@ -145,10 +154,10 @@ def test_whatever_looking_raises_is_said_and_the_watch_goes_on(tmp_path: Path, m
         stop.set()
 
     monkeypatch.setattr(Inbox, "take", take)
-    monkeypatch.setattr(watching, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(watching, "_PAUSE_S", 0.01)
     with batch.executor(1) as pool:
         options = {"say": said.append, "stop": stop}
-        thread = threading.Thread(target=watch, args=(tmp_path / "inbox", store, pool, setup), kwargs=options)
+        thread = threading.Thread(target=watch, args=(Inbox(tmp_path / "inbox"), store, pool, setup), kwargs=options)
         thread.start()
         thread.join(60)
         alive = thread.is_alive()
@@ -168,8 +177,8 @@ def test_a_watched_folder_survives_restarts(tmp_path: Path) -> None:
         phantom.write(phantom.make(None, life, slices=2, size=32), tmp_path / "inbox" / str(life))
         stop = threading.Event()
         with batch.executor(1) as pool:
-            options = {"quiet_s": 0.2, "stop": stop}
-            thread = threading.Thread(target=watch, args=(tmp_path / "inbox", store, pool, setup), kwargs=options)
+            inbox = Inbox(tmp_path / "inbox", quiet_s=0.2)
+            thread = threading.Thread(target=watch, args=(inbox, store, pool, setup), kwargs={"stop": stop})
             thread.start()
             until = time.monotonic() + 60
             while store.worklist.counts().total <= life and time.monotonic() < until:

@@ -1,0 +1,130 @@
+"""Commands on archives: which there are, whether they answer, what they hold, and the analysis of a study of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ichscope.commands import running
+from ichscope.commands.batch import WorkersOption
+from ichscope.commands.shared import NONE_ANALYSED, STOPPED, ModelOption, ModelsFolderOption, ProviderOption, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ichscope.pacs.dicomweb import DicomWeb, FoundStudy, Query
+
+app = typer.Typer(no_args_is_help=True, help="Archives (PACS): which there are, and what they hold.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An archive of `ichscope pacs list`.")]
+PatientOption = Annotated[str, typer.Option(metavar="NAME", help="Patient's name; * and ? stand for anything.")]
+PatientIdOption = Annotated[str, typer.Option(metavar="ID", help="Patient ID.")]
+AccessionOption = Annotated[str, typer.Option(metavar="NUMBER", help="Accession number.")]
+DateOption = Annotated[str, typer.Option(metavar="DATE", help="YYYYMMDD, or a range as 20261101-20261130.")]
+ModalityOption = Annotated[str, typer.Option(metavar="CODE", help="A modality that the study has.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the archives that are named."""
+    from ichscope.pacs.servers import SETTING, PacsError, read_servers
+
+    try:
+        servers = read_servers()
+    except PacsError as error:
+        fail(str(error))
+    for name, server in servers.items():
+        typer.echo(f"{name}  {server.url}")
+    if not servers:
+        typer.echo(f"No archive is named: the file of {SETTING} names them; docs/pacs.md says how.", err=True)
+
+
+@app.command()
+def test(name: NameArgument) -> None:
+    """Ask an archive for today's studies, to see whether it answers."""
+    from datetime import date
+
+    from ichscope.pacs.dicomweb import Query
+
+    count = len(_search(_archive(name), Query(date=f"{date.today():%Y%m%d}")))
+    typer.echo(f"{name} answers: {count} studies with CT today")
+
+
+@app.command()
+def search(
+    name: NameArgument,
+    patient: PatientOption = "",
+    patient_id: PatientIdOption = "",
+    accession: AccessionOption = "",
+    date: DateOption = "",
+    modality: ModalityOption = "CT",
+) -> None:
+    """List studies of an archive."""
+    from ichscope.pacs.dicomweb import Query
+
+    _show(_search(_archive(name), Query(patient, patient_id, accession, date, modality)))
+
+
+@app.command()
+def analyse(
+    name: NameArgument,
+    patient: PatientOption = "",
+    patient_id: PatientIdOption = "",
+    accession: AccessionOption = "",
+    date: DateOption = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="Analyse all studies that are found, not only a single one.")
+    ] = False,
+    workers: WorkersOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Fetch a study from an archive and analyse it into the store, for the worklist."""
+    from ichscope.batch import begin
+    from ichscope.pacs.dicomweb import Query
+    from ichscope.pacs.fetched import fetched
+    from ichscope.pacs.servers import PacsError
+
+    archive = _archive(name)
+    studies = _search(archive, Query(patient, patient_id, accession, date))
+    if not studies:
+        fail(f"{name} has no such study", NONE_ANALYSED)
+    if len(studies) > 1 and not every:
+        _show(studies)
+        fail(f"{len(studies)} studies were found; say more of the one that is wanted, or --all")
+    setup = running.setup(model, models_folder, provider)
+    with running.store() as store, running.executor(setup, workers, None) as (executor, ahead):
+        try:
+            with fetched(archive, studies, store.keys) as folders:
+                job = begin(store, folders, "archive", f"Archive {name}")
+                running.finish(store, running.work(store, job, executor, setup, ahead))
+        except PacsError as error:
+            fail(str(error), STOPPED)
+
+
+def _archive(name: str) -> DicomWeb:
+    from ichscope.pacs.dicomweb import DicomWeb
+    from ichscope.pacs.servers import PacsError, server
+
+    try:
+        return DicomWeb(server(name))
+    except PacsError as error:
+        fail(str(error))
+
+
+def _search(archive: DicomWeb, query: Query) -> list[FoundStudy]:
+    from ichscope.pacs.servers import PacsError
+
+    try:
+        return archive.studies(query)
+    except PacsError as error:
+        fail(str(error), STOPPED)
+
+
+def _show(studies: Sequence[FoundStudy]) -> None:
+    for study in studies:
+        words = (study.date, study.accession, study.patient_id, study.patient_name, study.description)
+        typer.echo("  ".join((*(word or "-" for word in words), f"{study.instances or '?'} images")))
+    typer.echo(f"{len(studies)} studies", err=True)

@@ -1,0 +1,1 @@
+"""The hospital's archives: where studies come from, and where results go."""
