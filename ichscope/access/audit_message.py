@@ -76,6 +76,7 @@ _EVENTS: dict[Action, tuple[_Code, _Code | None, _Does]] = {
     Action.IMPORTED: (_IMPORT, None, "C"),
     Action.IMPORT_REMOVED: (_IMPORT, None, "D"),
     Action.EXPORTED: (_EXPORT, None, "R"),
+    Action.RESULTS_SENT: (_EXPORT, None, "R"),
     Action.PICTURES_REMOVED: (_DELETED, None, "D"),
     Action.TRAIL_SEEN: (_LOG_USED, None, "R"),
     Action.TRAIL_EXPORTED: (_LOG_USED, None, "R"),
@@ -95,6 +96,7 @@ _OBJECTS = {
     Kind.ADJUSTMENT: ("2", "13"),
     Kind.TRAIL: ("2", "13"),
     Kind.EXPORT: ("2", "3"),
+    Kind.ARCHIVE: ("2", "20"),
     Kind.STORE: ("2", "13"),
 }
 

@@ -39,6 +39,7 @@ class Action(StrEnum):
     IMPORTED = "imported"
     IMPORT_REMOVED = "import removed"
     EXPORTED = "exported"
+    RESULTS_SENT = "results sent"
     PICTURES_REMOVED = "pictures removed"
     TRAIL_SEEN = "trail seen"
     TRAIL_EXPORTED = "trail exported"
@@ -68,6 +69,7 @@ class Kind(StrEnum):
     ADJUSTMENT = "adjustment"
     TRAIL = "audit trail"
     EXPORT = "export"
+    ARCHIVE = "archive"
     STORE = "store"
 
 

@@ -32,6 +32,8 @@ _KEEP_S = 20.0
 _TRY_AGAIN = frozenset((MODEL_FAILED, UNEXPECTED))
 
 Progress = Callable[[Job], None]
+# What else is to be done with a series and its result, before it is recorded.
+Made = Callable[[Group, SeriesResult], object]
 
 
 class BatchError(IchscopeError):
@@ -58,10 +60,17 @@ class Driver:
     """
 
     def __init__(
-        self, store: Store, job: int, executor: Executor, config: WorkerConfig, ahead: int, progress: Progress | None
+        self,
+        store: Store,
+        job: int,
+        executor: Executor,
+        config: WorkerConfig,
+        ahead: int,
+        progress: Progress | None,
+        made: Made | None = None,
     ) -> None:
         self._store, self._executor, self._config, self._ahead = store, executor, config, ahead
-        self._progress = progress
+        self._progress, self._made = progress, made
         self._job = store.jobs.get(job)
         self._files = ThreadPoolExecutor(2, "ichscope-files")
         self._ended = Event()
@@ -168,6 +177,14 @@ class Driver:
             self._store.jobs.done(item.id, study)
 
     def _analysed(self, item: Item, left: _Left, ready: Ready, result: SeriesResult) -> None:
+        self._later(item, self._files.submit(self._hand_on, ready.group, result), self._keep, left, ready)
+
+    def _hand_on(self, group: Group, result: SeriesResult) -> SeriesResult:
+        if self._made is not None:
+            self._made(group, result)
+        return result
+
+    def _keep(self, item: Item, left: _Left, ready: Ready, result: SeriesResult) -> None:
         if not self._config.voxels:
             self._record(item, left, ready, result, None)
         else:

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 from ichscope.access import acting_as
-from ichscope.batch.driver import BatchError, Driver, Progress
+from ichscope.batch.driver import BatchError, Driver, Made, Progress
 from ichscope.batch.work_items import Place, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.models.card import ModelError
@@ -109,12 +109,14 @@ def work(
     progress: Progress | None = None,
     stop: Event | None = None,
     wait_for_others: bool = True,
+    made: Made | None = None,
 ) -> Job:
     """Do the items of a job until none is left, or `stop` is set.
 
     Parameters
     ----------
     wait_for_others : whether to stay until other processes, alive or dead, have let go of what they took on
+    made : called with the files and the result of each series before it is recorded, perhaps twice, in a thread
     others : as for `run`
 
     Raises
@@ -126,7 +128,8 @@ def work(
     """
     try:
         with acting_as(store.jobs.get(job).actor):
-            Driver(store, job, executor, setup or WorkerConfig(), ahead, progress).run(stop or Event(), wait_for_others)
+            driver = Driver(store, job, executor, setup or WorkerConfig(), ahead, progress, made)
+            driver.run(stop or Event(), wait_for_others)
         store.database.tidy()
         return store.jobs.get(job)
     except StoreDamagedError:

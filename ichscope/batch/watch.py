@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ichscope.batch import AHEAD, BatchError, WorkerConfig, work
 from ichscope.batch.discovery import sources, tasks
-from ichscope.batch.driver import Progress
+from ichscope.batch.driver import Made, Progress
 from ichscope.batch.work_items import Files, Place, Refused, Task, from_text, path_of, to_text
 from ichscope.errors import IchscopeError
 from ichscope.imaging.intake import collect, natural_order, walk
@@ -86,12 +86,14 @@ def watch(
     progress: Progress | None = None,
     say: Say = lambda text: None,
     stop: Event | None = None,
+    made: Made | None = None,
 ) -> None:
     """Analyse what arrives until `stop` is set; the place, disk or database may go and come back meanwhile.
 
     Parameters
     ----------
     say : called with what went wrong, in words
+    made : as for `batch.work`
     others : as for `batch.run`
 
     Raises
@@ -106,7 +108,7 @@ def watch(
     try:
         while not stop.is_set():
             try:
-                work(store, job, executor, setup, ahead=ahead, progress=progress, stop=stop)
+                work(store, job, executor, setup, ahead=ahead, progress=progress, stop=stop, made=made)
                 stop.wait(_PAUSE_S)
             except BatchError as error:
                 say(f"{error} Trying again in {_AGAIN_S:.0f} seconds.")

@@ -109,20 +109,27 @@ def watch(
     except PacsError as error:
         fail(str(error))
     setup, stop = running.setup(model, models_folder, provider), Event()
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
     with (
         running.store() as store,
         running.executor(setup, workers, dask) as (executor, ahead),
         running.ended_by_signals(stop.set),
     ):
-        typer.echo(f"Watching {folder or dicomweb}; end with Ctrl+C", err=True)
+        say(f"Watching {folder or dicomweb}; end with Ctrl+C")
         with job_progress.job_progress() as progress:
-            watch_place(
-                *(arrivals, store, executor, setup),
-                ahead=ahead,
-                progress=progress,
-                say=lambda text: typer.echo(text, err=True),
-                stop=stop,
-            )
+            options = {"ahead": ahead, "progress": progress, "say": say, "stop": stop}
+            if isinstance(arrivals, Inbox) or not arrivals.archive.server.results:
+                watch_place(arrivals, store, executor, setup, **options)
+                return
+            from ichscope.pacs.returning import Returns
+
+            returns = Returns(store, arrivals.archive, say)
+            sending = returns.go_on_sending(stop)
+            watch_place(arrivals, store, executor, setup, **options, made=returns.put)
+            sending.join()
 
 
 def _archive(name: str, quiet_s: float, days: int) -> ArchiveInbox:

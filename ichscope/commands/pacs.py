@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ichscope.pacs.dicomweb import DicomWeb, FoundStudy, Query
+    from ichscope.pacs.returning import Returns
+    from ichscope.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Archives (PACS): which there are, and what they hold.")
 
@@ -99,9 +101,42 @@ def analyse(
         try:
             with fetched(archive, studies, store.keys) as folders:
                 job = begin(store, folders, "archive", f"Archive {name}")
-                running.finish(store, running.work(store, job, executor, setup, ahead))
+                returns = _returns(store, archive) if archive.server.results else None
+                done = running.work(store, job, executor, setup, ahead, returns.put if returns else None)
+            code = running.tell(store, done)
+            if returns:
+                typer.echo(f"{returns.send()} sets of results sent to {name}")
+            raise typer.Exit(code)
         except PacsError as error:
             fail(str(error), STOPPED)
+
+
+@app.command()
+def send(name: NameArgument) -> None:
+    """Send the results that wait for an archive, those that are due."""
+    from ichscope.pacs.servers import PacsError
+
+    with running.store(hint="") as store:
+        try:
+            sent = _returns(store, _archive(name)).send()
+        except PacsError as error:
+            fail(f"{error}; what waits is kept", STOPPED)
+    typer.echo(f"{sent} sets of results sent to {name}")
+
+
+@app.command()
+def sent() -> None:
+    """Say how many results were sent to each archive, how many wait, and why."""
+    with running.store(hint="") as store:
+        for post in store.outgoing.post():
+            since = f" since {post.since:%Y-%m-%d %H:%M} UTC" if post.since else ""
+            typer.echo(f"{post.archive}  {post.sent} sent, {post.waiting} wait{since}  {post.reason}".rstrip())
+
+
+def _returns(store: Store, archive: DicomWeb) -> Returns:
+    from ichscope.pacs.returning import Returns
+
+    return Returns(store, archive, lambda text: typer.echo(text, err=True))
 
 
 def _archive(name: str) -> DicomWeb:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from ichscope.batch import WorkerConfig
+    from ichscope.batch.driver import Made
     from ichscope.store import Job, Store
 
 GOES_ON = "What is done is kept; the same command goes on later."
@@ -89,13 +90,13 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(), 2 * max(1, sum(client.nthreads().values()))
 
 
-def work(store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int) -> Job:
-    """Do a job, with progress in the terminal."""
+def work(store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int, made: Made | None = None) -> Job:
+    """Do a job, with progress in the terminal; `made` as for `batch.work`."""
     from ichscope.batch import work
     from ichscope.commands import job_progress
 
     with job_progress.job_progress() as progress:
-        return work(store, job, executor, setup, ahead=ahead, progress=progress)
+        return work(store, job, executor, setup, ahead=ahead, progress=progress, made=made)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class ArchiveInbox:
         clock: Callable[[], float] = time.monotonic,
         today: Callable[[], date] = date.today,
     ) -> None:
-        self._archive, self._quiet_s, self._days = archive, quiet_s, days
+        self.archive, self._quiet_s, self._days = archive, quiet_s, days
         self._folder = folder_of(archive) / _ARRIVED
         self._clock, self._today = clock, today
         self._seen: dict[str, _Seen] = {}
@@ -66,12 +66,12 @@ class ArchiveInbox:
     @property
     def mark(self) -> str:
         """The archive, by its name."""
-        return f"dicomweb\0{self._archive.server.name}"
+        return f"dicomweb\0{self.archive.server.name}"
 
     @property
     def title(self) -> str:
         """The job's."""
-        return f"Archive {self._archive.server.name}"
+        return f"Archive {self.archive.server.name}"
 
     def take(self, queue: Queue) -> None:
         """Fetch and queue what is quiet, and remove what is analysed; where the archive fails, the rest comes again."""
@@ -80,7 +80,7 @@ class ArchiveInbox:
         self._asked_at = self._clock()
         self._tidy(queue)
         first = self._today() - timedelta(days=self._days)
-        studies = self._archive.studies(Query(date=f"{first:%Y%m%d}-"))
+        studies = self.archive.studies(Query(date=f"{first:%Y%m%d}-"))
         self._seen = {study.uid: self._look(study) for study in studies}
         for uid, seen in self._seen.items():
             quiet = self._clock() - seen.at >= self._quiet_s
@@ -98,16 +98,16 @@ class ArchiveInbox:
         return _Seen(now.instances, now.series, before.at) if before and before.stamp == now.stamp else now
 
     def _heads(self, study: FoundStudy) -> Iterator[FoundSeries]:
-        wanted = self._archive.server.body_parts
-        for series in self._archive.series(study.uid):
+        wanted = self.archive.server.body_parts
+        for series in self.archive.series(study.uid):
             if series.modality == "CT" and series.body_part in wanted and series.instances != 0:
                 yield series
 
     def _take_one(self, queue: Queue, uid: str, seen: _Seen) -> None:
-        folder = self._folder / f"{name_of(self._archive, uid, queue.store.keys)} {seen.stamp[:8]}"
+        folder = self._folder / f"{name_of(self.archive, uid, queue.store.keys)} {seen.stamp[:8]}"
         place = Place(folder, seen.stamp)
         if not queue.knows(place):
-            fetch(self._archive, seen.series, folder, queue.stop)
+            fetch(self.archive, seen.series, folder, queue.stop)
             queue.add([place])
 
     def _tidy(self, queue: Queue) -> None:

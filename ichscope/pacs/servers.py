@@ -31,6 +31,7 @@ class DicomWebServer:
     certificate, key : files by which we show who we are
     answer_s : seconds without a byte after which an answer is given up
     whole_s : seconds after which the transfer of a series is given up, however much of it has come
+    results : whether results go back to it
     body_parts : Body Part Examined of series that are fetched unasked; "" stands for those that do not say it
     """
 
@@ -44,6 +45,7 @@ class DicomWebServer:
     key: str = ""
     answer_s: float = 20.0
     whole_s: float = 600.0
+    results: bool = False
     body_parts: tuple[str, ...] = field(default=_HEAD)
 
     def __post_init__(self) -> None:
@@ -119,12 +121,17 @@ def _server(name: str, table: Any) -> DicomWebServer:
     return DicomWebServer(name, **values)
 
 
-_WANTED: Mapping[Any, str] = {str: "a text", float: "seconds, more than 0", tuple[str, ...]: "a list of texts"}
+_WANTED: Mapping[Any, str] = {
+    str: "a text",
+    bool: "true or false",
+    float: "seconds, more than 0",
+    tuple[str, ...]: "a list of texts",
+}
 
 
 def _fits(value: Any, kind: Any) -> bool:
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-    if kind is str:
-        return isinstance(value, str)
+    if kind in (str, bool):
+        return isinstance(value, kind)
     return isinstance(value, list) and all(isinstance(one, str) for one in value)

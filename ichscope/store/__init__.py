@@ -32,6 +32,7 @@ from ichscope.store.folders import Folder, Folders
 from ichscope.store.imported_tables import ImportedRows, ImportedTableInfo, ImportedTables, Rater, RaterInfo
 from ichscope.store.jobs import Jobs
 from ichscope.store.migrate import migrate
+from ichscope.store.outgoing import OutgoingResults
 from ichscope.store.priority import PRIORITIES, Priority
 from ichscope.store.pseudonymiser import Pseudonymiser, content_hash
 from ichscope.store.results import Results
@@ -144,7 +145,7 @@ class Store:
 
     keys : what stands for identifiers
     results, series, worklist, reviews, cohorts, jobs, imported, columns, adjustments, arrivals, accounts, sessions,
-        tokens, folders, trail : a repository each
+        tokens, folders, outgoing, trail : a repository each
     volumes : folder of the voxels that are kept
     """
 
@@ -165,6 +166,7 @@ class Store:
         self.sessions = Sessions(database)
         self.tokens = Tokens(database)
         self.folders = Folders(database)
+        self.outgoing = OutgoingResults(database, keys)
         self.trail = Trail(database)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The tables of accounts, sessions, tokens and named folders, and of the audit trail."""
+"""The tables of accounts, sessions, tokens and named folders, of results on their way, and of the audit trail."""
 
 from __future__ import annotations
 
@@ -131,3 +131,28 @@ class AuditEnd(Base):
     number: Mapped[int]
     mac: Mapped[str] = mapped_column(String(64))
     signature: Mapped[str] = mapped_column(String(64))
+
+
+class Outgoing(Base):
+    """Results of one state of a study on their way to an archive.
+
+    key : of the objects' identifiers: the same results are sent once
+    objects : how many
+    sealed : the objects, encrypted; gone when the archive has taken them
+    due_at : when they are tried (again)
+    reason : why the last attempt failed
+    """
+
+    __tablename__ = "outgoing"
+    __table_args__ = (UniqueConstraint("archive", "key"), Index(None, "archive", "due_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    archive: Mapped[str]
+    key: Mapped[str] = mapped_column(String(16))
+    objects: Mapped[int]
+    sealed: Mapped[bytes | None]
+    attempts: Mapped[int]
+    reason: Mapped[str]
+    made_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]

@@ -29,6 +29,7 @@ _SEAL = "sealed:"
 _NONCE_BYTES = 12
 # Short enough to be read out; of a hundred institutions two share one in 3,000 installations.
 _SITE_DIGITS = 6
+_NOT_OURS = "A sealed text is damaged, or was sealed with another key."
 
 
 class Pseudonymiser:
@@ -39,15 +40,15 @@ class Pseudonymiser:
         self._sealing_key = hmac.digest(key, b"seal", "sha256")
 
     def seal(self, text: str) -> str:
-        """Encrypt what must be read again, as where a study's files are; only the installation's key opens it.
+        """Encrypt what must be read again, as where a study's files are; only the installation's key opens it."""
+        return _SEAL + base64.b85encode(self.seal_bytes(zlib.compress(text.encode()))).decode()
 
-        AES-256-GCM, NIST SP 800-38D, with a random nonce.
-        """
+    def seal_bytes(self, data: bytes) -> bytes:
+        """Encrypt bytes: AES-256-GCM, NIST SP 800-38D, with a random nonce before them."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = AESGCM(self._sealing_key).encrypt(nonce, zlib.compress(text.encode()), None)
-        return _SEAL + base64.b85encode(nonce + sealed).decode()
+        return nonce + AESGCM(self._sealing_key).encrypt(nonce, data, None)
 
     def unseal(self, text: str) -> str:
         """Read what `seal` has written; a text that was never sealed, as by an older version, is given back as it is.
@@ -63,17 +64,29 @@ class Pseudonymiser:
         >>> keys.unseal(keys.seal("where")), keys.unseal("where")
         ('where', 'where')
         """
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         if not text.startswith(_SEAL):
             return text
         try:
             data = base64.b85decode(text.removeprefix(_SEAL))
-            opened = AESGCM(self._sealing_key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None)
+        except ValueError:
+            raise StoreError(_NOT_OURS) from None
+        return zlib.decompress(self.unseal_bytes(data)).decode()
+
+    def unseal_bytes(self, data: bytes) -> bytes:
+        """Read what `seal_bytes` has written.
+
+        Raises
+        ------
+        StoreError
+            if it is damaged, or was sealed with another key
+        """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            return AESGCM(self._sealing_key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], None)
         except (InvalidTag, ValueError):
-            raise StoreError("A sealed text is damaged, or was sealed with another key.") from None
-        return zlib.decompress(opened).decode()
+            raise StoreError(_NOT_OURS) from None
 
     def hash(self, kind: str, text: str) -> str:
         """16 hexadecimal digits that stand for a text of a kind; "" for ""."""

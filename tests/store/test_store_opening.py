@@ -41,7 +41,7 @@ FIRST_KEY = "11" * 32
 # Written by ICHScope 0.3, whose every series was a study of its own.
 SERIES_AS_STUDIES = Path(__file__).with_name("revision_0006.sql")
 # Tables that came after all of these, and the one row that a store begins with.
-OF_ACCESS = dict.fromkeys(("accounts", "sessions", "tokens", "attempts", "folders", "audit_trail"), 0) | {
+OF_ACCESS = dict.fromkeys(("accounts", "sessions", "tokens", "attempts", "folders", "outgoing", "audit_trail"), 0) | {
     "audit_ends": 1
 }
 

@@ -17,6 +17,7 @@ from ichscope.access import RIGHTS, Actor, NotAllowedError, Right, Role, Via, ac
 from ichscope.access.events import Action
 from ichscope.store import ImportedRows, RefusedError, Store
 from ichscope.store.access_tables import AuditRecord
+from ichscope.store.outgoing import Waiting
 from ichscope.store.tables import Base
 from tests.support.store_cases import add, content, study
 
@@ -74,6 +75,7 @@ COMMANDS: dict[tuple[str, str], list[tuple[Right, Callable[[Store, int], object]
     ("tokens", "revoke"): [(Right.USERS, lambda store, made: store.tokens.revoke(1))],
     ("folders", "add"): [(Right.FOLDERS, lambda store, made: store.folders.add("new", store.volumes.parent))],
     ("folders", "remove"): [(Right.FOLDERS, lambda store, made: store.folders.remove("old"))],
+    ("outgoing", "sent"): [(Right.ANALYSE, lambda store, made: store.outgoing.sent(Waiting(1, 1, b""), "archive"))],
     ("trail", "record"): [(Right.EXPORT, lambda store, made: store.trail.record(Right.EXPORT, Action.EXPORTED))],
     ("trail", "export"): [(Right.TRAIL, lambda store, made: list(store.trail.export(store_package.TrailFilter())))],
     ("trail", "prune"): [(Right.PRUNE, lambda store, made: store.trail.prune())],
@@ -86,6 +88,8 @@ OWN = {
     ("jobs", "release"),
     ("jobs", "abandon"),
     ("tokens", "look_up"),
+    ("outgoing", "put"),
+    ("outgoing", "failed"),
 }
 CASES = [
     pytest.param(role, right, act, id=f"{part}.{method}-{right.name}-{role}")

@@ -1,0 +1,110 @@
+"""Results back to the archive that a study came from: as DICOM objects, by STOW-RS."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from threading import Event, Thread
+
+import pydicom
+from pydicom.dataset import FileDataset
+
+from ichscope.errors import IchscopeError, barrier
+from ichscope.imaging.intake import Group
+from ichscope.objects.headers import headers_of
+from ichscope.objects.study import objects_of
+from ichscope.pacs.dicomweb import DicomWeb
+from ichscope.pacs.servers import PacsError
+from ichscope.results import SeriesResult, StudyResult
+from ichscope.store import Store
+
+Say = Callable[[str], object]
+_PAUSE_S = 2.0
+
+
+class Returns:
+    """Makes objects of results while the headers are at hand, keeps them encrypted, and sends them.
+
+    Parameters
+    ----------
+    say : called with what went wrong, in words
+    """
+
+    def __init__(self, store: Store, archive: DicomWeb, say: Say = lambda text: None) -> None:
+        self._store, self._archive, self._say = store, archive, say
+        self._name = archive.server.name
+
+    def put(self, group: Group, result: SeriesResult) -> None:
+        """Keep the objects of a series that a model has judged; of others there are none.
+
+        Raises
+        ------
+        StoreError
+            if they cannot be kept
+        """
+        if not result.models:
+            return
+        try:
+            with barrier():
+                objects = objects_of(StudyResult(series=(result,)), headers_of(group, result.slices), say=self._say)
+        except IchscopeError as error:
+            self._say(f"No DICOM results for {self._name}: {error}")
+            return
+        self._store.outgoing.put(self._name, [one.SOPInstanceUID for one in objects], packed(objects))
+
+    def send(self, stop: Event | None = None) -> int:
+        """Send all that is due, until one fails.
+
+        Returns
+        -------
+        how many sets of results the archive has taken
+
+        Raises
+        ------
+        PacsError
+            if it has not taken one
+        StoreError
+            if the store cannot be read or written
+        """
+        sent = 0
+        while not (stop and stop.is_set()) and (waiting := self._store.outgoing.due(self._name)):
+            try:
+                self._archive.store(unpacked(waiting.content))
+            except PacsError as error:
+                self._store.outgoing.failed(waiting, str(error))
+                raise
+            self._store.outgoing.sent(waiting, self._name)
+            sent += 1
+        return sent
+
+    def go_on_sending(self, stop: Event) -> Thread:
+        """Send what is due, as long as `stop` is not set, in a thread of its own."""
+        thread = Thread(target=self._until, args=(stop,), daemon=True)
+        thread.start()
+        return thread
+
+    def _until(self, stop: Event) -> None:
+        while not stop.wait(_PAUSE_S):
+            try:
+                with barrier():
+                    self.send(stop)
+            except IchscopeError as error:
+                self._say(f"Results wait: {error}")
+
+
+def packed(objects: list[FileDataset]) -> bytes:
+    """DICOM objects as one piece of bytes, a ZIP of files."""
+    with BytesIO() as whole:
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number, one in enumerate(objects):
+                with archive.open(f"{number}.dcm", "w") as file, BytesIO() as encoded:
+                    pydicom.dcmwrite(encoded, one, enforce_file_format=True)
+                    file.write(encoded.getvalue())
+        return whole.getvalue()
+
+
+def unpacked(content: bytes) -> list[FileDataset]:
+    """What `packed` was given."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return [pydicom.dcmread(BytesIO(archive.read(name))) for name in archive.namelist()]

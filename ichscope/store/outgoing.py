@@ -1,0 +1,104 @@
+"""Results on their way to an archive: kept encrypted, and gone when it has taken them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select, update
+
+from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
+from ichscope.store.access_tables import Outgoing
+from ichscope.store.database import UNSEEN, Database, insert_for
+from ichscope.store.pseudonymiser import Pseudonymiser
+
+_FIRST_PAUSE = timedelta(seconds=10)
+_LONGEST_PAUSE = timedelta(hours=1)
+_TABLE = Outgoing.__table__
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Results that are due; `content` is what was put in."""
+
+    id: int
+    objects: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Post:
+    """What became of the results for one archive.
+
+    waiting, sent : sets of results
+    since : when the oldest that waits was made
+    reason : why it could not be sent, where it was tried
+    """
+
+    archive: str
+    waiting: int
+    sent: int
+    since: datetime | None
+    reason: str
+
+
+class OutgoingResults:
+    """Results on their way to archives. Whoever may analyse may have them sent."""
+
+    def __init__(self, database: Database, keys: Pseudonymiser) -> None:
+        self._database, self._keys = database, keys
+
+    def put(self, archive: str, uids: Sequence[str], content: bytes) -> bool:
+        """Keep results until the archive has taken them; the same ones, by the objects' UIDs, only once.
+
+        Returns
+        -------
+        whether they are new
+        """
+        now = datetime.now(UTC)
+        row = {"archive": archive, "key": self._keys.hash("outgoing", "\0".join(sorted(uids))), "objects": len(uids)}
+        row |= {"sealed": self._keys.seal_bytes(content), "attempts": 0, "reason": "", "made_at": now, "due_at": now}
+        with self._database.writing() as session:
+            insert = insert_for(session)(_TABLE).values(row).on_conflict_do_nothing()
+            return session.scalar(insert.returning(_TABLE.c.id)) is not None
+
+    def due(self, archive: str) -> Waiting | None:
+        """The results that have waited longest of those that are due; None where there are none."""
+        waits = (Outgoing.archive == archive, Outgoing.sent_at.is_(None), Outgoing.due_at <= datetime.now(UTC))
+        with self._database.reading() as session:
+            row = session.scalar(select(Outgoing).where(*waits).order_by(Outgoing.due_at, Outgoing.id).limit(1))
+            if row is None or row.sealed is None:
+                return None
+            return Waiting(row.id, row.objects, self._keys.unseal_bytes(row.sealed))
+
+    def sent(self, waiting: Waiting, archive: str) -> None:
+        """Say that the archive has taken them: they are forgotten here."""
+        with self._database.changing(Right.ANALYSE, Action.RESULTS_SENT, Kind.ARCHIVE, archive) as change:
+            done = {"sealed": None, "reason": "", "sent_at": datetime.now(UTC)}
+            change.session.execute(
+                update(Outgoing).where(Outgoing.id == waiting.id).values(done), execution_options=UNSEEN
+            )
+            change.about(Kind.ARCHIVE, archive, objects=waiting.objects)
+
+    def failed(self, waiting: Waiting, reason: str) -> None:
+        """Say why they were not taken; they are tried again, less and less often."""
+        with self._database.writing() as session:
+            row = session.get_one(Outgoing, waiting.id)
+            row.attempts, row.reason = row.attempts + 1, reason
+            row.due_at = datetime.now(UTC) + min(_FIRST_PAUSE * 2 ** min(row.attempts - 1, 16), _LONGEST_PAUSE)
+
+    def post(self) -> list[Post]:
+        """What became of all of them, by archive."""
+        waits = Outgoing.sent_at.is_(None)
+        counted = select(
+            Outgoing.archive,
+            func.count().filter(waits),
+            func.count(Outgoing.sent_at),
+            func.min(Outgoing.made_at).filter(waits),
+            func.max(Outgoing.reason),
+        )
+        with self._database.reading() as session:
+            rows = session.execute(counted.group_by(Outgoing.archive).order_by(Outgoing.archive)).all()
+            return [Post(*row) for row in rows]
