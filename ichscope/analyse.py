@@ -42,6 +42,7 @@ def analyse(
     all_series: bool = False,
     say: Callable[[str], object] = lambda text: None,
     holding: Holding | None = None,
+    beside: Callable[[StudyResult, Sequence[Group]], object] | None = None,
 ) -> Iterator[StudyResult]:
     """Analyse everything in files, folders and ZIPs: one result a study, and one a file that is unreadable.
 
@@ -49,13 +50,17 @@ def analyse(
     all_series : run the models on every series, not only on the one that speaks for its study
     say : called with what was left out, in words
     holding : counts the volumes of the results; when it is full the rest is not analysed
+    beside : called with each study and the series that it was read from, while their files are at hand
     """
     intake = collect(inputs, pictures_as_series=pictures_as_series)
     if intake.left_out_text:
         say(intake.left_out_text)
     yield from (_rejected(file) for file in intake.rejected)
     for groups in intake.studies:
-        yield analyse_study(groups, detectors, progress, all_series, holding)
+        study = analyse_study(groups, detectors, progress, all_series, holding)
+        if beside:
+            beside(study, groups)
+        yield study
 
 
 def analyse_study(

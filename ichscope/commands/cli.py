@@ -9,7 +9,7 @@ import typer
 
 from ichscope import __version__
 from ichscope.access import by_default, operator
-from ichscope.commands import accounts, audit, batch, imports, monitor, pacs, upkeep
+from ichscope.commands import accounts, audit, batch, dicom_objects, imports, monitor, pacs, upkeep
 from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -78,6 +78,12 @@ def analyse(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Write a row for each series and model; - is stdout."),
     ] = None,
+    dicom_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dicom", metavar="FOLDER", file_okay=False, help="Write DICOM objects, to a subfolder for each study."
+        ),
+    ] = None,
     pictures_as_series: PicturesOption = False,
     all_series: AllSeriesOption = False,
     provider: ProviderOption = "auto",
@@ -86,9 +92,11 @@ def analyse(
 
     Of a study with several series the one that speaks for it is analysed; the others are listed.
 
-    Writes a table to the terminal, and JSON or CSV files where asked. Files appear whole or not at all.
+    Writes a table to the terminal, and JSON, CSV or DICOM files where asked. Files appear whole or not at all.
     """
     check_targets(json_file, csv_file)
+    if dicom_folder:
+        dicom_objects.ready(dicom_folder)
     detectors = _load(model, models_folder, provider)
     from ichscope import results
     from ichscope.analyse import analyse as analyse_inputs
@@ -98,15 +106,18 @@ def analyse(
     rows: list[dict[str, Any]] = []
     statuses: list[str] = []
     table = terminal.ResultTable(detectors)
+    writer = dicom_objects.Writer(dicom_folder, table.say) if dicom_folder else None
     with terminal.progress() as progress:
-        for study in analyse_inputs(paths, detectors, pictures_as_series, progress, all_series, table.say):
+        for study in analyse_inputs(
+            paths, detectors, pictures_as_series, progress, all_series, table.say, beside=writer
+        ):
             # Only what will be written is kept: the pixels of one study at a time stay in memory.
             entries.extend(study.to_json())
             rows.extend(row for result in study.series for row in results.csv_rows(result))
             statuses.append(study.status)
             table.add(study)
     texts = ((csv_file, results.csv_text(rows)), (json_file, results.json_text(entries)))
-    problems = [saved(target, text) for target, text in texts]
+    problems = [saved(target, text) for target, text in texts] + (writer.problems if writer else [])
     table.show(to_stderr=STDOUT in (json_file, csv_file))
     if any(problems):
         fail("\n".join(filter(None, problems)))

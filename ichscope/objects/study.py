@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydicom.dataset import FileDataset
 
+from ichscope.errors import barrier
 from ichscope.objects.capture import capture
 from ichscope.objects.content import check, fingerprint
 from ichscope.objects.evidence_map import evidence_maps
@@ -39,7 +40,7 @@ def objects_of(
     Raises
     ------
     ObjectError
-        if nothing was analysed, or the headers are another series'
+        if nothing was analysed, the headers are another series', or they hold what nobody foresaw
 
     Examples
     --------
@@ -54,14 +55,15 @@ series
     speaks = result.speaks
     check(speaks, headers)
     making = Making(headers, fingerprint(speaks, headers), made or datetime.now())
-    objects = [report(speaks, making)]
-    if result.flagged:
-        objects.append(key_images(speaks, making))
-    for kind, make in ((CAPTURE, _captures), (EVIDENCE, evidence_maps)):
-        try:
-            objects += make(speaks, making)
-        except ObjectError as error:
-            say(f"no {kind.name}: {error}")
+    with barrier(lambda kind: ObjectError(f"{speaks.name}: unexpected {kind} while its objects were made")):
+        objects = [report(speaks, making)]
+        if result.flagged:
+            objects.append(key_images(speaks, making))
+        for kind, make in ((CAPTURE, _captures), (EVIDENCE, evidence_maps)):
+            try:
+                objects += make(speaks, making)
+            except ObjectError as error:
+                say(f"no {kind.name}: {error}")
     return objects
 
 

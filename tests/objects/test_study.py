@@ -14,6 +14,7 @@ from pydicom import Dataset
 
 from ichscope import phantom
 from ichscope.imaging.findings import Status
+from ichscope.objects import study as study_module
 from ichscope.objects.content import fingerprint
 from ichscope.objects.headers import PATIENT_AND_STUDY, Headers
 from ichscope.objects.making import Making
@@ -183,3 +184,15 @@ def test_without_voxels_there_is_no_picture(head: Phantom) -> None:
 def test_headers_are_read_without_the_library_that_takes_seconds_to_load() -> None:
     code = "import ichscope.objects.headers, sys; sys.exit('highdicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_what_nobody_foresaw_is_a_refusal_that_says_nothing_of_the_patient(
+    head: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("Miller^John")
+
+    monkeypatch.setattr(study_module, "report", fail)
+    with pytest.raises(ObjectError) as refused:
+        objects_of(*study(datasets(head)))
+    assert str(refused.value) == "head/: unexpected ValueError while its objects were made"

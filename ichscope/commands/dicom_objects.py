@@ -1,0 +1,84 @@
+"""Results as DICOM objects beside the table: a folder a study, a line a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ichscope.atomic import replacing
+from ichscope.commands.shared import fail
+from ichscope.home import as_the_user_wants
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from ichscope.imaging.intake import Group
+    from ichscope.results import StudyResult
+
+# The names that files of objects have: those of an earlier run that are not made any more are removed.
+_NAMES = ("report.dcm", "key-images.dcm", "capture.dcm", "evidence-*.dcm")
+
+
+def ready(folder: Path) -> None:
+    """Make the folder, before the work and not after it, and see that what writes objects is installed."""
+    if find_spec("highdicom") is None:
+        fail("DICOM objects are written by highdicom, which is not installed: pip install 'ichscope[pacs]'")
+    try:
+        _make(folder)
+    except OSError as error:
+        fail(f"{folder}: could not be created ({error.strerror})")
+
+
+class Writer:
+    """Writes the objects of each study to a subfolder that is named by the study's key.
+
+    problems : files that could not be written, in words
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
+        self.problems: list[str] = []
+        self._folder, self._say = folder, say
+
+    def __call__(self, study: StudyResult, groups: Sequence[Group]) -> None:
+        """Take a study with the files that it came from, and say what was made of it, or why nothing was."""
+        from ichscope.objects.headers import headers_of
+        from ichscope.objects.refusal import ObjectError
+        from ichscope.objects.study import file_names, objects_of
+
+        speaks = study.speaks
+        left_out: list[str] = []
+        try:
+            group = next(group for group in groups if group.key == speaks.series)
+            objects = objects_of(study, headers_of(group, speaks.slices), say=left_out.append)
+        except ObjectError as error:
+            self._say(f"No DICOM objects: {error}")
+            return
+        files = dict(zip(file_names(objects), objects, strict=True))
+        folder = self._folder / speaks.study
+        try:
+            _write(folder, files)
+        except OSError as error:
+            self.problems.append(f"{folder}: could not be written ({error.strerror})")
+            return
+        self._say("; ".join([f"DICOM objects of {speaks.name}: {folder} ({', '.join(files)})", *left_out]))
+
+
+def _write(folder: Path, files: Mapping[str, Dataset]) -> None:
+    _make(folder)
+    for pattern in _NAMES:
+        for old in folder.glob(pattern):
+            if old.name not in files:
+                old.unlink()
+    for name, dataset in files.items():
+        file = BytesIO()
+        dataset.save_as(file, enforce_file_format=True)
+        with as_the_user_wants(), replacing(folder / name) as part:
+            part.write_bytes(file.getvalue())
+
+
+def _make(folder: Path) -> None:
+    with as_the_user_wants():
+        folder.mkdir(parents=True, exist_ok=True)
