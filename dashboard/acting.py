@@ -8,14 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.gate.actor import secret_of_page, signed_in, with_secret
+from dashboard.gate.actor import by_nobody, secret_of_page, signed_in, with_secret
 from dashboard.gate.start import sign_in
 from dashboard.text import plain
-from ichscope.access import Actor, NotAllowedError, Role, Via, current_actor, named
+from ichscope.access import Actor, NotAllowedError, current_actor, named
 
 # The one name that a browser's session has where nobody signs in; it stays as typed.
 NAME = "reader"
-_NAMELESS = "this computer"
 
 
 def current() -> Actor:
@@ -34,7 +33,7 @@ def current() -> Actor:
         raise NotAllowedError("Nobody is signed in.")
     if sign_in():
         return signed_in()
-    return Actor(typed_name() or _NAMELESS, Role.ADMIN, Via.NOBODY)
+    return by_nobody(typed_name())
 
 
 def later() -> Callable[[], Actor]:

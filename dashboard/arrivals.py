@@ -1,5 +1,7 @@
 """Uploads on their way in: files on disk, below ICHSCOPE_HOME, for as long as the page that took them needs them.
 
+A session is an open page, or a program that uses the interface.
+
 Streamlit would keep them in memory. The gate (dashboard/gate/incoming.py) writes each here as it comes and hands
 Streamlit an empty one of the same name; a page finds it by the ids that Streamlit gave its session and the file.
 """
@@ -23,7 +25,7 @@ from ichscope.imaging.limits import MIB, upload_mib
 FOLDER = "incoming"
 _LOCK = "in use"
 # What a file counts at least: many empty ones cost, too.
-_LEAST_BYTES = 64 * 1024
+LEAST_BYTES = 64 * 1024
 # One large study and its pictures: so much of the disk stays free.
 LEAST_FREE_BYTES = 1 << 30
 # An upload that is being read and the next one.
@@ -60,7 +62,7 @@ class Arrivals:
                 self._lock = self._take_folder()
         if shutil.disk_usage(self._own).free < LEAST_FREE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.charge(session, _LEAST_BYTES)
+        self.charge(session, LEAST_BYTES)
         return (make(self._own / session) / file).open("wb")
 
     def charge(self, session: str, size: int) -> None:
@@ -85,7 +87,7 @@ class Arrivals:
                 path.unlink()
             except OSError:
                 return
-            self._held[session] -= size + _LEAST_BYTES
+            self._held[session] -= size + LEAST_BYTES
 
     def remove_session(self, session: str) -> None:
         """Remove all that a session has here."""

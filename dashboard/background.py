@@ -18,7 +18,7 @@ from ichscope.access.events import Action
 from ichscope.batch import BatchError, Throughput, WorkerConfig, demo
 from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreDamagedError, StoreError
-from ichscope.store.jobs import LEASE
+from ichscope.store.jobs import CONTENT, LEASE
 
 # How long a thread waits that could not do what is left, before it looks again.
 _AGAIN_S = 5.0
@@ -68,14 +68,24 @@ class Background:
         self._asked: set[int] = set()
         self._demonstrate: Actor | None = None
         self._throughputs: dict[int, Throughput] = {}
-        self._lock = threading.Lock()
+        self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     # ---- for the pages -------------------------------------------------------------------------------------
 
-    def upload(self, files: Iterable[tuple[str, BinaryIO | Path]], title: str, pictures_as_series: bool = False) -> int:
+    def upload(
+        self,
+        files: Iterable[tuple[str, BinaryIO | Path]],
+        title: str,
+        pictures_as_series: bool = False,
+        content: str = "",
+    ) -> int:
         """Put named files on disk and have them analysed; gives the job.
+
+        Parameters
+        ----------
+        content : stands for what is in the files. The same again is the same job, whose failed studies are tried again
 
         Raises
         ------
@@ -84,8 +94,34 @@ class Background:
         StoreError
             if the store cannot be written; then the files are not kept either
         """
+        if not content:
+            return self._take(files, title, pictures_as_series)
+        with self._one_at_a_time:  # of two that come at once, one begins the job
+            known = self._known(content)
+            return self._take(files, title, pictures_as_series, content) if known is None else known
+
+    def _take(
+        self,
+        files: Iterable[tuple[str, BinaryIO | Path]],
+        title: str,
+        pictures_as_series: bool,
+        content: str = "",
+    ) -> int:
         upload_id = self.uploads.keep(files)
-        return self._begin(upload_id, self.uploads.folder(upload_id), "upload", title, pictures_as_series)
+        folder = self.uploads.folder(upload_id)
+        return self._begin(upload_id, folder, "upload", title, pictures_as_series, content=content)
+
+    def _known(self, content: str) -> int | None:
+        """Find the job that has had this content, where it has done it or can still do so; set it to work again."""
+        for job in self.store.jobs.recent(1, content=content):
+            if job.finished_at and not job.failed:
+                return job.id
+            if self.uploads.holds(_upload_id(job)):
+                if job.failed:
+                    self.store.jobs.retry(job.id)
+                self.ask(job.id)
+                return job.id
+        return None
 
     def folder(self, path: Path, title: str, pictures_as_series: bool = False, inside: Sequence[Path] = ()) -> int:
         """Have a folder, file or ZIP on the server analysed; gives the job.
@@ -107,13 +143,14 @@ class Background:
         title: str,
         pictures_as_series: bool,
         inside: Sequence[Path] = (),
+        content: str = "",
     ) -> int:
         kept = None
         try:
             job = batch.begin(
                 *(self.store, [path], kind, title),
                 pictures_as_series=pictures_as_series,
-                options={_UPLOAD_ID: upload_id},
+                options={_UPLOAD_ID: upload_id} | ({CONTENT: content} if content else {}),
                 inside=inside,
             )
             kept = _upload_id(self.store.jobs.get(job))

@@ -43,6 +43,11 @@ def opened(page: str, study: object, key: Key) -> None:
     LINES.add(_Line(current_actor(), datetime.now(UTC), page, key))
 
 
+def by_program(key: Key) -> None:
+    """Tell the audit trail that the program that asks now has got what is known of a study."""
+    LINES.add(_Line(current_actor(), datetime.now(UTC), "api", key))
+
+
 def closed() -> None:
     """Forget which study is open: whichever comes next is opened anew."""
     st.session_state.pop(_OPEN, None)

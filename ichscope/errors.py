@@ -15,9 +15,9 @@ class IchscopeError(Exception):
 
     Each error stands in the module that raises it: `DicomError`, `ImageError`, `SourceError`, `DecodingError` (with
     `NoDecoderError`), `ModelError`, `ProviderError`, `StoreError` (with `ValueUnfitError`, `StoreDamagedError`,
-    `SignInError`, `TooManyAttemptsError` and `RefusedError`), `VolumeError`, `TableError`, `BatchError`,
-    `StoppedError`, `EvaluationError`, `MonitorError`, `NotAllowedError`, `PasswordError`, `UnexpectedError`,
-    `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`.
+    `NotFoundError`, `SignInError`, `TooManyAttemptsError` and `RefusedError`), `VolumeError`, `TableError`,
+    `BatchError`, `StoppedError`, `EvaluationError`, `MonitorError`, `NotAllowedError`, `PasswordError`,
+    `UnexpectedError`, `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`.
 
     Examples
     --------

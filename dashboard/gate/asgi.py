@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnected
 
 from dashboard.gate import asked, logs, messages, oidc, prometheus, response_headers, visitor
-from dashboard.gate.asked import Refusal
+from dashboard.gate.asked import FOR_PROGRAMS, Refusal
 from dashboard.gate.bodies import Body, most
+from dashboard.gate.problems import problem
 from dashboard.gate.start import Settings
 from dashboard.gate.tabs import Tab
 from ichscope.access import Right, Via
@@ -24,8 +25,8 @@ _POLICY_VIOLATION = 1008
 # These decide by themselves what they say to whom.
 _FOR_ALL = ("/healthz", "/readyz", "/metrics", "/sign-in", oidc.START, oidc.BACK)
 _STREAMLITS_OWN = "/static/"  # scripts and fonts that everybody has
-_FOR_PROGRAMS = "/api/"
 _STRANGER = Refusal(401, "stranger", "Please sign in.")
+_NO_TOKEN = Refusal(401, "stranger", "This needs a token (Authorization: Bearer ...).")
 _NO_STORE = Refusal(503, "store", "The store cannot be used at the moment, so nobody can be let in.")
 
 
@@ -69,7 +70,9 @@ class Gate:
         scope.update({"ichscope.actor": actor, "ichscope.insider": person, "ichscope.program": program})
         if _for_all(scope["path"]) or (person and actor is not None and actor.may(Right.SEE)):
             return None
-        return None if program and scope["path"].startswith(_FOR_PROGRAMS) else _STRANGER
+        if not scope["path"].startswith(FOR_PROGRAMS):
+            return _STRANGER
+        return None if program and actor is not None and actor.may(Right.API) else _NO_TOKEN
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None) -> None:
         if refusal is not None:
@@ -156,7 +159,10 @@ def _in_words(scope: Scope, refusal: Refusal) -> Response:
         query = scope.get("query_string", b"").decode("latin-1")
         wanted = scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"/sign-in?next={quote(wanted, safe='/')}", 303)
-    return PlainTextResponse(f"{refusal.text}\n", refusal.status, {"connection": "close"})
+    headers = {"connection": "close"}
+    if scope["path"].startswith(FOR_PROGRAMS):
+        return problem(refusal.status, refusal.text, headers)
+    return PlainTextResponse(f"{refusal.text}\n", refusal.status, headers)
 
 
 def _refused(scope: Scope, refusal: Refusal) -> None:

@@ -16,6 +16,8 @@ _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-
 _WHO = (b"remote-user", b"x-remote-user", b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups")
 _WHO_TOO = b"x-ichscope-"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+# Below it is the interface for programs (dashboard/api): for tokens, never for the cookie of a browser.
+FOR_PROGRAMS = "/api/"
 # Parts of Streamlit that ICHScope does not use.
 _CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check", "/auth", "/oauth2callback")
 

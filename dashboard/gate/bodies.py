@@ -10,11 +10,15 @@ from starlette.types import Message, Receive, Scope
 
 from dashboard.gate.asked import Refusal
 from dashboard.gate.start import Settings
+from ichscope.imaging.limits import MIB, upload_mib
 
 _UPLOADS = "/_stcore/upload_file/"
 _FORM_BYTES = 64 * 1024
 # Around the files of an upload: boundaries and names.
 _AROUND = 1024 * 1024
+_STUDIES, _PICTURES = "/api/studies", "/api/pictures"
+# The same around the thousands of files that a program sends at once.
+_AROUND_MANY = 16 * MIB
 # A body must come within this time and one second for so many bytes.
 _PATIENCE_S = 30.0
 _SLOWEST_BYTES_PER_S = 16 * 1024
@@ -25,7 +29,11 @@ TOO_SLOW = Refusal(408, "slow", "The rest of this did not come in time.")
 
 def most(scope: Scope, settings: Settings) -> int:
     """Give the most bytes that the body of a request may have."""
-    return settings.upload_bytes + _AROUND if scope["path"].startswith(_UPLOADS) else _FORM_BYTES
+    if scope["path"] == _STUDIES:
+        return upload_mib() * MIB + _AROUND_MANY
+    if scope["path"].startswith(_UPLOADS) or scope["path"] == _PICTURES:
+        return settings.upload_bytes + _AROUND
+    return _FORM_BYTES
 
 
 class Body:

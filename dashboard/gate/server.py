@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from dashboard import warm_up
+from dashboard.api.mount import mount
 from dashboard.arrivals import arrivals
 from dashboard.gate import half_sent, health, logs, oidc, start
 from dashboard.gate.asgi import Gate
@@ -34,9 +35,14 @@ def check() -> None:
         sys.exit(f"ICHScope does not start. {told}")
 
 
-def routes() -> list[Route]:
+def routes() -> list[BaseRoute]:
     """Give the routes that are no pages; those of the sign-in only where there is one, for they load the store."""
-    plain = [Route("/healthz", health.alive), Route("/readyz", health.ready), Route("/metrics", metrics)]
+    plain: list[BaseRoute] = [
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+        Route("/metrics", metrics),
+        mount(),
+    ]
     if not start.sign_in():
         return plain
     from dashboard.gate import sign_in

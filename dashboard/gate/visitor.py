@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from dashboard.gate.actor import COOKIE, COOKIE_TLS
+from dashboard.gate.asked import FOR_PROGRAMS
 from ichscope.access import Actor
 
 _BEARER = "bearer "
@@ -41,7 +42,8 @@ async def who(scope: Scope, *, touch: bool = True) -> Actor | None:
 def _look_up(scope: Scope, touch: bool) -> Actor | None:
     from dashboard.shared_store import store
 
-    if secret := secret_of(scope):
+    # A page of another site can have a browser send its cookie, and no token.
+    if not scope["path"].startswith(FOR_PROGRAMS) and (secret := secret_of(scope)):
         return store().sessions.look_up(secret, touch=touch)
     authorization = HTTPConnection(scope).headers.get("authorization", "")
     if authorization.lower().startswith(_BEARER):

@@ -20,6 +20,7 @@ from ichscope.store.cohort import Cohorts
 from ichscope.store.cohort_rows import Cohort, Day, Prevalence, Reason, ScoreBin, Share, Together, Wait
 from ichscope.store.database import (
     Database,
+    NotFoundError,
     RefusedError,
     StoreDamagedError,
     StoreError,
@@ -92,6 +93,7 @@ __all__ = [
     "Jobs",
     "ModelRow",
     "Neighbours",
+    "NotFoundError",
     "Order",
     "Prevalence",
     "Priority",

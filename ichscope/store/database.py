@@ -56,6 +56,10 @@ class StoreDamagedError(StoreError):
     """The database is not what was written: waiting or trying again does not help, a backup does."""
 
 
+class NotFoundError(StoreError):
+    """There is no such study, job or series."""
+
+
 class ValueUnfitError(StoreError):
     """A single value that the database cannot hold; all else can still be written."""
 

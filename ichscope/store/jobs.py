@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ichscope.access.events import Action, Kind
 from ichscope.access.roles import Right
 from ichscope.store import rows
-from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
+from ichscope.store.database import UNSEEN, Database, NotFoundError, StoreError, insert_for
 from ichscope.store.pseudonymiser import Pseudonymiser, without_names
 from ichscope.store.tables import Job, JobItem
 
@@ -26,6 +26,8 @@ _CLOCK_SLACK = timedelta(minutes=10)
 # An item that its process did not survive may be innocent: it comes last in the queue and is tried alone. One that its
 # process does not survive alone may have been ended from outside: it is given up the next time.
 MAX_ATTEMPTS = 3
+# The option of a job that holds the mark of what is in its files.
+CONTENT = "content"
 _AT_ONCE = 500
 _ITEMS = JobItem.__table__
 
@@ -201,38 +203,43 @@ class Jobs:
             return queued
 
     def cancel(self, job: int) -> None:
-        """Drop what has not begun; what runs comes to its end."""
+        """Drop what has not begun; what runs comes to its end. The same content may come again."""
         with self._database.changing(Right.ANALYSE, Action.JOB_CANCELLED, Kind.JOB, job) as change:
             session = change.session
             session.execute(delete(JobItem).where(JobItem.job_id == job, JobItem.state == "pending"))
-            session.execute(update(Job).where(Job.id == job).values(listed=True))
+            if (row := session.get(Job, job, with_for_update=True)) is not None:
+                row.listed = True
+                row.options = {name: value for name, value in row.options.items() if name != CONTENT}
 
     def get(self, job: int) -> rows.Job:
         """One ingest and how far it is.
 
         Raises
         ------
-        StoreError
+        NotFoundError
             if there is none of this number
         """
         with self._database.reading() as session:
             row = session.get(Job, job)
             if row is None:
-                raise StoreError(f"There is no job number {job}.")
+                raise NotFoundError(f"There is no job number {job}.")
             return _progress(session, [row])[0]
 
-    def recent(self, limit: int = 20, open_only: bool = False, inputs: str | None = None) -> list[rows.Job]:
+    def recent(
+        self, limit: int = 20, open_only: bool = False, inputs: str | None = None, content: str | None = None
+    ) -> list[rows.Job]:
         """Ingests, the newest first.
 
         Parameters
         ----------
         open_only : leave out those with nothing left to do
-        inputs : only those with this mark in their options
+        inputs, content : only those with this mark in their options: of where their files are, or what is in them
         """
         left = exists().where(JobItem.job_id == Job.id, JobItem.state.in_(("pending", "running")))
         chosen = select(Job).order_by(Job.id.desc()).limit(limit)
-        if inputs is not None:
-            chosen = chosen.where(Job.options["inputs"].as_string() == inputs)
+        for option, mark in (("inputs", inputs), (CONTENT, content)):
+            if mark is not None:
+                chosen = chosen.where(Job.options[option].as_string() == mark)
         with self._database.reading() as session:
             if open_only:
                 chosen = chosen.where(or_(Job.listed.is_(False), left))

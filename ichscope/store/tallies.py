@@ -10,6 +10,8 @@ from sqlalchemy import Row, func, select
 from ichscope.store.database import Database
 from ichscope.store.tables import JobItem, Result, Study
 
+_ITEMS = select(JobItem.state, func.count()).group_by(JobItem.state)
+
 
 @dataclass(frozen=True)
 class Tallies:
@@ -37,10 +39,16 @@ def tallies(database: Database) -> Tallies:
     measured = select(*version, func.count(), func.sum(Result.seconds)).group_by(*version)
     with database.reading() as session:
         studies = session.execute(select(Study.status, func.count()).group_by(Study.status)).all()
-        items = session.execute(select(JobItem.state, func.count()).group_by(JobItem.state)).all()
+        items = session.execute(_ITEMS).all()
         results = session.execute(measured).all()
     by_version = {(model, version, provider): (count, seconds) for model, version, provider, count, seconds in results}
     return Tallies(_numbers(studies), _numbers(items), by_version)
+
+
+def items(database: Database) -> Mapping[str, int]:
+    """Count the items of all jobs by state alone; errors as of `tallies`."""
+    with database.reading() as session:
+        return _numbers(session.execute(_ITEMS).all())
 
 
 def _numbers(rows: Sequence[Row[str, int]]) -> dict[str, int]:

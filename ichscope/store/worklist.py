@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, SQLColumnExpression, func, select, tuple_
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ichscope.imaging.findings import FindingLevel
 from ichscope.labels import LABELS
-from ichscope.store.database import Database, StoreError
+from ichscope.store.database import Database, NotFoundError, StoreError
 from ichscope.store.entries import probabilities
 from ichscope.store.filters import ORDERS, Condition, conditions
 from ichscope.store.pseudonymiser import Pseudonymiser
@@ -40,6 +41,32 @@ class Worklist:
         with self._database.reading() as session:
             ids = session.scalars(self._ids(filter, order).offset(offset).limit(limit)).all()
             return _rows(session, ids)
+
+    def after(self, study: int, since: datetime | None = None, limit: int = 50) -> list[WorklistRow]:
+        """The studies that came into the store after the one of this number (0: all), in the order in which they did.
+
+        Parameters
+        ----------
+        since : leave out those that arrived before
+        """
+        limits = self._conditions(Filter(since=since))
+        chosen = select(Study.id).where(Study.id > study, *limits).order_by(Study.id).limit(limit)
+        with self._database.reading() as session:
+            return _rows(session, session.scalars(chosen).all())
+
+    def keyed(self, key: str) -> WorklistRow:
+        """The study of a key.
+
+        Raises
+        ------
+        NotFoundError
+            if there is none
+        """
+        with self._database.reading() as session:
+            ids = session.scalars(select(Study.id).where(Study.study_key == key)).all()
+            if not ids:
+                raise NotFoundError("There is no study of this key.")
+            return _rows(session, ids)[0]
 
     def export(self, filter: Filter = _EVERYTHING, order: Order = "priority") -> Iterator[WorklistRow]:
         """All studies that fit, in order and as they were at the beginning, without holding them all at once."""

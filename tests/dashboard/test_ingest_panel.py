@@ -177,6 +177,40 @@ def test_a_killed_server_loses_nothing(store: Store) -> None:
     assert (store.jobs.get(job).done, list(work.uploads.upload_ids())) == (2, [])
 
 
+def test_the_same_content_is_the_same_job(work: Background, store: Store) -> None:
+    first = work.upload(opened(heads()), "Upload of 6 files", content="a")
+    assert work.upload(opened(heads()), "Upload of 6 files", content="a") == first
+    wait(lambda: idle(work))
+    assert work.upload(opened(heads()), "Upload of 6 files", content="a") == first
+    assert work.upload(opened(heads(1, 5)), "Upload of 3 files", content="b") != first
+    wait(lambda: idle(work))
+    assert [(job.done, job.options["content"]) for job in store.jobs.recent()] == [(1, "b"), (2, "a")]
+    assert list(work.uploads.upload_ids()) == []
+
+
+@pytest.mark.parametrize(
+    ("becomes", "same"),
+    [
+        (lambda work, job: work.store.jobs.cancel(job), False),
+        (lambda work, job: shutil.rmtree(work.uploads._folder), False),  # of another server's home
+        (lambda work, job: work.store.jobs.fail(work.store.jobs.claim(job)[0].id, "the program ended"), True),
+        (lambda work, job: None, True),
+    ],
+    ids=["stopped", "files-gone", "failed", "waiting"],
+)
+def test_content_that_was_not_analysed_is_tried_again(
+    work: Background, store: Store, becomes: Callable[[Background, int], object], same: bool
+) -> None:
+    dead = Background(store)
+    dead.start = lambda: None  # type: ignore[method-assign]
+    first = dead.upload(opened(heads()), "Upload of 6 files", content="a")
+    becomes(dead, first)
+    again = work.upload(opened(heads()), "Upload of 6 files", content="a")
+    assert (again == first) == same
+    wait(lambda: store.jobs.get(again).finished_at and idle(work))
+    assert (store.jobs.get(again).done, store.jobs.get(again).failed) == (2, 0)
+
+
 DASHBOARD = """
 import sys, time
 from pathlib import Path

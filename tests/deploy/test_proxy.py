@@ -110,10 +110,15 @@ def test_another_name_gets_no_answer(place: nginx.Place, tls: ssl.SSLContext) ->
 
 
 @pytest.mark.usefixtures("proxy")
-@pytest.mark.parametrize(("megabytes", "status"), [(200, 200), (220, 413)])
-def test_an_upload_of_200_mb_passes(place: nginx.Place, tls: ssl.SSLContext, megabytes: int, status: int) -> None:
+@pytest.mark.parametrize(
+    ("path", "megabytes", "status"),
+    [("/_stcore/upload_file/1", 200, 200), ("/_stcore/upload_file/1", 220, 413), ("/api/studies", 220, 200)],
+)
+def test_an_upload_of_200_mb_passes_and_more_of_a_program(
+    place: nginx.Place, tls: ssl.SSLContext, path: str, megabytes: int, status: int
+) -> None:
     try:
-        answer = ask(place, tls, "/_stcore/upload_file/1", bytes(megabytes * MB))
+        answer = ask(place, tls, path, bytes(megabytes * MB))
     except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         assert status == 413, "refused while it was being sent"
         return

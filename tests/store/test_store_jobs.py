@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 
 from ichscope.store import Store, StoreError, jobs
 from ichscope.store.tables import Job, JobItem
+from ichscope.store.tallies import items, tallies
 from tests.support.store_cases import add, content, study
 
 ROOT = Path(__file__).parents[2]
@@ -257,6 +258,21 @@ def test_release_leaves_no_trace(store: Store) -> None:
     [item] = store.jobs.claim(job)
     store.jobs.release(item.id)
     assert store.jobs.claim(job) == [item]
+
+
+def test_jobs_are_found_by_their_content_unless_they_were_stopped(store: Store) -> None:
+    first, second = (store.jobs.start("upload", "", {"content": "a", "kept": 1}, ["x"]) for _ in range(2))
+    assert [job.id for job in store.jobs.recent(limit=1, content="a")] == [second]
+    store.jobs.cancel(second)
+    assert [job.id for job in store.jobs.recent(content="a")] == [first]
+    assert store.jobs.get(second).options == {"kept": 1}
+    assert store.jobs.recent(content="b") == []
+
+
+def test_items_are_counted_by_state(store: Store) -> None:
+    job = started(store, "a", "b", "c")
+    store.jobs.done(store.jobs.claim(job)[0].id, add(store, "a", 0.9))
+    assert items(store.database) == tallies(store.database).items == {"done": 1, "pending": 2}
 
 
 def test_cancel_drops_what_waits(store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from ichscope.imaging.elements import short_hash
-from ichscope.store import PRIORITIES, Filter, Store, StoreError, WorklistRow
+from ichscope.store import PRIORITIES, Filter, NotFoundError, Store, StoreError, WorklistRow
 from ichscope.store.tables import Study
 from tests.support import results_builder as build
 from tests.support.people import review
@@ -82,6 +82,24 @@ def test_pages_are_parts_of_the_whole(filled: Store) -> None:
     assert [row for page in pages for row in page] == whole
     assert pages[-1] == []
     assert list(filled.worklist.export(order="newest")) == whole
+
+
+def test_studies_follow_one_another_as_they_came_into_the_store(filled: Store) -> None:
+    whole = sorted(filled.worklist.page(limit=100), key=lambda row: row.id)
+    found: list[WorklistRow] = []
+    while some := filled.worklist.after(found[-1].id if found else 0, limit=7):
+        found += some
+    assert found == whole
+    late = sorted(row.arrived_at for row in whole)[15]
+    assert filled.worklist.after(0, late, limit=100) == [row for row in whole if row.arrived_at >= late] != whole
+
+
+def test_a_study_is_found_by_its_whole_key(filled: Store) -> None:
+    row = filled.worklist.page(limit=1)[0]
+    assert filled.worklist.keyed(row.study_key) == row
+    for key in (row.study_key[:-1], "f" * 16):
+        with pytest.raises(NotFoundError, match="no study of this key"):
+            filled.worklist.keyed(key)
 
 
 def test_neighbours_walk_through_the_list(filled: Store) -> None:
