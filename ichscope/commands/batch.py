@@ -119,17 +119,23 @@ def watch(
         running.ended_by_signals(stop.set),
     ):
         say(f"Watching {folder or dicomweb}; end with Ctrl+C")
-        with job_progress.job_progress() as progress:
-            options = {"ahead": ahead, "progress": progress, "say": say, "stop": stop}
-            if isinstance(arrivals, Inbox) or not arrivals.archive.server.results:
-                watch_place(arrivals, store, executor, setup, **options)
-                return
+        returns = None
+        if not isinstance(arrivals, Inbox) and arrivals.archive.server.results:
             from ichscope.pacs.returning import Returns
 
             returns = Returns(store, arrivals.archive, say)
-            sending = returns.go_on_sending(stop)
-            watch_place(arrivals, store, executor, setup, **options, made=returns.put)
-            sending.join()
+            returns.go_on_sending(stop)
+        with job_progress.job_progress() as progress:
+            watch_place(
+                *(arrivals, store, executor, setup),
+                ahead=ahead,
+                progress=progress,
+                say=say,
+                stop=stop,
+                made=returns.put if returns else None,
+            )
+        if returns:
+            returns.wait()
 
 
 def _archive(name: str, quiet_s: float, days: int) -> ArchiveInbox:

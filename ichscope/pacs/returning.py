@@ -34,6 +34,7 @@ class Returns:
     def __init__(self, store: Store, archive: DicomWeb, say: Say = lambda text: None) -> None:
         self._store, self._archive, self._say = store, archive, say
         self._name = archive.server.name
+        self._sending: Thread | None = None
 
     def put(self, group: Group, result: SeriesResult) -> None:
         """Keep the objects of a series that a model has judged; of others there are none.
@@ -78,11 +79,15 @@ class Returns:
             sent += 1
         return sent
 
-    def go_on_sending(self, stop: Event) -> Thread:
+    def go_on_sending(self, stop: Event) -> None:
         """Send what is due, as long as `stop` is not set, in a thread of its own."""
-        thread = Thread(target=self._until, args=(stop,), daemon=True)
-        thread.start()
-        return thread
+        self._sending = Thread(target=self._until, args=(stop,), daemon=True)
+        self._sending.start()
+
+    def wait(self) -> None:
+        """Wait until what is being sent is sent; `stop` has been set."""
+        if self._sending is not None:
+            self._sending.join()
 
     def _until(self, stop: Event) -> None:
         while not stop.wait(_PAUSE_S):

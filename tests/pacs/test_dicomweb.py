@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 from ichscope import phantom
 from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, Query
@@ -40,7 +41,7 @@ def test_studies_are_found_fetched_and_stored(archive: Orthanc, web: DicomWeb, t
         pydicom.dcmread(pydicom.filebase.DicomBytesIO(one)).SOPInstanceUID for one in instances
     }
     one = pydicom.dcmread(next(tmp_path.iterdir()))
-    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     web.store([one])
     assert web.series(study.uid)[0].instances == 4
     assert NAME not in repr(study)

@@ -129,20 +129,21 @@ def test_results_stand_beside_the_images_of_a_real_archive(
         head = phantom.make("subdural", seed, slices=4, size=64)
         tags = {"StudyDate": f"{date.today():%Y%m%d}", "BodyPartExamined": "HEAD", "PatientID": f"R{seed}"}
         archive.send(phantom.to_bytes(one) for one in phantom.datasets(head, **tags))
-    stop, said = Event(), []
+    stop = Event()
+    said: list[str] = []
     inbox, returns = ArchiveInbox(web, quiet_s=0.1), Returns(store, web, said.append)
     with batch.executor(1) as pool:
         options = {"stop": stop, "made": returns.put}
         watching = threading.Thread(target=watch, args=(inbox, store, pool, setup), kwargs=options)
         watching.start()
-        sending = returns.go_on_sending(stop)
+        returns.go_on_sending(stop)
         end = time.monotonic() + 120
         while sum(post.sent for post in store.outgoing.post()) < 2 and time.monotonic() < end:
             time.sleep(0.2)
         time.sleep(7)  # a look more
         stop.set()
         watching.join(60)
-        sending.join(60)
+        returns.wait()
     assert said == []
     new = [series for series in archive.get("series?expand") if series["ID"] not in before]
     by_study: dict[str, list[str]] = {}
