@@ -338,8 +338,11 @@ class Background:
 
     def _tidy(self) -> None:
         """Remove the files of jobs that are done, and begin the job of an upload whose server was killed before."""
-        jobs = {_upload_id(job): job for job in self.store.jobs.recent(_MOST_JOBS)}
-        for upload_id in self.uploads.upload_ids():
+        upload_ids = list(self.uploads.upload_ids())
+        # Programs hand over more than one could look through: these alone are asked for.
+        found = (self.store.jobs.marked(option, upload_ids) for option in (_UPLOAD_ID_BEFORE, _UPLOAD_ID))
+        jobs = {_upload_id(job): job for some in found for job in some}
+        for upload_id in upload_ids:
             job, age = jobs.get(upload_id), self.uploads.age(upload_id)
             if job is None and age > _ORPHAN:
                 self._begin(upload_id, self.uploads.folder(upload_id), "upload", "Upload, taken up again", False)

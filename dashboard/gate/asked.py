@@ -43,7 +43,8 @@ def refusal(scope: Scope, settings: Settings) -> Refusal | None:
     if not _same_origin(scope, headers):
         return Refusal(403, "origin", "This came from a page of another site.")
     path = scope["path"].rstrip("/") or "/"
-    if any(path == closed or path.startswith(f"{closed}/") for closed in _CLOSED):
+    # Routes are told by patterns that end at a line's end.
+    if not path.isprintable() or any(path == closed or path.startswith(f"{closed}/") for closed in _CLOSED):
         return Refusal(404, "closed", "There is nothing here.")
     return None
 

@@ -245,6 +245,15 @@ class Jobs:
                 chosen = chosen.where(or_(Job.listed.is_(False), left))
             return _progress(session, session.scalars(chosen).all())
 
+    def marked(self, option: str, marks: Iterable[str]) -> list[rows.Job]:
+        """Ingests that have one of these marks as an option, however old."""
+        iterator, found = iter(marks), []
+        while some := list(islice(iterator, _AT_ONCE)):
+            with self._database.reading() as session:
+                chosen = select(Job).where(Job.options[option].as_string().in_(some))
+                found += _progress(session, session.scalars(chosen).all())
+        return found
+
     def failures(self, job: int, offset: int = 0, limit: int = 50) -> list[rows.FailedItem]:
         """Items that could not be analysed, and why."""
         where = (JobItem.job_id == job, JobItem.state == "failed")

@@ -188,6 +188,21 @@ def test_the_same_content_is_the_same_job(work: Background, store: Store) -> Non
     assert list(work.uploads.upload_ids()) == []
 
 
+def test_more_jobs_than_are_looked_through_are_each_done_once(
+    work: Background, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "_MOST_JOBS", 1)
+    with monkeypatch.context() as dead:
+        dead.setattr(work, "start", lambda: None)
+        begun = [work.upload(opened(heads(1, first)), "Upload of 3 files") for first in range(3)]
+    for upload_id in work.uploads.upload_ids():
+        os.utime(work.uploads.folder(upload_id), (0, 0))  # older than what waits for its job
+    work.start()
+    wait(lambda: idle(work))
+    assert [(job.id, job.done) for job in reversed(store.jobs.recent())] == [(number, 1) for number in begun]
+    assert list(work.uploads.upload_ids()) == []
+
+
 @pytest.mark.parametrize(
     ("becomes", "same"),
     [

@@ -269,6 +269,14 @@ def test_jobs_are_found_by_their_content_unless_they_were_stopped(store: Store) 
     assert store.jobs.recent(content="b") == []
 
 
+def test_jobs_are_found_by_any_mark(store: Store) -> None:
+    numbers = [store.jobs.start("upload", "", {"upload_id": mark}) for mark in "abc"]
+    assert [job.id for job in store.jobs.marked("upload_id", ["c", "a", "x"])] == [numbers[0], numbers[2]]
+    many = [str(number) for number in range(jobs._AT_ONCE)]
+    assert [job.id for job in store.jobs.marked("upload_id", [*many, "b"])] == [numbers[1]]
+    assert store.jobs.marked("upload_id", []) == store.jobs.marked("other", ["a"]) == []
+
+
 def test_items_are_counted_by_state(store: Store) -> None:
     job = started(store, "a", "b", "c")
     store.jobs.done(store.jobs.claim(job)[0].id, add(store, "a", 0.9))

@@ -6,6 +6,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -41,12 +42,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """The store of the process, whose background work is quick and ends with the test."""
-    monkeypatch.setenv("ICHSCOPE_HOME", str(tmp_path))
-    monkeypatch.setenv("ICHSCOPE_MODELS", str(models))
-    monkeypatch.setenv("ICHSCOPE_SIGN_IN", "on")
-    monkeypatch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
-    monkeypatch.setattr(background, "_TICK_S", 0.02)
+    """The store of the process."""
+    with own_store(tmp_path, models, monkeypatch) as store:
+        yield store
+
+
+@contextmanager
+def own_store(home: Path, models: Path, patch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Let the process have a store of its own meanwhile, whose background work is quick and ends then."""
+    patch.setenv("ICHSCOPE_HOME", str(home))
+    patch.setenv("ICHSCOPE_MODELS", str(models))
+    patch.setenv("ICHSCOPE_SIGN_IN", "on")
+    patch.delenv("ICHSCOPE_DATABASE_URL", raising=False)
+    patch.setattr(background, "_TICK_S", 0.02)
     _forget()
     yield shared_store.store()
     cached.background().close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,6 +56,17 @@ def test_every_operation_and_parameter_says_what_it_is(description: dict[str, An
         for operation in methods.values():
             assert operation["summary"]
             assert operation["description"]
+
+
+def test_every_route_and_refusal_is_in_the_documentation(description: dict[str, Any]) -> None:
+    page = (ROOT / "docs/http.md").read_text(encoding="utf-8")
+    names = {"{key}": "KEY", "{job}": "NUMBER"}
+    for path, methods in description["paths"].items():
+        for method in methods:
+            shown = functools.reduce(lambda text, name: text.replace(name, names[name]), names, path)
+            assert f"| `{method.upper()} /api{shown}` |" in page
+    told = set(re.findall(r"\b\d{3}\b", "".join(re.findall(r"^\| (\d[\d, ]+) \|", page, re.MULTILINE))))
+    assert told == {status for _, status, _ in answers(description) if status >= "400"}
 
 
 def test_tokens_are_described_where_they_are_needed(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

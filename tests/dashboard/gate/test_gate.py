@@ -110,6 +110,9 @@ REFUSED = [
     ({"path": "/_stcore/metrics/"}, 404),
     ({"path": "/_stcore/agent/interact", "method": "POST"}, 404),
     ({"path": "/auth/login"}, 404),
+    # No address of anything.
+    ({"path": "/api/studies/\n/evidence"}, 404),
+    ({"path": "/worklist\0"}, 404),
     # Nobody has signed in.
     ({"settings": replace(SETTINGS, sign_in=True)}, 401),
     ({"settings": replace(SETTINGS, sign_in=True), "path": "/_stcore/health"}, 401),
