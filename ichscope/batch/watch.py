@@ -205,6 +205,10 @@ class Inbox:
             queue.add(arrived)
         self._handled |= {path: stamps[path] for path in fresh}
 
+    def unchanged(self) -> list[Path]:
+        """What was taken and is still what it was then."""
+        return [path for path, stamp in self._stamps() if self._handled.get(path) == stamp]
+
     def _stamps(self) -> Iterator[tuple[Path, str]]:
         for path in sorted(self.folder.iterdir(), key=lambda path: natural_order(path.name)):
             if path.name.startswith(".") or path.is_symlink() or path.name.lower().endswith(_PART_NAMES):

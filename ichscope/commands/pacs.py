@@ -112,6 +112,50 @@ def analyse(
 
 
 @app.command()
+def receive(
+    quiet: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Analyse a study once no slice has come for this many seconds.")
+    ] = 30.0,
+    workers: WorkersOption = None,
+    model: ModelOption = None,
+    models_folder: ModelsFolderOption = None,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Take CT that scanners and archives send by DICOM's network protocol, and analyse it, until stopped with Ctrl+C.
+
+    The file of settings says who may send: [dicom] and [dicom.senders].
+    """
+    from threading import Event
+
+    from ichscope.batch.watch import watch
+    from ichscope.commands import job_progress
+    from ichscope.pacs.receiving import ReceivedInbox, Receiver, receiver_settings
+    from ichscope.pacs.servers import PacsError
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    setup, stop = running.setup(model, models_folder, provider), Event()
+    with (
+        running.store() as store,
+        running.executor(setup, workers, None) as (executor, ahead),
+        running.ended_by_signals(stop.set),
+    ):
+        try:
+            receiver = Receiver(receiver_settings(), store.keys, say)
+            receiver.start()
+        except PacsError as error:
+            fail(str(error))
+        say(f"Receiving as {receiver.settings.title} at port {receiver.port}; end with Ctrl+C")
+        try:
+            with job_progress.job_progress() as progress:
+                inbox = ReceivedInbox(receiver, quiet)
+                watch(inbox, store, executor, setup, ahead=ahead, progress=progress, say=say, stop=stop)
+        finally:
+            receiver.stop()
+
+
+@app.command()
 def send(name: NameArgument) -> None:
     """Send the results that wait for an archive, those that are due."""
     from ichscope.pacs.servers import PacsError

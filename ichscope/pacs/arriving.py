@@ -6,18 +6,16 @@ that come after that make it another state, which is fetched and analysed anew; 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 from ichscope.batch.watch import QUIET_S, Queue
-from ichscope.batch.work_items import Files, Place, Refused, Task, path_of
+from ichscope.batch.work_items import Place
 from ichscope.imaging.elements import short_hash
 from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, FoundStudy, Query
-from ichscope.pacs.fetched import fetch, folder_of, name_of
+from ichscope.pacs.fetched import fetch, folder_of, name_of, remove_unless_open
 
 DAYS = 2
 _ASK_S = 5.0
@@ -112,18 +110,5 @@ class ArchiveInbox:
 
     def _tidy(self, queue: Queue) -> None:
         """Remove what was fetched and is analysed, and what was left half fetched."""
-        if not self._folder.is_dir():
-            return
-        needed = {path for task in queue.open() for path in _paths(task)}
-        for folder in self._folder.iterdir():
-            if not any(path == folder or folder in path.parents for path in needed):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _paths(task: Task) -> list[Path]:
-    match task:
-        case Place() | Refused():
-            return [task.path]
-        case Files():
-            return [path_of(source) for source in task.sources]
-    return []
+        if self._folder.is_dir():
+            remove_unless_open(list(self._folder.iterdir()), queue)

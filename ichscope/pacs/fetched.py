@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+from ichscope.batch.watch import Queue
+from ichscope.batch.work_items import Files, Place, Refused, Task, path_of
 from ichscope.home import home, make
 from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, FoundStudy
 from ichscope.pacs.servers import PacsError
@@ -69,3 +71,20 @@ def fetched(archive: DicomWeb, studies: Sequence[FoundStudy], keys: Pseudonymise
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_unless_open(folders: Sequence[Path], queue: Queue) -> None:
+    """Remove folders of which nothing is still to be analysed, or has failed and may be tried again."""
+    needed = {path for task in queue.open() for path in _paths(task)} if folders else set()
+    for folder in folders:
+        if not any(path == folder or folder in path.parents for path in needed):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _paths(task: Task) -> list[Path]:
+    match task:
+        case Place() | Refused():
+            return [task.path]
+        case Files():
+            return [path_of(source) for source in task.sources]
+    return []

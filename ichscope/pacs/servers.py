@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,6 +70,27 @@ def config_file() -> Path | None:
     return Path(named) if (named := os.environ.get(SETTING)) else None
 
 
+def read_settings(table: str, file: Path | None = None) -> dict[str, Any]:
+    """One table of the file of settings; an empty one where there is no file, or none of this name.
+
+    Raises
+    ------
+    PacsError
+        if the file cannot be read
+    """
+    if (file := file or config_file()) is None:
+        return {}
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8")).get(table, {})
+    except OSError as error:
+        raise PacsError(f"{SETTING}: {file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:  # TOML's own error, and bytes that are no UTF-8
+        raise PacsError(f"{SETTING}: {file} is not TOML: {error}.") from None
+    if not isinstance(found, dict):
+        raise PacsError(f"{SETTING}: found {table} = {found!r}; expected a table [{table}]")
+    return found
+
+
 def read_servers(file: Path | None = None) -> Mapping[str, DicomWebServer]:
     """Every archive that a file names as [archives.NAME], by its name; none where there is no file.
 
@@ -78,15 +99,7 @@ def read_servers(file: Path | None = None) -> Mapping[str, DicomWebServer]:
     PacsError
         if the file cannot be read, or says what is not understood
     """
-    if (file := file or config_file()) is None:
-        return {}
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")).get(_TABLE, {})
-    except OSError as error:
-        raise PacsError(f"{SETTING}: {file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:  # TOML's own error, and bytes that are no UTF-8
-        raise PacsError(f"{SETTING}: {file} is not TOML: {error}.") from None
-    return {name: _server(name, table) for name, table in tables.items()}
+    return {name: _server(name, table) for name, table in read_settings(_TABLE, file).items()}
 
 
 def server(name: str, file: Path | None = None) -> DicomWebServer:
@@ -105,33 +118,46 @@ def server(name: str, file: Path | None = None) -> DicomWebServer:
 
 
 def _server(name: str, table: Any) -> DicomWebServer:
-    place = f"{SETTING}: [{_TABLE}.{name}]"
     if not isinstance(table, dict):
         raise PacsError(f"{SETTING}: found {name} in [{_TABLE}]; expected [{_TABLE}.{name}] with its url below it")
-    types = get_type_hints(DicomWebServer)
-    known = [field.name for field in fields(DicomWebServer) if field.name != "name"]
+    if "url" not in table:
+        raise PacsError(f"{SETTING}: [{_TABLE}.{name}] has no url; expected the address of its DICOMweb service")
+    return DicomWebServer(**check(DicomWebServer, f"[{_TABLE}.{name}]", table), name=name)
+
+
+def check(settings: type, place: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a dataclass of settings, from a table of the file.
+
+    Raises
+    ------
+    PacsError
+        if a key is unknown, or a value of another kind
+    """
+    types = get_type_hints(settings)
+    known = [name for name in types if name != "name"]
     for key, value in table.items():
         if key not in known:
-            raise PacsError(f"{place}: found {key}; expected one of {', '.join(known)}")
+            raise PacsError(f"{SETTING}: {place} has {key}; expected one of {', '.join(known)}")
         if not _fits(value, types[key]):
-            raise PacsError(f"{place}: {key} is {value!r}; expected {_WANTED[types[key]]}")
-    if "url" not in table:
-        raise PacsError(f"{place}: found no url; expected the address of its DICOMweb service")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return DicomWebServer(name, **values)
+            raise PacsError(f"{SETTING}: {place} has {key} = {value!r}; expected {_WANTED[types[key]]}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 _WANTED: Mapping[Any, str] = {
     str: "a text",
     bool: "true or false",
+    int: "a whole number, more than 0",
     float: "seconds, more than 0",
     tuple[str, ...]: "a list of texts",
+    Mapping[str, str]: "a table of texts",
 }
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool) and value > 0
     if kind in (str, bool):
         return isinstance(value, kind)
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    several = value.values() if isinstance(value, dict) else value
+    shape = dict if kind == Mapping[str, str] else list
+    return isinstance(value, shape) and all(isinstance(one, str) for one in several)

@@ -1,0 +1,212 @@
+"""What scanners send; dcmtk's storescu and echoscu are the peers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pynetdicom import AE
+
+from ichscope import phantom
+from ichscope.batch.watch import Queue
+from ichscope.batch.work_items import Place
+from ichscope.pacs import receiving
+from ichscope.pacs.receiving import ReceivedInbox, Receiver, ReceiverSettings, receiver_settings
+from ichscope.pacs.servers import PacsError
+from ichscope.store import Store
+from tests.support.orthanc import free_port
+
+SENDERS = {"CT1": "127.0.0.1", "AWAY": "10.9.8.7"}
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store.open(home=home)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def receiver(store: Store, said: list[str]) -> Iterator[Receiver]:
+    made = Receiver(ReceiverSettings(port=free_port(), senders=SENDERS), store.keys, said.append)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return phantom.write(phantom.make(None, 3, slices=3, size=32), tmp_path / "scan")
+
+
+def dcmtk(program: str, receiver: Receiver, *arguments: object, calling: str = "CT1", called: str = "ICHSCOPE") -> int:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed (Debian: dcmtk)")
+    titles = ("-aet", calling, "-aec", called)
+    where = ("127.0.0.1", str(receiver.port))
+    command = [program, *titles, *where, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
+
+
+def received(receiver: Receiver) -> list[Path]:
+    return sorted(path for path in receiver.folder.rglob("*.dcm") if ".spool" not in path.parts)
+
+
+def test_what_is_sent_lies_in_a_folder_of_its_study(receiver: Receiver, files: list[Path], said: list[str]) -> None:
+    assert dcmtk("echoscu", receiver) == 0
+    assert dcmtk("storescu", receiver, *files) == 0
+    came = received(receiver)
+    assert len({path.parent for path in came}) == 1
+    assert came[0].parent.name.startswith("CT1 ")
+    sent = {pydicom.dcmread(path).SOPInstanceUID: pydicom.dcmread(path).PixelData for path in files}
+    assert {pydicom.dcmread(path).SOPInstanceUID: pydicom.dcmread(path).PixelData for path in came} == sent
+    assert dcmtk("storescu", receiver, *files) == 0
+    assert received(receiver) == came
+    assert list((receiver.folder / ".spool").iterdir()) == []
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("titles", "says"),
+    [
+        ({"calling": "CT2"}, []),
+        ({"called": "ANOTHER"}, []),
+        ({"calling": "AWAY"}, ["AWAY called from an address that is not its own, and was refused"]),
+    ],
+    ids=["unknown sender", "called by another title", "wrong address"],
+)
+def test_strangers_are_refused(
+    receiver: Receiver, files: list[Path], said: list[str], titles: dict[str, str], says: list[str]
+) -> None:
+    assert dcmtk("storescu", receiver, files[0], **titles) != 0
+    assert received(receiver) == []
+    assert said == says
+    assert dcmtk("echoscu", receiver) == 0
+
+
+@pytest.mark.parametrize("proposed", ["-xs", "-xv", "-xt", "-xb", "-xi"])
+def test_any_transfer_syntax_may_be_sent(receiver: Receiver, files: list[Path], proposed: str) -> None:
+    """JPEG lossless, JPEG 2000, JPEG-LS, big endian and implicit: dcmtk proposes it, and sends what it has."""
+    assert dcmtk("storescu", receiver, proposed, files[0]) in (0, 1)
+    assert dcmtk("storescu", receiver, files[1]) == 0
+    assert received(receiver)
+
+
+def test_an_association_that_breaks_off_leaves_the_others(receiver: Receiver, files: list[Path]) -> None:
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(pydicom.uid.CTImageStorage)
+    one = entity.associate("127.0.0.1", receiver.port, ae_title="ICHSCOPE")
+    other = entity.associate("127.0.0.1", receiver.port, ae_title="ICHSCOPE")
+    assert one.send_c_store(pydicom.dcmread(files[0])).Status == 0
+    one.abort()
+    assert other.send_c_store(pydicom.dcmread(files[1])).Status == 0
+    other.release()
+    assert len(received(receiver)) == 2
+
+
+def test_what_has_no_end_is_ended(
+    receiver: Receiver, files: list[Path], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "MAX_FILE_BYTES", 500)
+    assert dcmtk("storescu", receiver, files[0]) != 0
+    assert "was refused" in said[0]
+    monkeypatch.undo()
+    assert dcmtk("storescu", receiver, files[0]) == 0
+
+
+@pytest.mark.parametrize(("free", "status"), [(1 << 31, 0x0000), (1 << 20, 0xA700)], ids=["room", "no room"])
+def test_without_room_instances_are_refused(
+    receiver: Receiver, files: list[Path], monkeypatch: pytest.MonkeyPatch, free: int, status: int
+) -> None:
+    usage = type(shutil.disk_usage("/"))(1 << 40, 0, free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    assert send(receiver, pydicom.dcmread(files[0])) == status
+
+
+def test_what_does_not_say_its_study_is_refused(receiver: Receiver, files: list[Path], said: list[str]) -> None:
+    one = pydicom.dcmread(files[0])
+    del one.StudyInstanceUID
+    assert send(receiver, one) == 0xC000
+    assert said == ["an instance cannot be read (AttributeError), and was refused"]
+
+
+def send(receiver: Receiver, dataset: pydicom.Dataset) -> int:
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(dataset.SOPClassUID)
+    association = entity.associate("127.0.0.1", receiver.port, ae_title="ICHSCOPE")
+    status = int(association.send_c_store(dataset).Status)
+    association.release()
+    return status
+
+
+def test_a_study_is_taken_when_it_is_quiet_and_removed_when_it_is_done(
+    receiver: Receiver, files: list[Path], store: Store
+) -> None:
+    class Clock:
+        now = 0.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    inbox = ReceivedInbox(receiver, 30)
+    inbox._clock = clock = Clock()
+    queue = Queue(store, store.jobs.start("watch", inbox.title))
+    dcmtk("storescu", receiver, files[0])
+    inbox.take(queue)
+    clock.now = 20
+    dcmtk("storescu", receiver, files[1])
+    inbox.take(queue)
+    assert queue.open() == []
+    clock.now = 50
+    inbox.take(queue)
+    (place,) = queue.open()
+    assert isinstance(place, Place)
+    (item,) = store.jobs.claim(queue.job)
+    store.jobs.drop(item.id)
+    dcmtk("storescu", receiver, files[2])
+    inbox.take(queue)
+    assert len(received(receiver)) == 3, "a slice has come since"
+    clock.now = 90
+    inbox.take(queue)
+    (item,) = store.jobs.claim(queue.job)
+    store.jobs.drop(item.id)
+    inbox.take(queue)
+    assert received(receiver) == []
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "ichscope.toml"
+    file.write_text('[dicom]\ntitle = "SCOPE"\nport = 104\n[dicom.senders]\nCT1 = "10.0.0.5"\n')
+    read = receiver_settings(file)
+    assert (read.title, read.port, read.address, read.senders) == ("SCOPE", 104, "127.0.0.1", {"CT1": "10.0.0.5"})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "[dicom.senders] names nobody"),
+        ("[dicom]\nport = 'x'", "has port = 'x'; expected a whole number"),
+        ("[dicom]\nsenders = 'all'", "expected a table of texts"),
+        ("[dicom]\naet = 'S'", "has aet; expected one of title, address"),
+    ],
+    ids=["nobody", "port", "senders", "unknown"],
+)
+def test_settings_that_are_not_understood_are_said(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "ichscope.toml"
+    file.write_text(text)
+    with pytest.raises(PacsError) as told:
+        receiver_settings(file)
+    assert says in str(told.value)
+
+
+def test_a_port_that_is_taken_is_said(receiver: Receiver, store: Store) -> None:
+    second = Receiver(ReceiverSettings(port=receiver.port, senders=SENDERS), store.keys)
+    with pytest.raises(PacsError, match="DICOM cannot be received at port"):
+        second.start()
