@@ -1,4 +1,4 @@
-"""Several texts as one file to download."""
+"""Several files as one to download."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Mapping
 
 
-def zipped(files: Mapping[str, str]) -> bytes:
-    """Put texts by file name into a ZIP."""
+def zipped(files: Mapping[str, str | bytes]) -> bytes:
+    """Put texts or bytes by file name into a ZIP."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
+        for name, content in files.items():
+            archive.writestr(name, content)
     return file.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -17,7 +18,7 @@ if "results" not in st.session_state:
     st.write(f"Checks a head CT for signs of haemorrhage. **{NOT_FOR_DIAGNOSIS}.**")
     warm_up.wait()
 
-from dashboard import cached, panels, seen, series, server_folder, uploads
+from dashboard import cached, dicom_results, panels, seen, series, server_folder, uploads
 from dashboard.ingest import MANY_FILES
 from dashboard.text import count, plain
 from dashboard.verdict import in_reading_order
@@ -138,6 +139,7 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
 
     thresholds = _thresholds()
     left_out: list[str] = []
+    headers: dicom_results.Kept = {}
     analysed = analyse(
         inputs,
         detectors,
@@ -145,6 +147,7 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
         progress=progress,
         say=left_out.append,
         holding=Holding(limits.session_mib()),
+        beside=partial(dicom_results.keep, headers),
     )
     studies = [StudyResult(series=tuple(_judged(result, thresholds) for result in study.series)) for study in analysed]
     if not studies:
@@ -154,6 +157,7 @@ def _run(inputs: Inputs, detectors: Mapping[str, Detector], as_series: bool) -> 
     st.session_state.pop("chosen", None)
     st.session_state["results"] = in_reading_order(studies)
     st.session_state["left-out"] = " ".join(left_out)
+    dicom_results.hold(headers)
     # Kept only where a second reading makes sense: pictures that were read one by one.
     shown = [study.speaks.volume for study in studies]
     pictures = [volume for volume in shown if volume is not None and volume.kind == "picture"]
@@ -194,6 +198,7 @@ def _show(studies: list[StudyResult]) -> None:
         names = series.names_of_results(study)
         result = study.series[series.choose(names, f"series-{study.study}", study.speaks.role_reason)]
         panels.identity(result, st.session_state.get("synthetic", False))
+        dicom_results.offer(study)
         if result is not study.speaks:
             _other_series(studies, study, result)
     # The answer and the pictures are sent first: the browser needs longest for the first chart.
@@ -248,6 +253,7 @@ def _again() -> None:
 def _clear() -> None:
     for key in ("results", "again", "chosen", "synthetic", "left-out"):
         st.session_state.pop(key, None)
+    dicom_results.let_go()
     uploads.free(st.session_state.pop("uploaded", ()))
     uploads.give_back()
 

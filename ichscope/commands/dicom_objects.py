@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ichscope.atomic import replacing
 from ichscope.commands.shared import fail
 from ichscope.home import as_the_user_wants
+from ichscope.objects import is_available
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
     from ichscope.imaging.intake import Group
     from ichscope.results import StudyResult
 
@@ -24,7 +21,7 @@ _NAMES = ("report.dcm", "key-images.dcm", "capture.dcm", "evidence-*.dcm")
 
 def ready(folder: Path) -> None:
     """Make the folder, before the work and not after it, and see that what writes objects is installed."""
-    if find_spec("highdicom") is None:
+    if not is_available():
         fail("DICOM objects are written by highdicom, which is not installed: pip install 'ichscope[pacs]'")
     try:
         _make(folder)
@@ -46,17 +43,16 @@ class Writer:
         """Take a study with the files that it came from, and say what was made of it, or why nothing was."""
         from ichscope.objects.headers import headers_of
         from ichscope.objects.refusal import ObjectError
-        from ichscope.objects.study import file_names, objects_of
+        from ichscope.objects.study import as_files, objects_of
 
         speaks = study.speaks
         left_out: list[str] = []
         try:
             group = next(group for group in groups if group.key == speaks.series)
-            objects = objects_of(study, headers_of(group, speaks.slices), say=left_out.append)
+            files = as_files(objects_of(study, headers_of(group, speaks.slices), say=left_out.append))
         except ObjectError as error:
             self._say(f"No DICOM objects: {error}")
             return
-        files = dict(zip(file_names(objects), objects, strict=True))
         folder = self._folder / speaks.study
         try:
             _write(folder, files)
@@ -66,17 +62,15 @@ class Writer:
         self._say("; ".join([f"DICOM objects of {speaks.name}: {folder} ({', '.join(files)})", *left_out]))
 
 
-def _write(folder: Path, files: Mapping[str, Dataset]) -> None:
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     _make(folder)
     for pattern in _NAMES:
         for old in folder.glob(pattern):
             if old.name not in files:
                 old.unlink()
-    for name, dataset in files.items():
-        file = BytesIO()
-        dataset.save_as(file, enforce_file_format=True)
+    for name, data in files.items():
         with as_the_user_wants(), replacing(folder / name) as part:
-            part.write_bytes(file.getvalue())
+            part.write_bytes(data)
 
 
 def _make(folder: Path) -> None:

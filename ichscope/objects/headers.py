@@ -18,6 +18,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedCTImageStorage,
 )
 
+from ichscope.errors import barrier
 from ichscope.imaging.elements import DicomError, integer, number, parse, text, texts
 from ichscope.imaging.frames import frame_name, functional_groups, grouped
 from ichscope.imaging.geometry import Numbers
@@ -109,6 +110,11 @@ def headers_of(group: Group, slices: Sequence[Slice]) -> Headers:
         raise ObjectError(f"{group.sources[0].name}: found a picture, expected DICOM files: it has no headers")
     if not slices:
         raise ObjectError(f"{group.sources[0].name}: found no slice that could be read, expected at least one")
+    with barrier(lambda kind: ObjectError(f"{group.sources[0].name}: unexpected {kind} in the headers of its series")):
+        return _read(group, slices)
+
+
+def _read(group: Group, slices: Sequence[Slice]) -> Headers:
     found: dict[tuple[str, str], tuple[Dataset, SliceHeader]] = {}
     for source in group.sources:
         found.update(_slices_of(source, {(place.file, place.sop) for place in slices}))

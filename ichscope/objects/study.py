@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from io import BytesIO
 
 from pydicom.dataset import FileDataset
 
@@ -71,16 +72,23 @@ def _captures(result: SeriesResult, making: Making) -> list[FileDataset]:
     return [capture(result, making)]
 
 
-def file_names(objects: list[FileDataset]) -> list[str]:
-    """What the files of objects are called, by their kind: report.dcm, evidence-1.dcm, ...
+def as_files(objects: Sequence[FileDataset]) -> dict[str, bytes]:
+    """Objects of one study as files (PS3.10) by their names, which follow from their kind: report.dcm, evidence-1.dcm.
 
     Examples
     --------
-    >>> file_names([])
-    []
+    >>> as_files([])
+    {}
     """
-    kinds = {kind.number: kind for kind in (REPORT, KEY_IMAGES, CAPTURE, EVIDENCE)}
-    return [
-        f"{kinds[one.SeriesNumber].name}{f'-{one.InstanceNumber}' if one.SeriesNumber == EVIDENCE.number else ''}.dcm"
-        for one in objects
-    ]
+    return {_file_name(one): _bytes(one) for one in objects}
+
+
+def _file_name(dataset: FileDataset) -> str:
+    kind = next(kind for kind in (REPORT, KEY_IMAGES, CAPTURE, EVIDENCE) if kind.number == dataset.SeriesNumber)
+    return f"{kind.name}-{dataset.InstanceNumber}.dcm" if kind is EVIDENCE else f"{kind.name}.dcm"
+
+
+def _bytes(dataset: FileDataset) -> bytes:
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()

@@ -115,7 +115,7 @@ def test_a_study_that_cannot_be_written_costs_the_others_nothing(analyse, inbox:
 def test_without_highdicom_the_command_says_what_to_install(
     analyse, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dicom_objects, "find_spec", lambda name: None)
+    monkeypatch.setattr(dicom_objects, "is_available", lambda: False)
     result = analyse(inbox, "--dicom", tmp_path)
     assert result.exit_code == 2
     assert "pip install 'ichscope[pacs]'" in result.output
