@@ -229,6 +229,9 @@ UPLOAD = "/_stcore/upload_file/a/b"
         ({"path": UPLOAD, "chunks": (b"x" * 900,)}, 200),
         ({"path": UPLOAD, "headers": HOST | {"content-length": str(10**9)}}, 413),
         ({"path": UPLOAD, "chunks": (b"x" * 1024**2,) * 3}, 413),
+        ({"path": "/api/pictures", "chunks": (b"x" * 1024**2,)}, 200),
+        ({"path": "/api/pictures", "chunks": (b"x" * 1024**2,) * 3}, 413),
+        ({"path": "/api/queue", "chunks": (b"x" * 60_000,) * 2}, 413),
         ({"path": "/sign-in", "chunks": (b"x" * 60_000,)}, 200),
         ({"path": "/sign-in", "chunks": (b"x" * 60_000,) * 2}, 413),
     ],
@@ -239,9 +242,12 @@ def test_bodies_have_a_size(asked: dict[str, Any], code: int) -> None:
     assert len(behind.body) <= 1000 + bodies._AROUND
 
 
-def test_bodies_have_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/sign-in", "text/plain; charset=utf-8"), ("/api/studies", "application/problem+json")]
+)
+def test_bodies_have_a_time(monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
     monkeypatch.setattr(bodies, "_PATIENCE_S", 0.2)
     monkeypatch.setattr(bodies.Body.__init__, "__defaults__", (0.2,))
-    sent, _ = ask(method="POST", path="/sign-in", chunks=(b"half",), hangs=True)
-    assert status(sent) == 408
+    sent, _ = ask(method="POST", path=path, chunks=(b"half",), hangs=True)
+    assert (status(sent), headers_of(sent)["content-type"]) == (408, kind)
     assert headers_of(sent)["connection"] == "close"
