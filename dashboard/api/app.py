@@ -25,7 +25,13 @@ _Handler = Callable[[Request, Any], Awaitable[Response]]
 
 def application() -> FastAPI:
     """Make the application. It has no page of documentation: FastAPI's would load scripts from elsewhere."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
+    )
     for router in (studies.router, evidence.router, jobs.router, pictures.router):
         app.include_router(router)
     for error, handler in _HANDLERS.items():

@@ -59,6 +59,8 @@ async def received(request: Request, kinds: Collection[str], most_bytes: int) ->
     """
     desk = _Desk(most_bytes)
     try:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise RefusalError(415, "Found a Content-Encoding, expected none; a ZIP is packed already.")
         reader = _reader(request.headers.get("content-type", ""), kinds, desk)
         try:
             async for chunk in request.stream():

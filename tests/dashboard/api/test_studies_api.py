@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,13 @@ def test_what_is_no_file_is_refused(program: Program, store: Store, kind: str, b
     assert (store.jobs.recent(), left_on_disk(store)) == ([], [])
 
 
+def test_a_body_that_is_packed_on_the_way_is_refused(program: Program) -> None:
+    headers = {"content-type": ZIP, "content-encoding": "gzip"}
+    assert (
+        program.ask("POST", "/api/studies", content=gzip.compress(zipped(study())), headers=headers).status_code == 415
+    )
+
+
 @pytest.mark.parametrize("asked", ["wait=51", "wait=-1", "wait=nan", "wait=x", "pictures_as_series=perhaps"])
 def test_a_wish_that_makes_no_sense_is_refused(program: Program, store: Store, asked: str) -> None:
     answer = program.post(f"/api/studies?{asked}", zipped(study()), ZIP)
@@ -197,6 +206,14 @@ def test_the_same_content_is_the_same_job_and_analysed_once(program: Program, st
     renamed, kind = multipart({f"x/{number}": data for number, data in enumerate(reversed(study().values()))})
     assert program.post("/api/studies", renamed, kind).json()["job"] == again["job"]
     assert (results(store), analysed(store), len(store.jobs.recent())) == (judged, lines, 2)
+
+
+def test_of_two_that_send_the_same_at_once_one_begins_the_job(program: Program, store: Store) -> None:
+    with ThreadPoolExecutor(4) as programs:
+        answers = list(programs.map(lambda _: program.post("/api/studies", zipped(study()), ZIP), range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    assert {answer.json()["job"] for answer in answers} == {1}
+    assert len(store.jobs.recent()) == 1
 
 
 def test_models_of_another_version_look_at_it_again(
