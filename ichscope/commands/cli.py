@@ -9,7 +9,7 @@ import typer
 
 from ichscope import __version__
 from ichscope.access import by_default, operator
-from ichscope.commands import accounts, audit, batch, dicom_objects, imports, monitor, pacs, upkeep
+from ichscope.commands import accounts, audit, batch, dicom_objects, dicom_reviews, imports, monitor, pacs, upkeep
 from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -217,6 +217,7 @@ app.add_typer(batch.app)
 app.add_typer(monitor.app)
 app.add_typer(imports.app)
 app.add_typer(report_command.app)
+app.add_typer(dicom_reviews.app)
 app.add_typer(accounts.users, name="users")
 app.add_typer(accounts.tokens, name="tokens")
 app.add_typer(upkeep.app)

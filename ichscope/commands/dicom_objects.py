@@ -55,19 +55,25 @@ class Writer:
             return
         folder = self._folder / speaks.study
         try:
-            _write(folder, files)
+            write_files(folder, files, _NAMES)
         except OSError as error:
             self.problems.append(f"{folder}: could not be written ({error.strerror})")
             return
         self._say("; ".join([f"DICOM objects of {speaks.name}: {folder} ({', '.join(files)})", *left_out]))
 
 
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes], names: Sequence[str]) -> None:
+    """Write files whole or not at all, and remove those of these names that are not among them.
+
+    Raises
+    ------
+    OSError
+        if the folder cannot be written
+    """
     _make(folder)
-    for pattern in _NAMES:
-        for old in folder.glob(pattern):
-            if old.name not in files:
-                old.unlink()
+    for old in (old for pattern in names for old in folder.glob(pattern)):
+        if old.name not in files:
+            old.unlink()
     for name, data in files.items():
         with as_the_user_wants(), replacing(folder / name) as part:
             part.write_bytes(data)

@@ -37,12 +37,18 @@ PROBABILITY: Final = Code("122157", "DCM", "Probability")
 THRESHOLD: Final = Code("122411", "DCM", "Threshold Value")
 SLICE_PROBABILITY: Final = Code("slice-prob", SCHEME, "Probability on one slice")
 EVIDENCE: Final = Code("evidence", SCHEME, "Evidence of intracranial hemorrhage")
+ASSESSMENT: Final = Code("assessment", SCHEME, "Assessment of the result by a reader")
+ACCEPTED: Final = Code("accepted", SCHEME, "Accepted: the reader says the same")
+REJECTED: Final = Code("rejected", SCHEME, "Rejected: the reader does not see the finding")
+SUPPLEMENTED: Final = Code("supplemented", SCHEME, "Supplemented: the reader sees a finding besides")
+REVIEWED: Final = Code("reviewed", SCHEME, "Report that was reviewed")
 COMMENT: Final = Code("121106", "DCM", "Comment")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
 HEAD_CT: Final = Code("303653007", "SCT", "Computed tomography of head")
 INTRACRANIAL: Final = Code("1101003", "SCT", "Intracranial")
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")  # CID 7010
 DEVICE: Final = codes.DCM.Device
+PERSON: Final = codes.DCM.Person
 
 
 def scheme() -> CodingSchemeIdentificationItem:

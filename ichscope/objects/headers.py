@@ -124,8 +124,8 @@ def _read(group: Group, slices: Sequence[Slice]) -> Headers:
     places = tuple(found[place.file, place.sop][1] for place in slices)
     _check_one_study([found[place.file, place.sop][0] for place in slices], places)
     _check_no_repeats(places)
-    taken = _taken_over(first, ("SpecificCharacterSet", *PATIENT_AND_STUDY))
-    lossy = _taken_over(first, LOSSY if "01" in texts(first, "LossyImageCompression") else ())
+    taken = taken_over(first, ("SpecificCharacterSet", *PATIENT_AND_STUDY))
+    lossy = taken_over(first, LOSSY if "01" in texts(first, "LossyImageCompression") else ())
     return Headers(text(first, "StudyInstanceUID"), taken, places, lossy)
 
 
@@ -195,7 +195,7 @@ def _check_no_repeats(places: Sequence[SliceHeader]) -> None:
         seen.add((place.sop, place.frame))
 
 
-def _taken_over(dataset: Dataset, keywords: Sequence[str]) -> Dataset:
+def taken_over(dataset: Dataset, keywords: Sequence[str]) -> Dataset:
     """Elements of text, byte for byte: nothing is decoded, so nothing can be lost by it."""
     taken = Dataset()
     for keyword in keywords:

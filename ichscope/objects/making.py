@@ -39,6 +39,10 @@ REPORT = Kind("report", 9901, f"{PRODUCT} results")
 KEY_IMAGES = Kind("key-images", 9902, f"{PRODUCT} key images")
 CAPTURE = Kind("capture", 9903, f"{PRODUCT} picture")
 EVIDENCE = Kind("evidence", 9904, f"{PRODUCT} evidence")
+REVIEW = Kind("review", 9905, f"{PRODUCT} review")
+KINDS = (REPORT, KEY_IMAGES, CAPTURE, EVIDENCE, REVIEW)
+# Of these a study may have several, which are numbered.
+SEVERAL = (EVIDENCE, REVIEW)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from ichscope.objects.content import check, fingerprint
 from ichscope.objects.evidence_map import evidence_maps
 from ichscope.objects.headers import Headers
 from ichscope.objects.key_images import key_images
-from ichscope.objects.making import CAPTURE, EVIDENCE, KEY_IMAGES, REPORT, Making
+from ichscope.objects.making import CAPTURE, EVIDENCE, KINDS, SEVERAL, Making
 from ichscope.objects.refusal import ObjectError
 from ichscope.objects.report import report
 from ichscope.results import SeriesResult, StudyResult
@@ -84,8 +84,8 @@ def as_files(objects: Sequence[FileDataset]) -> dict[str, bytes]:
 
 
 def _file_name(dataset: FileDataset) -> str:
-    kind = next(kind for kind in (REPORT, KEY_IMAGES, CAPTURE, EVIDENCE) if kind.number == dataset.SeriesNumber)
-    return f"{kind.name}-{dataset.InstanceNumber}.dcm" if kind is EVIDENCE else f"{kind.name}.dcm"
+    kind = next(kind for kind in KINDS if kind.number == dataset.SeriesNumber)
+    return f"{kind.name}-{dataset.InstanceNumber}.dcm" if kind in SEVERAL else f"{kind.name}.dcm"
 
 
 def _bytes(dataset: FileDataset) -> bytes:
