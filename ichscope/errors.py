@@ -17,7 +17,8 @@ class IchscopeError(Exception):
     `NoDecoderError`), `ModelError`, `ProviderError`, `StoreError` (with `ValueUnfitError`, `StoreDamagedError`,
     `NotFoundError`, `SignInError`, `TooManyAttemptsError` and `RefusedError`), `VolumeError`, `TableError`,
     `BatchError`, `StoppedError`, `EvaluationError`, `MonitorError`, `NotAllowedError`, `PasswordError`,
-    `UnexpectedError`, `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`.
+    `UnexpectedError`, `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`,
+    `SettingsError`, `ChannelError`.
 
     Examples
     --------

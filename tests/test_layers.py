@@ -17,13 +17,15 @@ LAYERS = (
     ("cli",),
     ("commands",),
     ("reporting", "pacs"),
-    ("evaluation", "monitor", "batch"),
+    ("evaluation", "monitor", "batch", "escalation"),
     ("tabular",),
     ("store",),
     ("analyse", "objects"),
     ("results", "models"),
     ("imaging", "metrics", "phantom", "access"),
-    ("labels", "levels", "errors", "home", "atomic", "markdown", ""),  # "" is `ichscope` itself, which says the version
+    # "" is `ichscope` itself, which says the version
+    ("labels", "levels", "home", "atomic", "markdown", "settings_file", ""),
+    ("errors",),
     ("texts",),
 )
 

@@ -77,6 +77,7 @@ _EVENTS: dict[Action, tuple[_Code, _Code | None, _Does]] = {
     Action.IMPORT_REMOVED: (_IMPORT, None, "D"),
     Action.EXPORTED: (_EXPORT, None, "R"),
     Action.RESULTS_SENT: (_EXPORT, None, "R"),
+    Action.ESCALATED: (_EXPORT, None, "R"),
     Action.PICTURES_REMOVED: (_DELETED, None, "D"),
     Action.TRAIL_SEEN: (_LOG_USED, None, "R"),
     Action.TRAIL_EXPORTED: (_LOG_USED, None, "R"),

@@ -40,6 +40,7 @@ class Action(StrEnum):
     IMPORT_REMOVED = "import removed"
     EXPORTED = "exported"
     RESULTS_SENT = "results sent"
+    ESCALATED = "escalated"
     PICTURES_REMOVED = "pictures removed"
     TRAIL_SEEN = "trail seen"
     TRAIL_EXPORTED = "trail exported"

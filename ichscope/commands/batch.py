@@ -99,14 +99,14 @@ def watch(
     from ichscope.batch.watch import Arrivals, Inbox
     from ichscope.batch.watch import watch as watch_place
     from ichscope.commands import job_progress
-    from ichscope.pacs.servers import PacsError
+    from ichscope.settings_file import SettingsError
 
     if (folder is None) == (dicomweb is None):
         fail("expected a FOLDER or --dicomweb NAME, one of them")
     arrivals: Arrivals
     try:
         arrivals = Inbox(folder, quiet) if folder else _archive(dicomweb or "", quiet, days)
-    except PacsError as error:
+    except SettingsError as error:
         fail(str(error))
     setup, stop = running.setup(model, models_folder, provider), Event()
 

@@ -9,7 +9,18 @@ import typer
 
 from ichscope import __version__
 from ichscope.access import by_default, operator
-from ichscope.commands import accounts, audit, batch, dicom_objects, dicom_reviews, imports, monitor, pacs, upkeep
+from ichscope.commands import (
+    accounts,
+    audit,
+    batch,
+    dicom_objects,
+    dicom_reviews,
+    escalate,
+    imports,
+    monitor,
+    pacs,
+    upkeep,
+)
 from ichscope.commands import report as report_command
 from ichscope.commands.shared import (
     NONE_ANALYSED,
@@ -224,6 +235,7 @@ app.add_typer(upkeep.app)
 app.add_typer(accounts.folders, name="folders")
 app.add_typer(audit.app, name="audit")
 app.add_typer(pacs.app, name="pacs")
+app.add_typer(escalate.app)
 
 
 @app.command("providers")

@@ -30,11 +30,12 @@ ModalityOption = Annotated[str, typer.Option(metavar="CODE", help="A modality th
 @app.command("list")
 def list_() -> None:
     """List the archives that are named."""
-    from ichscope.pacs.servers import SETTING, PacsError, read_servers
+    from ichscope.pacs.servers import read_servers
+    from ichscope.settings_file import SETTING, SettingsError
 
     try:
         servers = read_servers()
-    except PacsError as error:
+    except SettingsError as error:
         fail(str(error))
     for name, server in servers.items():
         typer.echo(f"{name}  {server.url}")
@@ -131,6 +132,7 @@ def receive(
     from ichscope.commands import job_progress
     from ichscope.pacs.receiving import ReceivedInbox, Receiver, receiver_settings
     from ichscope.pacs.servers import PacsError
+    from ichscope.settings_file import SettingsError
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
@@ -144,7 +146,7 @@ def receive(
         try:
             receiver = Receiver(receiver_settings(), store.keys, say)
             receiver.start()
-        except PacsError as error:
+        except (PacsError, SettingsError) as error:
             fail(str(error))
         say(f"Receiving as {receiver.settings.title} at port {receiver.port}; end with Ctrl+C")
         try:
@@ -185,11 +187,12 @@ def _returns(store: Store, archive: DicomWeb) -> Returns:
 
 def _archive(name: str) -> DicomWeb:
     from ichscope.pacs.dicomweb import DicomWeb
-    from ichscope.pacs.servers import PacsError, server
+    from ichscope.pacs.servers import server
+    from ichscope.settings_file import SettingsError
 
     try:
         return DicomWeb(server(name))
-    except PacsError as error:
+    except SettingsError as error:
         fail(str(error))
 
 

@@ -24,7 +24,8 @@ from ichscope.home import home, make
 from ichscope.imaging.elements import short_hash
 from ichscope.imaging.source import MAX_FILE_BYTES
 from ichscope.pacs.fetched import remove_unless_open
-from ichscope.pacs.servers import SETTING, PacsError, check, read_settings
+from ichscope.pacs.servers import PacsError
+from ichscope.settings_file import SETTING, SettingsError, check, read_settings
 from ichscope.store.pseudonymiser import Pseudonymiser
 
 _TABLE = "dicom"
@@ -63,7 +64,7 @@ class ReceiverSettings:
 
     def __post_init__(self) -> None:
         if not self.senders:
-            raise PacsError(f'{SETTING}: [{_TABLE}.senders] names nobody; expected lines as CT1 = "10.0.0.5"')
+            raise SettingsError(f'{SETTING}: [{_TABLE}.senders] names nobody; expected lines as CT1 = "10.0.0.5"')
 
 
 def receiver_settings(file: Path | None = None) -> ReceiverSettings:
@@ -71,7 +72,7 @@ def receiver_settings(file: Path | None = None) -> ReceiverSettings:
 
     Raises
     ------
-    PacsError
+    SettingsError
         if it is not there, or says what is not understood
     """
     return ReceiverSettings(**check(ReceiverSettings, f"[{_TABLE}]", read_settings(_TABLE, file)))

@@ -10,6 +10,7 @@ from threading import Event, Thread
 import pydicom
 from pydicom.dataset import FileDataset
 
+from ichscope.access.events import Action, Kind
 from ichscope.errors import IchscopeError, barrier
 from ichscope.imaging.intake import Group
 from ichscope.objects.headers import headers_of
@@ -75,7 +76,7 @@ class Returns:
             except PacsError as error:
                 self._store.outgoing.failed(waiting, str(error))
                 raise
-            self._store.outgoing.sent(waiting, self._name)
+            self._store.outgoing.sent(waiting, Action.RESULTS_SENT, Kind.ARCHIVE, self._name, objects=waiting.objects)
             sent += 1
         return sent
 

@@ -33,7 +33,7 @@ from ichscope.store.folders import Folder, Folders
 from ichscope.store.imported_tables import ImportedRows, ImportedTableInfo, ImportedTables, Rater, RaterInfo
 from ichscope.store.jobs import Jobs
 from ichscope.store.migrate import migrate
-from ichscope.store.outgoing import OutgoingResults
+from ichscope.store.outgoing import OutgoingPost, Unopened
 from ichscope.store.priority import PRIORITIES, Priority
 from ichscope.store.pseudonymiser import Pseudonymiser, content_hash
 from ichscope.store.results import Results
@@ -125,6 +125,7 @@ __all__ = [
     "TooManyAttemptsError",
     "Trail",
     "TrailFilter",
+    "Unopened",
     "ValueUnfitError",
     "Verification",
     "Wait",
@@ -168,7 +169,7 @@ class Store:
         self.sessions = Sessions(database)
         self.tokens = Tokens(database)
         self.folders = Folders(database)
-        self.outgoing = OutgoingResults(database, keys)
+        self.outgoing = OutgoingPost(database, keys)
         self.trail = Trail(database)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Results on their way to an archive: kept encrypted, and gone when it has taken them."""
+"""Results on their way to archives and messages to people: kept encrypted, and gone when they are taken."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 
-from ichscope.access.events import Action, Kind
-from ichscope.access.roles import Right
-from ichscope.store.access_tables import Outgoing
+from ichscope.access.events import Action, Detail, Kind, Outcome
+from ichscope.access.roles import Right, roles_with
+from ichscope.store.access_tables import AuditRecord, Outgoing
 from ichscope.store.database import UNSEEN, Database, insert_for
 from ichscope.store.pseudonymiser import Pseudonymiser
+from ichscope.store.tables import Study
 
 _FIRST_PAUSE = timedelta(seconds=10)
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -29,10 +30,20 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Post:
-    """What became of the results for one archive.
+class Unopened:
+    """A likely bleed that no reader has opened: number and key of the study, when it was analysed, and its score."""
 
-    waiting, sent : sets of results
+    id: int
+    key: str
+    since: datetime
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Post:
+    """What became of what was for one archive, or for one way to people.
+
+    waiting, sent : sets of results, or messages
     since : when the oldest that waits was made
     reason : why it could not be sent, where it was tried
     """
@@ -44,8 +55,8 @@ class Post:
     reason: str
 
 
-class OutgoingResults:
-    """Results on their way to archives. Whoever may analyse may have them sent."""
+class OutgoingPost:
+    """Results for archives, messages for people. Whoever may analyse may have them sent."""
 
     def __init__(self, database: Database, keys: Pseudonymiser) -> None:
         self._database, self._keys = database, keys
@@ -73,14 +84,14 @@ class OutgoingResults:
                 return None
             return Waiting(row.id, row.objects, self._keys.unseal_bytes(row.sealed))
 
-    def sent(self, waiting: Waiting, archive: str) -> None:
-        """Say that the archive has taken them: they are forgotten here."""
-        with self._database.changing(Right.ANALYSE, Action.RESULTS_SENT, Kind.ARCHIVE, archive) as change:
+    def sent(self, waiting: Waiting, action: Action, kind: Kind, key: str, **details: Detail) -> None:
+        """Say that it was taken: it is forgotten here, and the audit trail has a line of it."""
+        with self._database.changing(Right.ANALYSE, action, kind, key) as change:
             done = {"sealed": None, "reason": "", "sent_at": datetime.now(UTC)}
             change.session.execute(
                 update(Outgoing).where(Outgoing.id == waiting.id).values(done), execution_options=UNSEEN
             )
-            change.about(Kind.ARCHIVE, archive, objects=waiting.objects)
+            change.about(kind, key, **details)
 
     def failed(self, waiting: Waiting, reason: str) -> None:
         """Say why they were not taken; they are tried again, less and less often."""
@@ -102,3 +113,29 @@ class OutgoingResults:
         with self._database.reading() as session:
             rows = session.execute(counted.group_by(Outgoing.archive).order_by(Outgoing.archive)).all()
             return [Post(*row) for row in rows]
+
+    def unopened(self, after: timedelta, within: timedelta) -> list[Unopened]:
+        """Likely bleeds that were analysed so long ago, but not longer than `within`, and that no reader has opened.
+
+        A study is opened when the audit trail says that a person with the right to review has seen it, or when it has
+        a review. Synthetic ones are left out.
+        """
+        now = datetime.now(UTC)
+        seen = exists().where(
+            AuditRecord.action == Action.STUDY_SEEN,
+            AuditRecord.outcome == Outcome.DONE,
+            AuditRecord.key == Study.study_key,
+            AuditRecord.role.in_([role.value for role in roles_with(Right.REVIEW)]),
+        )
+        wanted = (
+            Study.priority == "likely",
+            Study.synthetic.is_(False),
+            Study.reviews == 0,
+            Study.first_result_at <= now - after,
+            Study.first_result_at > now - within,
+            ~seen,
+        )
+        columns = (Study.id, Study.study_key, Study.first_result_at, Study.score)
+        with self._database.reading() as session:
+            rows = session.execute(select(*columns).where(*wanted).order_by(Study.first_result_at, Study.id)).all()
+            return [Unopened(*row) for row in rows]

@@ -17,6 +17,7 @@ from ichscope.batch.work_items import Place
 from ichscope.pacs import receiving
 from ichscope.pacs.receiving import ReceivedInbox, Receiver, ReceiverSettings, receiver_settings
 from ichscope.pacs.servers import PacsError
+from ichscope.settings_file import SettingsError
 from ichscope.store import Store
 from tests.support.orthanc import free_port
 
@@ -201,7 +202,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
 def test_settings_that_are_not_understood_are_said(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "ichscope.toml"
     file.write_text(text)
-    with pytest.raises(PacsError) as told:
+    with pytest.raises(SettingsError) as told:
         receiver_settings(file)
     assert says in str(told.value)
 

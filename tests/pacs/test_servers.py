@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ichscope.pacs.servers import DicomWebServer, PacsError, read_servers, server
+from ichscope.pacs.servers import DicomWebServer, read_servers, server
+from ichscope.settings_file import SettingsError
 
 WHOLE = """
 [archives.hospital]
@@ -44,11 +45,11 @@ def test_archives_are_named_in_a_file(file: Path) -> None:
 def test_where_nothing_is_named_there_is_no_archive(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ICHSCOPE_CONFIG", raising=False)
     assert read_servers() == {}
-    with pytest.raises(PacsError, match="found hospital; there is none"):
+    with pytest.raises(SettingsError, match="found hospital; there is none"):
         server("hospital")
     file.write_text("[oidc]\n")
     assert read_servers(file) == {}
-    with pytest.raises(PacsError, match="cannot be read: No such file"):
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
         read_servers(file.with_name("another"))
 
 
@@ -64,7 +65,7 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
         ("[a", "is not TOML"),
         ("[archives]\nurl = 'http://h'", "found url in [archives]; expected [archives.url]"),
         ("[archives.a]", "has no url"),
-        ("[archives.a]\nurl = 'ftp://h'", "a: url is no address of DICOMweb"),
+        ("[archives.a]\nurl = 'ftp://h'", "[archives.a] has a url that is none; expected the address"),
         ("[archives.a]\nurl = 'http://h'\npassword = 'p'", "has password; expected one of url, user_from"),
         ("[archives.a]\nurl = 3", "has url = 3; expected a text"),
         ("[archives.a]\nurl = 'http://h'\nanswer_s = 0", "has answer_s = 0; expected seconds, more than 0"),
@@ -75,7 +76,7 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
 )
 def test_what_is_not_understood_is_said(file: Path, text: str, says: str) -> None:
     file.write_text(text)
-    with pytest.raises(PacsError) as told:
+    with pytest.raises(SettingsError) as told:
         read_servers(file)
     assert says in str(told.value)
 
@@ -83,7 +84,7 @@ def test_what_is_not_understood_is_said(file: Path, text: str, says: str) -> Non
 def test_a_secret_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     some = DicomWebServer("a", "http://h", token_from="PACS_TOKEN")
     monkeypatch.delenv("PACS_TOKEN", raising=False)
-    with pytest.raises(PacsError, match="a: the environment variable PACS_TOKEN is not set"):
+    with pytest.raises(SettingsError, match="names the variable PACS_TOKEN, which the environment does not have"):
         some.secret(some.token_from)
     monkeypatch.setenv("PACS_TOKEN", "t")
     assert some.secret(some.token_from) == "t"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select, update
 
-from ichscope.access.events import Action
+from ichscope.access.events import Action, Kind
 from ichscope.store import Store, TrailFilter
 from ichscope.store.access_tables import Outgoing
 
@@ -25,7 +25,7 @@ def test_results_wait_encrypted_and_are_forgotten_when_they_are_sent(store: Stor
     assert waiting is not None
     assert (waiting.content, waiting.objects) == (CONTENT, 2)
     assert store.outgoing.due("another") is None
-    store.outgoing.sent(waiting, "hospital")
+    store.outgoing.sent(waiting, Action.RESULTS_SENT, Kind.ARCHIVE, "hospital", objects=2)
     assert store.outgoing.due("hospital") is None
     (row,) = rows(store)
     assert row.sealed is None
@@ -38,7 +38,7 @@ def test_the_same_results_are_sent_once(store: Store) -> None:
     assert not store.outgoing.put("hospital", ["1.3", "1.2"], b"made again")
     waiting = store.outgoing.due("hospital")
     assert waiting is not None
-    store.outgoing.sent(waiting, "hospital")
+    store.outgoing.sent(waiting, Action.RESULTS_SENT, Kind.ARCHIVE, "hospital", objects=2)
     assert not store.outgoing.put("hospital", ["1.2", "1.3"], CONTENT)
     assert store.outgoing.due("hospital") is None
     assert store.outgoing.put("another", ["1.2", "1.3"], CONTENT)
@@ -66,7 +66,7 @@ def test_the_post_says_what_waits_and_why(store: Store) -> None:
     store.outgoing.put("hospital", ["1.3"], CONTENT)
     first = store.outgoing.due("hospital")
     assert first is not None
-    store.outgoing.sent(first, "hospital")
+    store.outgoing.sent(first, Action.RESULTS_SENT, Kind.ARCHIVE, "hospital")
     second = store.outgoing.due("hospital")
     assert second is not None
     store.outgoing.failed(second, "hospital: away")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ichscope import store as store_package
 from ichscope.access import RIGHTS, Actor, NotAllowedError, Right, Role, Via, acting_as, by_default
-from ichscope.access.events import Action
+from ichscope.access.events import Action, Kind
 from ichscope.store import ImportedRows, RefusedError, Store
 from ichscope.store.access_tables import AuditRecord
 from ichscope.store.outgoing import Waiting
@@ -36,6 +36,10 @@ def _remove(kind: Any) -> Callable[[Store, int], object]:
         return store.imported.remove(sheet)
 
     return act
+
+
+def _sent(store: Store, made: int) -> None:
+    store.outgoing.sent(Waiting(1, 1, b""), Action.RESULTS_SENT, Kind.ARCHIVE, "archive")
 
 
 # (part, method) of the store -> ways to call it, each with the right that it asks for; `made` is a study's number.
@@ -75,7 +79,7 @@ COMMANDS: dict[tuple[str, str], list[tuple[Right, Callable[[Store, int], object]
     ("tokens", "revoke"): [(Right.USERS, lambda store, made: store.tokens.revoke(1))],
     ("folders", "add"): [(Right.FOLDERS, lambda store, made: store.folders.add("new", store.volumes.parent))],
     ("folders", "remove"): [(Right.FOLDERS, lambda store, made: store.folders.remove("old"))],
-    ("outgoing", "sent"): [(Right.ANALYSE, lambda store, made: store.outgoing.sent(Waiting(1, 1, b""), "archive"))],
+    ("outgoing", "sent"): [(Right.ANALYSE, _sent)],
     ("trail", "record"): [(Right.EXPORT, lambda store, made: store.trail.record(Right.EXPORT, Action.EXPORTED))],
     ("trail", "export"): [(Right.TRAIL, lambda store, made: list(store.trail.export(store_package.TrailFilter())))],
     ("trail", "prune"): [(Right.PRUNE, lambda store, made: store.trail.prune())],
