@@ -13,15 +13,17 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from ichscope import phantom
+from ichscope.imaging.dicom import read_series
 from ichscope.imaging.findings import Status
+from ichscope.imaging.intake import collect
 from ichscope.objects import study as study_module
 from ichscope.objects.content import fingerprint
-from ichscope.objects.headers import PATIENT_AND_STUDY, Headers
+from ichscope.objects.headers import PATIENT_AND_STUDY, Headers, headers_of
 from ichscope.objects.making import Making
 from ichscope.objects.refusal import ObjectError
 from ichscope.objects.study import as_files, objects_of
 from ichscope.objects.uids import what_is_wrong
-from ichscope.phantom import Phantom, datasets
+from ichscope.phantom import Phantom, datasets, to_bytes
 from ichscope.results import StudyResult
 from tests.support import results_builder
 from tests.support.dicom_results import NAMELESS, PRIVATE, dciodvfy, dsr2html, study
@@ -189,3 +191,27 @@ def test_what_nobody_foresaw_is_a_refusal_that_says_nothing_of_the_patient(
     with pytest.raises(ObjectError) as refused:
         objects_of(*study(datasets(head)))
     assert str(refused.value) == "head/: unexpected ValueError while its objects were made"
+
+
+ODD = {b"SYNTHETIC^PHANTOM": b"SYNTHETIC-PHANTOM", b"19990101": b"1999WHEN", b"PHANTOM-0000": b"PHANTOM\\0000"}
+
+
+def test_odd_values_of_a_patient_are_copied_and_stand_in_no_log(
+    head: Phantom, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Values that break the standard go over as they are; warnings, in which they would stand, are errors here."""
+    caplog.set_level("DEBUG")
+    files = []
+    for number, one in enumerate(datasets(head)):
+        data = to_bytes(one)
+        for usual, odd in ODD.items():
+            assert usual in data
+            data = data.replace(usual, odd)
+        files.append((f"IM{number}", data))
+    [group] = collect(files).groups
+    result, _ = study(datasets(head))
+    slices = read_series(group.sources, group.identity).slices
+    renamed = StudyResult(series=(replace(result.speaks, slices=slices),))
+    made_files = as_files(objects_of(renamed, headers_of(group, slices), WHEN))
+    assert all(odd in data for data in made_files.values() for odd in ODD.values())
+    assert not any(odd.decode() in record.getMessage() for record in caplog.records for odd in ODD.values())
