@@ -138,4 +138,4 @@ class OutgoingPost:
         columns = (Study.id, Study.study_key, Study.first_result_at, Study.score)
         with self._database.reading() as session:
             rows = session.execute(select(*columns).where(*wanted).order_by(Study.first_result_at, Study.id)).all()
-            return [Unopened(*row) for row in rows]
+            return [Unopened(id, key, since, score) for id, key, since, score in rows if since is not None]
