@@ -16,6 +16,7 @@ from ichscope.commands import (
     dicom_objects,
     dicom_reviews,
     escalate,
+    fhir_files,
     imports,
     monitor,
     pacs,
@@ -48,7 +49,9 @@ from ichscope.labels import SUBTYPES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ichscope.imaging.intake import Group
     from ichscope.models.detector import Detector
+    from ichscope.results import StudyResult
 
 _EXIT_CODES = """\b
 Exit code:
@@ -95,6 +98,10 @@ def analyse(
             "--dicom", metavar="FOLDER", file_okay=False, help="Write DICOM objects, to a subfolder for each study."
         ),
     ] = None,
+    fhir_folder: Annotated[
+        Path | None,
+        typer.Option("--fhir", metavar="FOLDER", file_okay=False, help="Write FHIR R4 resources, a file a study."),
+    ] = None,
     pictures_as_series: PicturesOption = False,
     all_series: AllSeriesOption = False,
     provider: ProviderOption = "auto",
@@ -108,6 +115,8 @@ def analyse(
     check_targets(json_file, csv_file)
     if dicom_folder:
         dicom_objects.ready(dicom_folder)
+    if fhir_folder:
+        fhir_files.ready(fhir_folder)
     detectors = _load(model, models_folder, provider)
     from ichscope import results
     from ichscope.analyse import analyse as analyse_inputs
@@ -117,10 +126,17 @@ def analyse(
     rows: list[dict[str, Any]] = []
     statuses: list[str] = []
     table = terminal.ResultTable(detectors)
-    writer = dicom_objects.Writer(dicom_folder, table.say) if dicom_folder else None
+    writers: list[dicom_objects.Writer | fhir_files.Writer] = []
+    writers += [dicom_objects.Writer(dicom_folder, table.say)] if dicom_folder else []
+    writers += [fhir_files.Writer(fhir_folder, table.say)] if fhir_folder else []
+
+    def beside(study: StudyResult, groups: Sequence[Group]) -> None:
+        for writer in writers:
+            writer(study, groups)
+
     with terminal.progress() as progress:
         for study in analyse_inputs(
-            paths, detectors, pictures_as_series, progress, all_series, table.say, beside=writer
+            paths, detectors, pictures_as_series, progress, all_series, table.say, beside=beside
         ):
             # Only what will be written is kept: the pixels of one study at a time stay in memory.
             entries.extend(study.to_json())
@@ -128,7 +144,8 @@ def analyse(
             statuses.append(study.status)
             table.add(study)
     texts = ((csv_file, results.csv_text(rows)), (json_file, results.json_text(entries)))
-    problems = [saved(target, text) for target, text in texts] + (writer.problems if writer else [])
+    problems = [saved(target, text) for target, text in texts]
+    problems += [problem for writer in writers for problem in writer.problems]
     table.show(to_stderr=STDOUT in (json_file, csv_file))
     if any(problems):
         fail("\n".join(filter(None, problems)))

@@ -7,13 +7,15 @@ PS3.16: Context Groups and the DICOM Controlled Terminology; SNOMED CT as DICOM 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from ichscope.labels import LABELS
+
+if TYPE_CHECKING:
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
 
 # A designator that begins with 99 is private (PS3.16 8.2); its scheme is told in every object that may use it. No code
 # has more than the 16 characters of Code Value.
@@ -53,6 +55,8 @@ PERSON: Final = codes.DCM.Person
 
 def scheme() -> CodingSchemeIdentificationItem:
     """Who is behind the private codes (PS3.3 C.12.1.1.2)."""
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem  # takes seconds, and FHIR does not need it
+
     return CodingSchemeIdentificationItem(
         designator=SCHEME, name="ICHScope codes", responsible_organization="ICHScope contributors"
     )

@@ -46,6 +46,7 @@ ROUTES = {
     "/api/studies": PROGRAMS,
     "/api/studies/{key}": PROGRAMS,
     "/api/studies/{key}/evidence": PROGRAMS,
+    "/api/studies/{key}/fhir": PROGRAMS,
     "/api/jobs/{job}": PROGRAMS,
     "/api/queue": PROGRAMS,
     "/api/pictures": PROGRAMS,

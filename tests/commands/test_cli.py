@@ -206,3 +206,18 @@ def test_phantom_does_not_mix_with_files_that_are_there(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "not empty" in result.stderr
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_results_are_written_as_fhir(analyse, study: Path, tmp_path: Path) -> None:
+    result = analyse(study, "--fhir", tmp_path / "fhir")
+    assert result.exit_code == 0
+    (file,) = (tmp_path / "fhir").iterdir()
+    (report,) = (
+        entry["resource"]
+        for entry in json.loads(file.read_text())["entry"]
+        if entry["resource"]["resourceType"] == "DiagnosticReport"
+    )
+    assert report["subject"]["identifier"]["value"].startswith("PHANTOM-")
+    assert file.stem not in report["subject"]["identifier"]["value"]
+    (tmp_path / "a file").write_bytes(b"")
+    assert analyse(study, "--fhir", tmp_path / "a file" / "fhir").exit_code == 2

@@ -35,6 +35,7 @@ ROUTES = [
     ("GET", "/studies"),
     ("GET", "/studies/{key}"),
     ("GET", "/studies/{key}/evidence"),
+    ("GET", "/studies/{key}/fhir"),
     ("GET", "/jobs/{job}"),
     ("GET", "/queue"),
     ("POST", "/pictures"),

@@ -331,6 +331,18 @@ def test_another_method_is_told(program: Program) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
 
 
+def test_a_result_is_given_as_fhir(program: Program) -> None:
+    (key,) = program.hand_over(zipped(study())).json()["studies"]
+    answer = program.get(f"/api/studies/{key}/fhir")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/fhir+json")
+    report, *others = (entry["resource"] for entry in answer.json()["entry"])
+    models = program.get(f"/api/studies/{key}").json()[0]["models"]
+    said = sorted(round(p, 5) for model in models.values() for p in model["probability"].values())
+    given = [one["valueQuantity"]["value"] for one in others if one["resourceType"] == "Observation"]
+    assert sorted(given) == said
+    assert "subject" not in report
+
+
 # ---- evidence ------------------------------------------------------------------------------------------
 
 
@@ -413,6 +425,7 @@ def test_what_programs_do_is_in_the_audit_trail(
     (key,) = program.hand_over(zipped(study())).json()["studies"]
     program.get(f"/api/studies/{key}")
     program.get(f"/api/studies/{key}/evidence")
+    program.get(f"/api/studies/{key}/fhir")
     assert seen.LINES.wait(30) == 0
     lines = [event for event in store.trail.events(TrailFilter(who="PACS")) if event.via in ("token", "job")]
     told = [(event.action, event.via, event.session, event.key) for event in reversed(lines)]
@@ -422,4 +435,5 @@ def test_what_programs_do_is_in_the_audit_trail(
         ("study seen", "token", "token 1", key),
         ("study seen", "token", "token 1", key),
         ("exported", "token", "token 1", "evidence"),
+        ("exported", "token", "token 1", "fhir"),
     ]
