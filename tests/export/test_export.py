@@ -222,11 +222,11 @@ def test_a_model_that_was_not_tried_on_phantoms_has_a_shorter_card(published: Pa
         (
             ENCODER_FILE,
             {"hu": (TensorProto.INT16, [None, INPUT_SIZE, INPUT_SIZE])},
-            {"features": [None, 8 * 128 + 4], "evidence": [None, 28, 28, 2]},
+            {"features": [None, 8 * 128 + 6], "evidence": [None, 28, 28, 2]},
         ),
         (
             HEAD_FILE,
-            {"features": (TensorProto.FLOAT, [None, 8 * 128 + 4])},
+            {"features": (TensorProto.FLOAT, [None, 8 * 128 + 6])},
             {"slice_probability": [None, 2], "study_probability": [2]},
         ),
     ],

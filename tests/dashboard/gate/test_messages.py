@@ -61,7 +61,8 @@ def test_what_a_page_asks_by_itself_is_no_sign_of_life() -> None:
 def test_an_open_page_is_watched_at_every_message(store: Store) -> None:
     ann = next(account for account in store.accounts.all() if account.name == "ann")
     secret = store.sessions.begin(ann.id)
-    scope = {"type": "websocket", "scheme": "ws", "headers": [(b"cookie", f"{COOKIE}={secret}".encode())]}
+    cookie = (b"cookie", f"{COOKIE}={secret}".encode())
+    scope = {"type": "websocket", "scheme": "ws", "path": "/_stcore/stream", "headers": [cookie]}
     waiting = [click(), click(), b"\xff\xff", click()]
 
     async def receive() -> Message:
