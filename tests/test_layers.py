@@ -24,7 +24,7 @@ LAYERS = (
     ("results", "models"),
     ("imaging", "metrics", "phantom", "access"),
     # "" is `ichscope` itself, which says the version
-    ("labels", "levels", "home", "atomic", "markdown", "settings_file", ""),
+    ("labels", "levels", "home", "atomic", "markdown", "settings_file", "backoff", ""),
     ("errors",),
     ("texts",),
 )

@@ -177,19 +177,17 @@ class Driver:
             self._store.jobs.done(item.id, study)
 
     def _analysed(self, item: Item, left: _Left, ready: Ready, result: SeriesResult) -> None:
-        self._later(item, self._files.submit(self._hand_on, ready.group, result), self._keep, left, ready)
-
-    def _hand_on(self, group: Group, result: SeriesResult) -> SeriesResult:
-        if self._made is not None:
-            self._made(group, result)
-        return result
-
-    def _keep(self, item: Item, left: _Left, ready: Ready, result: SeriesResult) -> None:
-        if not self._config.voxels:
+        if self._made is None and not self._config.voxels:
             self._record(item, left, ready, result, None)
         else:
-            future = self._files.submit(save_volume, self._store.volumes, ready.content, result)
+            future = self._files.submit(self._keep, ready, result)
             self._later(item, future, self._record, left, ready, result)
+
+    def _keep(self, ready: Ready, result: SeriesResult) -> str | None:
+        """Do what else is wanted, and keep the voxels where they are kept."""
+        if self._made is not None:
+            self._made(ready.group, result)
+        return save_volume(self._store.volumes, ready.content, result) if self._config.voxels else None
 
     def _record(self, item: Item, left: _Left, ready: Ready, result: SeriesResult, volume: str | None) -> None:
         failure = _failure(result.findings)

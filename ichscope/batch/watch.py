@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
+from ichscope.backoff import pause_s
 from ichscope.batch import AHEAD, BatchError, WorkerConfig, work
 from ichscope.batch.discovery import sources, tasks
 from ichscope.batch.driver import Made, Progress
@@ -138,8 +139,8 @@ def _look(arrivals: Arrivals, queue: Queue, say: Say) -> None:
             say(told)
         failures = failures + 1 if told else 0
         # A slow file system is not asked all the time; what is away, less and less often.
-        away = min(_PAUSE_S * 2**failures, _LONGEST_S) if failures else _PAUSE_S
-        queue.stop.wait(max(away, 0 if failures else 10 * (time.monotonic() - began)))
+        busy = 10 * (time.monotonic() - began)
+        queue.stop.wait(pause_s(failures, 2 * _PAUSE_S, _LONGEST_S) if failures else max(_PAUSE_S, busy))
 
 
 def _problem(arrivals: Arrivals, queue: Queue) -> str:

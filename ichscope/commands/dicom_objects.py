@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ichscope.atomic import replacing
-from ichscope.commands.shared import fail
+from ichscope.commands.shared import fail, make_folder
 from ichscope.home import as_the_user_wants
 from ichscope.objects import is_available
 
@@ -23,10 +23,7 @@ def ready(folder: Path) -> None:
     """Make the folder, before the work and not after it, and see that what writes objects is installed."""
     if not is_available():
         fail("DICOM objects are written by highdicom, which is not installed: pip install 'ichscope[pacs]'")
-    try:
-        _make(folder)
-    except OSError as error:
-        fail(f"{folder}: could not be created ({error.strerror})")
+    make_folder(folder)
 
 
 class Writer:

@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ichscope.commands.shared import fail, saved
-from ichscope.home import as_the_user_wants
+from ichscope.commands.shared import fail, make_folder, saved
 
 if TYPE_CHECKING:
     from ichscope.imaging.intake import Group
@@ -23,11 +22,7 @@ def ready(folder: Path) -> None:
     """Make the folder, before the work and not after it, and see that what checks resources is installed."""
     if find_spec("fhir") is None:
         fail("FHIR resources are checked by fhir.resources, which is not installed: pip install 'ichscope[pacs]'")
-    try:
-        with as_the_user_wants():
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"{folder}: could not be created ({error.strerror})")
+    make_folder(folder)
 
 
 class Writer:

@@ -135,6 +135,15 @@ def saved(target: Path | None, text: str) -> str:
     return ""
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that the user has named, before the work and not after it; end with what to do where that fails."""
+    try:
+        with as_the_user_wants():
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{folder}: could not be created ({error.strerror})")
+
+
 def _to_stdout(text: str) -> None:
     """Write UTF-8 whatever the terminal's encoding is: a program reads it."""
     sys.stdout.flush()

@@ -93,6 +93,7 @@ class Receiver:
         self.folder = make(home() / _FOLDER).absolute()
         self.placing = Lock()
         self._server: Any = None
+        self._before: tuple[Any, bool] | None = None
         self._came: dict[Any, int] = {}
 
     def start(self) -> None:
@@ -105,7 +106,9 @@ class Receiver:
         """
         spool = self.folder / ".spool"
         shutil.rmtree(spool, ignore_errors=True)
-        # pynetdicom writes what comes to files, piece by piece, where Python has its temporary ones.
+        # pynetdicom writes what comes to files, piece by piece, where Python has its temporary ones. Both settings are
+        # the whole program's, so they are put back in the end.
+        self._before = tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET
         tempfile.tempdir = str(make(spool))
         _config.STORE_RECV_CHUNKED_DATASET = True
         at = (self.settings.address, self.settings.port)
@@ -119,6 +122,7 @@ class Receiver:
             tls = self._tls()
             self._server = self._entity().start_server(at, block=False, evt_handlers=handlers, ssl_context=tls)
         except (OSError, ValueError) as error:
+            self.stop()
             raise PacsError(f"DICOM cannot be received at port {self.settings.port}: {error}") from None
 
     @property
@@ -130,6 +134,9 @@ class Receiver:
         """Listen no more."""
         if self._server is not None:
             self._server.shutdown()
+        if self._before is not None:
+            tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET = self._before
+            self._before = None
 
     def _entity(self) -> AE:
         entity = AE(ae_title=self.settings.title)

@@ -10,13 +10,13 @@ from sqlalchemy import exists, func, select, update
 
 from ichscope.access.events import Action, Detail, Kind, Outcome
 from ichscope.access.roles import Right, roles_with
+from ichscope.backoff import pause_s
 from ichscope.store.access_tables import AuditRecord, Outgoing
 from ichscope.store.database import UNSEEN, Database, insert_for
 from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.tables import Study
 
-_FIRST_PAUSE = timedelta(seconds=10)
-_LONGEST_PAUSE = timedelta(hours=1)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10, 3600
 _TABLE = Outgoing.__table__
 
 
@@ -68,8 +68,12 @@ class OutgoingPost:
         -------
         whether they are new
         """
+        key = self._keys.hash("outgoing", "\0".join(sorted(uids)))
+        with self._database.reading() as session:  # asked again and again: most are there, and nothing is written
+            if session.scalar(select(exists().where(Outgoing.archive == archive, Outgoing.key == key))):
+                return False
         now = datetime.now(UTC)
-        row = {"archive": archive, "key": self._keys.hash("outgoing", "\0".join(sorted(uids))), "objects": len(uids)}
+        row = {"archive": archive, "key": key, "objects": len(uids)}
         row |= {"sealed": self._keys.seal_bytes(content), "attempts": 0, "reason": "", "made_at": now, "due_at": now}
         with self._database.writing() as session:
             insert = insert_for(session)(_TABLE).values(row).on_conflict_do_nothing()
@@ -98,7 +102,7 @@ class OutgoingPost:
         with self._database.writing() as session:
             row = session.get_one(Outgoing, waiting.id)
             row.attempts, row.reason = row.attempts + 1, reason
-            row.due_at = datetime.now(UTC) + min(_FIRST_PAUSE * 2 ** min(row.attempts - 1, 16), _LONGEST_PAUSE)
+            row.due_at = datetime.now(UTC) + timedelta(seconds=pause_s(row.attempts, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
     def post(self) -> list[Post]:
         """What became of all of them, by archive."""

@@ -18,13 +18,6 @@ BROKEN = b"this is a text, not a scan"
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    tiny_model.build(folder, name="cranioscan")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("in") / "study"
     phantom.write(phantom.make("subdural", slices=8, size=128), folder)

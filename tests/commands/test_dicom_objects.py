@@ -12,17 +12,9 @@ from typer.testing import CliRunner, Result
 from ichscope import phantom
 from ichscope.commands import dicom_objects
 from ichscope.commands.cli import app
-from tests.support import tiny_model
 from tests.support.dicom_results import dciodvfy
 
 FLAGGED = ["capture.dcm", "evidence-1.dcm", "key-images.dcm", "report.dcm"]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    tiny_model.build(folder, name="cranioscan")
-    return folder
 
 
 @pytest.fixture(scope="module")

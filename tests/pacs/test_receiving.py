@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,17 @@ def test_settings_that_are_not_understood_are_said(tmp_path: Path, text: str, sa
 
 
 def test_a_port_that_is_taken_is_said(receiver: Receiver, store: Store) -> None:
+    before = tempfile.tempdir
     second = Receiver(ReceiverSettings(port=receiver.port, senders=SENDERS), store.keys)
     with pytest.raises(PacsError, match="DICOM cannot be received at port"):
         second.start()
+    assert tempfile.tempdir == before
+
+
+def test_what_the_whole_program_shares_is_put_back(store: Store) -> None:
+    before = tempfile.tempdir
+    made = Receiver(ReceiverSettings(port=free_port(), senders=SENDERS), store.keys)
+    made.start()
+    assert tempfile.tempdir == str(made.folder / ".spool")
+    made.stop()
+    assert tempfile.tempdir == before
