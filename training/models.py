@@ -28,23 +28,31 @@ STRONGEST_CELLS: Final = 4
 class Backbone:
     """A CNN from keras.applications: its layers at strides 8, 16 and 32, and the range its weights expect.
 
+    stem : the last layer of its first ones, which see edges; half of the work of training is in them
     missing : cells by which each stage is smaller than its share of the input, as the CNN does not pad
     """
 
     build: Any
     stages: tuple[str, str, str]
+    stem: str
     input_range: float
     missing: tuple[int, int, int] = (0, 0, 0)
 
 
 BACKBONES: Final = {
     "resnet50": Backbone(
-        keras.applications.ResNet50, ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out"), 127.5
+        keras.applications.ResNet50,
+        ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+        "pool1_pool",
+        127.5,
     ),
     "mobilenetv2": Backbone(
-        keras.applications.MobileNetV2, ("block_6_expand_relu", "block_13_expand_relu", "out_relu"), 1.0
+        keras.applications.MobileNetV2,
+        ("block_6_expand_relu", "block_13_expand_relu", "out_relu"),
+        "block_1_project_BN",
+        1.0,
     ),
-    "inceptionv3": Backbone(keras.applications.InceptionV3, ("mixed2", "mixed7", "mixed10"), 1.0, (3, 2, 2)),
+    "inceptionv3": Backbone(keras.applications.InceptionV3, ("mixed2", "mixed7", "mixed10"), "mixed0", 1.0, (3, 2, 2)),
 }
 
 
@@ -111,6 +119,12 @@ def slice_encoder(
     *others, strongest_evidence = pooled
     features = layers.Concatenate(dtype="float32", name="features")([*others, verdict, strongest_evidence])
     return keras.Model(hu, {"features": features, "evidence": evidence}, name=f"{backbone}_encoder")
+
+
+def stem(stages: keras.Model, backbone: str) -> list[keras.Layer]:
+    """The first layers of a backbone, up to the end of its stem."""
+    last = stages.layers.index(stages.get_layer(BACKBONES[backbone].stem))
+    return list(stages.layers[: last + 1])
 
 
 def showing(encoder: keras.Model, trained: Sequence[str], labels: Sequence[str]) -> keras.Model:

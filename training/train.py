@@ -59,8 +59,8 @@ class Phase:
     """A stretch of the encoder's training, in epochs of `steps` batches.
 
     crop : side of the part of the slice that is trained on; backbone : whether its weights move;
-    fine_only : train what the finest map needs, without the coarse stages; coarse_only : only these, on the rest as
-    it is; settled : batch norm no longer learns
+    stem : whether those of its first layers do; fine_only : train what the finest map needs, without the coarse
+    stages; coarse_only : only these, on the rest as it is; settled : batch norm no longer learns
     """
 
     epochs: int
@@ -69,6 +69,7 @@ class Phase:
     batch: int = 16
     steps: int = 40
     backbone: bool = True
+    stem: bool = True
     fine_only: bool = False
     coarse_only: bool = False
     settled: bool = False
@@ -118,11 +119,12 @@ PRETRAINED = Recipe(
     )
 )
 # The same with hundreds of bleeding slices that nobody outlined: whole slices from the beginning. What pictures of the
-# world have taught suits whole heads, and goes further on other scanners than all that random weights learned of parts.
+# world have taught suits whole heads, and goes further on other scanners than all that random weights learned of parts;
+# what they have taught of edges stays, at half of the cost.
 PRETRAINED_MANY_SCANNERS = Recipe(
     (
         Phase(3, 1e-3, batch=32, steps=60, backbone=False, settled=True),
-        Phase(15, 4e-4, batch=32, steps=60, settled=True),
+        Phase(20, 4e-4, batch=32, steps=60, stem=False, settled=True),
     ),
     head_view="verdicts",
 )
@@ -300,6 +302,9 @@ def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
     for layer in [*encoder.layers, *stages.layers]:  # one by one: a model passes on only what is new to itself
         layer.trainable = True
     stages.trainable = phase.backbone
+    if phase.backbone and not phase.stem:
+        for layer in models.stem(stages, backbone):
+            layer.trainable = False
     for layer in _norms(stages.layers):
         layer.momentum = _MOMENTUM
         if phase.backbone and phase.settled:

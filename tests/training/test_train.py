@@ -105,6 +105,23 @@ def test_a_coarse_phase_leaves_the_fine_map_alone(encoder) -> None:
     assert not free & {id(variable) for variable in models.fine_part(encoder, "mobilenetv2").variables}
 
 
+def test_a_stem_stays_as_it_is_and_what_follows_it_learns(encoder) -> None:
+    train._freeze(encoder, "mobilenetv2", train.Phase(1, 1e-3, stem=False, settled=True))
+    stages = encoder.get_layer("mobilenetv2")
+    learning = [layer.name for layer in stages.layers if layer.trainable_variables]
+    assert learning[0] == "block_2_expand"
+    train._freeze(encoder, "mobilenetv2", train.Phase(1, 1e-3))
+    assert stages.get_layer("Conv1").trainable_variables, "a later phase moves it again"
+
+
+@pytest.mark.parametrize("backbone", models.BACKBONES)
+def test_every_backbone_has_its_stem_before_its_finest_stage(backbone: str) -> None:
+    encoder = models.slice_encoder(backbone, ("any",), None, size=None)
+    stages = encoder.get_layer(backbone)
+    names = [layer.name for layer in models.stem(stages, backbone)]
+    assert 1 < len(names) < stages.layers.index(stages.get_layer(models.BACKBONES[backbone].stages[0]))
+
+
 def test_features_are_kept_as_they_were(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     studies = [
