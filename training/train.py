@@ -31,7 +31,7 @@ from training import augment, models, predictions
 from training.batches import SliceBatches, masked_loss
 from training.data import ADAPTERS, DEFAULT_CACHE, TrainingStudy
 from training.embedded import EmbeddedStudy, restore, save
-from training.fused import use_fused_layers
+from training.fused import fold, unfold, use_fused_layers
 from training.material import TooLittleDataError, check, has_parts, learnable, left_out, many_labelled_alone
 from training.out_of_fold import CONFIG_FILE
 from training.sequences import LENGTHS, embed, excerpt, fit_head
@@ -301,6 +301,7 @@ def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
     stages = encoder.get_layer(backbone)
     for layer in [*encoder.layers, *stages.layers]:  # one by one: a model passes on only what is new to itself
         layer.trainable = True
+    unfold(_norms(stages.layers))
     stages.trainable = phase.backbone
     if phase.backbone and not phase.stem:
         for layer in models.stem(stages, backbone):
@@ -309,6 +310,8 @@ def _freeze(encoder: keras.Model, backbone: str, phase: Phase) -> None:
         layer.momentum = _MOMENTUM
         if phase.backbone and phase.settled:
             layer.trainable = False
+    if not phase.backbone or phase.settled:
+        fold(_norms(stages.layers))
     if phase.coarse_only:
         for layer in models.fine_part(encoder, backbone).layers:
             layer.trainable = False
