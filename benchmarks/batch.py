@@ -25,7 +25,7 @@ from ichscope.analyse import run_models
 from ichscope.batch import workers
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.intake import collect
-from ichscope.imaging.preprocess import model_input
+from ichscope.imaging.slabs import seen_by_models
 from ichscope.models.registry import default_models_folder
 from ichscope.store import Store
 from tests.support.study_folders import DIFFERENT, write_studies
@@ -51,7 +51,7 @@ def measure(inputs: Path, home: Path, options: argparse.Namespace) -> dict[str, 
     setup = batch.WorkerConfig(options.models.resolve(), tuple(options.model or ()), options.provider)
     detectors = workers.detectors(setup)
     groups = [group for folder in sorted(inputs.iterdir())[:DIFFERENT] for group in collect([folder]).groups]
-    ready = [model_input(series.hu, series.spacing_mm[1:])[0] for series in map(_read, groups)]
+    ready = [seen_by_models(_read(group)) for group in groups]
     run_models(ready[0], detectors)
     bare, whole = [], []
     for turn in range(options.rounds):
@@ -86,9 +86,9 @@ def _read(group: Any) -> Any:
 def _bare(ready: list[Any], detectors: Any, studies: int) -> float:
     start, slices = time.perf_counter(), 0
     for number in range(max(1, studies)):
-        hu = ready[number % len(ready)]
-        run_models(hu, detectors)
-        slices += len(hu)
+        seen = ready[number % len(ready)]
+        run_models(seen, detectors)
+        slices += len(seen.hu)
     return slices / (time.perf_counter() - start)
 
 

@@ -32,7 +32,7 @@ from ichscope.analyse import analyse
 from ichscope.imaging import quality
 from ichscope.imaging.dicom import read_series
 from ichscope.imaging.intake import collect
-from ichscope.imaging.preprocess import model_input
+from ichscope.imaging.slabs import seen_by_models
 from ichscope.models import autotuning, providers
 from ichscope.models.card import ModelError
 from ichscope.models.detector import MICRO_BATCH, Detector
@@ -101,7 +101,7 @@ def take_turns(ways: Mapping[str, Callable[[], Seconds]], rounds: int) -> dict[s
 
 def measure_batches(detectors: Mapping[str, Detector], files: Files, rounds: int) -> dict[str, dict[int, float]]:
     """Slices a second of the encoder by provider and micro-batch."""
-    hu = model_input(read_series(collect(files).groups[0].sources).hu)[0]
+    hu = seen_by_models(read_series(collect(files).groups[0].sources)).hu
     taken: dict[tuple[str, int], list[float]] = defaultdict(list)
     for _ in range(rounds + 1):
         for label, detector in detectors.items():
@@ -129,8 +129,8 @@ def _one_study(files: Files, predict: Predict) -> Seconds:
         with _timed(seconds, "quality"):
             quality.status(quality.assess(series))
         with _timed(seconds, "preprocess"):
-            hu, _ = model_input(series.hu, series.pixel_spacing_mm)
-        seconds |= predict(hu)
+            seen = seen_by_models(series)
+        seconds |= predict(seen.hu)
     return seconds
 
 

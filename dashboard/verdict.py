@@ -10,7 +10,7 @@ from dashboard.text import sentence
 from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.reporting.figures.theme import number
-from ichscope.results import ModelResult, SeriesResult, StudyResult
+from ichscope.results import ModelResult, SeriesResult, StudyResult, top_slices
 
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
@@ -51,7 +51,7 @@ def _where(flagging: Sequence[ModelResult]) -> str:
     along = flagging[0].slice_probability["any"]
     subtypes = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
     named = f" {'Subtypes' if len(subtypes) > 1 else 'Subtype'}: {', '.join(subtypes)}." if subtypes else ""
-    place = f"Highest on slice {int(along.argmax()) + 1} of {len(along)}." if len(along) > 1 else "Single slice."
+    place = f"Highest on slice {top_slices(along, 1)[0] + 1} of {len(along)}." if len(along) > 1 else "Single slice."
     return f"{place}{named} {_points(flagging)}"
 
 

@@ -19,8 +19,8 @@ from ichscope.imaging.findings import FindingLevel, Status
 from ichscope.imaging.images import ImageError, read_pictures
 from ichscope.imaging.intake import Group, Rejected, collect
 from ichscope.imaging.limits import Holding
-from ichscope.imaging.preprocess import model_input
 from ichscope.imaging.series import Finding
+from ichscope.imaging.slabs import Seen, seen_by_models
 from ichscope.imaging.sources import SeriesSource
 from ichscope.imaging.speaker import speaker
 from ichscope.labels import LABELS
@@ -128,7 +128,7 @@ def _analysed(
     series = replace(series, findings=(*group.findings, *series.findings))
     # Both look at all voxels and leave most of their time to NumPy, so they go side by side.
     with ThreadPoolExecutor(1) as beside:
-        prepared = beside.submit(model_input, series.hu, series.pixel_spacing_mm)
+        prepared = beside.submit(seen_by_models, series)
         findings = quality.assess(series)
     status = quality.status(findings)
     checked = SeriesResult(
@@ -143,10 +143,9 @@ def _analysed(
     )
     if status == Status.NOT_ANALYSED:
         return checked
-    hu, box = prepared.result()
-    if read_only:
-        return left_to_another(replace(checked, box=box))
-    return _judged(replace(checked, box=box), hu, detectors, progress, priority)
+    seen = prepared.result()
+    checked = replace(checked, box=seen.box)
+    return left_to_another(checked) if read_only else _judged(checked, seen, detectors, progress, priority)
 
 
 def judge(checked: SeriesResult, detectors: Mapping[str, Detector], progress: Progress | None = None) -> SeriesResult:
@@ -159,18 +158,18 @@ def judge(checked: SeriesResult, detectors: Mapping[str, Detector], progress: Pr
     """
     if (series := checked.volume) is None:
         raise ValueError(f"{checked.name}: expected a series with voxels, found none")
-    hu, box = model_input(series.hu, series.pixel_spacing_mm)
-    return _judged(replace(checked, box=box), hu, detectors, progress, "interactive")
+    seen = seen_by_models(series)
+    return _judged(replace(checked, box=seen.box), seen, detectors, progress, "interactive")
 
 
 def _judged(
     checked: SeriesResult,
-    hu: NDArray[np.int16],
+    seen: Seen,
     detectors: Mapping[str, Detector],
     progress: Progress | None,
     priority: Priority,
 ) -> SeriesResult:
-    models, failures = run_models(hu, detectors, progress, checked.name, priority)
+    models, failures = run_models(seen, detectors, progress, checked.name, priority)
     return with_models(checked, models, failures)
 
 
@@ -207,13 +206,13 @@ def left_to_another(checked: SeriesResult) -> SeriesResult:
 
 
 def run_models(
-    hu: NDArray[np.int16],
+    seen: Seen,
     detectors: Mapping[str, Detector],
     progress: Progress | None = None,
     name: str = "",
     priority: Priority = "interactive",
 ) -> tuple[dict[str, ModelResult], list[Finding]]:
-    """Run every model on (slices, size, size) int16 HU of preprocess.model_input.
+    """Run every model on what it sees of a series.
 
     Returns
     -------
@@ -228,12 +227,12 @@ def run_models(
         start = time.perf_counter()
         shared = next((same for other, theirs in done if (same := detector.share(other, theirs))), None)
         try:
-            prediction = detector.run(hu, _counter(progress, number, len(detectors), name), shared, priority)
+            prediction = detector.run(seen.hu, _counter(progress, number, len(detectors), name), shared, priority)
         except ModelError as error:
             failures.append(str(error))
             continue
         done.append((detector, prediction.encoding))
-        models[key] = _model_result(detector, prediction, time.perf_counter() - start)
+        models[key] = _model_result(detector, seen, prediction, time.perf_counter() - start)
     models = {key: models[key] for key in detectors if key in models}
     level = FindingLevel.WARNING if models else FindingLevel.NOT_ANALYSABLE
     return models, [Finding(level, MODEL_FAILED, text) for text in failures]
@@ -255,7 +254,7 @@ def _counter(progress: Progress | None, models_done: int, models: int, name: str
     return lambda done, slices: progress(models_done * slices + done, models * slices, name)
 
 
-def _model_result(detector: Detector, prediction: Prediction, seconds: float) -> ModelResult:
+def _model_result(detector: Detector, seen: Seen, prediction: Prediction, seconds: float) -> ModelResult:
     card = detector.card
     probability = dict(zip(card.labels, map(float, prediction.study_probability), strict=True))
     return ModelResult(
@@ -266,15 +265,15 @@ def _model_result(detector: Detector, prediction: Prediction, seconds: float) ->
         operating_point=card.default_point,
         probability={label: probability[label] for label in LABELS if label in probability},
         thresholds=card.thresholds,
-        slice_probability=_by_label(card.labels, prediction),
-        evidence=prediction.evidence[..., card.labels.index("any")],
+        slice_probability=_by_label(card.labels, seen.by_slice(prediction.slice_probability)),
+        evidence=seen.by_slice(prediction.evidence[..., card.labels.index("any")]),
         encoder_sha256=card.sha256[ENCODER_FILE],
         head_sha256=card.sha256[HEAD_FILE],
     )
 
 
-def _by_label(labels: Sequence[str], prediction: Prediction) -> dict[str, NDArray[np.float32]]:
-    return {label: prediction.slice_probability[:, labels.index(label)] for label in LABELS if label in labels}
+def _by_label(labels: Sequence[str], along: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    return {label: along[:, labels.index(label)] for label in LABELS if label in labels}
 
 
 def _rejected(file: Rejected) -> StudyResult:

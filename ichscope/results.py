@@ -205,6 +205,29 @@ class StudyResult:
         return [result.to_json() for result in self.series]
 
 
+def top_slices(along: NDArray[np.float32], most: int) -> list[int]:
+    """The slices with the highest probability, the highest first; of equal ones the lowest in the head.
+
+    Neighbours of one probability are thin slices that a model saw as one slab: the middle one stands for them.
+
+    Parameters
+    ----------
+    along : (slices,) float32
+
+    Examples
+    --------
+    >>> top_slices(np.array([0.1, 0.9, 0.4, 0.9], np.float32), most=3)
+    [1, 3, 2]
+    >>> top_slices(np.array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.4], np.float32), most=3)
+    [4, 6, 1]
+    """
+    starts = np.flatnonzero(np.diff(along, prepend=np.float32(np.nan)) != 0)
+    ends = np.append(starts[1:], len(along))
+    middles = (starts + ends - 1) // 2
+    order = np.argsort(-along[starts], kind="stable")[:most]
+    return [int(middle) for middle in middles[order]]
+
+
 def json_text(results: Iterable[Mapping[str, Any]]) -> str:
     """Give the results (SeriesResult.to_json) as a JSON list, UTF-8 text with a final newline."""
     return text_of(list(results))

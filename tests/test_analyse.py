@@ -92,6 +92,27 @@ def test_every_model_speaks_of_every_slice(good: list[File], detectors: dict[str
     assert result.volume.hu.shape == (8, 128, 128)
 
 
+def test_thin_slices_are_judged_as_the_thick_ones_that_they_make(detectors: dict[str, Detector]) -> None:
+    thick = phantom.make("intraparenchymal", seed=1, slices=12, size=64)
+    thick = dataclasses.replace(thick, spacing_mm=(5.0, *thick.spacing_mm[1:]))
+    spread = np.array([-4, -2, 0, 2, 4], np.int16)[:, None, None]  # five slices of 1 mm around each, with its mean
+    thin = dataclasses.replace(
+        thick,
+        hu=(thick.hu[:, None] + spread).reshape(60, 64, 64),
+        mask=thick.mask.repeat(5, axis=0),
+        spacing_mm=(1.0, *thick.spacing_mm[1:]),
+    )
+    of_thick, of_thin = one(files(thick, "thick"), detectors), one(files(thin, "thin"), detectors)
+    assert "slabs" in {finding.code for finding in of_thin.findings}
+    assert len(of_thin.slices) == 60, "the viewer scrolls the slices that came"
+    for name, model in of_thick.models.items():
+        same = of_thin.models[name]
+        assert same.probability == pytest.approx(model.probability, abs=1e-5)
+        np.testing.assert_allclose(same.evidence, model.evidence.repeat(5, axis=0), atol=1e-5)
+        for label, along in model.slice_probability.items():
+            np.testing.assert_allclose(same.slice_probability[label], along.repeat(5), atol=1e-5)
+
+
 @pytest.mark.parametrize(("theirs", "runs"), [("same", 1), ("other", 2), ("", 2)])
 def test_models_with_one_encoder_run_it_once(
     good: list[File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, runs: int

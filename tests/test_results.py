@@ -5,6 +5,7 @@ import io
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ichscope import results
@@ -75,3 +76,17 @@ def test_json_is_a_list_and_refuses_what_json_cannot_say() -> None:
     assert json.loads(results.json_text([{"name": "Schädel"}])) == [{"name": "Schädel"}]
     with pytest.raises(ValueError, match="JSON"):
         results.json_text([{"p": float("nan")}])
+
+
+@pytest.mark.parametrize(
+    ("along", "expected"),
+    [
+        pytest.param([0.5], [0], id="one slice"),
+        pytest.param([0.1, 0.2, 0.3], [2, 1], id="the highest first"),
+        pytest.param([0.9, 0.1, 0.9], [0, 2], id="of equal ones the lowest first"),
+        pytest.param([0.5, 0.5, 0.5], [1], id="one slab"),
+        pytest.param([0.1] * 5 + [0.9] * 5 + [0.4] * 4, [7, 11], id="slabs, by their middle slices"),
+    ],
+)
+def test_top_slices(along: list[float], expected: list[int]) -> None:
+    assert results.top_slices(np.array(along, np.float32), most=2) == expected

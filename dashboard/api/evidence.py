@@ -18,7 +18,7 @@ from dashboard.api.studies import Key
 from ichscope.access import Right
 from ichscope.access.events import Action, Kind
 from ichscope.imaging.preprocess import Box
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, top_slices
 from ichscope.store import Store, StoreError, volumes
 
 router = APIRouter()
@@ -118,7 +118,7 @@ def _png(result: SeriesResult, model: ModelResult) -> bytes:
     """Draw the slice with the highest probability: grey in the brain window, evidence in orange over it."""
     assert result.volume is not None
     assert result.box is not None
-    top = int(np.argmax(model.slice_probability["any"]))
+    (top,) = top_slices(model.slice_probability["any"], 1)
     drawn = io.BytesIO()
     _drawn(result.volume.hu[top], model.evidence[top], result.box).save(drawn, "PNG")
     return drawn.getvalue()

@@ -19,7 +19,7 @@ from dashboard.verdict import ordered
 from ichscope.imaging.series import Series
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.reporting.figures.theme import LABEL_COLOURS, SHORT_NAMES
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, top_slices
 
 TOP_SLICES = 5
 # The browser holds the volume once and Streamlit refuses messages of 200 MB.
@@ -128,5 +128,4 @@ def _evidence_bytes(evidence: NDArray[np.float32]) -> bytes:
 
 def most_suspicious(model: ModelResult, count: int = TOP_SLICES) -> list[int]:
     """Indices of the slices with the highest probability of `any`, the highest first."""
-    order = np.argsort(-model.slice_probability["any"], kind="stable")
-    return [int(i) for i in order[:count]]
+    return top_slices(model.slice_probability["any"], count)

@@ -12,15 +12,12 @@ from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ichscope.batch.tree_index import TreeIndex
 from ichscope.batch.work_items import Files, Kept, Place, Refused, Task, from_text, path_of
 from ichscope.errors import IchscopeError
 from ichscope.imaging.elements import DicomError, parse, short_hash, text
 from ichscope.imaging.intake import Group, Intake, Source, collect, walk
-from ichscope.imaging.preprocess import model_input
+from ichscope.imaging.slabs import Seen, seen_by_models
 from ichscope.imaging.sorting import sort_files
 from ichscope.imaging.source import SourceError
 from ichscope.imaging.sources import series_source
@@ -45,11 +42,11 @@ class Ready:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A series whose volume is kept, with what its models see: (slices, size, size) int16 HU."""
+    """A series whose volume is kept, with what its models see."""
 
     series: int
     result: SeriesResult
-    hu: NDArray[np.int16]
+    seen: Seen
 
 
 class PlaceTasks:
@@ -199,8 +196,7 @@ def load(store: Store, series: int) -> Stored:
         raise SourceError(str(error)) from None
     if (volume := result.volume) is None:
         raise SourceError("its volume is no longer kept")
-    hu, _ = model_input(volume.hu, volume.pixel_spacing_mm)
-    return Stored(series, replace(result, volume=None), hu)
+    return Stored(series, replace(result, volume=None), seen_by_models(volume))
 
 
 def patient_id(group: Group, result: SeriesResult) -> str | None:

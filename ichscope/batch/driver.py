@@ -137,7 +137,7 @@ class Driver:
             case Refused():
                 self._record_refused(item, started)
             case Stored():
-                scored = self._executor.submit(workers.score, self._config, started.hu)
+                scored = self._executor.submit(workers.score, self._config, started.seen)
                 self._later(item, scored, self._scored, started)
             case Files():
                 self._prepare(item, _Left(started.groups))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ichscope.analyse import analyse_group, run_models
 from ichscope.home import keep_volumes
 from ichscope.imaging.intake import Group
 from ichscope.imaging.series import Finding
+from ichscope.imaging.slabs import Seen
 from ichscope.models.card import ModelCard
 from ichscope.models.detector import Detector
 from ichscope.models.providers import cores
@@ -77,6 +77,6 @@ def analyse(setup: WorkerConfig, group: Group, read_only: bool = False) -> Serie
     return replace(result, volume=replace(result.volume, hu=np.empty((0, 0, 0), np.int16)))
 
 
-def score(setup: WorkerConfig, hu: NDArray[np.int16]) -> tuple[dict[str, ModelResult], list[Finding]]:
-    """Run the models on (slices, size, size) int16 HU of preprocess.model_input; as run_models gives it."""
-    return run_models(hu, detectors(setup), priority="background")
+def score(setup: WorkerConfig, seen: Seen) -> tuple[dict[str, ModelResult], list[Finding]]:
+    """Run the models on what they see of a series; as run_models gives it."""
+    return run_models(seen, detectors(setup), priority="background")

@@ -21,6 +21,7 @@ from ichscope.imaging.picture_check import picture_findings
 from ichscope.imaging.plausibility import implausible
 from ichscope.imaging.proportions import proportion_findings
 from ichscope.imaging.series import Finding, FindingLevel, Series, Status
+from ichscope.imaging.slabs import SLAB_MM, slabs
 
 _HEAD_WORDS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREB", "NEURO", "KOPF", "SCHAEDEL", "CABEZA", "TETE", "TESTA")
 _OTHER_PARTS = (
@@ -183,7 +184,11 @@ def _thickness(series: Series) -> Iterable[Finding]:
     thickness = series.header.slice_thickness_mm
     between = series.spacing_mm[0] if series.spacing_mm else None
     low, high = THICKNESS_RANGE_MM
-    if thickness is not None and not low <= thickness <= high:
+    if (slab_of := slabs(series)) is not None:
+        count = int(slab_of[-1]) + 1
+        text = f"{len(slab_of)} thin slices: the models see them as {count} slabs of some {SLAB_MM:g} mm, each the"
+        yield Finding(FindingLevel.OK, "slabs", f"{text} mean of its slices.")
+    elif thickness is not None and not low <= thickness <= high:
         text = f"{describe('SliceThickness')}: found {thickness:.1f} mm, expected {low:g} to {high:g} mm"
         yield Finding(FindingLevel.WARNING, "thickness", f"{text}, which the models know.")
     elif thickness is None and between is not None and not low <= between <= high:

@@ -12,7 +12,7 @@ from ichscope import __version__
 from ichscope.imaging.findings import Status
 from ichscope.objects.headers import Headers
 from ichscope.objects.refusal import ObjectError
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, top_slices
 
 # A study has few slices that are worth a look; more than these make no page and no list that anybody reads.
 MOST_SLICES = 6
@@ -39,21 +39,6 @@ def models_of(result: SeriesResult) -> list[ModelResult]:
     return sorted(result.models.values(), key=lambda model: (-len(model.probability), model.name))
 
 
-def top_slices(probability: NDArray[np.float32], most: int = MOST_SLICES) -> list[int]:
-    """The slices with the highest probability, the highest first; of equal ones the lowest in the head.
-
-    Parameters
-    ----------
-    probability : (slices,) float32
-
-    Examples
-    --------
-    >>> top_slices(np.array([0.1, 0.9, 0.4, 0.9], np.float32), most=3)
-    [1, 3, 2]
-    """
-    return [int(index) for index in np.argsort(-probability, kind="stable")[:most]]
-
-
 def key_slices(result: SeriesResult) -> list[int]:
     """The slices that the models together find most suspicious, the most suspicious first.
 
@@ -61,7 +46,7 @@ def key_slices(result: SeriesResult) -> list[int]:
     """
     models = models_of(result)
     asked = [model for model in models if model.flagged] or models
-    return top_slices(np.max([model.slice_probability["any"] for model in asked], axis=0))
+    return top_slices(np.max([model.slice_probability["any"] for model in asked], axis=0), MOST_SLICES)
 
 
 def evidence_of(result: SeriesResult) -> list[tuple[str, NDArray[np.float32]]]:

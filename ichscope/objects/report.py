@@ -22,10 +22,10 @@ from pydicom.dataset import FileDataset
 
 from ichscope.labels import LABELS
 from ichscope.objects import codes
-from ichscope.objects.content import WARNING, models_of, plain, reasons_of, top_slices
+from ichscope.objects.content import MOST_SLICES, WARNING, models_of, plain, reasons_of
 from ichscope.objects.headers import SliceHeader
 from ichscope.objects.making import MAKER, REPORT, Making
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, top_slices
 
 
 def report(result: SeriesResult, making: Making) -> FileDataset:
@@ -71,7 +71,7 @@ def _comment(text: str) -> TextContentItem:
 def _group(model: ModelResult, label: str, making: Making) -> MeasurementsAndQualitativeEvaluations:
     """What one model says of one label: present or absent, how probable, from where on, and on which slices."""
     present = model.reaches(label)
-    top = top_slices(model.slice_probability[label]) if present else []
+    top = top_slices(model.slice_probability[label], MOST_SLICES) if present else []
     places = [making.headers.slices[index] for index in top]
     along = model.slice_probability[label]
     return MeasurementsAndQualitativeEvaluations(

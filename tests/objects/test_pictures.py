@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from ichscope.imaging.preprocess import Box
 from ichscope.objects.capture import capture
-from ichscope.objects.content import key_slices, top_slices
+from ichscope.objects.content import key_slices
 from ichscope.objects.key_images import key_images
 from ichscope.objects.page import COLUMNS, TILE, Tile, outline, page
 from ichscope.phantom import Phantom, datasets
@@ -64,15 +64,6 @@ def test_key_slices_follow_the_model_that_flags() -> None:
     calm = results_builder.model("b", along=(0.4, 0.1, 0.3), threshold=0.5)
     assert key_slices(results_builder.result(flags, calm)) == [1, 2, 0]
     assert key_slices(results_builder.result(calm)) == [0, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("probability", "expected"),
-    [([0.5], [0]), ([0.1, 0.2, 0.3], [2, 1]), ([0.5, 0.5, 0.5], [0, 1]), ([0, 1, 1], [1, 2])],
-    ids=str,
-)
-def test_top_slices(probability: list[float], expected: list[int]) -> None:
-    assert top_slices(np.array(probability, np.float32), most=2) == expected
 
 
 def test_the_picture_refers_to_its_slices_and_says_what_it_is(head: Phantom) -> None:
