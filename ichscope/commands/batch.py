@@ -74,8 +74,11 @@ def watch(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[FOLDER]", exists=True, file_okay=False, help="The folder to watch.")
     ] = None,
-    dicomweb: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Watch an archive of `ichscope pacs list` instead of a folder.")
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive", "--dicomweb", metavar="NAME", help="Watch an archive of `ichscope pacs list`, not a folder."
+        ),
     ] = None,
     days: Annotated[
         int, typer.Option(metavar="N", min=0, help="Of an archive, look at studies of today and N days before.")
@@ -101,11 +104,11 @@ def watch(
     from ichscope.commands import job_progress
     from ichscope.settings_file import SettingsError
 
-    if (folder is None) == (dicomweb is None):
-        fail("expected a FOLDER or --dicomweb NAME, one of them")
+    if (folder is None) == (archive is None):
+        fail("expected a FOLDER or --archive NAME, one of them")
     arrivals: Arrivals
     try:
-        arrivals = Inbox(folder, quiet) if folder else _archive(dicomweb or "", quiet, days)
+        arrivals = Inbox(folder, quiet) if folder else _archive(archive or "", quiet, days)
     except SettingsError as error:
         fail(str(error))
     setup, stop = running.setup(model, models_folder, provider), Event()
@@ -118,7 +121,7 @@ def watch(
         running.executor(setup, workers, dask) as (executor, ahead),
         running.ended_by_signals(stop.set),
     ):
-        say(f"Watching {folder or dicomweb}; end with Ctrl+C")
+        say(f"Watching {folder or archive}; end with Ctrl+C")
         returns = None
         if not isinstance(arrivals, Inbox) and arrivals.archive.server.results:
             from ichscope.pacs.returning import Returns
@@ -140,10 +143,9 @@ def watch(
 
 def _archive(name: str, quiet_s: float, days: int) -> ArchiveInbox:
     from ichscope.pacs.arriving import ArchiveInbox
-    from ichscope.pacs.dicomweb import DicomWeb
-    from ichscope.pacs.servers import server
+    from ichscope.pacs.opening import opened
 
-    return ArchiveInbox(DicomWeb(server(name)), quiet_s, days)
+    return ArchiveInbox(opened(name), quiet_s, days)
 
 
 @app.command(epilog=_EXIT_CODES)

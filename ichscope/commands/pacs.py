@@ -13,7 +13,7 @@ from ichscope.commands.shared import NONE_ANALYSED, STOPPED, ModelOption, Models
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ichscope.pacs.dicomweb import DicomWeb, FoundStudy, Query
+    from ichscope.pacs.archives import Archive, FoundStudy, Query
     from ichscope.pacs.returning import Returns
     from ichscope.store import Store
 
@@ -38,7 +38,7 @@ def list_() -> None:
     except SettingsError as error:
         fail(str(error))
     for name, server in servers.items():
-        typer.echo(f"{name}  {server.url}")
+        typer.echo(f"{name}  {server.address}")
     if not servers:
         typer.echo(f"No archive is named: the file of {SETTING} names them; docs/pacs.md says how.", err=True)
 
@@ -48,9 +48,15 @@ def test(name: NameArgument) -> None:
     """Ask an archive for today's studies, to see whether it answers."""
     from datetime import date
 
-    from ichscope.pacs.dicomweb import Query
+    from ichscope.pacs.archives import Query
+    from ichscope.pacs.servers import PacsError
 
-    count = len(_search(_archive(name), Query(date=f"{date.today():%Y%m%d}")))
+    archive = _archive(name)
+    try:
+        archive.echo()
+    except PacsError as error:
+        fail(str(error), STOPPED)
+    count = len(_search(archive, Query(date=f"{date.today():%Y%m%d}")))
     typer.echo(f"{name} answers: {count} studies with CT today")
 
 
@@ -64,7 +70,7 @@ def search(
     modality: ModalityOption = "CT",
 ) -> None:
     """List studies of an archive."""
-    from ichscope.pacs.dicomweb import Query
+    from ichscope.pacs.archives import Query
 
     _show(_search(_archive(name), Query(patient, patient_id, accession, date, modality)))
 
@@ -86,7 +92,7 @@ def analyse(
 ) -> None:
     """Fetch a study from an archive and analyse it into the store, for the worklist."""
     from ichscope.batch import begin
-    from ichscope.pacs.dicomweb import Query
+    from ichscope.pacs.archives import Query
     from ichscope.pacs.fetched import fetched
     from ichscope.pacs.servers import PacsError
 
@@ -179,24 +185,23 @@ def sent() -> None:
             typer.echo(f"{post.archive}  {post.sent} sent, {post.waiting} wait{since}  {post.reason}".rstrip())
 
 
-def _returns(store: Store, archive: DicomWeb) -> Returns:
+def _returns(store: Store, archive: Archive) -> Returns:
     from ichscope.pacs.returning import Returns
 
     return Returns(store, archive, lambda text: typer.echo(text, err=True))
 
 
-def _archive(name: str) -> DicomWeb:
-    from ichscope.pacs.dicomweb import DicomWeb
-    from ichscope.pacs.servers import server
+def _archive(name: str) -> Archive:
+    from ichscope.pacs.opening import opened
     from ichscope.settings_file import SettingsError
 
     try:
-        return DicomWeb(server(name))
+        return opened(name)
     except SettingsError as error:
         fail(str(error))
 
 
-def _search(archive: DicomWeb, query: Query) -> list[FoundStudy]:
+def _search(archive: Archive, query: Query) -> list[FoundStudy]:
     from ichscope.pacs.servers import PacsError
 
     try:

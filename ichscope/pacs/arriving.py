@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from ichscope.batch.watch import QUIET_S, Queue
 from ichscope.batch.work_items import Place
 from ichscope.imaging.elements import short_hash
-from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, FoundStudy, Query
+from ichscope.pacs.archives import Archive, FoundSeries, FoundStudy, Query
 from ichscope.pacs.fetched import fetch, folder_of, name_of, remove_unless_open
 
 DAYS = 2
@@ -48,7 +48,7 @@ class ArchiveInbox:
 
     def __init__(
         self,
-        archive: DicomWeb,
+        archive: Archive,
         quiet_s: float = QUIET_S,
         days: int = DAYS,
         clock: Callable[[], float] = time.monotonic,

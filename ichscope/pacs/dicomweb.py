@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +16,7 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from ichscope.errors import barrier
+from ichscope.pacs.archives import MOST_STUDIES, FoundSeries, FoundStudy, Query
 from ichscope.pacs.deadline import DeadlineAdapter
 from ichscope.pacs.servers import DicomWebServer, PacsError
 from ichscope.texts import writable
@@ -24,66 +24,11 @@ from ichscope.texts import writable
 # As stored: an archive that had to decompress every slice would be slower, and might change it.
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _CHUNK_BYTES = 1 << 18
-_MOST_STUDIES = 10_000
 _STUDY_FIELDS = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 _SERIES_FIELDS = ("BodyPartExamined", "SeriesDescription", "NumberOfSeriesRelatedInstances")
 # What the libraries write of a request names the study in its address.
 for _name in ("dicomweb_client", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True)
-class Query:
-    """What studies are looked for; what is "" is open. Names may hold the wildcards * and ?.
-
-    date : YYYYMMDD, or a range as YYYYMMDD-YYYYMMDD, either end of which may be missing
-    """
-
-    patient_name: str = ""
-    patient_id: str = ""
-    accession: str = ""
-    date: str = ""
-    modality: str = "CT"
-
-    def filters(self) -> dict[str, str]:
-        """As QIDO-RS wants them."""
-        wanted = {
-            # Some archives (Orthanc 1.10) do not decode the ^ of a name, which an address can only hold encoded.
-            "PatientName": self.patient_name.replace("^", "?"),
-            "PatientID": self.patient_id,
-            "AccessionNumber": self.accession,
-            "StudyDate": self.date,
-            "ModalitiesInStudy": self.modality,
-        }
-        return {name: value for name, value in wanted.items() if value}
-
-
-@dataclass(frozen=True)
-class FoundStudy:
-    """A study of an archive, as it tells of it.
-
-    instances : how many it has at the moment; None where the archive does not say
-    """
-
-    uid: str = field(repr=False)
-    patient_name: str = field(default="", repr=False)
-    patient_id: str = field(default="", repr=False)
-    accession: str = field(default="", repr=False)
-    date: str = field(default="", repr=False)
-    description: str = field(default="", repr=False)
-    instances: int | None = None
-
-
-@dataclass(frozen=True)
-class FoundSeries:
-    """A series of a study of an archive, as it tells of it."""
-
-    study_uid: str = field(repr=False)
-    uid: str = field(repr=False)
-    modality: str = ""
-    body_part: str = ""
-    description: str = field(default="", repr=False)
-    instances: int | None = None
 
 
 class DicomWeb:
@@ -99,7 +44,10 @@ class DicomWeb:
         # Whoever calls decides whether and when to ask again.
         self._client.set_http_retry_params(retry=False)
 
-    def studies(self, query: Query, most: int = _MOST_STUDIES) -> list[FoundStudy]:
+    def echo(self) -> None:
+        """DICOMweb has no question of its own for that."""
+
+    def studies(self, query: Query, most: int = MOST_STUDIES) -> list[FoundStudy]:
         """Studies that fit a query.
 
         Raises
@@ -109,7 +57,7 @@ class DicomWeb:
         """
         with self._asking(self.server.answer_s * 3):
             found = self._client.search_for_studies(
-                fields=_STUDY_FIELDS, search_filters=query.filters(), limit=most, get_remaining=False
+                fields=_STUDY_FIELDS, search_filters=_filters(query), limit=most, get_remaining=False
             )
         return [study for one in found if (study := _study(Dataset.from_json(one))).uid]
 
@@ -234,6 +182,11 @@ def _refusal(error: requests.HTTPError) -> str:
     status = error.response.status_code if error.response is not None else 0
     words = {401: "it does not know us", 403: "it does not let us", 404: "it has no such thing"}
     return f"{words.get(status, 'it cannot answer')} (status {status})"
+
+
+def _filters(query: Query) -> dict[str, str]:
+    # Some archives (Orthanc 1.10) do not decode the ^ of a name, which an address can only hold encoded.
+    return query.keys() | {"PatientName": query.patient_name.replace("^", "?")} if query.patient_name else query.keys()
 
 
 def _study(found: Dataset) -> FoundStudy:

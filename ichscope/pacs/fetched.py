@@ -11,7 +11,7 @@ from threading import Event
 from ichscope.batch.watch import Queue
 from ichscope.batch.work_items import Files, Place, Refused, Task, path_of
 from ichscope.home import home, make
-from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, FoundStudy
+from ichscope.pacs.archives import Archive, FoundSeries, FoundStudy
 from ichscope.pacs.servers import PacsError
 from ichscope.store.pseudonymiser import Pseudonymiser
 
@@ -19,18 +19,18 @@ _FOLDER = "archive"
 _ASKED = "asked"
 
 
-def folder_of(archive: DicomWeb) -> Path:
+def folder_of(archive: Archive) -> Path:
     """Where what comes from an archive lies until it is analysed."""
     return home() / _FOLDER / archive.server.name
 
 
-def name_of(archive: DicomWeb, study_uid: str, keys: Pseudonymiser) -> str:
+def name_of(archive: Archive, study_uid: str, keys: Pseudonymiser) -> str:
     """What a study is called while it has no other name: nothing of the patient."""
     key = keys.study(f"archive\0{study_uid}")
     return f"{archive.server.name} {key[:8]}"
 
 
-def fetch(archive: DicomWeb, series: Sequence[FoundSeries], folder: Path, stop: Event | None = None) -> None:
+def fetch(archive: Archive, series: Sequence[FoundSeries], folder: Path, stop: Event | None = None) -> None:
     """Fetch series into a folder, which appears when all of them are there.
 
     Raises
@@ -51,7 +51,7 @@ def fetch(archive: DicomWeb, series: Sequence[FoundSeries], folder: Path, stop: 
 
 
 @contextmanager
-def fetched(archive: DicomWeb, studies: Sequence[FoundStudy], keys: Pseudonymiser) -> Iterator[list[Path]]:
+def fetched(archive: Archive, studies: Sequence[FoundStudy], keys: Pseudonymiser) -> Iterator[list[Path]]:
     """Give the CT of studies as a folder each, which are gone after the block.
 
     Raises

@@ -15,7 +15,7 @@ from ichscope.errors import IchscopeError, barrier
 from ichscope.imaging.intake import Group
 from ichscope.objects.headers import headers_of
 from ichscope.objects.study import objects_of
-from ichscope.pacs.dicomweb import DicomWeb
+from ichscope.pacs.archives import Archive
 from ichscope.pacs.servers import PacsError
 from ichscope.results import SeriesResult, StudyResult
 from ichscope.store import Store
@@ -32,7 +32,7 @@ class Returns:
     say : called with what went wrong, in words
     """
 
-    def __init__(self, store: Store, archive: DicomWeb, say: Say = lambda text: None) -> None:
+    def __init__(self, store: Store, archive: Archive, say: Say = lambda text: None) -> None:
         self._store, self._archive, self._say = store, archive, say
         self._name = archive.server.name
         self._sending: Thread | None = None

@@ -19,21 +19,38 @@ class PacsError(IchscopeError):
     """An archive that cannot be used, or not now; the message names it as the file does, and no patient."""
 
 
-@dataclass(frozen=True)
-class DicomWebServer:
-    """An archive that speaks DICOMweb (DICOM PS3.18).
+@dataclass(frozen=True, kw_only=True)
+class ArchiveServer:
+    """An archive, whatever language it speaks.
 
-    url : of the service, as https://pacs.example/dicom-web
-    user_from, password_from, token_from : names of environment variables with what it wants to know of us
-    ca : file with the certificates that its own is checked against; the system's where there is none
-    certificate, key : files by which we show who we are
     answer_s : seconds without a byte after which an answer is given up
     whole_s : seconds after which the transfer of a series is given up, however much of it has come
     results : whether results go back to it
     body_parts : Body Part Examined of series that are fetched unasked; "" stands for those that do not say it
     """
 
-    name: str
+    name: str = field(kw_only=False)
+    answer_s: float = 20.0
+    whole_s: float = 600.0
+    results: bool = False
+    body_parts: tuple[str, ...] = field(default=_HEAD)
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DicomWebServer(ArchiveServer):
+    """An archive that speaks DICOMweb (DICOM PS3.18).
+
+    url : of the service, as https://pacs.example/dicom-web
+    user_from, password_from, token_from : names of environment variables with what it wants to know of us
+    ca : file with the certificates that its own is checked against; the system's where there is none
+    certificate, key : files by which we show who we are
+    """
+
     url: str
     user_from: str = ""
     password_from: str = ""
@@ -41,15 +58,16 @@ class DicomWebServer:
     ca: str = ""
     certificate: str = ""
     key: str = ""
-    answer_s: float = 20.0
-    whole_s: float = 600.0
-    results: bool = False
-    body_parts: tuple[str, ...] = field(default=_HEAD)
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             wanted = "the address of a DICOMweb service, http://... or https://..."
             raise SettingsError(f"{SETTING}: [{_TABLE}.{self.name}] has a url that is none; expected {wanted}")
+
+    @property
+    def address(self) -> str:
+        """Of its service."""
+        return self.url
 
     def secret(self, variable: str) -> str:
         """The value of one of the variables that the file names.

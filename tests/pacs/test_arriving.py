@@ -15,8 +15,9 @@ import pytest
 from ichscope import batch, phantom
 from ichscope.batch.watch import Queue, watch
 from ichscope.batch.work_items import Place
+from ichscope.pacs.archives import FoundSeries, FoundStudy, Query
 from ichscope.pacs.arriving import ArchiveInbox
-from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, FoundStudy, Query
+from ichscope.pacs.dicomweb import DicomWeb
 from ichscope.pacs.servers import DicomWebServer, PacsError
 from ichscope.store import Store
 from tests.support import tiny_model

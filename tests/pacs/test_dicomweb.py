@@ -12,7 +12,8 @@ import pytest
 from pydicom.uid import UID
 
 from ichscope import phantom
-from ichscope.pacs.dicomweb import DicomWeb, FoundSeries, Query
+from ichscope.pacs.archives import FoundSeries, Query
+from ichscope.pacs.dicomweb import DicomWeb
 from ichscope.pacs.servers import DicomWebServer, PacsError
 from tests.support.orthanc import Orthanc
 

@@ -66,7 +66,10 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
         ("[archives]\nurl = 'http://h'", "found url in [archives]; expected [archives.url]"),
         ("[archives.a]", "has no url"),
         ("[archives.a]\nurl = 'ftp://h'", "[archives.a] has a url that is none; expected the address"),
-        ("[archives.a]\nurl = 'http://h'\npassword = 'p'", "has password; expected one of url, user_from"),
+        (
+            "[archives.a]\nurl = 'http://h'\npassword = 'p'",
+            "has password; expected one of answer_s, whole_s, results",
+        ),
         ("[archives.a]\nurl = 3", "has url = 3; expected a text"),
         ("[archives.a]\nurl = 'http://h'\nanswer_s = 0", "has answer_s = 0; expected seconds, more than 0"),
         ("[archives.a]\nurl = 'http://h'\nanswer_s = true", "has answer_s = True"),
