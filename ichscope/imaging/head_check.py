@@ -46,10 +46,12 @@ class HeadSlice:
     """One slice (rows, columns) HU on a coarse grid; whatever is measured of it is so once, when first asked for.
 
     step : pixels of the series from one of the grid to the next
+    like : a slice a few millimetres away, whose skull is taken for this one's where only brain is measured
     """
 
     hu: NDArray[np.int16]
     step: int
+    like: HeadSlice | None = None
 
     @cached_property
     def body(self) -> NDArray[np.bool_]:
@@ -142,13 +144,21 @@ class HeadSlice:
         >>> HeadSlice(np.full((64, 64), -1000, np.int16), 1).brain_inside((0, 80))[1]
         0.0
         """
-        inside = ndimage.binary_erosion(self.cavity & ~self.bone_mask, iterations=2)
-        mask: NDArray[np.bool_] = inside & (self.hu > limits[0]) & (self.hu < limits[1])
-        return mask, float(mask.sum() / max(1, self.pixels))
+        skull = self.like or self
+        mask: NDArray[np.bool_] = skull.interior & (self.hu > limits[0]) & (self.hu < limits[1])
+        return mask, float(mask.sum() / max(1, skull.pixels))
+
+    @cached_property
+    def interior(self) -> NDArray[np.bool_]:
+        """What bone encloses, without the bone and what lies next to it."""
+        mask: NDArray[np.bool_] = ndimage.binary_erosion(self.cavity & ~self.bone_mask, iterations=2)
+        return mask
 
 
-def head_slices(hu: NDArray[np.int16]) -> tuple[HeadSlice, ...]:
+def head_slices(hu: NDArray[np.int16], slab_of: NDArray[np.intp] | None = None) -> tuple[HeadSlice, ...]:
     """The slices of (slices, rows, columns) HU on a coarse grid, for the checks here: all of them measure the same.
+
+    slab_of : (slices,) of thin slices, which slab each belongs to: they share a skull
 
     Examples
     --------
@@ -156,7 +166,12 @@ def head_slices(hu: NDArray[np.int16]) -> tuple[HeadSlice, ...]:
     3
     """
     step = max(1, int(max(hu.shape[1:])) // _GRID)
-    return tuple(HeadSlice(image, step) for image in hu[:, ::step, ::step])
+    coarse = hu[:, ::step, ::step]
+    if slab_of is None:
+        return tuple(HeadSlice(image, step) for image in coarse)
+    _, first = np.unique(slab_of, return_index=True)
+    skulls = [HeadSlice(image, step) for image in coarse[first]]
+    return tuple(HeadSlice(image, step, skulls[slab]) for image, slab in zip(coarse, slab_of, strict=True))
 
 
 def why_not_head(slices: Sequence[HeadSlice], spacing_mm: tuple[float, float] | None) -> str:

@@ -73,7 +73,8 @@ def _measure(image: HeadSlice) -> _Levels:
         level = None  # the lowest grey of a window, not measured
     mask, share = image.brain_inside(_BRAIN_HU)
     brain = float(np.median(hu[mask])) if share >= _ENOUGH_BRAIN else None
-    wrapped = float(np.mean((hu > _METAL_HU) & ndimage.binary_dilation(air)))
+    metal = hu > _METAL_HU
+    wrapped = float(np.mean(metal & ndimage.binary_dilation(air))) if metal.any() else 0.0
     return _Levels(float(air.mean()), level, brain, wrapped)
 
 

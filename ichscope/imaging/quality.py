@@ -76,21 +76,23 @@ def _picture_checks(series: Series) -> list[Finding]:
 
 
 def _ct_checks(series: Series) -> list[Finding]:
-    slices = head_slices(series.hu)
+    slices = head_slices(series.hu, slabs(series))
+    # Of thin slices one a slab shows the shape of the head; Hounsfield units are looked at in every slice.
+    shapes = tuple(dict.fromkeys(image.like or image for image in slices))
     checks = (
         _modality,
-        partial(_body_part, slices=slices),
+        partial(_body_part, slices=shapes),
         _kind_of_image,
         _plane,
-        partial(_head, slices=slices),
+        partial(_head, slices=shapes),
         partial(implausible, slices=slices),
-        partial(_proportions, slices=slices),
+        partial(_proportions, slices=shapes),
         _contrast,
         _age,
         _kvp,
         _thickness,
         _count,
-        partial(_ends, slices=slices),
+        partial(_ends, slices=shapes),
     )
     return [finding for check in checks for finding in check(series)]
 
