@@ -18,7 +18,7 @@ class IchscopeError(Exception):
     `NotFoundError`, `SignInError`, `TooManyAttemptsError` and `RefusedError`), `VolumeError`, `TableError`,
     `BatchError`, `StoppedError`, `EvaluationError`, `MonitorError`, `NotAllowedError`, `PasswordError`,
     `UnexpectedError`, `BackupError`, `SealedStreamError`, `ObjectError`, `PacsError`,
-    `SettingsError`, `ChannelError`.
+    `SettingsError`, `ChannelError`, `MllpError`, `Hl7Error`.
 
     Examples
     --------

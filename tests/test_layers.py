@@ -18,13 +18,13 @@ LAYERS = (
     ("commands",),
     ("reporting", "pacs"),
     ("evaluation", "monitor", "batch", "escalation"),
-    ("tabular",),
+    ("tabular", "hl7"),
     ("store",),
     ("analyse", "objects"),
     ("results", "models"),
     ("imaging", "metrics", "phantom", "access"),
     # "" is `ichscope` itself, which says the version
-    ("labels", "levels", "home", "atomic", "markdown", "settings_file", "backoff", ""),
+    ("labels", "levels", "home", "atomic", "markdown", "settings_file", "backoff", "tls", ""),
     ("errors",),
     ("texts",),
 )

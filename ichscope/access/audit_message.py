@@ -40,6 +40,7 @@ _LOG_USED = _Code("110101", "Audit Log Used")
 _ACCESSED = _Code("110103", "DICOM Instances Accessed")
 _DELETED = _Code("110105", "DICOM Study Deleted")
 _EXPORT, _IMPORT = _Code("110106", "Export"), _Code("110107", "Import")
+_PATIENT_RECORD = _Code("110110", "Patient Record")
 _ACTIVITY = _Code("110100", "Application Activity")
 _LOGIN, _LOGOUT = _Code("110122", "Login"), _Code("110123", "Logout")
 _CONFIGURATION = _Code("110131", "Software Configuration")
@@ -76,6 +77,9 @@ _EVENTS: dict[Action, tuple[_Code, _Code | None, _Does]] = {
     Action.IMPORTED: (_IMPORT, None, "C"),
     Action.IMPORT_REMOVED: (_IMPORT, None, "D"),
     Action.EXPORTED: (_EXPORT, None, "R"),
+    Action.PATIENTS_MERGED: (_PATIENT_RECORD, None, "U"),
+    Action.REPORTS_SEEN: (_PATIENT_RECORD, None, "R"),
+    Action.REPORTS_REMOVED: (_PATIENT_RECORD, None, "D"),
     Action.RESULTS_SENT: (_EXPORT, None, "R"),
     Action.ESCALATED: (_EXPORT, None, "R"),
     Action.PICTURES_REMOVED: (_DELETED, None, "D"),
@@ -85,8 +89,8 @@ _EVENTS: dict[Action, tuple[_Code, _Code | None, _Does]] = {
     Action.BACKUP_MADE: (_EXPORT, None, "R"),
     Action.STORE_RESTORED: (_IMPORT, None, "U"),
 }
-# Type (1 person, 2 system object) and role (3 report, 11 security user, 13 security resource, 20 job) of an object, as
-# PS3.15 A.5.2 numbers them.
+# Type (1 person, 2 system object) and role (1 patient, 3 report, 11 security user, 13 security resource, 20 job) of an
+# object, as PS3.15 A.5.2 numbers them.
 _OBJECTS = {
     Kind.STUDY: ("2", "3"),
     Kind.JOB: ("2", "20"),
@@ -98,6 +102,8 @@ _OBJECTS = {
     Kind.TRAIL: ("2", "13"),
     Kind.EXPORT: ("2", "3"),
     Kind.ARCHIVE: ("2", "20"),
+    Kind.PATIENT: ("1", "1"),
+    Kind.REPORT: ("2", "3"),
     Kind.STORE: ("2", "13"),
 }
 

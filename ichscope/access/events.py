@@ -39,6 +39,9 @@ class Action(StrEnum):
     IMPORTED = "imported"
     IMPORT_REMOVED = "import removed"
     EXPORTED = "exported"
+    PATIENTS_MERGED = "patients merged"
+    REPORTS_SEEN = "reports seen"
+    REPORTS_REMOVED = "reports removed"
     RESULTS_SENT = "results sent"
     ESCALATED = "escalated"
     PICTURES_REMOVED = "pictures removed"
@@ -71,6 +74,8 @@ class Kind(StrEnum):
     TRAIL = "audit trail"
     EXPORT = "export"
     ARCHIVE = "archive"
+    PATIENT = "patient"
+    REPORT = "report"
     STORE = "store"
 
 

@@ -17,6 +17,7 @@ from ichscope.commands import (
     dicom_reviews,
     escalate,
     fhir_files,
+    hl7,
     imports,
     monitor,
     pacs,
@@ -252,6 +253,7 @@ app.add_typer(upkeep.app)
 app.add_typer(accounts.folders, name="folders")
 app.add_typer(audit.app, name="audit")
 app.add_typer(pacs.app, name="pacs")
+app.add_typer(hl7.app, name="hl7")
 app.add_typer(escalate.app)
 
 

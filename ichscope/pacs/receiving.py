@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from ichscope import tls
 from ichscope.batch.watch import QUIET_S, Inbox, Queue
 from ichscope.errors import IchscopeError, barrier
 from ichscope.home import home, make
@@ -119,8 +119,8 @@ class Receiver:
             (evt.EVT_CONN_CLOSE, lambda event: self._came.pop(event.assoc, None)),
         ]
         try:
-            tls = self._tls()
-            self._server = self._entity().start_server(at, block=False, evt_handlers=handlers, ssl_context=tls)
+            context = tls.for_serving(self.settings.certificate, self.settings.key, self.settings.ca)
+            self._server = self._entity().start_server(at, block=False, evt_handlers=handlers, ssl_context=context)
         except (OSError, ValueError) as error:
             self.stop()
             raise PacsError(f"DICOM cannot be received at port {self.settings.port}: {error}") from None
@@ -148,14 +148,6 @@ class Receiver:
         for kind in _CLASSES:
             entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
         return entity
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self.settings.certificate:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.settings.ca or None)
-        context.load_cert_chain(self.settings.certificate, self.settings.key or None)
-        context.verify_mode = ssl.CERT_REQUIRED if self.settings.ca else ssl.CERT_NONE
-        return context
 
     def _requested(self, event: Event) -> None:
         """Refuse a known title from another address; unknown titles are refused by pynetdicom."""

@@ -34,8 +34,10 @@ from ichscope.store.imported_tables import ImportedRows, ImportedTableInfo, Impo
 from ichscope.store.jobs import Jobs
 from ichscope.store.migrate import migrate
 from ichscope.store.outgoing import OutgoingPost, Unopened
+from ichscope.store.patients import Patients
 from ichscope.store.priority import PRIORITIES, Priority
 from ichscope.store.pseudonymiser import Pseudonymiser, content_hash
+from ichscope.store.reports import Reports
 from ichscope.store.results import Results
 from ichscope.store.reviews import Reviews
 from ichscope.store.rows import (
@@ -148,7 +150,7 @@ class Store:
 
     keys : what stands for identifiers
     results, series, worklist, reviews, cohorts, jobs, imported, columns, adjustments, arrivals, accounts, sessions,
-        tokens, folders, outgoing, trail : a repository each
+        tokens, folders, outgoing, patients, reports, trail : a repository each
     volumes : folder of the voxels that are kept
     """
 
@@ -170,6 +172,8 @@ class Store:
         self.tokens = Tokens(database)
         self.folders = Folders(database)
         self.outgoing = OutgoingPost(database, keys)
+        self.patients = Patients(database, keys)
+        self.reports = Reports(database, keys)
         self.trail = Trail(database)
 
     @classmethod

@@ -17,6 +17,7 @@ from ichscope.access import events
 from ichscope.access.roles import Right
 from ichscope.store import tables
 from ichscope.store.database import Database, StoreError, insert_for
+from ichscope.store.patients import renamed
 
 Kind = Literal["truth", "predictions"]
 Level = Literal["study", "series", "slice"]
@@ -130,6 +131,7 @@ class ImportedTables:
         }
         with self._database.changing(_RIGHTS[kind], events.Action.IMPORTED, of=kind, rows=len(rows.study)) as change:
             session = change.session
+            new["patient_keys"] = renamed(session, rows.patient).astype(">u8").tobytes()
             new |= {"who": change.actor.name, "signed": change.actor.signed}
             insert = (
                 insert_for(session)(tables.ImportedTable).values(new).on_conflict_do_nothing(index_elements=["content"])

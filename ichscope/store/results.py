@@ -24,6 +24,7 @@ from ichscope.store.database import UNSEEN, Database, StoreError, insert_for
 from ichscope.store.entries import add_results, packed, write_findings
 from ichscope.store.jobs import finish
 from ichscope.store.loading import ResultLoader
+from ichscope.store.patients import patient_in_force
 from ichscope.store.pseudonymiser import Pseudonymiser
 from ichscope.store.rows import Seen
 from ichscope.store.series import elect, fill_facts
@@ -125,7 +126,7 @@ class Results:
     ) -> tuple[Study, Series]:
         """The rows of a study and of its series with a content, made if they are new, and kept from all others."""
         known = session.execute(select(Series.id, Series.study_id).where(Series.content == content)).first()
-        patient = self._keys.patient(patient_id or "")
+        patient = patient_in_force(session, self._keys.patient(patient_id or ""))
         if known is None:
             key = self._keys.study(result.study) if result.study else self._keys.hash("study", content)
             # As the intake does where the files of both patients come at once.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import hl7
 import pytest
 from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook
@@ -17,9 +18,12 @@ from typer.testing import CliRunner
 from ichscope.access import Actor, Right, Role, Via, acting_as
 from ichscope.access.events import Action, Kind
 from ichscope.commands.cli import app
-from ichscope.escalation.channels import ChannelError, Messages, SignedWebhook, channels
+from ichscope.escalation.channels import ChannelError, Hl7Reports, Messages, SignedWebhook, channels
 from ichscope.escalation.rules import Rules, read_rules
 from ichscope.escalation.telling import Escalation
+from ichscope.hl7.listening import Listener
+from ichscope.hl7.messages import Hl7Error, Message, accepted
+from ichscope.hl7.settings import Hl7Settings
 from ichscope.settings_file import SettingsError
 from ichscope.store import Store, TrailFilter
 from ichscope.store.access_tables import Outgoing
@@ -210,6 +214,76 @@ def test_messages_that_are_not_taken_are_said(address: str, says: str) -> None:
         channel.send("1", "text", "{}")
 
 
+class Receiver(Listener):
+    """A program of the hospital's, which gives the answers that it is told to."""
+
+    def __init__(self) -> None:
+        self.took: list[hl7.Message] = []
+        self.refuses = ""
+
+        def take(message: Message) -> None:
+            if self.refuses:
+                raise Hl7Error("AE", 207, self.refuses)
+            self.took.append(hl7.parse(message.content.decode()))
+
+        super().__init__(Hl7Settings(senders=("127.0.0.1",), port=0), take)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_report_goes_out_as_hl7(store: Store, receiver: Receiver) -> None:
+    way = Hl7Reports("127.0.0.1", receiver.port, "PAGER|1", "HOSP")
+    study = likely(store)
+    assert Escalation(store, RULES, [way]).look() == 1
+    (report,) = receiver.took
+    wanted = {("MSH", 5): "PAGER|1", ("MSH", 6): "HOSP", ("OBR", 3): key_of(store, study), ("OBX", 2): "TX"}
+    assert {at: report.extract_field(at[0], 1, at[1]) for at in wanted} == wanted
+    assert report.extract_field("OBX", 1, 5).startswith(f"Study {key_of(store, study)[:8]}, analysed at")
+    assert report.extract_field("OBX", 2, 5) == "0.9300"
+    assert [str(segment(0)) for segment in report] == ["MSH", "OBR", "OBX", "OBX"]
+    (line,) = store.trail.events(TrailFilter(action=Action.ESCALATED))
+    assert line.details["to"] == "hl7"
+
+
+def test_a_report_that_is_not_accepted_waits(store: Store, receiver: Receiver) -> None:
+    receiver.refuses = "ZZTOP is unknown"
+    likely(store)
+    escalation = Escalation(store, RULES, [Hl7Reports("127.0.0.1", receiver.port)])
+    assert escalation.look() == 0
+    (post,) = store.outgoing.post()
+    assert (post.waiting, post.reason) == (1, "hl7: the answer is AE, not AA")
+    receiver.refuses = ""
+    with store.database.writing() as session:
+        session.execute(update(Outgoing).values(due_at=datetime.now(UTC) - timedelta(seconds=1)))
+    assert escalation.look() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"MSH|^~\\&\rMSA|AA|7\r", ""),
+        (b"MSH|^~\\&\rMSA|AA|8\r", "the answer is to another message"),
+        (b"MSH|^~\\&\rMSA|AR|7\r", "the answer is AR, not AA"),
+        (b"MSH|^~\\&\rMSA|ZZTOP^TEST|7\r", "the answer is something else, not AA"),
+        (b"nonsense", "the answer has no MSA"),
+    ],
+    ids=["accepted", "another", "rejected", "odd", "none"],
+)
+def test_answers_are_understood(answer: bytes, says: str) -> None:
+    assert accepted(answer, "7") == says
+
+
+def test_a_receiver_that_is_away_is_said() -> None:
+    with pytest.raises(ChannelError, match="hl7 cannot be reached"):
+        Hl7Reports("127.0.0.1", 1).send("1", "text", "{}")
+
+
 # ---------------------------------------------------------------- settings and command
 
 WHOLE = """
@@ -218,6 +292,7 @@ after_minutes = 5
 messages_from = ["MAIL"]
 webhook = "https://pager.example/hook"
 webhook_secret_from = "HOOK_KEY"
+hl7 = "mllps://pager.example:2575"
 """
 
 
@@ -233,7 +308,7 @@ def test_rules_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(SettingsError, match="the webhook's secret is no key"):
         channels(rules)
     monkeypatch.setenv("HOOK_KEY", KEY)
-    assert [way.name for way in channels(rules)] == ["MAIL", "webhook"]
+    assert [way.name for way in channels(rules)] == ["MAIL", "webhook", "hl7"]
     assert KEY not in repr(channels(rules))
 
 
@@ -244,8 +319,9 @@ def test_rules_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("[escalation]\nwebhook = 'x'\nwebhook_secret_from = 'A'", "has a webhook that is no address"),
         ("[escalation]\nwebhook = 'https://h'", "has a webhook and no webhook_secret_from"),
         ("[escalation]\nafter_minutes = -1\nmessages_from = ['A']", "has after_minutes = -1"),
+        ("[escalation]\nhl7 = 'pager:2575'", "has a hl7 that is no address; expected mllp://host:2575"),
     ],
-    ids=["nobody", "no address", "no secret", "minutes"],
+    ids=["nobody", "no address", "no secret", "minutes", "no MLLP"],
 )
 def test_rules_that_are_not_understood_are_said(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "ichscope.toml"

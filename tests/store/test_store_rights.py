@@ -79,6 +79,9 @@ COMMANDS: dict[tuple[str, str], list[tuple[Right, Callable[[Store, int], object]
     ("tokens", "revoke"): [(Right.USERS, lambda store, made: store.tokens.revoke(1))],
     ("folders", "add"): [(Right.FOLDERS, lambda store, made: store.folders.add("new", store.volumes.parent))],
     ("folders", "remove"): [(Right.FOLDERS, lambda store, made: store.folders.remove("old"))],
+    ("patients", "merge"): [(Right.ANALYSE, lambda store, made: store.patients.merge([("old", "new")]))],
+    ("reports", "of"): [(Right.TRUTH, lambda store, made: store.reports.of("A1"))],
+    ("reports", "prune"): [(Right.PRUNE, lambda store, made: store.reports.prune(1))],
     ("outgoing", "sent"): [(Right.ANALYSE, _sent)],
     ("trail", "record"): [(Right.EXPORT, lambda store, made: store.trail.record(Right.EXPORT, Action.EXPORTED))],
     ("trail", "export"): [(Right.TRAIL, lambda store, made: list(store.trail.export(store_package.TrailFilter())))],
@@ -94,6 +97,7 @@ OWN = {
     ("tokens", "look_up"),
     ("outgoing", "put"),
     ("outgoing", "failed"),
+    ("reports", "put"),
 }
 CASES = [
     pytest.param(role, right, act, id=f"{part}.{method}-{right.name}-{role}")
