@@ -13,17 +13,19 @@ from urllib.parse import quote
 import requests
 from dicomweb_client.uri import build_query_string
 from dicomweb_client.web import DICOMwebClient
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from ichscope.errors import barrier
 from ichscope.pacs.archives import MOST_STUDIES, FoundSeries, FoundStudy, Query
-from ichscope.pacs.deadline import DeadlineAdapter
+from ichscope.pacs.deadline import ENDED, DeadlineAdapter
 from ichscope.pacs.servers import DicomWebServer, PacsError
 from ichscope.texts import writable
 
 # As stored: an archive that had to decompress every slice would be slower, and might change it.
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _CHUNK_BYTES = 1 << 18
+_Json = dict[str, dict[str, Any]]
 _STUDY_FIELDS = ("StudyDescription", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 _SERIES_FIELDS = ("BodyPartExamined", "SeriesDescription", "NumberOfSeriesRelatedInstances")
 # What the libraries write of a request names the study in its address.
@@ -59,7 +61,7 @@ class DicomWeb:
             found = self._client.search_for_studies(
                 fields=_STUDY_FIELDS, search_filters=_filters(query), limit=most, get_remaining=False
             )
-        return [study for one in found if (study := _study(Dataset.from_json(one))).uid]
+            return [study for one in found if (study := _study(one)).uid]
 
     def series(self, study_uid: str) -> list[FoundSeries]:
         """The series of a study.
@@ -71,7 +73,7 @@ class DicomWeb:
         """
         with self._asking(self.server.answer_s * 3):
             found = self._client.search_for_series(study_uid, fields=_SERIES_FIELDS)
-        return [series for one in found if (series := _series(study_uid, Dataset.from_json(one))).uid]
+            return [series for one in found if (series := _series(study_uid, one)).uid]
 
     def fetch(self, series: FoundSeries, folder: Path, stop: Event | None = None) -> int:
         """Write the instances of a series into a folder, each to a file of its own, in the order in which they come.
@@ -88,10 +90,10 @@ class DicomWeb:
             if not all of it has come, or it cannot be written
         """
         count = 0
-        with self._asking(self.server.whole_s):
+        with self._asking(self.server.whole_s, stop):
             for content in self._client.iter_parts(series):
                 if stop is not None and stop.is_set():
-                    raise PacsError(f"{self.server.name}: the transfer was ended")
+                    raise PacsError(f"{self.server.name}: {ENDED}")
                 (folder / f"{count:05}.dcm").write_bytes(content)
                 count += 1
         if series.instances is not None and count < series.instances:
@@ -113,12 +115,14 @@ class DicomWeb:
             raise PacsError(f"{self.server.name}: took {taken} of {len(objects)} objects")
 
     @contextmanager
-    def _asking(self, seconds: float) -> Iterator[None]:
+    def _asking(self, seconds: float, stop: Event | None = None) -> Iterator[None]:
         """Let an exchange last so long, and say in words how it failed; what libraries say may name a patient."""
         name = self.server.name
-        with self._adapter.within(seconds) as late:
+        with self._adapter.connections.within(seconds, stop) as late:
 
             def told(text: str) -> PacsError:
+                if stop is not None and stop.is_set():
+                    text = ENDED
                 return PacsError(f"{name}: {f'not done within {seconds:g} seconds' if late.is_set() else text}")
 
             with barrier(lambda kind: told(f"its answer is not understood ({kind})")):
@@ -189,7 +193,7 @@ def _filters(query: Query) -> dict[str, str]:
     return query.keys() | {"PatientName": query.patient_name.replace("^", "?")} if query.patient_name else query.keys()
 
 
-def _study(found: Dataset) -> FoundStudy:
+def _study(found: _Json) -> FoundStudy:
     return FoundStudy(
         uid=_text(found, "StudyInstanceUID"),
         patient_name=_text(found, "PatientName"),
@@ -201,7 +205,7 @@ def _study(found: Dataset) -> FoundStudy:
     )
 
 
-def _series(study_uid: str, found: Dataset) -> FoundSeries:
+def _series(study_uid: str, found: _Json) -> FoundSeries:
     return FoundSeries(
         study_uid=study_uid,
         uid=_text(found, "SeriesInstanceUID"),
@@ -212,10 +216,17 @@ def _series(study_uid: str, found: Dataset) -> FoundSeries:
     )
 
 
-def _text(found: Dataset, name: str) -> str:
-    return writable(str(found.get(name) or "").strip())
+def _value(found: _Json, name: str) -> Any:
+    """As it stands there (PS3.18 F.2): pydicom would warn of values that break the standard, and repeat them."""
+    return next(iter(found.get(f"{tag_for_keyword(name):08X}", {}).get("Value") or ()), None)
 
 
-def _count(found: Dataset, name: str) -> int | None:
-    value = found.get(name)
+def _text(found: _Json, name: str) -> str:
+    value = _value(found, name)
+    text = value.get("Alphabetic") if isinstance(value, dict) else value
+    return writable(str(text or "").strip())
+
+
+def _count(found: _Json, name: str) -> int | None:
+    value = _value(found, name)
     return int(value) if value is not None else None

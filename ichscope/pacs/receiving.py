@@ -5,77 +5,51 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import pydicom
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, _config, evt
+from pynetdicom import ALL_TRANSFER_SYNTAXES, _config, evt
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
-from ichscope import tls
 from ichscope.batch.watch import QUIET_S, Inbox, Queue
 from ichscope.errors import IchscopeError, barrier
 from ichscope.home import home, make
 from ichscope.imaging.elements import short_hash
-from ichscope.imaging.source import MAX_FILE_BYTES
+from ichscope.pacs.commitment import REPORTS
+from ichscope.pacs.entity import (
+    CANNOT_UNDERSTAND,
+    CT_CLASSES,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+    TABLE,
+    DicomSettings,
+    Listener,
+    Say,
+    dicom_settings,
+)
 from ichscope.pacs.fetched import remove_unless_open
 from ichscope.pacs.servers import PacsError
-from ichscope.settings_file import SETTING, SettingsError, check, read_settings
+from ichscope.settings_file import SETTING, SettingsError
 from ichscope.store.pseudonymiser import Pseudonymiser
 
-_TABLE = "dicom"
 _FOLDER = "received"
-_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
-# PS3.4, table B.2-1, and PS3.7, annex C.
-_SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-# PS3.8, table 9-21: rejected for good, by us as the user of the service, calling AE title not recognised.
-_UNKNOWN_CALLER = (0x01, 0x01, 0x03)
 _LEAST_FREE_BYTES = 1 << 30
 
-Say = Callable[[str], object]
 
-
-@dataclass(frozen=True)
-class ReceiverSettings:
-    """Who we are to other programs of DICOM, and who may send.
-
-    title : our AE title, by which we must be called
-    senders : AE titles that may call, each with the address it calls from
-    certificate, key : files for TLS; none without them
-    ca : file with certificates that senders must show one of
-    associations : at one time
-    idle_s : seconds of silence after which an association is ended
-    """
-
-    title: str = "ICHSCOPE"
-    address: str = "127.0.0.1"
-    port: int = 11112
-    senders: Mapping[str, str] = field(default_factory=dict)
-    certificate: str = ""
-    key: str = ""
-    ca: str = ""
-    associations: int = 8
-    idle_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not self.senders:
-            raise SettingsError(f'{SETTING}: [{_TABLE}.senders] names nobody; expected lines as CT1 = "10.0.0.5"')
-
-
-def receiver_settings(file: Path | None = None) -> ReceiverSettings:
-    """Read [dicom] from the file of settings.
+def receiver_settings(file: Path | None = None) -> DicomSettings:
+    """Read [dicom] from the file of settings, for receiving.
 
     Raises
     ------
     SettingsError
-        if it is not there, or says what is not understood
+        if it names no senders, or says what is not understood
     """
-    return ReceiverSettings(**check(ReceiverSettings, f"[{_TABLE}]", read_settings(_TABLE, file)))
+    if not (found := dicom_settings(file)).senders:
+        raise SettingsError(f'{SETTING}: [{TABLE}.senders] names nobody; expected lines as CT1 = "10.0.0.5"')
+    return found
 
 
 class Receiver:
@@ -88,13 +62,17 @@ class Receiver:
     say : called with what was refused, in words that name no patient
     """
 
-    def __init__(self, settings: ReceiverSettings, keys: Pseudonymiser, say: Say = lambda text: None) -> None:
+    def __init__(self, settings: DicomSettings, keys: Pseudonymiser, say: Say = lambda text: None) -> None:
         self.settings, self._keys, self._say = settings, keys, say
         self.folder = make(home() / _FOLDER).absolute()
         self.placing = Lock()
-        self._server: Any = None
+        self._listener = Listener(settings, {title: [at] for title, at in settings.senders.items()}, say)
+        entity = self._listener.entity
+        entity.add_supported_context(Verification)
+        for kind in CT_CLASSES:
+            entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
         self._before: tuple[Any, bool] | None = None
-        self._came: dict[Any, int] = {}
 
     def start(self) -> None:
         """Listen.
@@ -111,70 +89,30 @@ class Receiver:
         self._before = tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET
         tempfile.tempdir = str(make(spool))
         _config.STORE_RECV_CHUNKED_DATASET = True
-        at = (self.settings.address, self.settings.port)
-        handlers: list[Any] = [
-            (evt.EVT_REQUESTED, self._requested),
-            (evt.EVT_DATA_RECV, self._data),
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_CONN_CLOSE, lambda event: self._came.pop(event.assoc, None)),
-        ]
         try:
-            context = tls.for_serving(self.settings.certificate, self.settings.key, self.settings.ca)
-            self._server = self._entity().start_server(at, block=False, evt_handlers=handlers, ssl_context=context)
-        except (OSError, ValueError) as error:
+            self._listener.start([(evt.EVT_C_STORE, self._store), REPORTS.handler])
+        except PacsError:
             self.stop()
-            raise PacsError(f"DICOM cannot be received at port {self.settings.port}: {error}") from None
+            raise
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.server_address[1])
+        return self._listener.port
 
     def stop(self) -> None:
         """Listen no more."""
-        if self._server is not None:
-            self._server.shutdown()
+        self._listener.stop()
         if self._before is not None:
             tempfile.tempdir, _config.STORE_RECV_CHUNKED_DATASET = self._before
             self._before = None
 
-    def _entity(self) -> AE:
-        entity = AE(ae_title=self.settings.title)
-        entity.require_called_aet = True
-        entity.require_calling_aet = list(self.settings.senders)
-        entity.maximum_associations = self.settings.associations
-        entity.acse_timeout = entity.network_timeout = entity.dimse_timeout = self.settings.idle_s
-        entity.add_supported_context(Verification)
-        for kind in _CLASSES:
-            entity.add_supported_context(kind, ALL_TRANSFER_SYNTAXES)
-        return entity
-
-    def _requested(self, event: Event) -> None:
-        """Refuse a known title from another address; unknown titles are refused by pynetdicom."""
-        caller = event.assoc.requestor
-        title = str(getattr(caller.primitive, "calling_ae_title", "") or "").strip()
-        if (address := self.settings.senders.get(title)) is not None and caller.address != address:
-            self._say(f"{title} called from an address that is not its own, and was refused")
-            event.assoc.acse.send_reject(*_UNKNOWN_CALLER)
-            event.assoc.kill()
-
-    def _data(self, event: Event) -> None:
-        """End an association that sends an instance without an end."""
-        before = self._came.get(event.assoc, 0)
-        self._came[event.assoc] = came = before + len(event.data)
-        if before <= MAX_FILE_BYTES < came:
-            self._say(f"an instance of more than {MAX_FILE_BYTES >> 20} MiB was refused")
-            # An orderly abort would wait for what is still coming.
-            if (connection := event.assoc.dul.socket) is not None:
-                connection.close()
-
     def _store(self, event: Event) -> int:
-        self._came[event.assoc] = 0
         path = event.dataset_path
         try:
             if shutil.disk_usage(self.folder).free < _LEAST_FREE_BYTES:
                 self._say("the disk is nearly full: instances are refused until there is room")
-                return _OUT_OF_RESOURCES
+                return OUT_OF_RESOURCES
             with barrier(lambda kind: PacsError(f"an instance cannot be read ({kind})")):
                 tags = ["StudyInstanceUID", "SOPInstanceUID"]
                 header = pydicom.dcmread(path, specific_tags=tags, stop_before_pixels=True)
@@ -182,13 +120,13 @@ class Receiver:
             self._place(path, event.assoc.requestor.ae_title.strip(), study, instance)
         except IchscopeError as error:
             self._say(f"{error}, and was refused")
-            return _CANNOT_UNDERSTAND
+            return CANNOT_UNDERSTAND
         except OSError as error:
             self._say(f"an instance cannot be written ({error.strerror}), and was refused")
-            return _OUT_OF_RESOURCES
+            return OUT_OF_RESOURCES
         finally:
             path.unlink(missing_ok=True)
-        return _SUCCESS
+        return SUCCESS
 
     def _place(self, path: Path, title: str, study: str, instance: str) -> None:
         with path.open("rb+") as file:

@@ -80,7 +80,48 @@ class DicomWebServer(ArchiveServer):
         return secret(variable, f"[{_TABLE}.{self.name}]")
 
 
-def read_servers(file: Path | None = None) -> Mapping[str, DicomWebServer]:
+@dataclass(frozen=True)
+class DicomNetworkServer(ArchiveServer):
+    """An archive that speaks DICOM's network protocol (PS3.7, PS3.8).
+
+    title : its AE title
+    host, port : where it is
+    our_title, our_port : by which it knows us, and where it finds us; those of [dicom] where they are not named
+    ca : file with the certificates that its own is checked against; for TLS, as are the next two
+    certificate, key : files by which we show who we are
+    get : whether series are fetched by C-GET where it offers that; C-MOVE otherwise
+    commitment : whether it is asked to confirm that it keeps the results (Storage Commitment)
+    """
+
+    title: str
+    host: str
+    port: int = 104
+    our_title: str = ""
+    our_port: int = 0
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    get: bool = True
+    commitment: bool = False
+
+    def __post_init__(self) -> None:
+        for key, title in (("title", self.title), ("our_title", self.our_title or "-")):
+            if not (title.isascii() and title.isprintable() and "\\" not in title and 0 < len(title.strip()) <= 16):
+                wanted = "an AE title, 1 to 16 letters and digits"
+                raise SettingsError(f"{SETTING}: [{_TABLE}.{self.name}] has {key} = {title!r}; expected {wanted}")
+
+    @property
+    def address(self) -> str:
+        """Title, host and port."""
+        return f"{self.title}@{self.host}:{self.port}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is spoken to in secret."""
+        return bool(self.ca or self.certificate)
+
+
+def read_servers(file: Path | None = None) -> Mapping[str, ArchiveServer]:
     """Every archive that a file names as [archives.NAME], by its name; none where there is no file.
 
     Raises
@@ -91,7 +132,7 @@ def read_servers(file: Path | None = None) -> Mapping[str, DicomWebServer]:
     return {name: _server(name, table) for name, table in read_settings(_TABLE, file).items()}
 
 
-def server(name: str, file: Path | None = None) -> DicomWebServer:
+def server(name: str, file: Path | None = None) -> ArchiveServer:
     """One archive by its name.
 
     Raises
@@ -108,9 +149,15 @@ def server(name: str, file: Path | None = None) -> DicomWebServer:
     return servers[name]
 
 
-def _server(name: str, table: Any) -> DicomWebServer:
+def _server(name: str, table: Any) -> ArchiveServer:
+    place = f"[{_TABLE}.{name}]"
     if not isinstance(table, dict):
-        raise SettingsError(f"{SETTING}: found {name} in [{_TABLE}]; expected [{_TABLE}.{name}] with its url below it")
+        raise SettingsError(f"{SETTING}: found {name} in [{_TABLE}]; expected {place} with its url below it")
+    if "title" in table and "url" not in table:
+        if "host" not in table:
+            raise SettingsError(f"{SETTING}: {place} has a title, but no host; expected the archive's address")
+        return DicomNetworkServer(**check(DicomNetworkServer, place, table), name=name)
     if "url" not in table:
-        raise SettingsError(f"{SETTING}: [{_TABLE}.{name}] has no url; expected the address of its DICOMweb service")
-    return DicomWebServer(**check(DicomWebServer, f"[{_TABLE}.{name}]", table), name=name)
+        wanted = "the address of its DICOMweb service, or title, host and port"
+        raise SettingsError(f"{SETTING}: {place} has no url; expected {wanted}")
+    return DicomWebServer(**check(DicomWebServer, place, table), name=name)

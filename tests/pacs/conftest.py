@@ -14,7 +14,9 @@ from tests.support import orthanc
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc.Orthanc]:
     if not (orthanc.PROGRAM.is_file() and orthanc.PLUGIN.is_file()):
         pytest.skip("Orthanc with its DICOMweb plugin is not installed (Debian: orthanc orthanc-dicomweb)")
-    made = orthanc.Orthanc(tmp_path_factory.mktemp("orthanc"))
+    us = {"AET": "ICHSCOPE", "Host": "127.0.0.1", "Port": orthanc.free_port()}
+    allowed = {f"Allow{what}": True for what in ("Find", "Get", "Move", "StorageCommitment")}
+    made = orthanc.Orthanc(tmp_path_factory.mktemp("orthanc"), peers={"us": us | allowed})
     made.start()
     yield made
     made.stop()

@@ -15,8 +15,9 @@ from pynetdicom import AE
 from ichscope import phantom
 from ichscope.batch.watch import Queue
 from ichscope.batch.work_items import Place
-from ichscope.pacs import receiving
-from ichscope.pacs.receiving import ReceivedInbox, Receiver, ReceiverSettings, receiver_settings
+from ichscope.pacs import entity as entities
+from ichscope.pacs.entity import DicomSettings
+from ichscope.pacs.receiving import ReceivedInbox, Receiver, receiver_settings
 from ichscope.pacs.servers import PacsError
 from ichscope.settings_file import SettingsError
 from ichscope.store import Store
@@ -37,7 +38,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def receiver(store: Store, said: list[str]) -> Iterator[Receiver]:
-    made = Receiver(ReceiverSettings(port=free_port(), senders=SENDERS), store.keys, said.append)
+    made = Receiver(DicomSettings(port=free_port(), senders=SENDERS), store.keys, said.append)
     made.start()
     yield made
     made.stop()
@@ -116,7 +117,7 @@ def test_an_association_that_breaks_off_leaves_the_others(receiver: Receiver, fi
 def test_what_has_no_end_is_ended(
     receiver: Receiver, files: list[Path], said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiving, "MAX_FILE_BYTES", 500)
+    monkeypatch.setattr(entities, "MAX_FILE_BYTES", 500)
     assert dcmtk("storescu", receiver, files[0]) != 0
     assert "was refused" in said[0]
     monkeypatch.undo()
@@ -210,7 +211,7 @@ def test_settings_that_are_not_understood_are_said(tmp_path: Path, text: str, sa
 
 def test_a_port_that_is_taken_is_said(receiver: Receiver, store: Store) -> None:
     before = tempfile.tempdir
-    second = Receiver(ReceiverSettings(port=receiver.port, senders=SENDERS), store.keys)
+    second = Receiver(DicomSettings(port=receiver.port, senders=SENDERS), store.keys)
     with pytest.raises(PacsError, match="DICOM cannot be received at port"):
         second.start()
     assert tempfile.tempdir == before
@@ -218,7 +219,7 @@ def test_a_port_that_is_taken_is_said(receiver: Receiver, store: Store) -> None:
 
 def test_what_the_whole_program_shares_is_put_back(store: Store) -> None:
     before = tempfile.tempdir
-    made = Receiver(ReceiverSettings(port=free_port(), senders=SENDERS), store.keys)
+    made = Receiver(DicomSettings(port=free_port(), senders=SENDERS), store.keys)
     made.start()
     assert tempfile.tempdir == str(made.folder / ".spool")
     made.stop()

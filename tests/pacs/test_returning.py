@@ -16,10 +16,13 @@ from ichscope import analyse, batch, phantom
 from ichscope.batch.watch import watch
 from ichscope.imaging.intake import Group, collect
 from ichscope.models.detector import Detector
+from ichscope.pacs.archives import Archive
 from ichscope.pacs.arriving import ArchiveInbox
 from ichscope.pacs.dicomweb import DicomWeb
+from ichscope.pacs.entity import DicomSettings
+from ichscope.pacs.network import DicomNetwork
 from ichscope.pacs.returning import Returns, packed, unpacked
-from ichscope.pacs.servers import DicomWebServer, PacsError
+from ichscope.pacs.servers import DicomNetworkServer, DicomWebServer, PacsError
 from ichscope.results import SeriesResult
 from ichscope.store import Store
 from tests.support import tiny_model
@@ -118,20 +121,25 @@ def test_packed_objects_are_what_they_were() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("language", ["DICOMweb", "network"])
 def test_results_stand_beside_the_images_of_a_real_archive(
-    archive: Orthanc, web: DicomWeb, store: Store, tmp_path: Path
+    archive: Orthanc, web: DicomWeb, store: Store, tmp_path: Path, language: str
 ) -> None:
     """They go back by themselves, and what comes back is no reason to analyse again."""
     tiny_model.build(tmp_path / "models", name="cranioscan")
     setup = batch.WorkerConfig(tmp_path / "models", provider="cpu")
+    title = DicomNetworkServer("hospital", "ORTHANC", "127.0.0.1", archive.dicom, commitment=True)
+    network = DicomNetwork(title, DicomSettings(port=archive.peers["us"]["Port"]))
+    place: Archive = web if language == "DICOMweb" else network
     before = {series["ID"] for series in archive.get("series?expand")}
-    for seed in (11, 12):
+    first = 11 if language == "DICOMweb" else 13
+    for seed in (first, first + 1):
         head = phantom.make("subdural", seed, slices=4, size=64)
         tags = {"StudyDate": f"{date.today():%Y%m%d}", "BodyPartExamined": "HEAD", "PatientID": f"R{seed}"}
         archive.send(phantom.to_bytes(one) for one in phantom.datasets(head, **tags))
     stop = Event()
     said: list[str] = []
-    inbox, returns = ArchiveInbox(web, quiet_s=0.1), Returns(store, web, said.append)
+    inbox, returns = ArchiveInbox(place, quiet_s=0.1), Returns(store, place, said.append)
     with batch.executor(1) as pool:
         options = {"stop": stop, "made": returns.put}
         watching = threading.Thread(target=watch, args=(inbox, store, pool, setup), kwargs=options)
@@ -153,4 +161,4 @@ def test_results_stand_beside_the_images_of_a_real_archive(
     assert len(mine) == 2
     assert all(modalities.count("SR") == modalities.count("CT") == 1 for modalities in mine)
     (post,) = store.outgoing.post()
-    assert (post.sent, post.waiting) == (2, 0)
+    assert (post.sent, post.waiting) == (2 if language == "DICOMweb" else 4, 0)

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ichscope.pacs.servers import DicomWebServer, read_servers, server
+from ichscope.pacs.entity import DicomSettings, known_as
+from ichscope.pacs.network import DicomNetwork
+from ichscope.pacs.opening import opened
+from ichscope.pacs.servers import DicomNetworkServer, DicomWebServer, read_servers, server
 from ichscope.settings_file import SettingsError
 
 WHOLE = """
@@ -42,6 +45,23 @@ def test_archives_are_named_in_a_file(file: Path) -> None:
     assert server("other", file) == other
 
 
+def test_archives_of_dicoms_network_protocol_are_named_by_their_title(file: Path) -> None:
+    file.write_text(
+        "[archives.old]\ntitle = 'PACS'\nhost = '10.0.0.9'\nport = 11112\nget = false\ncommitment = true\n"
+        "our_port = 11113\nresults = true\n[dicom]\ntitle = 'SCOPE'\naddress = '0.0.0.0'\n"
+    )
+    old = server("old", file)
+    assert old == DicomNetworkServer(
+        *("old", "PACS", "10.0.0.9"), port=11112, get=False, commitment=True, our_port=11113, results=True
+    )
+    assert isinstance(old, DicomNetworkServer)
+    assert old.address == "PACS@10.0.0.9:11112"
+    assert known_as(old, file) == DicomSettings("SCOPE", "0.0.0.0", 11113)
+    archive = opened("old", file)
+    assert isinstance(archive, DicomNetwork)
+    assert archive.server == old
+
+
 def test_where_nothing_is_named_there_is_no_archive(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ICHSCOPE_CONFIG", raising=False)
     assert read_servers() == {}
@@ -70,6 +90,15 @@ def test_the_environment_names_the_file(file: Path, monkeypatch: pytest.MonkeyPa
             "[archives.a]\nurl = 'http://h'\npassword = 'p'",
             "has password; expected one of answer_s, whole_s, results",
         ),
+        ("[archives.a]\ntitle = 'PACS'", "has a title, but no host"),
+        (
+            "[archives.a]\nhost = 'h'",
+            "has no url; expected the address of its DICOMweb service, or title, host and port",
+        ),
+        ("[archives.a]\nhost = 'h'\ntitle = 'P'\nurl = 'http://h'", "has host; expected one of"),
+        ("[archives.a]\nhost = 'h'\ntitle = 'PACS of the hospital'", "expected an AE title, 1 to 16 letters"),
+        ("[archives.a]\nhost = 'h'\ntitle = 'P'\nour_title = '\u00dc'", "has our_title = "),
+        ("[archives.a]\nhost = 'h'\ntitle = 'P'\nport = 0", "has port = 0; expected a whole number, more than 0"),
         ("[archives.a]\nurl = 3", "has url = 3; expected a text"),
         ("[archives.a]\nurl = 'http://h'\nanswer_s = 0", "has answer_s = 0; expected seconds, more than 0"),
         ("[archives.a]\nurl = 'http://h'\nanswer_s = true", "has answer_s = True"),

@@ -36,7 +36,7 @@ class Orthanc:
     folder: Path
     http: int = field(default_factory=free_port)
     dicom: int = field(default_factory=free_port)
-    peers: dict[str, list[Any]] = field(default_factory=dict)
+    peers: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
