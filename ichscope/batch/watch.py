@@ -206,9 +206,19 @@ class Inbox:
             queue.add(arrived)
         self._handled |= {path: stamps[path] for path in fresh}
 
-    def unchanged(self) -> list[Path]:
-        """What was taken and is still what it was then."""
-        return [path for path, stamp in self._stamps() if self._handled.get(path) == stamp]
+    def taken(self) -> list[Path]:
+        """What was taken, as far as the last look has found it there and no different."""
+        return list(self._handled)
+
+    def unchanged(self, path: Path) -> bool:
+        """Whether something that was taken is still what it was then.
+
+        Raises
+        ------
+        OSError
+            if it cannot be looked at
+        """
+        return _stamp(path) == self._handled.get(path)
 
     def _stamps(self) -> Iterator[tuple[Path, str]]:
         for path in sorted(self.folder.iterdir(), key=lambda path: natural_order(path.name)):

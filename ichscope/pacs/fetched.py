@@ -73,12 +73,16 @@ def fetched(archive: Archive, studies: Sequence[FoundStudy], keys: Pseudonymiser
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def not_open(folders: Sequence[Path], queue: Queue) -> list[Path]:
+    """Folders of which nothing is still to be analysed, or has failed and may be tried again."""
+    needed = {path for task in queue.open() for path in _paths(task)} if folders else set()
+    return [folder for folder in folders if not any(path == folder or folder in path.parents for path in needed)]
+
+
 def remove_unless_open(folders: Sequence[Path], queue: Queue) -> None:
     """Remove folders of which nothing is still to be analysed, or has failed and may be tried again."""
-    needed = {path for task in queue.open() for path in _paths(task)} if folders else set()
-    for folder in folders:
-        if not any(path == folder or folder in path.parents for path in needed):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in not_open(folders, queue):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _paths(task: Task) -> list[Path]:

@@ -30,7 +30,7 @@ from ichscope.pacs.entity import (
     Say,
     dicom_settings,
 )
-from ichscope.pacs.fetched import remove_unless_open
+from ichscope.pacs.fetched import not_open
 from ichscope.pacs.servers import PacsError
 from ichscope.settings_file import SETTING, SettingsError
 from ichscope.store.pseudonymiser import Pseudonymiser
@@ -90,7 +90,7 @@ class Receiver:
         tempfile.tempdir = str(make(spool))
         _config.STORE_RECV_CHUNKED_DATASET = True
         try:
-            self._listener.start([(evt.EVT_C_STORE, self._store), REPORTS.handler])
+            self._listener.start([(evt.EVT_C_STORE, self._store), (evt.EVT_CONN_CLOSE, _broken_off), REPORTS.handler])
         except PacsError:
             self.stop()
             raise
@@ -137,6 +137,14 @@ class Receiver:
             path.replace(make(folder) / f"{short_hash(instance)}.dcm")
 
 
+def _broken_off(event: Event) -> None:
+    """Remove what has come of an instance in whose middle an association ended; pynetdicom leaves it there."""
+    message = event.assoc.dimse.message
+    if message is not None and message._data_set_file is not None:
+        message._data_set_file.close()
+        Path(message._data_set_file.name).unlink(missing_ok=True)
+
+
 class ReceivedInbox(Inbox):
     """What a receiver has received: a study is taken once it is quiet, and removed when it is analysed."""
 
@@ -152,6 +160,7 @@ class ReceivedInbox(Inbox):
     def take(self, queue: Queue) -> None:
         """Queue what has become quiet, and remove what is analysed."""
         super().take(queue)
-        with self._receiver.placing:  # nothing comes between the look and the removal
-            done = [path for path in self.unchanged() if path.is_dir()]
-            remove_unless_open(done, queue)
+        for folder in not_open([path for path in self.taken() if path.is_dir()], queue):
+            with self._receiver.placing:  # nothing comes between the look and the removal
+                if self.unchanged(folder):
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -469,3 +469,28 @@ def test_a_receiver_takes_what_is_reported_to_its_port(archive: Orthanc, home: P
     finally:
         receiver.stop()
         store.close()
+
+
+def test_over_tls_both_show_who_they_are(tmp_path: Path, home: Path) -> None:
+    """A receiver of ours is the peer; a caller that says nothing holds up nobody else."""
+    file = tmp_path / "both.pem"
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "-", "-days", "2"]
+    file.write_bytes(subprocess.run(["openssl", "req", "-x509", *names, *made], capture_output=True, check=True).stdout)
+    ours: dict[str, Any] = {"certificate": str(file), "ca": str(file)}
+    store = Store.open(home=home)
+    receiver = Receiver(DicomSettings(port=free_port(), senders={"CT1": "127.0.0.1"}, **ours), store.keys)
+    receiver.start()
+    server, us = DicomNetworkServer("tls", "ICHSCOPE", "127.0.0.1", receiver.port), DicomSettings(title="CT1")
+    try:
+        with socket.create_connection(("127.0.0.1", receiver.port)):
+            DicomNetwork(replace(server, **ours), us).echo()
+        for wrong in ({"ca": str(file)}, {}):
+            with pytest.raises(PacsError, match=r"^tls: (cannot be reached, or broke off|no answer)"):
+                DicomNetwork(replace(server, **wrong), us).echo()
+        with pytest.raises(PacsError, match="files for TLS that its settings name cannot be used"):
+            DicomNetwork(replace(server, ca=str(tmp_path)), us).echo()
+        DicomNetwork(replace(server, **ours), us).echo()
+    finally:
+        receiver.stop()
+        store.close()

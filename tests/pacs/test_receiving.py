@@ -5,11 +5,27 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 from pynetdicom import AE
 
 from ichscope import phantom
@@ -21,6 +37,7 @@ from ichscope.pacs.receiving import ReceivedInbox, Receiver, receiver_settings
 from ichscope.pacs.servers import PacsError
 from ichscope.settings_file import SettingsError
 from ichscope.store import Store
+from tests.encoders import encode
 from tests.support.orthanc import free_port
 
 SENDERS = {"CT1": "127.0.0.1", "AWAY": "10.9.8.7"}
@@ -94,12 +111,67 @@ def test_strangers_are_refused(
     assert dcmtk("echoscu", receiver) == 0
 
 
-@pytest.mark.parametrize("proposed", ["-xs", "-xv", "-xt", "-xb", "-xi"])
-def test_any_transfer_syntax_may_be_sent(receiver: Receiver, files: list[Path], proposed: str) -> None:
-    """JPEG lossless, JPEG 2000, JPEG-LS, big endian and implicit: dcmtk proposes it, and sends what it has."""
-    assert dcmtk("storescu", receiver, proposed, files[0]) in (0, 1)
+@pytest.mark.parametrize(
+    ("proposed", "syntax"),
+    [
+        ("-xi", ImplicitVRLittleEndian),
+        ("-xe", ExplicitVRLittleEndian),
+        ("-xb", ExplicitVRBigEndian),
+        ("-xd", DeflatedExplicitVRLittleEndian),
+        ("-xs", JPEGLosslessSV1),
+        ("-xx", JPEGExtended12Bit),
+        ("-xt", JPEGLSLossless),
+        ("-xu", JPEGLSNearLossless),
+        ("-xv", JPEG2000Lossless),
+        ("-xw", JPEG2000),
+        ("-xr", RLELossless),
+    ],
+    ids=[
+        *("implicit", "explicit", "big endian", "deflated", "JPEG lossless", "JPEG 12 bit"),
+        *("JPEG-LS", "JPEG-LS near lossless", "JPEG 2000 lossless", "JPEG 2000", "RLE"),
+    ],
+)
+def test_every_transfer_syntax_comes_as_it_was_sent(
+    receiver: Receiver, files: list[Path], proposed: str, syntax: UID
+) -> None:
+    """Of those without compression dcmtk sends any that it has proposed."""
+    before = files[0].read_bytes()
+    files[0].write_bytes(encode(before, syntax))
+    assert dcmtk("storescu", receiver, proposed, files[0]) == 0
+    (came,) = received(receiver)
+    one, other = pydicom.dcmread(files[0]), pydicom.dcmread(came)
+    if syntax.is_encapsulated:
+        assert other.file_meta.TransferSyntaxUID == syntax
+        assert other.PixelData == one.PixelData
+    else:
+        assert (other.pixel_array == pydicom.dcmread(BytesIO(before)).pixel_array).all()
+
+
+def test_a_sender_that_is_killed_in_the_middle_of_a_file_leaves_nothing(
+    receiver: Receiver, files: list[Path], tmp_path: Path
+) -> None:
+    if not shutil.which("storescu"):
+        pytest.skip("storescu is not installed (Debian: dcmtk)")
+    large = pydicom.dcmread(files[0])
+    large.Rows = large.Columns = 4096
+    large.PixelData = bytes(2 * 4096 * 4096)
+    large.save_as(tmp_path / "large.dcm")
+    command = ["storescu", "-aet", "CT1", "-aec", "ICHSCOPE", "127.0.0.1", str(receiver.port), tmp_path / "large.dcm"]
+    sender, spool = subprocess.Popen(command), receiver.folder / ".spool"
+    assert until(lambda: any(spool.iterdir()))
+    sender.kill()
+    sender.wait()
+    assert until(lambda: not any(spool.iterdir()))
+    assert received(receiver) == []
     assert dcmtk("storescu", receiver, files[1]) == 0
-    assert received(receiver)
+    assert len(received(receiver)) == 1
+
+
+def until(so: Callable[[], bool], seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while not so() and time.monotonic() < end:
+        time.sleep(0.002)
+    return so()
 
 
 def test_an_association_that_breaks_off_leaves_the_others(receiver: Receiver, files: list[Path]) -> None:
@@ -120,6 +192,7 @@ def test_what_has_no_end_is_ended(
     monkeypatch.setattr(entities, "MAX_FILE_BYTES", 500)
     assert dcmtk("storescu", receiver, files[0]) != 0
     assert "was refused" in said[0]
+    assert until(lambda: not any((receiver.folder / ".spool").iterdir()))
     monkeypatch.undo()
     assert dcmtk("storescu", receiver, files[0]) == 0
 
