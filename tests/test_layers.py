@@ -20,7 +20,7 @@ LAYERS = (
     ("evaluation", "monitor", "batch", "escalation"),
     ("tabular", "hl7"),
     ("store",),
-    ("analyse", "objects"),
+    ("analyse", "objects", "deidentify"),
     ("results", "models"),
     ("imaging", "metrics", "phantom", "access"),
     # "" is `ichscope` itself, which says the version

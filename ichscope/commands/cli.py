@@ -13,6 +13,7 @@ from ichscope.commands import (
     accounts,
     audit,
     batch,
+    deidentify,
     dicom_objects,
     dicom_reviews,
     escalate,
@@ -255,6 +256,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(pacs.app, name="pacs")
 app.add_typer(hl7.app, name="hl7")
 app.add_typer(escalate.app)
+app.add_typer(deidentify.app)
 
 
 @app.command("providers")
