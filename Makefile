@@ -12,9 +12,12 @@ RUN_EXTRAS := --extra dashboard --extra pacs --extra postgres --extra cluster --
 # Deque's accessibility checks, which the browser tests run on every page.
 AXE_VERSION := 4.14.1
 AXE := .cache/axe/.installed-$(AXE_VERSION)
+# By which viewers in browsers (OHIF) read DICOM: a test reads our objects with it.
+DCMJS_VERSION := 0.52.2
+DCMJS := .cache/dcmjs/.installed-$(DCMJS_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo install axe test coverage docs lint format lock upgrade sbom wheelhouse clean
+.PHONY: help run demo install axe dcmjs test coverage docs lint format lock upgrade sbom wheelhouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +33,9 @@ install: $(VENV)/.all-installed ## Install everything: dashboard, training, docu
 
 axe: $(AXE) ## Install axe-core, with which the browser tests look at every page
 
-test: lint $(AXE) ## Check style, types and behaviour (everything, a process a core)
+dcmjs: $(DCMJS) ## Install dcmjs, with which a test reads our DICOM objects as viewers do
+
+test: lint $(AXE) $(DCMJS) ## Check style, types and behaviour (everything, a process a core)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 docs: $(VENV)/.all-installed ## Build the documentation to site/; warnings and broken links are errors
@@ -73,6 +78,11 @@ $(AXE):
 	@mkdir -p $(@D)
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) axe-core@$(AXE_VERSION) && touch $@ || \
 		echo "No axe-core, so the tests do not look at the pages with it. It needs npm (Debian: apt-get install npm)."
+
+$(DCMJS):
+	@mkdir -p $(@D)
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(@D) dcmjs@$(DCMJS_VERSION) && touch $@ || \
+		echo "No dcmjs, so no test reads our DICOM objects with it. It needs npm (Debian: apt-get install npm)."
 
 # A stamp newer than what an installation depends on means that nothing is left to do.
 $(VENV)/.run-installed: deploy/install.sh pyproject.toml requirements-run.lock
