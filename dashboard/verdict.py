@@ -10,7 +10,7 @@ from dashboard.text import sentence
 from ichscope.imaging.findings import Status
 from ichscope.labels import DISPLAY_NAMES
 from ichscope.reporting.figures.theme import number
-from ichscope.results import ModelResult, SeriesResult, StudyResult, top_slices
+from ichscope.results import ModelResult, SeriesResult, StudyResult, deciding, top_slices
 
 DISAGREE = "The models disagree: read with care."
 _ORDER = ("flagged", "clear", "none")
@@ -26,14 +26,16 @@ class Verdict:
 
 
 def verdict(result: SeriesResult) -> Verdict:
-    """What the page says first. One model that flags is enough to flag: a miss costs more than a look."""
+    """What the page says first. Where no model decides, one that flags is enough: a miss costs more than a look."""
     models = ordered(result)
     if result.status == Status.NOT_ANALYSED or not models:
         return Verdict("none", "NOT ANALYSED", (reasons(result) or "No model is installed.",))
     flagging = [model for model in models if model.flagged]
     others = [model for model in models if not model.flagged]
-    if not flagging:
-        who = f"Below threshold: {_with_numbers(models)}."
+    if not result.flagged:
+        who = f"Below threshold: {_with_numbers(others)}."
+        if flagging:
+            who = f"{who} {_with_numbers(flagging)} flags it, as a second opinion. {DISAGREE}"
         return Verdict("clear", "Not flagged", (who, f"This does not rule out a haemorrhage. {_points(models)}"))
     who = f"Flagged by {_with_numbers(flagging)}"
     if others:
@@ -48,7 +50,7 @@ def _with_numbers(models: Sequence[ModelResult]) -> str:
 
 
 def _where(flagging: Sequence[ModelResult]) -> str:
-    along = flagging[0].slice_probability["any"]
+    along = deciding(flagging)[0].slice_probability["any"]
     subtypes = dict.fromkeys(DISPLAY_NAMES[label] for model in flagging for label in positive_subtypes(model))
     named = f" {'Subtypes' if len(subtypes) > 1 else 'Subtype'}: {', '.join(subtypes)}." if subtypes else ""
     place = f"Highest on slice {top_slices(along, 1)[0] + 1} of {len(along)}." if len(along) > 1 else "Single slice."

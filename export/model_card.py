@@ -172,6 +172,8 @@ def _operating_points(card: ModelCard) -> str:
     header = ["point", "threshold on any", "sensitivity", "specificity", f"PPV {at}", f"NPV {at}"]
     subtypes = ", ".join(f"{label} {value:.3f}" for label, value in card.thresholds.items() if label != "any")
     text = f"{table(header, rows)}\n\nIn force: {card.default_point}. {card.default_reason}"
+    if card.decides:
+        text += " This model decides whether a study is flagged; others beside it are second opinions."
     if chosen := card.metrics.chosen_on:
         counts = "; ".join(
             f"{name}: " + ", ".join(f"{count} of {source}" for source, count in sources.items())

@@ -58,8 +58,10 @@ class ParityError(Exception):
     """The ONNX files do not give what Keras gives, or cannot be used."""
 
 
-def export(runs: Path, target: Path, version: str) -> ModelCard:
+def export(runs: Path, target: Path, version: str, decides: bool = False) -> ModelCard:
     """Convert, compare and publish the final run of a model.
+
+    decides : whether its word on any haemorrhage is the study's, before that of models beside it
 
     Raises
     ------
@@ -77,7 +79,7 @@ def export(runs: Path, target: Path, version: str) -> ModelCard:
         _keep_unchanged(target / ENCODER_FILE, built / ENCODER_FILE)
         parity = check_parity(encoder, head, built, half)
         card = _card(config, metrics, built, version, parity, file_sha256(encoder_weights(runs, config)))
-        card = _share_encoder(card, target, built)
+        card = replace(_share_encoder(card, target, built), decides=decides)
         card.write(built)
         (built / "README.md").write_text(readme(card), encoding="utf-8")
         if target.exists():
@@ -250,6 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, help="the runs of a model, such as runs/cranioscan")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where model folders are")
     parser.add_argument("--version", required=True, help="version of the model, for its card")
+    parser.add_argument("--decides", action="store_true", help="its word is the study's; others are second opinions")
     options = parser.parse_args(arguments)
     final = options.runs / _FINAL
     for path in (final / CONFIG_FILE, final / HEAD_WEIGHTS, options.runs / METRICS_FILE):
@@ -260,7 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{path}: expected a finished and measured run, found no such file")
     target = options.models / config["model"]
     try:
-        card = export(options.runs, target, options.version)
+        card = export(options.runs, target, options.version, options.decides)
     except (ParityError, providers.ProviderError, ModelError, onnx.checker.ValidationError, ValueError) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1

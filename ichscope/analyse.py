@@ -269,6 +269,7 @@ def _model_result(detector: Detector, seen: Seen, prediction: Prediction, second
         evidence=seen.by_slice(prediction.evidence[..., card.labels.index("any")]),
         encoder_sha256=card.sha256[ENCODER_FILE],
         head_sha256=card.sha256[HEAD_FILE],
+        decides=card.decides,
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class ModelResult:
     evidence : (slices, h, w) float32, 0 to 1, of any haemorrhage, over SeriesResult.box
     seconds : of this model alone
     encoder_sha256, head_sha256 : of the files that gave the result, as their card had them when they were loaded
+    decides : whether its word on any haemorrhage is the study's, and other models' are second opinions
     """
 
     name: str
@@ -61,6 +62,7 @@ class ModelResult:
     evidence: NDArray[np.float32]
     encoder_sha256: str = ""
     head_sha256: str = ""
+    decides: bool = False
 
     @property
     def threshold(self) -> float:
@@ -84,6 +86,20 @@ class ModelResult:
             and label in self.thresholds
             and reaches(self.probability[label], self.thresholds[label])
         )
+
+
+class _Decider(Protocol):
+    @property
+    def decides(self) -> bool: ...
+
+
+_Some = TypeVar("_Some", bound=_Decider)
+
+
+def deciding(models: Iterable[_Some]) -> list[_Some]:
+    """Those whose word on any haemorrhage counts: the ones that decide; all, where none does."""
+    every = list(models)
+    return [model for model in every if model.decides] or every
 
 
 class Role(StrEnum):
@@ -129,6 +145,11 @@ class SeriesResult:
     volume: Series | None = None
 
     @property
+    def flagged(self) -> bool:
+        """Whether a model flags it whose word counts."""
+        return any(model.flagged for model in deciding(self.models.values()))
+
+    @property
     def left_to_another(self) -> bool:
         """Whether no model was asked, because another series speaks for the study; that is no failure."""
         return any(finding.code == OTHER_SERIES for finding in self.findings)
@@ -153,6 +174,7 @@ class SeriesResult:
             "provider": model.provider,
             "seconds": round(model.seconds, 4),
             "flagged": model.flagged,
+            "decides": model.decides,
             "threshold": model.threshold,
             "operating_point": model.operating_point,
             "thresholds": model.thresholds,
@@ -197,8 +219,8 @@ class StudyResult:
 
     @property
     def flagged(self) -> bool:
-        """Whether any model flags the study."""
-        return any(model.flagged for model in self.speaks.models.values())
+        """As of the series that speaks."""
+        return self.speaks.flagged
 
     def to_json(self) -> list[dict[str, Any]]:
         """Give an entry a series, in the form that `ichscope analyse --json` promises."""

@@ -19,7 +19,7 @@ from dashboard.verdict import ordered
 from ichscope.imaging.series import Series
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.reporting.figures.theme import LABEL_COLOURS, SHORT_NAMES
-from ichscope.results import ModelResult, SeriesResult, top_slices
+from ichscope.results import ModelResult, SeriesResult, deciding, top_slices
 
 TOP_SLICES = 5
 # The browser holds the volume once and Streamlit refuses messages of 200 MB.
@@ -94,8 +94,7 @@ def _series_header(result: SeriesResult, series: Series, hu: NDArray[np.int16], 
 
 
 def _model_header(result: SeriesResult, models: list[ModelResult]) -> dict[str, Any]:
-    suspicious = most_suspicious(models[0]) if models else []
-    flagged = any(model.flagged for model in models)
+    suspicious = most_suspicious(deciding(models)[0]) if models else []
     box = result.box
     return {
         "labels": [
@@ -117,8 +116,8 @@ def _model_header(result: SeriesResult, models: list[ModelResult]) -> dict[str, 
         ],
         "box": [box.left, box.top, box.width, box.height] if box else None,
         "top": suspicious,
-        "flagged": flagged,
-        "start": suspicious[0] if flagged else len(result.slices) // 2,
+        "flagged": result.flagged,
+        "start": suspicious[0] if result.flagged else len(result.slices) // 2,
     }
 
 

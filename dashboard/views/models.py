@@ -72,6 +72,8 @@ def _providers() -> dict[str, str]:
 def _model(store: Store, folder: str, card: ModelCard, provider: str, history: list[Adjustment]) -> None:
     own = {label: change for (_, version, label), change in in_force(history).items() if version == card.version}
     st.markdown(f"**{plain(card.name)} {plain(card.version)}.** {plain(card.description)}")
+    if card.decides:
+        st.write("It decides whether a study is flagged; other models are second opinions.")
     left, right = st.columns(2, gap="medium")
     with left:
         st.header("Thresholds in force")

@@ -47,6 +47,7 @@ class ModelCard:
     encoder_weights : SHA-256 of the trained weights of the encoder: models with the same one have the same features
     int8 : of encoder.int8.onnx, where there is one: its hash, and what it changes on patients held back
     encoder_of : the model in the folder beside this one whose encoder it runs; "" with an encoder.onnx of its own
+    decides : whether its word on any haemorrhage is the study's, and other models' are second opinions
     failures : synthetic studies that are judged wrongly, each with what `ichscope phantom` needs to make it
     """
 
@@ -70,6 +71,7 @@ class ModelCard:
     encoder_weights: str = ""
     int8: Int8 | None = None
     encoder_of: str = ""
+    decides: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
@@ -115,8 +117,9 @@ class ModelCard:
         """Write card.json into a model folder."""
         values = to_plain(self)
         values |= {name: values[name] or {} for name in ("parity", "int8")}
-        if not self.encoder_of:
-            del values["encoder_of"]
+        for name in ("encoder_of", "decides"):
+            if not values[name]:
+                del values[name]
         text = json.dumps(values, indent=2, ensure_ascii=False)
         (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 

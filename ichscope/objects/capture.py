@@ -13,7 +13,7 @@ from ichscope.objects.content import WARNING, key_slices, models_of, plain, reas
 from ichscope.objects.making import CAPTURE, Making
 from ichscope.objects.page import Tile, page
 from ichscope.objects.refusal import ObjectError
-from ichscope.results import ModelResult, SeriesResult
+from ichscope.results import ModelResult, SeriesResult, deciding
 
 _MOST_REASONS = 3
 
@@ -53,8 +53,7 @@ def capture(result: SeriesResult, making: Making) -> FileDataset:
 
 
 def _title(result: SeriesResult) -> str:
-    flagged = any(model.flagged for model in result.models.values())
-    return "Flagged: possible haemorrhage" if flagged else "Not flagged; this does not rule out a haemorrhage"
+    return "Flagged: possible haemorrhage" if result.flagged else "Not flagged; this does not rule out a haemorrhage"
 
 
 def _lines(result: SeriesResult) -> list[str]:
@@ -75,7 +74,8 @@ def _line(model: ModelResult) -> str:
 
 
 def _tile(result: SeriesResult, volume: Series, box: Box, index: int) -> Tile:
-    model = next((model for model in models_of(result) if model.flagged), models_of(result)[0])
+    models = deciding(models_of(result))
+    model = next((model for model in models if model.flagged), models[0])
     sides = volume.orientation is not None and is_axial(volume.orientation)
     along = model.slice_probability["any"]
     caption = f"Slice {index + 1} of {len(along)}: {model.name} {along[index]:.2f}"

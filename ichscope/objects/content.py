@@ -12,7 +12,7 @@ from ichscope import __version__
 from ichscope.imaging.findings import Status
 from ichscope.objects.headers import Headers
 from ichscope.objects.refusal import ObjectError
-from ichscope.results import ModelResult, SeriesResult, top_slices
+from ichscope.results import ModelResult, SeriesResult, deciding, top_slices
 
 # A study has few slices that are worth a look; more than these make no page and no list that anybody reads.
 MOST_SLICES = 6
@@ -42,9 +42,10 @@ def models_of(result: SeriesResult) -> list[ModelResult]:
 def key_slices(result: SeriesResult) -> list[int]:
     """The slices that the models together find most suspicious, the most suspicious first.
 
-    Those of the highest probability of any haemorrhage, of whichever model that flags the study, or of any.
+    Those of the highest probability of any haemorrhage, of whichever model that flags the study, or of any; of those
+    models whose word counts.
     """
-    models = models_of(result)
+    models = deciding(models_of(result))
     asked = [model for model in models if model.flagged] or models
     return top_slices(np.max([model.slice_probability["any"] for model in asked], axis=0), MOST_SLICES)
 

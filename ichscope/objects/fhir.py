@@ -21,7 +21,7 @@ from ichscope.labels import LABELS
 from ichscope.objects.codes import FINDINGS, HEAD_CT, SCHEME, THRESHOLD
 from ichscope.objects.content import WARNING, models_of
 from ichscope.objects.refusal import ObjectError
-from ichscope.results import ModelResult, SeriesResult, StudyResult
+from ichscope.results import ModelResult, SeriesResult, StudyResult, deciding
 
 # What FHIR calls the code systems that DICOM names by their designators.
 _SYSTEMS: Final = {"SCT": "http://snomed.info/sct", "DCM": "http://dicom.nema.org/resources/ontology/DCM"}
@@ -87,7 +87,7 @@ def _common(result: SeriesResult, about: About, at: str) -> dict[str, Any]:
 def _report(
     result: SeriesResult, about: About, observations: list[dict[str, Any]], common: dict[str, Any], at: str
 ) -> dict[str, Any]:
-    seen = [model.name for model in models_of(result) if model.flagged]
+    seen = [model.name for model in deciding(models_of(result)) if model.flagged]
     words = f"{', '.join(seen)}: signs of intracranial haemorrhage" if seen else "No model is above its threshold"
     limits = [f"Limited: {' '.join(result.reasons)}"] if result.status == Status.LIMITED else []
     report = {

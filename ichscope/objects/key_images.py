@@ -8,7 +8,7 @@ from pydicom.dataset import FileDataset
 from ichscope.objects import codes
 from ichscope.objects.content import WARNING, key_slices, models_of
 from ichscope.objects.making import KEY_IMAGES, MAKER, Making
-from ichscope.results import SeriesResult
+from ichscope.results import SeriesResult, deciding
 
 
 def key_images(result: SeriesResult, making: Making) -> FileDataset:
@@ -36,6 +36,6 @@ def key_images(result: SeriesResult, making: Making) -> FileDataset:
 
 
 def _description(result: SeriesResult, slices: int) -> str:
-    flagging = " and ".join(model.name for model in models_of(result) if model.flagged)
+    flagging = " and ".join(model.name for model in deciding(models_of(result)) if model.flagged)
     many = f"The {slices} slices" if slices > 1 else "The slice"
     return f"{WARNING}. {many} with the highest probability of haemorrhage by {flagging} of {MAKER}."

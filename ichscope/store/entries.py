@@ -62,6 +62,7 @@ def _add_result(session: Session, series: int, model: ModelResult, now: datetime
             operating_point=model.operating_point,
             threshold=float(model.threshold),
             flagged=bool(model.flagged),
+            decides=model.decides,
             **{
                 f"probability_{label}": float(model.probability[label])
                 for label in LABELS
@@ -83,7 +84,7 @@ def packed(values: Sequence[Any], kind: str) -> bytes:
 def summarise(session: Session, study: Study) -> None:
     """Put what the speaking series' current results say into the columns that the worklist sorts and filters by."""
     rows = session.scalars(select(Result).where(Result.series_id == study.series_id, Result.current)).all()
-    opinions = [priority.Opinion(row.flagged, probabilities(row), row.thresholds) for row in rows]
+    opinions = [priority.Opinion(row.flagged, probabilities(row), row.thresholds, row.decides) for row in rows]
     study.models = "|" + "".join(f"{row.model}|{row.model} {row.version}|" for row in rows)
     study.priority = priority.priority(opinions)
     study.score = priority.score(opinions)

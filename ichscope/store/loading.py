@@ -86,6 +86,7 @@ class ResultLoader:
             evidence=np.zeros((slices, 1, 1), np.float32) if evidence is None else evidence,
             encoder_sha256=row.encoder_sha256,
             head_sha256=row.head_sha256,
+            decides=row.decides,
         )
 
     def _series(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ichscope.labels import LABELS
+from ichscope.results import deciding
 
 Priority = Literal["likely", "uncertain", "disagree", "not analysed", "negative"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("likely", "uncertain", "disagree", "not analysed", "negative")
@@ -19,24 +20,29 @@ _SMALLEST = 1e-6
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one model says of one study: probabilities and thresholds by label."""
+    """What one model says of one study: probabilities and thresholds by label, and whether it decides."""
 
     flagged: bool
     probability: Mapping[str, float]
     thresholds: Mapping[str, float]
+    decides: bool = False
 
 
 def priority(opinions: Sequence[Opinion]) -> Priority:
     """Where a study belongs. Without an opinion it was not analysed."""
     if not opinions:
         return "not analysed"
-    sure = [opinion for opinion in opinions if abs(_margin(opinion)) >= math.log(UNSURE_ODDS)]
-    flags = {opinion.flagged for opinion in sure}
+    decisive = deciding(opinions)
+    flags = {opinion.flagged for opinion in opinions if _is_sure(opinion)}
     if len(flags) == 2:
         return "disagree"
     if flags == {True}:
-        return "likely"
-    return "negative" if len(sure) == len(opinions) else "uncertain"
+        return "likely" if any(opinion.flagged for opinion in decisive) else "uncertain"
+    return "negative" if all(map(_is_sure, decisive)) else "uncertain"
+
+
+def _is_sure(opinion: Opinion) -> bool:
+    return abs(_margin(opinion)) >= math.log(UNSURE_ODDS)
 
 
 def _margin(opinion: Opinion) -> float:
@@ -50,8 +56,8 @@ def _log_odds(p: float) -> float:
 
 
 def score(opinions: Sequence[Opinion]) -> float | None:
-    """The highest probability of `any` among the models."""
-    return max((opinion.probability["any"] for opinion in opinions), default=None)
+    """The highest probability of `any` among the models whose word counts."""
+    return max((opinion.probability["any"] for opinion in deciding(opinions)), default=None)
 
 
 def rank(of: Priority, highest: float | None) -> float:
@@ -60,7 +66,10 @@ def rank(of: Priority, highest: float | None) -> float:
 
 
 def model_labels(opinions: Sequence[Opinion]) -> dict[str, bool | None]:
-    """By label, whether any model reaches its threshold for it; None where no model knows the label."""
+    """By label, whether a model reaches its threshold for it; None where no model knows the label.
+
+    On `any` those speak whose word counts; subtypes are of whichever model knows them.
+    """
     return {
         label: _is_positive(label, [opinion for opinion in opinions if label in opinion.probability])
         for label in LABELS
@@ -70,8 +79,9 @@ def model_labels(opinions: Sequence[Opinion]) -> dict[str, bool | None]:
 def _is_positive(label: str, opinions: Sequence[Opinion]) -> bool | None:
     if not opinions:
         return None
-    # `any` goes by the flag itself: that is what pages and files say.
-    return any(opinion.flagged if label == "any" else _reaches(opinion, label) for opinion in opinions)
+    if label == "any":  # by the flag itself: that is what pages and files say
+        return any(opinion.flagged for opinion in deciding(opinions))
+    return any(_reaches(opinion, label) for opinion in opinions)
 
 
 def _reaches(opinion: Opinion, label: str) -> bool:

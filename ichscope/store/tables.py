@@ -259,6 +259,7 @@ class Result(Base):
     operating_point: Mapped[str]
     threshold: Mapped[float]
     flagged: Mapped[bool]
+    decides: Mapped[bool] = mapped_column(default=False, server_default=false())
     probability_any: Mapped[float | None]
     probability_epidural: Mapped[float | None]
     probability_intraparenchymal: Mapped[float | None]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from dashboard.verdict import DISAGREE, agreement, in_reading_order, ordered, positive_subtypes, verdict
@@ -27,6 +29,17 @@ def test_a_contradiction_is_in_the_headline(first, second) -> None:
     assert DISAGREE in answer.lines[0]
     flagging, other = ("cranioscan", "cerebroscan") if first == HIGH else ("cerebroscan", "cranioscan")
     assert f"Flagged by {flagging} (0.900, threshold 0.500), not by {other} (0.200" in answer.lines[0]
+
+
+def test_where_a_model_decides_the_other_is_a_second_opinion() -> None:
+    decides = replace(model("cerebroscan", along=(0.1, 0.2, 0.1), labels=("any",)), decides=True)
+    other = model("cranioscan", along=(0.1, 0.9, 0.2))
+    said = verdict(result(decides, other))
+    assert (said.level, said.title) == ("clear", "Not flagged")
+    assert said.lines[0].startswith("Below threshold: cerebroscan (")
+    assert "cranioscan (" in said.lines[0]
+    assert said.lines[0].endswith(f"flags it, as a second opinion. {DISAGREE}")
+    assert verdict(result(replace(decides, thresholds={"any": 0.15}), other)).level == "flagged"
 
 
 def test_flagged_says_where_which_kind_and_at_which_operating_point() -> None:

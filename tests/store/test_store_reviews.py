@@ -7,7 +7,7 @@ import pytest
 
 from ichscope.labels import LABELS
 from ichscope.store import Filter, Saved, Store, StoreError
-from ichscope.store.priority import Opinion, model_labels, priority, rank
+from ichscope.store.priority import Opinion, model_labels, priority, rank, score
 from tests.support import results_builder as build
 from tests.support.people import review
 from tests.support.store_cases import MORNING, add, study
@@ -170,6 +170,30 @@ def opinion(p: float, threshold: float = 0.3) -> Opinion:
 )
 def test_priority(probabilities: list[float], expected: str) -> None:
     assert priority([opinion(p) for p in probabilities]) == expected
+
+
+def decisive(p: float, threshold: float = 0.3) -> Opinion:
+    return replace(opinion(p, threshold), decides=True)
+
+
+@pytest.mark.parametrize(
+    ("opinions", "expected"),
+    [
+        pytest.param([decisive(0.9), opinion(0.9)], "likely", id="both see it"),
+        pytest.param([decisive(0.9), opinion(0.29)], "likely", id="the other is unsure"),
+        pytest.param([decisive(0.9), opinion(0.01)], "disagree", id="the other is sure of none"),
+        pytest.param([decisive(0.01), opinion(0.9)], "disagree", id="the other alone is sure"),
+        pytest.param([decisive(0.29), opinion(0.9)], "uncertain", id="unsure, below its threshold"),
+        pytest.param([decisive(0.31), opinion(0.9)], "likely", id="unsure, above its threshold"),
+        pytest.param([decisive(0.31), opinion(0.01)], "uncertain", id="unsure, the other sees none"),
+        pytest.param([decisive(0.01), opinion(0.31)], "negative", id="another's doubts do not count"),
+        pytest.param([decisive(0.01), opinion(0.01)], "negative", id="neither sees any"),
+    ],
+)
+def test_the_model_that_decides_has_the_word(opinions: list[Opinion], expected: str) -> None:
+    assert priority(opinions) == expected
+    assert score(opinions) == opinions[0].probability["any"]
+    assert model_labels(opinions)["any"] is opinions[0].flagged
 
 
 def test_rank_goes_by_priority_then_score() -> None:
