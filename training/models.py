@@ -67,7 +67,7 @@ class Architecture:
 
 ARCHITECTURES: Final = {
     "cranioscan": Architecture("resnet50", "transformer", LABELS),
-    "cerebroscan": Architecture("resnet50", "lstm", ("any",)),
+    "cerebroscan": Architecture("mobilenetv2", "lstm", ("any",)),
 }
 
 

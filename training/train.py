@@ -223,7 +223,8 @@ def _config(options: argparse.Namespace, data: Split, run: Path) -> dict[str, An
         recipe = replace(recipe, head_steps=_REHEARSED_HEAD_STEPS, copies=1)
     return own | {
         "backbone": options.backbone or architecture.backbone,
-        "encoder_labels": own["labels"],
+        # What kind of bleed it is teaches where one is, also where the head only says whether there is any.
+        "encoder_labels": learnable(data, LABELS),
         "recipe": asdict(replace(recipe, phases=phases)),
         "training_data": provenance(data, pretrained=options.backbone_weights != "none"),
     }
@@ -266,7 +267,7 @@ def _distribute() -> None:
 
 def train_encoder(run: Path, config: dict[str, Any], data: Split, options: argparse.Namespace) -> None:
     """Fit the slice encoder, phase by phase, to encoder.weights.h5."""
-    labels = config["labels"]
+    labels = config["encoder_labels"]
     studies = [*data.training, *data.training_implants]
     strength = augment.NONE if config["without"] == "augmentation" else augment.DEFAULT
     weights = None if options.backbone_weights == "none" else options.backbone_weights

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ichscope.labels import LABELS
+
 keras = pytest.importorskip("keras")
 train = pytest.importorskip("training.train")
 models = pytest.importorskip("training.models")
@@ -66,6 +68,12 @@ def test_another_models_encoder_brings_its_labels_and_data(tmp_path: Path) -> No
     assert len(begun["encoder_labels"]) == 6
     assert begun["training_data"] == [{"name": "theirs"}]
     assert begun["recipe"] == json.loads(json.dumps(theirs["recipe"]))
+
+
+def test_an_encoder_learns_every_label_for_a_head_that_gives_one() -> None:
+    options = train._parse(["cerebroscan", "--backbone-weights", "none"])
+    begun = train._config(options, NOBODY, Path("none"))
+    assert (begun["backbone"], begun["labels"], begun["encoder_labels"]) == ("mobilenetv2", ("any",), LABELS)
 
 
 @pytest.fixture(scope="module")
