@@ -265,7 +265,7 @@ def test_json_is_what_programs_rely_on(bleeding: Phantom, detectors: dict[str, D
     for name, labels in (("cranioscan", LABELS), ("cerebroscan", ("any",))):
         model = entry["models"][name]
         assert set(model) == {
-            *("version", "provider", "seconds", "flagged", "threshold", "operating_point", "thresholds"),
+            *("version", "provider", "seconds", "flagged", "decides", "threshold", "operating_point", "thresholds"),
             *("probability", "per_slice"),
         }
         assert (model["version"], model["provider"]) == ("0.0.1-test", "CPU fp32")

@@ -41,6 +41,7 @@ class ModelAnswer(BaseModel):
     provider: str
     seconds: float
     flagged: bool
+    decides: bool = Field(description="Whether its word on any haemorrhage is the study's.")
     threshold: float
     operating_point: str
     thresholds: Probability

@@ -48,6 +48,7 @@ _SERIES = {
     "models": {
         "cranioscan": {
             **_MODEL,
+            "decides": False,
             "provider": "OpenVINO",
             "seconds": 0.21,
             "operating_point": "Youden",
