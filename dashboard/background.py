@@ -11,12 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from dashboard.deliveries import Deliveries
 from dashboard.upload_queue import UploadQueue
 from ichscope import batch
 from ichscope.access import Actor, Right, Role, Via, acting_as
 from ichscope.access.events import Action
-from ichscope.batch import BatchError, Throughput, WorkerConfig, demo
+from ichscope.batch import ARCHIVE, BatchError, Throughput, WorkerConfig, demo
+from ichscope.batch.discovery import Fetch
 from ichscope.models.card import ModelError
+from ichscope.settings_file import SettingsError
 from ichscope.store import Job, Store, StoreDamagedError, StoreError
 from ichscope.store.jobs import CONTENT, LEASE
 
@@ -71,6 +74,7 @@ class Background:
         self._lock, self._one_at_a_time = threading.Lock(), threading.Lock()
         self._wake, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._deliveries = Deliveries(store, self._closed)
 
     # ---- for the pages -------------------------------------------------------------------------------------
 
@@ -160,6 +164,28 @@ class Background:
         self.ask(job)
         return job
 
+    def fetch(self, archive: str, studies: Iterable[str]) -> int:
+        """Have studies of an archive fetched and analysed; gives the job.
+
+        Parameters
+        ----------
+        archive : its name in the file of settings
+        studies : their UIDs
+
+        Raises
+        ------
+        OSError, StoreError
+            as `upload`
+        """
+        upload_id = self.uploads.keep(())
+        try:
+            job = batch.begin_asked(self.store, archive, studies, {_UPLOAD_ID: upload_id})
+        except StoreError:
+            self.uploads.remove(upload_id)
+            raise
+        self.ask(job)
+        return job
+
     def analyse_series(self, series: int) -> int:
         """Have a stored series analysed that no model has judged; gives the job.
 
@@ -220,6 +246,7 @@ class Background:
         self._wake.set()
         if (thread := self._thread) is not None:
             thread.join()
+        self._deliveries.close()
 
     def _seen(self, job: Job) -> OpenJob:
         throughput = self._throughputs[job.id]
@@ -257,7 +284,7 @@ class Background:
         """Do what there is to do; gives the seconds to wait before the next look, 0 where nothing is left."""
         try:
             left = self._do_all()
-        except (BatchError, StoreError, ModelError) as error:
+        except (BatchError, StoreError, ModelError, SettingsError) as error:
             self.problem, self.damaged = str(error), isinstance(error, StoreDamagedError)
         except OSError as error:
             self.problem, self.damaged = f"Files cannot be written: {error.strerror}.", False
@@ -288,17 +315,29 @@ class Background:
         if self._demonstrate:
             with acting_as(self._demonstrate):
                 self._do_demo()
+        self._deliveries.begin()
         with self._workers() as workers:
             for job in self._mine():
+                delivery = self._deliveries.of(job)
                 batch.work(
                     *(self.store, job.id, workers, self._config),
                     progress=self._tick,
                     stop=self._closed,
                     wait_for_others=False,
+                    made=delivery.put if delivery.wanted else None,
+                    fetch=self._fetch_of(job),
                 )
                 self._asked.discard(job.id)
         self._tidy()
         return bool(self._mine())
+
+    def _fetch_of(self, job: Job) -> Fetch | None:
+        """Give what fetches the studies of a job, where they are in an archive."""
+        if not job.options.get(ARCHIVE):
+            return None
+        from ichscope.pacs.fetched import Fetcher  # takes seconds to load
+
+        return Fetcher(self.store, job.id, self.uploads.folder(_upload_id(job)), self._closed)
 
     def _mine(self) -> list[Job]:
         """Give the jobs that are to be done here, the oldest first."""
@@ -338,6 +377,7 @@ class Background:
 
     def _tidy(self) -> None:
         """Remove the files of jobs that are done, and begin the job of an upload whose server was killed before."""
+        self.store.outgoing.forget_reports()
         upload_ids = list(self.uploads.upload_ids())
         # Programs hand over more than one could look through: these alone are asked for.
         found = (self.store.jobs.marked(option, upload_ids) for option in (_UPLOAD_ID_BEFORE, _UPLOAD_ID))

@@ -27,6 +27,7 @@ _JOB_NAMES = {
     "upload": "Upload",
     "folder": "Folder",
     "watch": "Watched folder",
+    "archive": "Archive",
     "rescore": "Rescore",
     "demo": "Demonstration",
 }
@@ -207,7 +208,9 @@ def _state(open_job: OpenJob) -> str:
         return f"{progress_text(job, open_job.throughput)}. The program doing this has ended."
     if not job.first_at:
         return "waiting"
-    return progress_text(job, open_job.throughput) if job.done + job.failed or job.total > 1 else "looking for studies"
+    if job.done + job.failed or job.total > 1:
+        return progress_text(job, open_job.throughput)
+    return "fetching" if job.kind == "archive" else "looking for studies"
 
 
 def _name(job: Job) -> str:

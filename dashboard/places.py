@@ -12,6 +12,7 @@ FRONT: Final = "study_check"
 PAGES: Final[Mapping[str, tuple[str, Right]]] = {
     "study_check": ("Study check", Right.ANALYSE),
     "worklist": ("Worklist", Right.SEE),
+    "archive": ("Archive", Right.ANALYSE),
     "cohort": ("Cohort", Right.SEE),
     "performance": ("Performance", Right.SEE),
     "monitoring": ("Monitoring", Right.SEE),

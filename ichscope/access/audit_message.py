@@ -42,6 +42,7 @@ _DELETED = _Code("110105", "DICOM Study Deleted")
 _EXPORT, _IMPORT = _Code("110106", "Export"), _Code("110107", "Import")
 _PATIENT_RECORD = _Code("110110", "Patient Record")
 _ACTIVITY = _Code("110100", "Application Activity")
+_QUERY = _Code("110112", "Query")
 _LOGIN, _LOGOUT = _Code("110122", "Login"), _Code("110123", "Logout")
 _CONFIGURATION = _Code("110131", "Software Configuration")
 _USERS_CHANGED, _ROLES_CHANGED = (
@@ -81,7 +82,9 @@ _EVENTS: dict[Action, tuple[_Code, _Code | None, _Does]] = {
     Action.REPORTS_SEEN: (_PATIENT_RECORD, None, "R"),
     Action.REPORTS_REMOVED: (_PATIENT_RECORD, None, "D"),
     Action.RESULTS_SENT: (_EXPORT, None, "R"),
+    Action.ARCHIVE_SEARCHED: (_QUERY, None, "E"),
     Action.ESCALATED: (_EXPORT, None, "R"),
+    Action.ESCALATION_TESTED: (_ACTIVITY, None, "E"),
     Action.PICTURES_REMOVED: (_DELETED, None, "D"),
     Action.TRAIL_SEEN: (_LOG_USED, None, "R"),
     Action.TRAIL_EXPORTED: (_LOG_USED, None, "R"),

@@ -5,18 +5,20 @@ takes up the job does exactly what is missing. Workers only compute; the process
 """
 
 from ichscope.batch.driver import BatchError
-from ichscope.batch.ingest import AHEAD, begin, run, work
+from ichscope.batch.ingest import AHEAD, ARCHIVE, begin, begin_asked, run, work
 from ichscope.batch.rescore import begin_analysis, begin_rescore
 from ichscope.batch.throughput import Throughput
 from ichscope.batch.workers import WorkerConfig, executor
 
 __all__ = [
     "AHEAD",
+    "ARCHIVE",
     "BatchError",
     "Throughput",
     "WorkerConfig",
     "begin",
     "begin_analysis",
+    "begin_asked",
     "begin_rescore",
     "executor",
     "run",

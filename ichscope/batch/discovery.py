@@ -13,7 +13,7 @@ from threading import Event
 from typing import TypeVar
 
 from ichscope.batch.tree_index import TreeIndex
-from ichscope.batch.work_items import Files, Kept, Place, Refused, Task, from_text, path_of
+from ichscope.batch.work_items import Asked, Files, Kept, Place, Refused, Task, from_text, path_of
 from ichscope.errors import IchscopeError
 from ichscope.imaging.elements import DicomError, parse, short_hash, text
 from ichscope.imaging.intake import Group, Intake, Source, collect, walk
@@ -69,12 +69,16 @@ class PlaceTasks:
 
 
 Started = PlaceTasks | Files | Refused | Stored
+# Fetches a study of an archive, and gives the folder that it lies in then. SourceError says why it has not come,
+# StoppedError that it was not waited for.
+Fetch = Callable[[Asked], Path]
 
 
-def start(store: Store, locator: str, stop: Event | None = None) -> Started:
-    """Read from disk what the next step of an item needs.
+def start(store: Store, locator: str, stop: Event | None = None, fetch: Fetch | None = None) -> Started:
+    """Read from disk, or from an archive, what the next step of an item needs.
 
     stop : ends a long look into a place
+    fetch : where the job is of studies of an archive
 
     Raises
     ------
@@ -82,12 +86,31 @@ def start(store: Store, locator: str, stop: Event | None = None) -> Started:
         if files, archive or volume are gone
     """
     match task := from_text(locator):
+        case Asked():
+            return fetched(task, fetch, stop)
         case Place():
             return look(task, store.volumes.parent, stop)
         case Kept():
             return load(store, task.series)
         case Files() | Refused():
             return task
+
+
+def fetched(asked: Asked, fetch: Fetch | None, stop: Event | None = None) -> PlaceTasks | Files:
+    """Fetch a study; what comes as one is gone on with at once, anything else as a place's tasks are.
+
+    Raises
+    ------
+    SourceError
+        if it has not come
+    """
+    if fetch is None:
+        raise SourceError("it is in an archive, and nobody has said how to fetch it")
+    listed = look(Place(fetch(asked)), stop=stop)
+    match found := list(listed):
+        case [Files() as study]:
+            return study
+    return PlaceTasks(found, lambda: listed.left_out)
 
 
 def look(place: Place, scratch: Path | None = None, stop: Event | None = None) -> PlaceTasks:

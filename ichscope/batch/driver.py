@@ -15,7 +15,7 @@ from typing import Any
 
 from ichscope.analyse import MODEL_FAILED, UNEXPECTED, unreadable, with_models
 from ichscope.batch import discovery, workers
-from ichscope.batch.discovery import PlaceTasks, Ready, Stored
+from ichscope.batch.discovery import Fetch, PlaceTasks, Ready, StoppedError, Stored
 from ichscope.batch.work_items import Files, Refused, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.errors import IchscopeError
@@ -68,11 +68,14 @@ class Driver:
         ahead: int,
         progress: Progress | None,
         made: Made | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._store, self._executor, self._config, self._ahead = store, executor, config, ahead
-        self._progress, self._made = progress, made
+        self._progress, self._made, self._fetch = progress, made, fetch
         self._job = store.jobs.get(job)
         self._files = ThreadPoolExecutor(2, "ichscope-files")
+        # An archive may take minutes, in which what has come is gone on with.
+        self._starting = self._files if fetch is None else ThreadPoolExecutor(2, "ichscope-fetch")
         self._ended = Event()
         self._suspects = False
         self._doing: dict[Future[Any], tuple[Item, Callable[[Any], None]]] = {}
@@ -101,7 +104,7 @@ class Driver:
     def _take(self) -> None:
         free = self._ahead - len(self._doing)
         for item in self._store.jobs.claim(self._job.id, free) if free > 0 else ():
-            started = self._files.submit(discovery.start, self._store, item.locator, self._ended)
+            started = self._starting.submit(discovery.start, self._store, item.locator, self._ended, self._fetch)
             self._later(item, started, self._started)
 
     def _later(self, item: Item, future: Future[Any], then: Callable[..., None], *known: Any) -> None:
@@ -116,6 +119,10 @@ class Driver:
             raise BatchError("The workers are gone.")
         if isinstance(error, (BatchError, StoreError, ModelError)):
             raise error
+        if isinstance(error, StoppedError):  # whoever comes next begins it anew
+            self._store.jobs.release(item.id)
+            del self._doing[future]
+            return
         if error is None:
             try:
                 then(future.result())
@@ -237,7 +244,8 @@ class Driver:
         self._ended.set()
         for future in self._doing:
             future.cancel()
-        self._files.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._files, self._starting):
+            threads.shutdown(wait=False, cancel_futures=True)
         with suppress(StoreError):
             for item, _ in self._doing.values():
                 (self._store.jobs.abandon if self._suspects else self._store.jobs.release)(item.id)

@@ -10,14 +10,17 @@ from threading import Event
 from typing import Any
 
 from ichscope.access import acting_as
+from ichscope.batch.discovery import Fetch
 from ichscope.batch.driver import BatchError, Driver, Made, Progress
-from ichscope.batch.work_items import Place, to_text
+from ichscope.batch.work_items import Asked, Place, to_text
 from ichscope.batch.workers import WorkerConfig
 from ichscope.models.card import ModelError
 from ichscope.store import Job, Store, StoreDamagedError, StoreError
 
 # Series on their way at one time: what is in memory is at most these, each some 20 to 50 MB.
 AHEAD = 8
+# The option of a job that names the archive of its studies.
+ARCHIVE = "archive"
 
 
 def run(
@@ -94,6 +97,23 @@ def begin(
     return job
 
 
+def begin_asked(store: Store, archive: str, studies: Iterable[str], options: Mapping[str, Any] | None = None) -> int:
+    """Make a job of studies of an archive; `work` does it, if it is told how to fetch them.
+
+    Parameters
+    ----------
+    archive : its name in the file of settings
+    studies : their UIDs, which the store keeps encrypted until each is done
+
+    Raises
+    ------
+    StoreError
+        if the store cannot be written
+    """
+    locators = [to_text(Asked(archive, study)) for study in studies]
+    return store.jobs.start("archive", f"Archive {archive}", {**(options or {}), ARCHIVE: archive}, locators)
+
+
 def take_up(store: Store, mark: str) -> int | None:
     """Find the unfinished job of the same inputs."""
     return next((job.id for job in store.jobs.recent(limit=1, open_only=True, inputs=mark)), None)
@@ -110,6 +130,7 @@ def work(
     stop: Event | None = None,
     wait_for_others: bool = True,
     made: Made | None = None,
+    fetch: Fetch | None = None,
 ) -> Job:
     """Do the items of a job until none is left, or `stop` is set.
 
@@ -117,6 +138,7 @@ def work(
     ----------
     wait_for_others : whether to stay until other processes, alive or dead, have let go of what they took on
     made : called with the files and the result of each series before it is recorded, perhaps twice, in a thread
+    fetch : gives the folder of a study of an archive, in a thread
     others : as for `run`
 
     Raises
@@ -128,7 +150,7 @@ def work(
     """
     try:
         with acting_as(store.jobs.get(job).actor):
-            driver = Driver(store, job, executor, setup or WorkerConfig(), ahead, progress, made)
+            driver = Driver(store, job, executor, setup or WorkerConfig(), ahead, progress, made, fetch)
             driver.run(stop or Event(), wait_for_others)
         store.database.tidy()
         return store.jobs.get(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,15 @@ class Kept:
     series: int
 
 
-Task = Place | Files | Refused | Kept
+@dataclass(frozen=True)
+class Asked:
+    """A study of an archive that is yet to be fetched: the archive's name, and the study's UID."""
+
+    archive: str
+    study: str = field(repr=False)
+
+
+Task = Place | Files | Refused | Kept | Asked
 
 
 def to_text(task: Task) -> str:
@@ -77,6 +85,8 @@ def to_text(task: Task) -> str:
             values = {"refused": task.name, "reason": task.reason, "place": str(task.path)}
         case Kept():
             values = {"kept": task.series}
+        case Asked():
+            values = {"archive": task.archive, "uid": task.study}
     return json.dumps(values, separators=(",", ":"))
 
 
@@ -92,6 +102,8 @@ def from_text(text: str) -> Task:
     match values:
         case {"kept": series} | {"study": series}:
             return Kept(series)
+        case {"archive": archive, "uid": study}:
+            return Asked(archive, study)
         case {"refused": name, "reason": reason, "place": place}:
             return Refused(Path(place), name, reason)
         case {"place": place, "stamp": stamp}:

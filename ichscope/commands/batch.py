@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +24,9 @@ from ichscope.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from ichscope.batch.discovery import Fetch
     from ichscope.pacs.arriving import ArchiveInbox
+    from ichscope.store import Store
 
 _EXIT_CODES = """\b
 Exit code:
@@ -120,14 +124,9 @@ def watch(
         running.store() as store,
         running.executor(setup, workers, dask) as (executor, ahead),
         running.ended_by_signals(stop.set),
+        running.delivery(store, stop, archive or "") as made,
     ):
         say(f"Watching {folder or archive}; end with Ctrl+C")
-        returns = None
-        if not isinstance(arrivals, Inbox) and arrivals.archive.server.results:
-            from ichscope.pacs.returning import Returns
-
-            returns = Returns(store, arrivals.archive, say)
-            returns.go_on_sending(stop)
         with job_progress.job_progress() as progress:
             watch_place(
                 *(arrivals, store, executor, setup),
@@ -135,10 +134,8 @@ def watch(
                 progress=progress,
                 say=say,
                 stop=stop,
-                made=returns.put if returns else None,
+                made=made,
             )
-        if returns:
-            returns.wait()
 
 
 def _archive(name: str, quiet_s: float, days: int) -> ArchiveInbox:
@@ -200,8 +197,25 @@ def retry(
         codes = set()
         for number in numbers:
             store.jobs.retry(number)
-            codes.add(running.tell(store, running.work(store, number, executor, setup, ahead)))
+            with _fetch(store, number) as fetch:
+                codes.add(running.tell(store, running.work(store, number, executor, setup, ahead, fetch=fetch)))
         raise typer.Exit(codes.pop() if len(codes) == 1 else SOME_NOT_ANALYSED)
+
+
+@contextmanager
+def _fetch(store: Store, job: int) -> Iterator[Fetch | None]:
+    """Give what fetches the studies of a job, where they are in an archive."""
+    if not store.jobs.get(job).options.get("archive"):
+        yield None
+        return
+    from tempfile import TemporaryDirectory
+    from threading import Event
+
+    from ichscope.home import home, make
+    from ichscope.pacs.fetched import Fetcher
+
+    with TemporaryDirectory(dir=make(home() / "archive")) as folder:
+        yield Fetcher(store, job, Path(folder), Event())
 
 
 @app.command()

@@ -148,6 +148,7 @@ def receive(
         running.store() as store,
         running.executor(setup, workers, None) as (executor, ahead),
         running.ended_by_signals(stop.set),
+        running.delivery(store, stop) as made,
     ):
         try:
             receiver = Receiver(receiver_settings(), store.keys, say)
@@ -158,7 +159,7 @@ def receive(
         try:
             with job_progress.job_progress() as progress:
                 inbox = ReceivedInbox(receiver, quiet)
-                watch(inbox, store, executor, setup, ahead=ahead, progress=progress, say=say, stop=stop)
+                watch(inbox, store, executor, setup, ahead=ahead, progress=progress, say=say, stop=stop, made=made)
         finally:
             receiver.stop()
 

@@ -15,9 +15,11 @@ from ichscope.imaging.findings import Status
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from threading import Event
     from types import FrameType
 
     from ichscope.batch import WorkerConfig
+    from ichscope.batch.discovery import Fetch
     from ichscope.batch.driver import Made
     from ichscope.store import Job, Store
 
@@ -90,13 +92,42 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(), 2 * max(1, sum(client.nthreads().values()))
 
 
-def work(store: Store, job: int, executor: Executor, setup: WorkerConfig, ahead: int, made: Made | None = None) -> Job:
-    """Do a job, with progress in the terminal; `made` as for `batch.work`."""
+def work(
+    store: Store,
+    job: int,
+    executor: Executor,
+    setup: WorkerConfig,
+    ahead: int,
+    made: Made | None = None,
+    fetch: Fetch | None = None,
+) -> Job:
+    """Do a job, with progress in the terminal; `made` and `fetch` as for `batch.work`."""
     from ichscope.batch import work
     from ichscope.commands import job_progress
 
     with job_progress.job_progress() as progress:
-        return work(store, job, executor, setup, ahead=ahead, progress=progress, made=made)
+        return work(store, job, executor, setup, ahead=ahead, progress=progress, made=made, fetch=fetch)
+
+
+@contextmanager
+def delivery(store: Store, stop: Event, came_from: str = "") -> Iterator[Made | None]:
+    """Give what hands over results to the archives that get them, which are sent what is due until `stop` is set.
+
+    came_from : the archive that studies come from; "" where they come from elsewhere
+    """
+    from ichscope.pacs.delivering import Delivery, receivers
+    from ichscope.settings_file import SettingsError
+
+    try:
+        made = Delivery(store, receivers(came_from), say=lambda text: typer.echo(text, err=True))
+    except SettingsError as error:
+        fail(str(error))
+    made.go_on_sending(stop)
+    try:
+        yield made.put if made.wanted else None
+    finally:
+        stop.set()
+        made.wait()
 
 
 @contextmanager

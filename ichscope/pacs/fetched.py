@@ -6,13 +6,18 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
+from ichscope.batch.discovery import StoppedError
 from ichscope.batch.watch import Queue
-from ichscope.batch.work_items import Files, Place, Refused, Task, path_of
+from ichscope.batch.work_items import Asked, Files, Place, Refused, Task, path_of
 from ichscope.home import home, make
+from ichscope.imaging.source import SourceError
 from ichscope.pacs.archives import Archive, FoundSeries, FoundStudy
+from ichscope.pacs.opening import opened
 from ichscope.pacs.servers import PacsError
+from ichscope.settings_file import SettingsError
+from ichscope.store import Store
 from ichscope.store.pseudonymiser import Pseudonymiser
 
 _FOLDER = "archive"
@@ -50,6 +55,65 @@ def fetch(archive: Archive, series: Sequence[FoundSeries], folder: Path, stop: E
         raise PacsError(f"what {archive.server.name} sends cannot be written: {error.strerror}") from None
 
 
+def ct_of(archive: Archive, study_uid: str) -> list[FoundSeries]:
+    """The CT series of a study.
+
+    Raises
+    ------
+    PacsError
+        if the archive cannot be asked, or the study has none
+    """
+    if series := [one for one in archive.series(study_uid) if one.modality == "CT"]:
+        return series
+    raise PacsError(f"{archive.server.name}: a study has no CT series")
+
+
+class Fetcher:
+    """Fetches the studies of a job, each into a folder of its own, which is removed when its study is analysed.
+
+    Parameters
+    ----------
+    folder : where they lie meanwhile
+    stop : ends a transfer; its study is fetched anew by whoever takes up the job
+    """
+
+    def __init__(self, store: Store, job: int, folder: Path, stop: Event) -> None:
+        self._queue, self._folder = Queue(store, job, stop), folder
+        self._given: dict[Asked, Path] = {}
+        self._tidying = Lock()
+
+    def __call__(self, asked: Asked) -> Path:
+        """Fetch a study.
+
+        Raises
+        ------
+        SourceError
+            if it has not come; the words name archive and cause
+        StoppedError
+            if it was not waited for
+        """
+        self._tidy()
+        stop = self._queue.stop
+        try:
+            # A connection for each: one that is late ends all that it has.
+            archive = opened(asked.archive)
+            folder = self._folder / name_of(archive, asked.study, self._queue.store.keys)
+            fetch(archive, ct_of(archive, asked.study), folder, stop)
+        except (PacsError, SettingsError) as error:
+            if stop.is_set():
+                raise StoppedError("the program was stopped") from None
+            raise SourceError(str(error)) from None
+        self._given[asked] = folder
+        return folder
+
+    def _tidy(self) -> None:
+        """Remove what is analysed."""
+        with self._tidying:
+            still = {task for task in self._queue.open() if isinstance(task, Asked)}
+            done = [asked for asked in list(self._given) if asked not in still]
+            remove_unless_open([self._given.pop(asked) for asked in done], self._queue)
+
+
 @contextmanager
 def fetched(archive: Archive, studies: Sequence[FoundStudy], keys: Pseudonymiser) -> Iterator[list[Path]]:
     """Give the CT of studies as a folder each, which are gone after the block.
@@ -62,9 +126,7 @@ def fetched(archive: Archive, studies: Sequence[FoundStudy], keys: Pseudonymiser
     folders: list[Path] = []
     try:
         for study in studies:
-            series = [one for one in archive.series(study.uid) if one.modality == "CT"]
-            if not series:
-                raise PacsError(f"{archive.server.name}: a study has no CT series")
+            series = ct_of(archive, study.uid)
             folders.append(folder_of(archive) / _ASKED / name_of(archive, study.uid, keys))
             fetch(archive, series, folders[-1])
         yield folders

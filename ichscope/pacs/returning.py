@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass, field
 from io import BytesIO
 from threading import Event, Thread
 
@@ -14,7 +16,7 @@ from ichscope.access.events import Action, Kind
 from ichscope.errors import IchscopeError, barrier
 from ichscope.imaging.intake import Group
 from ichscope.objects.headers import headers_of
-from ichscope.objects.study import objects_of
+from ichscope.objects.study import objects_of, report_of
 from ichscope.pacs.archives import Archive
 from ichscope.pacs.servers import PacsError
 from ichscope.results import SeriesResult, StudyResult
@@ -45,15 +47,18 @@ class Returns:
         StoreError
             if they cannot be kept
         """
-        if not result.models:
-            return
-        try:
-            with barrier():
-                objects = objects_of(StudyResult(series=(result,)), headers_of(group, result.slices), say=self._say)
-        except IchscopeError as error:
-            self._say(f"No DICOM results for {self._name}: {error}")
-            return
-        self._store.outgoing.put(self._name, [one.SOPInstanceUID for one in objects], packed(objects))
+        if made := made_of(group, result, self._say, self._name):
+            self.keep(made)
+
+    def keep(self, made: Made) -> None:
+        """Keep objects that are made already; the same ones are kept and sent once.
+
+        Raises
+        ------
+        StoreError
+            if they cannot be kept
+        """
+        self._store.outgoing.put(self._name, made.uids, made.content)
 
     def send(self, stop: Event | None = None) -> int:
         """Send all that is due, until one fails.
@@ -81,14 +86,15 @@ class Returns:
         return sent
 
     def go_on_sending(self, stop: Event) -> None:
-        """Send what is due, as long as `stop` is not set, in a thread of its own."""
-        self._sending = Thread(target=self._until, args=(stop,), daemon=True)
+        """Send what is due, as long as `stop` is not set, in a thread of its own, for whoever acts here."""
+        run = copy_context().run
+        self._sending = Thread(target=run, args=(self._until, stop), name="ichscope-results", daemon=True)
         self._sending.start()
 
-    def wait(self) -> None:
-        """Wait until what is being sent is sent; `stop` has been set."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until what is being sent is sent, so long at most; `stop` has been set."""
         if self._sending is not None:
-            self._sending.join()
+            self._sending.join(seconds)
 
     def _until(self, stop: Event) -> None:
         while not stop.wait(_PAUSE_S):
@@ -97,6 +103,34 @@ class Returns:
                     self.send(stop)
             except IchscopeError as error:
                 self._say(f"Results wait: {error}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """The objects of a series, the report before all others, their UIDs, and all of them as one piece of bytes."""
+
+    objects: list[FileDataset] = field(repr=False)
+    uids: list[str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+def made_of(group: Group, result: SeriesResult, say: Say, whom: str, report_only: bool = False) -> Made | None:
+    """Make the objects of a series that a model has judged, while its files are there; None where there can be none.
+
+    say : called with why there are none
+    whom : they would have been for
+    report_only : whether nothing else is wanted
+    """
+    if not result.models:
+        return None
+    try:
+        with barrier():
+            study, headers = StudyResult(series=(result,)), headers_of(group, result.slices)
+            objects = [report_of(study, headers)] if report_only else objects_of(study, headers, say=say)
+    except IchscopeError as error:
+        say(f"No DICOM results for {whom}: {error}")
+        return None
+    return Made(objects, [one.SOPInstanceUID for one in objects], packed(objects))
 
 
 def packed(objects: list[FileDataset]) -> bytes:

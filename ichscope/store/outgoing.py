@@ -12,12 +12,14 @@ from ichscope.access.events import Action, Detail, Kind, Outcome
 from ichscope.access.roles import Right, roles_with
 from ichscope.backoff import pause_s
 from ichscope.store.access_tables import AuditRecord, Outgoing
-from ichscope.store.database import UNSEEN, Database, insert_for
+from ichscope.store.database import UNSEEN, Database, NotFoundError, insert_for
 from ichscope.store.pseudonymiser import Pseudonymiser
-from ichscope.store.tables import Study
+from ichscope.store.tables import Series, Study
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 10, 3600
 _TABLE = Outgoing.__table__
+# In the place of an archive's name.
+_REPORTS = "reports for programs"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,50 @@ class OutgoingPost:
             row.attempts, row.reason = row.attempts + 1, reason
             row.due_at = datetime.now(UTC) + timedelta(seconds=pause_s(row.attempts, _FIRST_PAUSE_S, _LONGEST_PAUSE_S))
 
+    def keep_report(self, content: str, report: bytes, time: timedelta) -> None:
+        """Keep the report of a series for the program that has sent it; a newer one takes the place of an older one.
+
+        Parameters
+        ----------
+        content : hash of the series' files (content_hash)
+        time : how long
+        """
+        now = datetime.now(UTC)
+        new = {"objects": 1, "sealed": self._keys.seal_bytes(report), "attempts": 0, "reason": ""}
+        new |= {"made_at": now, "due_at": now + time, "sent_at": None}
+        row = {"archive": _REPORTS, "key": self._keys.hash("report", content), **new}
+        with self._database.writing() as session:
+            insert = insert_for(session)(_TABLE).values(row)
+            session.execute(insert.on_conflict_do_update(index_elements=["archive", "key"], set_=new))
+
+    def report(self, series: int) -> bytes | None:
+        """The report of a series; None where it is kept no longer.
+
+        Raises
+        ------
+        NotFoundError
+            if there was none
+        """
+        with self._database.reading() as session:
+            content = session.scalar(select(Series.content).where(Series.id == series))
+            key = self._keys.hash("report", content or "")
+            kept = select(Outgoing).where(Outgoing.archive == _REPORTS, Outgoing.key == key)
+            if not content or (row := session.scalar(kept)) is None:
+                raise NotFoundError("There is no report of this series.")
+            gone = row.sealed is None or row.due_at <= datetime.now(UTC)
+            return None if gone or row.sealed is None else self._keys.unseal_bytes(row.sealed)
+
+    def forget_reports(self) -> None:
+        """Forget those whose time is over."""
+        now = datetime.now(UTC)
+        over = (Outgoing.archive == _REPORTS, Outgoing.sealed.is_not(None), Outgoing.due_at <= now)
+        with self._database.reading() as session:  # asked often, and mostly there is nothing to do
+            if not session.scalar(select(exists().where(*over))):
+                return
+        with self._database.writing() as session:
+            gone = {"sealed": None, "sent_at": now}
+            session.execute(update(Outgoing).where(*over).values(gone), execution_options=UNSEEN)
+
     def post(self) -> list[Post]:
         """What became of all of them, by archive."""
         waits = Outgoing.sent_at.is_(None)
@@ -114,6 +160,7 @@ class OutgoingPost:
             func.min(Outgoing.made_at).filter(waits),
             func.max(Outgoing.reason),
         )
+        counted = counted.where(Outgoing.archive != _REPORTS)
         with self._database.reading() as session:
             rows = session.execute(counted.group_by(Outgoing.archive).order_by(Outgoing.archive)).all()
             return [Post(*row) for row in rows]

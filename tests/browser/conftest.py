@@ -38,6 +38,7 @@ PAGES = {
     "": "text=Drop a study here",
     "worklist": ".studies a",
     "worklist?study=1": ".viewer[data-slice]",
+    "archive": "text=No archive is named",
     "cohort": ".js-plotly-plot",
     "performance": ".js-plotly-plot",
     "monitoring": "table.models",

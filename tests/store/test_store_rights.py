@@ -98,6 +98,8 @@ OWN = {
     ("outgoing", "put"),
     ("outgoing", "failed"),
     ("reports", "put"),
+    ("outgoing", "keep_report"),
+    ("outgoing", "forget_reports"),
 }
 CASES = [
     pytest.param(role, right, act, id=f"{part}.{method}-{right.name}-{role}")
