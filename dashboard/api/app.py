@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from dashboard.api import evidence, fhir, jobs, pictures, studies
+from dashboard.api import evidence, fhir, jobs, pictures, sr, studies
 from dashboard.api.description import describe
 from dashboard.api.refusals import RefusalError
 from dashboard.gate.problems import problem
@@ -32,7 +32,7 @@ def application() -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their functions
     )
-    for router in (studies.router, evidence.router, fhir.router, jobs.router, pictures.router):
+    for router in (studies.router, evidence.router, fhir.router, sr.router, jobs.router, pictures.router):
         app.include_router(router)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)

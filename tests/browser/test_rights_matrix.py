@@ -47,6 +47,7 @@ ROUTES = {
     "/api/studies/{key}": PROGRAMS,
     "/api/studies/{key}/evidence": PROGRAMS,
     "/api/studies/{key}/fhir": PROGRAMS,
+    "/api/studies/{key}/sr": PROGRAMS,
     "/api/jobs/{job}": PROGRAMS,
     "/api/queue": PROGRAMS,
     "/api/pictures": PROGRAMS,

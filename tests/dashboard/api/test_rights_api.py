@@ -21,6 +21,7 @@ ROUTES: dict[tuple[str, str], tuple[str, bytes, str, frozenset[Right], int]] = {
     ("GET", "/studies/{key}"): (f"/api/studies/{KEY}", b"", "", frozenset({Right.SEE}), 404),
     ("GET", "/studies/{key}/evidence"): (f"/api/studies/{KEY}/evidence", b"", "", frozenset({Right.EXPORT}), 404),
     ("GET", "/studies/{key}/fhir"): (f"/api/studies/{KEY}/fhir", b"", "", frozenset({Right.EXPORT}), 404),
+    ("GET", "/studies/{key}/sr"): (f"/api/studies/{KEY}/sr", b"", "", frozenset({Right.EXPORT}), 404),
     ("GET", "/jobs/{job}"): ("/api/jobs/1", b"", "", frozenset(), 404),
     ("GET", "/queue"): ("/api/queue", b"", "", frozenset(), 200),
     ("POST", "/pictures"): ("/api/pictures", picture(), "image/png", frozenset({Right.ANALYSE, Right.SEE}), 200),

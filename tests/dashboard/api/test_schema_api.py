@@ -36,6 +36,7 @@ ROUTES = [
     ("GET", "/studies/{key}"),
     ("GET", "/studies/{key}/evidence"),
     ("GET", "/studies/{key}/fhir"),
+    ("GET", "/studies/{key}/sr"),
     ("GET", "/jobs/{job}"),
     ("GET", "/queue"),
     ("POST", "/pictures"),

@@ -7,14 +7,16 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from dashboard import arrivals, cached, seen
 from dashboard.api import studies
@@ -23,6 +25,7 @@ from ichscope.access import Right
 from ichscope.access.events import Action
 from ichscope.imaging.limits import MIB
 from ichscope.store import Store, TrailFilter, volumes
+from ichscope.store.access_tables import Outgoing
 from ichscope.store.tables import Result
 from tests.dashboard.api.conftest import NAME, NUMBER, Program, multipart, study, wait_for, zipped
 from tests.support import tiny_model
@@ -341,6 +344,58 @@ def test_a_result_is_given_as_fhir(program: Program) -> None:
     given = [one["valueQuantity"]["value"] for one in others if one["resourceType"] == "Observation"]
     assert sorted(given) == said
     assert "subject" not in report
+
+
+def test_the_report_of_what_was_sent_is_given_as_dicom(program: Program, store: Store) -> None:
+    sent = study(bleed="subdural")
+    (key,) = program.hand_over(zipped(sent)).json()["studies"]
+    answer = program.get(f"/api/studies/{key}/sr")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/dicom")
+    report = pydicom.dcmread(io.BytesIO(answer.content))
+    images = [pydicom.dcmread(io.BytesIO(one), stop_before_pixels=True) for one in sent.values()]
+    assert (report.Modality, report.StudyInstanceUID, report.PatientID) == ("SR", images[0].StudyInstanceUID, NUMBER)
+    (evidence,) = report.CurrentRequestedProcedureEvidenceSequence
+    named = [one for series in evidence.ReferencedSeriesSequence for one in series.ReferencedSOPSequence]
+    assert {one.ReferencedSOPInstanceUID for one in named} == {image.SOPInstanceUID for image in images}
+    series = program.get(f"/api/studies/{key}").json()[0]["series"]
+    assert program.get(f"/api/studies/{key}/sr?series={series}").content == answer.content
+    assert program.get(f"/api/studies/{key}/sr?series={key}").status_code == 404
+    assert NUMBER.encode() not in b"".join(path.read_bytes() for path in store.volumes.parent.glob("ichscope.db*"))
+    assert store.outgoing.post() == [], "it waits for nobody"
+
+
+@pytest.mark.parametrize(
+    ("why", "status"), [("late", 410), ("forgotten", 410), ("switched off", 404), ("invalid", 404), ("by hand", 404)]
+)
+def test_a_report_that_is_not_there_has_its_reason(
+    program: Program, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, status: int
+) -> None:
+    if why == "switched off":
+        (tmp_path / "ichscope.toml").write_text("[results]\nreports = false\n", encoding="utf-8")
+        monkeypatch.setenv("ICHSCOPE_CONFIG", str(tmp_path / "ichscope.toml"))
+    files = {name: _without_uid(data) if why == "invalid" else data for name, data in study().items()}
+    if why == "by hand":
+        job = cached.background().upload([(name, io.BytesIO(data)) for name, data in files.items()], "Upload")
+        wait_for(lambda: store.jobs.get(job).finished_at)
+        key = store.worklist.page()[0].study_key
+    else:
+        (key,) = program.hand_over(zipped(files)).json()["studies"]
+    if why in ("late", "forgotten"):
+        with store.database.writing() as session:
+            session.execute(update(Outgoing).values(due_at=datetime.now(UTC)))
+        if why == "forgotten":
+            store.outgoing.forget_reports()
+    answer = program.get(f"/api/studies/{key}/sr")
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+def _without_uid(data: bytes) -> bytes:
+    """An image as anonymisers leave it whose UIDs are none."""
+    with pydicom.config.disable_value_validation(), io.BytesIO() as file:
+        image = pydicom.dcmread(io.BytesIO(data))
+        image.SeriesInstanceUID = "ID_0012ab"
+        image.save_as(file)
+        return file.getvalue()
 
 
 # ---- evidence ------------------------------------------------------------------------------------------
