@@ -1,4 +1,4 @@
-"""Users: the people who sign in, and the tokens of programs."""
+"""Users: the people who sign in, the tokens of programs, and who is told of likely bleeds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cached
 from dashboard.text import plain
-from dashboard.users import people, programs, told
+from dashboard.users import people, programs, telling, told
 from ichscope.access import current_actor
 from ichscope.store import StoreError
 
@@ -24,6 +24,7 @@ def page() -> None:
         told.show()
         people.show(store)
         programs.show(store)
+        telling.show(store)
     except StoreError as error:
         st.error(f"**Users cannot be shown or changed.** {plain(str(error))}")
         st.button("Try again")

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from threading import Event
 
 from ichscope.access.events import Action, Kind
+from ichscope.access.roles import Right
 from ichscope.errors import IchscopeError, barrier
 from ichscope.escalation.channels import Channel, ChannelError
 from ichscope.escalation.rules import Rules
+from ichscope.escalation.told import target
 from ichscope.store import Store, Unopened
 
 PAUSE_S = 15.0
@@ -45,19 +47,16 @@ class Escalation:
         for study in self._store.outgoing.unopened(self._rules.after, self._rules.within):
             content = json.dumps(message(study, self._rules)).encode()
             for channel in self._channels:
-                self._store.outgoing.put(_target(channel), [study.key], content)
+                self._store.outgoing.put(target(channel.name), [study.key], content)
         return sum(map(self._send, self._channels))
 
     def _send(self, channel: Channel) -> int:
         sent = 0
-        while waiting := self._store.outgoing.due(_target(channel)):
+        while waiting := self._store.outgoing.due(target(channel.name)):
             content = waiting.content.decode()
-            try:
-                with barrier(lambda kind: ChannelError(f"{channel.name}: not sent ({kind})")):
-                    channel.send(f"ichscope-{waiting.id}", json.loads(content)["text"], content)
-            except ChannelError as error:
-                self._store.outgoing.failed(waiting, str(error))
-                self._say(str(error))
+            if problem := _problem(channel, f"ichscope-{waiting.id}", json.loads(content)["text"], content):
+                self._store.outgoing.failed(waiting, problem)
+                self._say(problem)
             else:
                 key = json.loads(content)["study"]
                 self._store.outgoing.sent(waiting, Action.ESCALATED, Kind.STUDY, key, to=channel.name)
@@ -65,20 +64,28 @@ class Escalation:
         return sent
 
     def test(self) -> list[str]:
-        """Send a message that says it is a test, to everybody.
+        """Send a message that says it is a test, to everybody; each way has its line in the audit trail.
 
         Returns
         -------
         why it was not taken, a line each
+
+        Raises
+        ------
+        RefusedError
+            if whoever asks may not manage accounts, as an admin may
+        StoreError
+            if the audit trail cannot be written
         """
+        self._store.database.demand(Right.USERS, Action.ESCALATION_TESTED)
         text = f"A test: likely haemorrhages that nobody has opened would be told of here. {_NOTE}"
         content = json.dumps({"type": "test", "text": text})
+        number = f"ichscope-test-{datetime.now(UTC):%Y%m%d%H%M%S}"
         problems = []
         for channel in self._channels:
-            try:
-                channel.send(f"ichscope-test-{datetime.now(UTC):%Y%m%d%H%M%S}", text, content)
-            except ChannelError as error:
-                problems.append(str(error))
+            problem = _problem(channel, number, text, content)
+            self._store.trail.record(Right.USERS, Action.ESCALATION_TESTED, to=channel.name, taken=not problem)
+            problems += [problem] if problem else []
         return problems
 
     def go_on(self, stop: Event, pause_s: float = PAUSE_S) -> None:
@@ -90,6 +97,16 @@ class Escalation:
             except IchscopeError as error:
                 self._say(str(error))
             stop.wait(pause_s)
+
+
+def _problem(channel: Channel, number: str, text: str, content: str) -> str:
+    """Send a message; say why it was not taken, "" where it was."""
+    try:
+        with barrier(lambda kind: ChannelError(f"{channel.name}: not sent ({kind})")):
+            channel.send(number, text, content)
+    except ChannelError as error:
+        return str(error)
+    return ""
 
 
 def message(study: Unopened, rules: Rules) -> dict[str, object]:
@@ -107,7 +124,3 @@ def message(study: Unopened, rules: Rules) -> dict[str, object]:
         "probability": study.score,
         "text": text,
     }
-
-
-def _target(channel: Channel) -> str:
-    return f"escalation {channel.name}"
