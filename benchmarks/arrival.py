@@ -3,7 +3,7 @@
     python -m benchmarks.arrival                       # 5 studies of 32 slices, one after the other
     python -m benchmarks.arrival --rounds 3 --json arrival.json
 
-A real archive (Orthanc with its DICOMweb plugin) and `ichscope watch --dicomweb`, as a user starts it, with results
+A real archive (Orthanc with its DICOMweb plugin) and `ichscope watch --archive`, as a user starts it, with results
 going back. A study of 32 slices is sent, then the archive is asked until it has the study's structured report. The
 aim is 60 s on two cores, of which 30 s are the quiet time after which a study counts as complete; beside it stands what
 the same study takes `ichscope analyse`, as the peer.
@@ -71,7 +71,7 @@ def _measured(archive: orthanc.Orthanc, folder: Path, models: Path, rounds: int)
         [*command, "analyse", folder / "one", "--models-folder", models], env=environment, stdout=subprocess.DEVNULL
     )
     alone = time.perf_counter() - begun
-    watch = [*command, "watch", "--dicomweb", "hospital", "--quiet", str(QUIET_S), "--models-folder", str(models)]
+    watch = [*command, "watch", "--archive", "hospital", "--quiet", str(QUIET_S), "--models-folder", str(models)]
     with (folder / "watch.log").open("wb") as log:
         watching = subprocess.Popen(watch, env=environment, stdout=log, stderr=log)
         try:
