@@ -131,7 +131,6 @@ def _analyse(found: Found, rows: tuple[int, ...]) -> None:
     what = [found.studies[row].uid for row in rows]
     st.button(
         label,
-        type="primary",
         disabled=not rows,
         on_click=_begin,
         args=(found.archive, what),
