@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from ichscope.pacs.servers import DicomNetworkServer, PacsError
 # PS3.4, table J.3-2: the event type of a report in which nothing has failed.
 _ALL_KEPT = 1
 _NO_SUCH_ARGUMENT = 0x0114
+_REST_S = 0.1
 
 
 class Reports:
@@ -92,6 +94,10 @@ def ask_to_keep(association: Association, objects: Sequence[Dataset], name: str,
     asked = Dataset()
     asked.TransactionUID = transaction
     asked.ReferencedSOPSequence = [_reference(one) for one in objects]
+    # pynetdicom's own thread takes the answer for itself where it is not at rest when the question goes out; that it is
+    # at rest it says a moment too early.
+    association._reactor_checkpoint.clear()
+    time.sleep(_REST_S)
     with REPORTS.expected(transaction) as came:
         status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
         if (code := status.get("Status")) != SUCCESS:

@@ -25,6 +25,8 @@ from ichscope.batch import BatchError, Throughput, WorkerConfig, discovery, driv
 from ichscope.batch.work_items import Files, Kept, Place, Refused, from_text, to_text
 from ichscope.imaging import sources
 from ichscope.imaging.intake import collect
+from ichscope.imaging.preprocess import Box
+from ichscope.imaging.slabs import Seen
 from ichscope.imaging.source import SourceError
 from ichscope.labels import SUBTYPES
 from ichscope.models.card import ModelCard, file_sha256
@@ -401,7 +403,7 @@ def test_encoders_take_turns_and_a_head_alone_waits_for_none(setup: WorkerConfig
         with REGISTRY.scheduler.study("background"):  # as while another study is encoded
             head_alone = thread.submit(detector.run, hu, encoding=encoding, priority="background")
             assert len(head_alone.result(60).slice_probability) == 2
-            waiting = thread.submit(workers.score, setup, hu)
+            waiting = thread.submit(workers.score, setup, Seen(hu, Box(0, 0, 224, 224)))
             assert not wait([waiting], 0.2).done
         models, _ = waiting.result(60)
     assert len(models["cranioscan"].slice_probability["any"]) == 2
