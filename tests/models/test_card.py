@@ -189,15 +189,17 @@ def test_a_published_card_is_written_as_it_is_read(tmp_path: Path, name: str) ->
     assert (tmp_path / CARD_FILE).read_bytes() == (MODELS / name / CARD_FILE).read_bytes()
 
 
-def test_one_encoder_is_published_for_both_models_with_its_8_bit_weights() -> None:
+def test_each_model_is_published_with_an_encoder_of_its_own_and_one_decides() -> None:
     assert sorted(path.relative_to(MODELS).as_posix() for path in MODELS.rglob("encoder*")) == [
+        "cerebroscan/encoder.onnx",
         "cranioscan/encoder.int8.onnx",
         "cranioscan/encoder.onnx",
     ]
-    for folder in (MODELS / "cranioscan", MODELS / "cerebroscan"):
-        card = ModelCard.read(folder)
-        card.verify(folder)
-        assert card.int8_file(folder) is not None
+    cards = {name: ModelCard.read(MODELS / name) for name in ("cranioscan", "cerebroscan")}
+    for name, card in cards.items():
+        card.verify(MODELS / name)
+    assert cards["cranioscan"].int8_file(MODELS / "cranioscan") is not None
+    assert [name for name, card in cards.items() if card.decides] == ["cerebroscan"]
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:
