@@ -16,7 +16,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ichscope import phantom
 from ichscope.analyse import run_models
 from ichscope.imaging import quality
 from ichscope.imaging.dicom import read_series
-from ichscope.imaging.slabs import SLAB_MM, averaged, seen_by_models
+from ichscope.imaging.slabs import SLAB_MM, averaged, evenly, seen_by_models
 from ichscope.labels import SUBTYPES
 from ichscope.models.detector import Detector
 from ichscope.models.registry import default_models_folder, load_detectors
@@ -120,7 +120,8 @@ def thin(hu: NDArray[np.int16], spacing_mm: float, rng: np.random.Generator) -> 
     """(n, h, w) HU of slices so far apart to slices of 1 mm, with their noise."""
     fine = ndimage.zoom(hu.astype(np.float32), (spacing_mm, 1, 1), order=1, mode="nearest", grid_mode=True)
     fine += np.where(fine > -200, rng.normal(0, _NOISE_HU, fine.shape), 0)
-    return np.rint(fine).astype(np.int16)
+    made: NDArray[np.int16] = np.rint(fine).astype(np.int16)
+    return made
 
 
 def _as_thick(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -129,7 +130,7 @@ def _as_thick(hu: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def _as_slabs(hu: NDArray[np.int16]) -> NDArray[np.int16]:
-    return averaged(hu, np.arange(len(hu)) * max(1, round(len(hu) / 5)) // len(hu))
+    return averaged(hu, evenly(len(hu), 5))
 
 
 def _overlapping(hu: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -138,7 +139,7 @@ def _overlapping(hu: NDArray[np.int16]) -> NDArray[np.int16]:
     return np.stack([np.rint(hu[start : start + 5].mean(axis=0)).astype(np.int16) for start in starts])
 
 
-_WAYS = {
+_WAYS: dict[str, Callable[[NDArray[np.int16]], NDArray[np.int16]]] = {
     "slices of 5 mm": _as_thick,
     "slabs": _as_slabs,
     "overlapping slabs": _overlapping,

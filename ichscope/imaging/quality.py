@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ichscope.imaging.elements import describe
 from ichscope.imaging.geometry import is_axial, plane_name
 from ichscope.imaging.head_check import (
@@ -76,7 +79,8 @@ def _picture_checks(series: Series) -> list[Finding]:
 
 
 def _ct_checks(series: Series) -> list[Finding]:
-    slices = head_slices(series.hu, slabs(series))
+    slab_of = slabs(series)
+    slices = head_slices(series.hu, slab_of)
     # Of thin slices one a slab shows the shape of the head; Hounsfield units are looked at in every slice.
     shapes = tuple(dict.fromkeys(image.like or image for image in slices))
     checks = (
@@ -90,7 +94,7 @@ def _ct_checks(series: Series) -> list[Finding]:
         _contrast,
         _age,
         _kvp,
-        _thickness,
+        partial(_thickness, slab_of=slab_of),
         _count,
         partial(_ends, slices=shapes),
     )
@@ -182,11 +186,11 @@ def _kvp(series: Series) -> Iterable[Finding]:
         yield Finding(FindingLevel.WARNING, "kvp", f"{text}: blood has other HU there.")
 
 
-def _thickness(series: Series) -> Iterable[Finding]:
+def _thickness(series: Series, slab_of: NDArray[np.intp] | None) -> Iterable[Finding]:
     thickness = series.header.slice_thickness_mm
     between = series.spacing_mm[0] if series.spacing_mm else None
     low, high = THICKNESS_RANGE_MM
-    if (slab_of := slabs(series)) is not None:
+    if slab_of is not None:
         count = int(slab_of[-1]) + 1
         text = f"{len(slab_of)} thin slices: the models see them as {count} slabs of some {SLAB_MM:g} mm, each the"
         yield Finding(FindingLevel.OK, "slabs", f"{text} mean of its slices.")

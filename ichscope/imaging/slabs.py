@@ -65,21 +65,28 @@ def slabs(series: Series) -> NDArray[np.intp] | None:
         return None
     numbers, first = [], 0
     for run in np.split(np.arange(len(positions)), np.flatnonzero(steps > _GAP_STEPS * step) + 1):
-        count = max(1, round(len(run) / each))
-        numbers.append(first + np.arange(len(run)) * count // len(run))
-        first += count
+        numbers.append(first + evenly(len(run), each))
+        first = int(numbers[-1][-1]) + 1
     return np.concatenate(numbers)
+
+
+def evenly(slices: int, each: int) -> NDArray[np.intp]:
+    """Number slabs of so many slices, (slices,), as even as their number allows.
+
+    Examples
+    --------
+    >>> evenly(8, 3)
+    array([0, 0, 0, 1, 1, 1, 2, 2])
+    """
+    return np.arange(slices) * max(1, round(slices / each)) // slices
 
 
 def _slices_a_slab(step_mm: float, thickness_mm: float | None) -> int:
     """How many slices cover a slab, each of a thickness (that of its step where it is not known)."""
-    if step_mm <= 0:
+    # Slices that leave gaps between them are no slab.
+    if step_mm <= 0 or (thickness_mm and thickness_mm < step_mm / _GAP_STEPS):
         return 1
-    thickness = max(thickness_mm or 0.0, step_mm) if (thickness_mm or 0.0) > 0 else step_mm
-    # Slices that leave gaps between them are no slab; one step of a whole slab holds a single one.
-    if thickness_mm and thickness_mm < step_mm / _GAP_STEPS:
-        return 1
-    return 1 + round((SLAB_MM - thickness) / step_mm)
+    return 1 + round((SLAB_MM - max(thickness_mm or 0.0, step_mm)) / step_mm)
 
 
 def averaged(hu: NDArray[np.int16], slab_of: NDArray[np.intp]) -> NDArray[np.int16]:

@@ -65,9 +65,7 @@ class Caller:
         with connections.within(seconds, stop) as late, closing(_Entity(self._us.title, connections)) as entity:
             try:
                 with barrier(lambda kind: PacsError(f"{name}: its answer is not understood ({kind})")):
-                    association = self._associate(
-                        entity, list(contexts), answer_s or self._server.answer_s, roles, handlers
-                    )
+                    association = self._associate(entity, list(contexts), answer_s, roles, handlers)
                     with _ended(association):
                         yield association
             except PacsError:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from ichscope import analyse, phantom
+from ichscope.imaging.intake import Group, collect
+from ichscope.models.detector import Detector
 from ichscope.pacs.dicomweb import DicomWeb
 from ichscope.pacs.servers import DicomWebServer
-from tests.support import orthanc
+from ichscope.results import SeriesResult
+from tests.support import orthanc, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +37,12 @@ def web(archive: orthanc.Orthanc, monkeypatch: pytest.MonkeyPatch) -> DicomWeb:
     monkeypatch.setenv("TEST_USER", orthanc.USER)
     monkeypatch.setenv("TEST_PASSWORD", orthanc.PASSWORD)
     return DicomWeb(DicomWebServer("hospital", archive.dicomweb, user_from="TEST_USER", password_from="TEST_PASSWORD"))
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Group, SeriesResult]:
+    models = tmp_path_factory.mktemp("models")
+    tiny_model.build(models, name="cranioscan")
+    head = phantom.make("subdural", 1, slices=4, size=64)
+    (group,) = collect((f"IM{n}", phantom.to_bytes(one)) for n, one in enumerate(phantom.datasets(head))).groups
+    return group, analyse.analyse_group(group, {"cranioscan": Detector(models / "cranioscan", "cpu")})

@@ -10,15 +10,12 @@ import pydicom
 import pytest
 from sqlalchemy import select
 
-from ichscope import analyse, phantom
-from ichscope.imaging.intake import Group, collect
-from ichscope.models.detector import Detector
+from ichscope.imaging.intake import Group
 from ichscope.pacs.delivering import Delivery, receivers, result_settings
 from ichscope.results import SeriesResult
 from ichscope.settings_file import SettingsError
 from ichscope.store import Store, content_hash
 from ichscope.store.access_tables import Outgoing
-from tests.support import tiny_model
 
 HOSPITAL = '[archives.hospital]\nurl = "http://h"\n'
 RESEARCH = '[archives.research]\nurl = "http://r"\nresults = true\n'
@@ -29,15 +26,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "ichscope.toml"
     monkeypatch.setenv("ICHSCOPE_CONFIG", str(file))
     return file
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Group, SeriesResult]:
-    models = tmp_path_factory.mktemp("models")
-    tiny_model.build(models, name="cranioscan")
-    head = phantom.make("subdural", 1, slices=4, size=64)
-    (group,) = collect((f"IM{n}", phantom.to_bytes(one)) for n, one in enumerate(phantom.datasets(head))).groups
-    return group, analyse.analyse_group(group, {"cranioscan": Detector(models / "cranioscan", "cpu")})
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from pydicom.dataset import Dataset
 
 from ichscope import analyse, batch, phantom
 from ichscope.batch.watch import watch
-from ichscope.imaging.intake import Group, collect
-from ichscope.models.detector import Detector
+from ichscope.imaging.intake import Group
 from ichscope.pacs.archives import Archive
 from ichscope.pacs.arriving import ArchiveInbox
 from ichscope.pacs.dicomweb import DicomWeb
@@ -59,15 +58,6 @@ def said() -> list[str]:
 @pytest.fixture
 def returns(store: Store, fake: FakeArchive, said: list[str]) -> Returns:
     return Returns(store, fake, said.append)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Group, SeriesResult]:
-    models = tmp_path_factory.mktemp("models")
-    tiny_model.build(models, name="cranioscan")
-    head = phantom.make("subdural", 1, slices=4, size=64)
-    (group,) = collect((f"IM{n}", phantom.to_bytes(one)) for n, one in enumerate(phantom.datasets(head))).groups
-    return group, analyse.analyse_group(group, {"cranioscan": Detector(models / "cranioscan", "cpu")})
 
 
 Judged = tuple[Group, SeriesResult]
