@@ -19,7 +19,7 @@ from dashboard.verdict import ordered
 from ichscope.imaging.series import Series
 from ichscope.labels import DISPLAY_NAMES, LABELS
 from ichscope.reporting.figures.theme import LABEL_COLOURS, SHORT_NAMES
-from ichscope.results import ModelResult, SeriesResult, deciding, top_slices
+from ichscope.results import ModelResult, SeriesResult, top_slices
 
 TOP_SLICES = 5
 # The browser holds the volume once and Streamlit refuses messages of 200 MB.
@@ -56,7 +56,8 @@ def packet(result: SeriesResult) -> bytes:
     if (series := result.volume) is None:
         raise ValueError(f"{result.name}: expected a series with voxels, found none")
     hu, step = _reduced(series.hu)
-    models = ordered(result)
+    # The first one's evidence is shown, and its highest slices beside: of the model that decides, where one does.
+    models = sorted(ordered(result), key=lambda model: not model.decides)
     header = json.dumps({**_series_header(result, series, hu, step), **_model_header(result, models)})
     encoded = header.encode()
     encoded += b" " * (-len(encoded) % 4)
@@ -94,7 +95,7 @@ def _series_header(result: SeriesResult, series: Series, hu: NDArray[np.int16], 
 
 
 def _model_header(result: SeriesResult, models: list[ModelResult]) -> dict[str, Any]:
-    suspicious = most_suspicious(deciding(models)[0]) if models else []
+    suspicious = most_suspicious(models[0]) if models else []
     box = result.box
     return {
         "labels": [

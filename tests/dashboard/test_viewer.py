@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,17 @@ def test_a_packet_holds_header_voxels_and_evidence_of_each_model() -> None:
     assert [one["grid"] for one in header["models"]] == [list(GRID)] * 2
     evidence = np.frombuffer(body[data.hu.nbytes :], np.uint8).reshape(2, 3, *GRID)
     np.testing.assert_allclose(evidence[0] / 255, models[0].evidence, atol=0.002)
+
+
+def test_the_model_that_decides_comes_first_with_its_evidence_and_top_slices() -> None:
+    data, other = series(), model(along=(0.9, 0.1, 0.2))
+    decides = replace(model("cerebroscan", along=(0.1, 0.2, 0.8), labels=("any",)), decides=True)
+    decides = replace(decides, evidence=decides.evidence[::-1])
+    header, body = unpack(viewer.packet(result(other, decides, data=data)))
+    assert [one["name"] for one in header["models"]] == ["cerebroscan", "cranioscan"]
+    assert (header["top"], header["start"]) == ([2, 1, 0], 2)
+    evidence = np.frombuffer(body[data.hu.nbytes :], np.uint8).reshape(2, 3, *GRID)
+    np.testing.assert_allclose(evidence[0] / 255, decides.evidence, atol=0.002)
 
 
 def test_the_voxels_start_at_an_even_address() -> None:
