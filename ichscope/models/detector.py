@@ -63,7 +63,7 @@ class Detector:
     folder : a folder below models/ with encoder.onnx, head.onnx and card.json; the card may name the folder beside it
         whose encoder.onnx the model runs
     provider : "auto" (what `autotuning` found best here), or "tensorrt", "cuda", "openvino", "cpu" and, where the model
-        has 8-bit weights, "openvino-int8" and "cpu-int8"
+        has 8-bit weights, "cpu-int8"
     leader : a model whose encoder this one `shares`: its session serves both, on its provider
     followers : folders of models that this one will lead, which have a say in "auto"
     scheduler : whose turn it is among all encoders that share it; one of its own where none is given

@@ -72,11 +72,6 @@ def test_what_is_available_can_open_a_file(model: Path) -> None:
         ((CPU, OPENVINO, CUDA), "cpu", CPU),
         ((CPU, OPENVINO, CUDA), "openvino", OPENVINO),
         ((CPU, CUDA), "cpu-int8", replace(CPU, choice="cpu-int8", label="CPU int8", needs_int8=True)),
-        (
-            (CPU, OPENVINO),
-            "openvino-int8",
-            replace(OPENVINO, choice="openvino-int8", label="OpenVINO int8", needs_int8=True),
-        ),
     ],
 )
 def test_choose(monkeypatch: pytest.MonkeyPatch, there: tuple, choice: str, expected: Provider) -> None:
@@ -243,7 +238,7 @@ def test_tensorrt_needs_its_library_besides_a_card(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("has", [True, False])
-def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
+def test_openvino_runs_in_bf16_where_the_cpu_has_it_and_never_in_8_bits(
     monkeypatch: pytest.MonkeyPatch, has: bool
 ) -> None:
     cpu = SimpleNamespace(type=ort.OrtHardwareDeviceType.CPU, vendor="Intel")
@@ -254,7 +249,7 @@ def test_layers_without_8_bit_weights_run_in_bf16_where_the_cpu_has_it(
     precision, label = ("bf16", "OpenVINO bf16") if has else ("f32", "OpenVINO fp32")
     plain = OpenVino(label=label, runtime_name="OpenVINO", precision=precision)
     assert OpenVino.find() == plain
-    assert plain.for_int8() == replace(plain, choice="openvino-int8", label="OpenVINO int8", needs_int8=True)
+    assert plain.for_int8() is None
 
 
 def test_opening_on_cuda_leaves_stdout_to_results(
@@ -273,7 +268,7 @@ def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch: pytest.Monk
         providers.session(Path("encoder.onnx"), CUDA)
 
 
-@pytest.mark.parametrize("provider", [OPENVINO, OpenVino(), OPENVINO.for_int8(), OpenVino().for_int8()])
+@pytest.mark.parametrize("provider", [OPENVINO, OpenVino()])
 def test_openvino_is_asked_for_its_cpu_precision_and_threads(
     monkeypatch: pytest.MonkeyPatch, provider: OpenVino
 ) -> None:

@@ -20,13 +20,15 @@ _ISA_WITH_BF16 = ("BF16", "FP16", "AMX", "AVX10", "DEFAULT", "ALL")
 class OpenVino(Provider):
     """bf16 where the processor multiplies it, else fp32.
 
-    precision : "bf16" or "f32", also of the layers that have no 8-bit weights in a file of these
+    Never with 8-bit weights: opened several times, the plugin (1.8.1) gives a different answer each time for the same
+    file and slices, mostly a wrong one, whatever the precision and instruction set.
+
+    precision : "bf16" or "f32"
     """
 
     choice: str = "openvino"
     label: str = "OpenVINO fp32"
     runtime_name: str = "OpenVINOExecutionProvider"
-    int8_label: str = "OpenVINO int8"
     on_cpu: bool = True
     precision: str = "f32"
 
